@@ -1,0 +1,91 @@
+//! The three plugins about certificate signing requests: who may approve, who may sign, and whose
+//! certificate nobody may ask for.
+
+use api::object::ObjectExt as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+use api::status::Status;
+
+use super::{Operation, Review, Tools, refusal::forbidden};
+use crate::{
+    authz::{Attributes, Authz},
+    identity::{MASTERS, User},
+};
+
+const GROUP: &str = "certificates.k8s.io";
+const RESOURCE: &str = "certificatesigningrequests";
+const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
+
+/// CertificateApproval: a change at `/approval` needs the verb `approve` on the signer.
+pub(super) fn approval(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+    if !is_update_of(review, "approval") {
+        return Ok(());
+    }
+    needs(tools, review, "approve", "approve")
+}
+
+/// CertificateSigning: a new certificate or condition at `/status` needs the verb `sign`.
+pub(super) fn signing(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+    if !is_update_of(review, "status") {
+        return Ok(());
+    }
+    let part = |object: Option<&Value>, field: &str| object.and_then(|o| o.at(field)).cloned();
+    let unchanged = ["/status/certificate", "/status/conditions"]
+        .iter()
+        .all(|field| part(review.new_object(), field) == part(review.old, field));
+    if unchanged { Ok(()) } else { needs(tools, review, "sign", "sign") }
+}
+
+/// CertificateSubjectRestriction: no certificate for `system:masters` from the client signer.
+pub(super) fn subject(review: &Review<'_>) -> Result<(), Status> {
+    let applies =
+        review.operation == Operation::Create && review.is(GROUP, RESOURCE) && review.subresource.is_empty();
+    let Some(object) = review.new_object().filter(|_| applies) else { return Ok(()) };
+    if object.str_at("/spec/signerName") != CLIENT_SIGNER {
+        return Ok(());
+    }
+    let csr = parse(object).map_err(|why| forbidden(review, format_args!("failed to parse CSR: {why}")))?;
+    if csr.organizations().iter().any(|o| o == MASTERS) {
+        let why = format!("use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed");
+        return Err(forbidden(review, why));
+    }
+    Ok(())
+}
+
+/// The request inside a CertificateSigningRequest.
+pub(super) fn parse(object: &Value) -> Result<pki::csr::Csr, String> {
+    let pem = STANDARD.decode(object.str_at("/spec/request")).map_err(|e| e.to_string())?;
+    pki::csr::Csr::parse(&pem).map_err(|e| e.to_string())
+}
+
+fn is_update_of(review: &Review<'_>, subresource: &str) -> bool {
+    review.operation == Operation::Update && review.is(GROUP, RESOURCE) && review.subresource == subresource
+}
+
+fn needs(tools: &Tools, review: &Review<'_>, verb: &str, word: &str) -> Result<(), Status> {
+    // The stored signer counts: the one in the request is dropped anyway.
+    let signer = review.old.map(|old| old.str_at("/spec/signerName")).unwrap_or_default();
+    if is_authorized(&tools.authz, review.user, verb, signer) {
+        return Ok(());
+    }
+    Err(forbidden(review, format_args!("user not permitted to {word} requests with signerName {signer:?}")))
+}
+
+/// The verb on the signer by name, or on all signers of its domain.
+fn is_authorized(authz: &Authz, user: &User, verb: &str, signer: &str) -> bool {
+    let on = |name: &str| {
+        let request = Attributes {
+            verb,
+            group: GROUP,
+            version: "*",
+            resource: "signers",
+            name,
+            resource_request: true,
+            ..Attributes::of(user)
+        };
+        authz.authorize(&request).is_allowed()
+    };
+    let domain = signer.split('/').next().unwrap_or_default();
+    on(signer) || on(&format!("{domain}/*"))
+}

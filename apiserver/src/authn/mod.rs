@@ -1,0 +1,217 @@
+//! Who is asking? Every authenticator is tried in upstream's order; the first that is sure wins.
+//!
+//! ```text
+//!  loopback token ─▶ front proxy ─▶ client certificate ─▶ bearer token ─▶ WebSocket token ─▶ anonymous
+//!                                                             └─ token union, remembered 10 s:
+//!                                                                static file ─ legacy service account
+//!                                                                ─ bound service account ─ bootstrap
+//! ```
+//!
+//! One that fails does not stop the others, but a failure is remembered: whoever shows a bad
+//! credential and no good one is refused, never taken for anonymous. The refusal is the one word
+//! `Unauthorized`; why is in the log.
+
+mod bearer;
+mod ca_bundle;
+mod issue;
+mod request_header;
+mod review;
+mod service_account;
+mod static_tokens;
+mod tokens;
+mod x509;
+
+use std::sync::Arc;
+
+use api::status::Status;
+use client::Rest;
+use http::{HeaderMap, header::AUTHORIZATION};
+use pki::GoVersion;
+use wire::Peer;
+use world::{Host, Wall};
+
+use crate::{
+    authz::rbac::aggregate,
+    identity::{MASTERS, User},
+    informers::Informers,
+};
+pub use ca_bundle::{CaBundle, CaBundleError};
+pub use issue::TokenIssuer;
+pub use request_header::RequestHeaders;
+pub use service_account::ServiceAccounts;
+pub use static_tokens::{StaticTokens, StaticTokensError};
+use tokens::{TokenUnion, Tokens};
+
+/// What to believe.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// The server's own token; of each process another.
+    pub loopback: Option<Loopback>,
+    /// `--requestheader-client-ca-file` and its companions.
+    pub request_headers: Option<RequestHeaders>,
+    /// `--client-ca-file`.
+    pub client_ca: Option<Arc<CaBundle>>,
+    /// `--token-auth-file`.
+    pub static_tokens: Option<StaticTokens>,
+    /// `--service-account-key-file` and its companions.
+    pub service_accounts: Option<ServiceAccounts>,
+    /// `--enable-bootstrap-token-auth`.
+    pub bootstrap_tokens: bool,
+    /// `--anonymous-auth`.
+    pub anonymous: bool,
+    /// How tokens are issued; `None` without a signing key.
+    pub issuer: Option<TokenIssuer>,
+    /// In whose words certificates are refused in the log.
+    pub go: GoVersion,
+}
+
+/// The identity of the server's client of itself.
+pub struct Loopback {
+    token: String,
+    user: User,
+}
+
+impl Loopback {
+    /// The identity `system:apiserver` behind `token`; `uid` is another for each process.
+    pub fn new(token: impl Into<String>, uid: impl Into<String>) -> Self {
+        let mut user = User::new("system:apiserver", &[crate::identity::AUTHENTICATED, MASTERS]);
+        user.uid = uid.into();
+        Self { token: token.into(), user }
+    }
+}
+
+impl std::fmt::Debug for Loopback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loopback")
+    }
+}
+
+/// The authenticators of one server.
+pub struct Authn {
+    loopback: Option<Loopback>,
+    request_headers: Option<RequestHeaders>,
+    client_ca: Option<Arc<CaBundle>>,
+    tokens: Tokens,
+    anonymous: bool,
+    issuer: Option<TokenIssuer>,
+    go: GoVersion,
+}
+
+/// What one authenticator says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Opinion {
+    /// This is who it is.
+    User(User),
+    /// Nothing here that I know of.
+    None,
+    /// Something that I should know, and it is bad; in words for the log.
+    Bad(String),
+}
+
+impl Authn {
+    /// Authenticators that look things up in `informers`, and through `rest` what these do not have.
+    pub fn new(host: &Host, config: Config, informers: &Informers, rest: &Rest) -> Self {
+        let union = TokenUnion {
+            static_tokens: config.static_tokens,
+            service_accounts: config.service_accounts.map(|s| s.with_lookup(informers, rest)),
+            bootstrap: config.bootstrap_tokens.then(|| informers.secrets.clone()),
+        };
+        Self {
+            loopback: config.loopback,
+            request_headers: config.request_headers,
+            client_ca: config.client_ca,
+            tokens: Tokens::new(host.clock().clone(), union),
+            anonymous: config.anonymous,
+            issuer: config.issuer.map(|issuer| issuer.with_nodes(informers.nodes.clone())),
+            go: config.go,
+        }
+    }
+
+    /// The user behind a request. What proved the identity is taken out of `headers`, and so is
+    /// everything that only a front proxy may say.
+    ///
+    /// # Errors
+    /// 401, without a reason.
+    pub async fn authenticate(
+        &self,
+        headers: &mut HeaderMap,
+        peer: &Peer,
+        now: Wall,
+    ) -> Result<User, Status> {
+        let mut errors = Vec::new();
+        let found = self.identify(headers, peer, now, &mut errors).await;
+        let mut user = match found {
+            Some(user) => user,
+            None if errors.is_empty() && self.anonymous => User::anonymous(),
+            None => {
+                if !errors.is_empty() {
+                    tracing::error!(err = aggregate(&errors), "Unable to authenticate the request");
+                }
+                return Err(Status::unauthorized());
+            }
+        };
+        headers.remove(AUTHORIZATION);
+        RequestHeaders::strip(self.request_headers.as_ref(), headers);
+        user.mark_authenticated();
+        Ok(user)
+    }
+
+    async fn identify(
+        &self,
+        headers: &mut HeaderMap,
+        peer: &Peer,
+        now: Wall,
+        errors: &mut Vec<String>,
+    ) -> Option<User> {
+        let mut take = |opinion: Opinion| match opinion {
+            Opinion::User(user) => Some(user),
+            Opinion::None => None,
+            Opinion::Bad(why) => {
+                if !errors.contains(&why) {
+                    errors.push(why);
+                }
+                None
+            }
+        };
+        let token = bearer::token(headers);
+        if let (Some(loopback), Some(token)) = (&self.loopback, &token) {
+            if pki::token::same_secret(&loopback.token, token) {
+                return Some(loopback.user.clone());
+            }
+            take(Opinion::Bad(bearer::INVALID.to_owned()));
+        }
+        if let Some(proxy) = &self.request_headers
+            && let Some(user) = take(proxy.authenticate(headers, &peer.certificates, now, self.go))
+        {
+            return Some(user);
+        }
+        if let Some(ca) = &self.client_ca
+            && let Some(user) = take(x509::authenticate(ca, &peer.certificates, now, self.go))
+        {
+            return Some(user);
+        }
+        if let Some(token) = &token
+            && let Some(user) = take(self.tokens.authenticate(token, now).await)
+        {
+            return Some(user);
+        }
+        match bearer::websocket_token(headers) {
+            Ok(None) => None,
+            Ok(Some((token, rest))) => {
+                let user = take(self.tokens.authenticate(&token, now).await)?;
+                headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, rest);
+                Some(user)
+            }
+            Err(why) => take(Opinion::Bad(why.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Authn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Authn({:?}, anonymous {})", self.tokens, self.anonymous)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Everything that knows bearer tokens, one after the other, and the memory of ten seconds in front.
+//!
+//! The memory is why a token that was revoked, or that expired, may work for up to ten seconds more.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use api::object::ObjectExt as _;
+use client::Informer;
+use parking_lot::Mutex;
+use pki::token::{BootstrapToken, NAMESPACE, TokenSecret};
+use world::{Clock, Mono, Wall};
+
+use super::{
+    Opinion,
+    bearer::INVALID,
+    service_account::Lookup,
+    static_tokens::{StaticTokens, hash},
+};
+use crate::{authz::rbac::aggregate, identity::User};
+
+/// How long a success is remembered; failures are not.
+const SUCCESS_TTL: Duration = Duration::from_secs(10);
+/// Above this the memory is cleaned, and emptied if that does not help.
+const MOST_REMEMBERED: usize = 4096;
+
+/// The authenticators of bearer tokens, in order.
+pub(super) struct TokenUnion {
+    pub(super) static_tokens: Option<StaticTokens>,
+    pub(super) service_accounts: Option<Lookup>,
+    /// Secrets, for bootstrap tokens.
+    pub(super) bootstrap: Option<Informer>,
+}
+
+impl TokenUnion {
+    /// The first that knows the token; the errors of all if none does.
+    pub(super) async fn authenticate(&self, token: &str, audiences: Option<&[String]>, now: Wall) -> Answer {
+        let mut errors = Vec::new();
+        if let Some(user) = self.static_tokens.as_ref().and_then(|table| table.authenticate(token)) {
+            return Answer::user(user);
+        }
+        if let Some(accounts) = &self.service_accounts {
+            match accounts.authenticate(token, audiences, now).await {
+                Ok(Some((user, audiences))) => return Answer { opinion: Opinion::User(user), audiences },
+                Ok(None) => {}
+                Err(why) => errors.extend(why),
+            }
+        }
+        if let Some(secrets) = &self.bootstrap
+            && let Some(user) = bootstrap_user(secrets, token, now)
+        {
+            return Answer::user(user);
+        }
+        let why = if errors.is_empty() { INVALID.to_owned() } else { aggregate(&errors) };
+        Answer { opinion: Opinion::Bad(why), audiences: Vec::new() }
+    }
+}
+
+/// What is known of a token.
+pub(super) struct Answer {
+    pub(super) opinion: Opinion,
+    /// The audiences that it is good for; empty where tokens have none.
+    pub(super) audiences: Vec<String>,
+}
+
+impl Answer {
+    fn user(user: User) -> Self {
+        Self { opinion: Opinion::User(user), audiences: Vec::new() }
+    }
+}
+
+fn bootstrap_user(secrets: &Informer, token: &str, now: Wall) -> Option<User> {
+    let token: BootstrapToken = token.parse().ok()?;
+    let secret = secrets.get(NAMESPACE, &token.secret_name())?;
+    match TokenSecret::authenticate(&secret, &token, now) {
+        Ok(groups) => Some(User { name: token.user_name(), groups, ..User::default() }),
+        Err(refusal) => {
+            tracing::info!(secret = secret.name(), %refusal, "bootstrap token not accepted");
+            None
+        }
+    }
+}
+
+/// The union behind its memory.
+pub(super) struct Tokens {
+    clock: Clock,
+    union: TokenUnion,
+    /// By the hash of the token: until when, and who.
+    known: Mutex<BTreeMap<[u8; 32], (Mono, User)>>,
+}
+
+impl Tokens {
+    pub(super) fn new(clock: Clock, union: TokenUnion) -> Self {
+        Self { clock, union, known: Mutex::default() }
+    }
+
+    /// The union itself, for questions that must not be answered from memory.
+    pub(super) fn union(&self) -> &TokenUnion {
+        &self.union
+    }
+
+    pub(super) async fn authenticate(&self, token: &str, now: Wall) -> Opinion {
+        let key = hash(token);
+        if let Some((until, user)) = self.known.lock().get(&key)
+            && *until > self.clock.monotonic()
+        {
+            return Opinion::User(user.clone());
+        }
+        let opinion = self.union.authenticate(token, None, now).await.opinion;
+        if let Opinion::User(user) = &opinion {
+            let (now, mut known) = (self.clock.monotonic(), self.known.lock());
+            if known.len() >= MOST_REMEMBERED {
+                known.retain(|_, (until, _)| *until > now);
+            }
+            if known.len() >= MOST_REMEMBERED {
+                known.clear();
+            }
+            known.insert(key, (now + SUCCESS_TTL, user.clone()));
+        }
+        opinion
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokens({} remembered)", self.known.lock().len())
+    }
+}

@@ -1,0 +1,105 @@
+//! What every stage of a request may need, in one place.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use client::Rest;
+use store::Store;
+use world::{Host, Mono};
+
+use crate::{
+    admission::Admission,
+    allocate::Allocator,
+    authn::Authn,
+    authz::Authz,
+    catalog::Catalog,
+    health::Health,
+    hooks::HookBoard,
+    informers::Informers,
+    options::Options,
+    pipeline::{Delegate, Pages, Seats},
+    registry::Leases,
+    watch_cache::Caches,
+};
+
+/// Shared by all requests of one server.
+pub type Ctx = Arc<Context>;
+
+/// See the module.
+#[allow(missing_docs, reason = "named as the things are")]
+pub struct Context {
+    pub host: Host,
+    pub options: Arc<Options>,
+    pub store: Arc<dyn Store>,
+    pub catalog: Catalog,
+    pub caches: Caches,
+    pub authn: Authn,
+    pub authz: Arc<Authz>,
+    pub admission: Admission,
+    pub informers: Arc<Informers>,
+    /// The loopback client.
+    pub rest: Rest,
+    pub allocator: Allocator,
+    /// Leases of the store for objects that end by themselves: events.
+    pub leases: Leases,
+    pub seats: Seats,
+    pub health: Health,
+    pub hooks: HookBoard,
+    pub lifecycle: Lifecycle,
+    /// Who answers what is no resource; set once at start.
+    pub pages: OnceLock<Vec<Arc<dyn Pages>>>,
+    /// The aggregator, set once at start.
+    pub delegate: OnceLock<Arc<dyn Delegate>>,
+    /// The port that the server listens on.
+    pub port: u16,
+    /// When the process started, by the clock that counts running time.
+    pub started: Mono,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Context({:?})", self.host)
+    }
+}
+
+/// Where the server is between its start and its end.
+#[derive(Debug, Default)]
+pub struct Lifecycle {
+    installed: AtomicBool,
+    stopping: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Lifecycle {
+    /// All paths are known from now on: what is not found is not there.
+    pub fn set_installed(&self) {
+        self.installed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether all paths are known.
+    pub fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::SeqCst)
+    }
+
+    /// Shutdown was asked for: not ready any more, still serving.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether shutdown was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// No new requests from now on.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether new requests are turned away.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,120 @@
+//! What the server knows about its own objects, learnt as anybody would: over the loopback client.
+//!
+//! When the loopback connection dies these stand still, and everything that reads them goes on with
+//! what they last held. That is the point.
+
+use client::{Informer, InformerOptions, Resource, Rest};
+use world::Host;
+
+/// The server's own informers.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each is the informer of the resource that names it")]
+pub struct Informers {
+    pub namespaces: Informer,
+    pub limit_ranges: Informer,
+    pub resource_quotas: Informer,
+    pub service_accounts: Informer,
+    /// All secrets, as upstream's shared informer: bootstrap tokens and legacy tokens are read here.
+    pub secrets: Informer,
+    pub pods: Informer,
+    pub nodes: Informer,
+    pub roles: Informer,
+    pub role_bindings: Informer,
+    pub cluster_roles: Informer,
+    pub cluster_role_bindings: Informer,
+    pub priority_classes: Informer,
+    pub crds: Informer,
+    pub api_services: Informer,
+    /// Config maps of `kube-system`: `extension-apiserver-authentication` among them.
+    pub config_maps: Informer,
+    pub services: Informer,
+    pub endpoints: Informer,
+    pub service_cidrs: Informer,
+    pub ip_addresses: Informer,
+}
+
+impl Informers {
+    /// Starts all of them at once; each begins with a list over `rest`.
+    pub fn start(host: &Host, rest: &Rest) -> Self {
+        let all = |group: &'static str, version: &'static str, plural: &'static str| {
+            Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
+        };
+        let core = |plural: &'static str| all("", "v1", plural);
+        let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
+        let kube_system =
+            InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
+        Self {
+            namespaces: core("namespaces"),
+            limit_ranges: core("limitranges"),
+            resource_quotas: core("resourcequotas"),
+            service_accounts: core("serviceaccounts"),
+            secrets: core("secrets"),
+            pods: core("pods"),
+            nodes: core("nodes"),
+            roles: rbac("roles"),
+            role_bindings: rbac("rolebindings"),
+            cluster_roles: rbac("clusterroles"),
+            cluster_role_bindings: rbac("clusterrolebindings"),
+            priority_classes: all("scheduling.k8s.io", "v1", "priorityclasses"),
+            crds: all("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+            api_services: all("apiregistration.k8s.io", "v1", "apiservices"),
+            config_maps: Informer::start(host, rest, Resource::core("configmaps"), kube_system),
+            services: core("services"),
+            endpoints: core("endpoints"),
+            service_cidrs: all("networking.k8s.io", "v1", "servicecidrs"),
+            ip_addresses: all("networking.k8s.io", "v1", "ipaddresses"),
+        }
+    }
+
+    /// Informers that hold nothing and never change: for unit tests of what reads them. Replace the
+    /// fields that matter with [`Informer::fixed`].
+    pub fn empty() -> Self {
+        let none = || Informer::fixed(Vec::new());
+        Self {
+            namespaces: none(),
+            limit_ranges: none(),
+            resource_quotas: none(),
+            service_accounts: none(),
+            secrets: none(),
+            pods: none(),
+            nodes: none(),
+            roles: none(),
+            role_bindings: none(),
+            cluster_roles: none(),
+            cluster_role_bindings: none(),
+            priority_classes: none(),
+            crds: none(),
+            api_services: none(),
+            config_maps: none(),
+            services: none(),
+            endpoints: none(),
+            service_cidrs: none(),
+            ip_addresses: none(),
+        }
+    }
+
+    /// Name and informer of each, for the `informer-sync` check.
+    pub fn named(&self) -> [(&'static str, &Informer); 19] {
+        [
+            ("*v1.Namespace", &self.namespaces),
+            ("*v1.LimitRange", &self.limit_ranges),
+            ("*v1.ResourceQuota", &self.resource_quotas),
+            ("*v1.ServiceAccount", &self.service_accounts),
+            ("*v1.Secret", &self.secrets),
+            ("*v1.Pod", &self.pods),
+            ("*v1.Node", &self.nodes),
+            ("*v1.Role", &self.roles),
+            ("*v1.RoleBinding", &self.role_bindings),
+            ("*v1.ClusterRole", &self.cluster_roles),
+            ("*v1.ClusterRoleBinding", &self.cluster_role_bindings),
+            ("*v1.PriorityClass", &self.priority_classes),
+            ("*v1.CustomResourceDefinition", &self.crds),
+            ("*v1.APIService", &self.api_services),
+            ("*v1.ConfigMap", &self.config_maps),
+            ("*v1.Service", &self.services),
+            ("*v1.Endpoints", &self.endpoints),
+            ("*v1.ServiceCIDR", &self.service_cidrs),
+            ("*v1.IPAddress", &self.ip_addresses),
+        ]
+    }
+}

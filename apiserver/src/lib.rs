@@ -1,0 +1,51 @@
+//! kube-apiserver: one request goes one way, through typed stages, into the store's history.
+//!
+//! ```text
+//!  wire ─▶ pipeline ─▶ authn ─▶ authz ─▶ admission ─▶ registry ─▶ store
+//!                                            ▲            │          │
+//!             informers ── loopback client ──┘         respond ◀─ watch_cache
+//! ```
+//!
+//! * [`Server`] is the whole thing: [`Server::start`], [`Server::ready`], [`Server::shutdown`].
+//! * [`pipeline`] holds the stages; each takes the type that the one before it made.
+//! * [`catalog`] knows which kinds are served, built in and custom.
+//! * [`registry`] has the verbs; [`watch_cache`] the reads; [`respond`] the only encoder.
+//! * [`loopback`] is the server's client of itself: all of [`informers`], [`hooks`] and
+//!   [`allocate`] goes through the front door, so that its death is felt where users felt it.
+
+#![allow(clippy::result_large_err, reason = "a Status is the error of every stage, and refusals are rare")]
+
+pub mod options;
+pub mod server;
+
+pub mod context;
+pub mod pipeline;
+
+pub mod identity;
+
+pub mod authn;
+pub mod authz;
+
+pub mod policy;
+
+pub mod admission;
+
+pub mod catalog;
+pub mod registry;
+pub mod respond;
+pub mod watch_cache;
+
+pub mod aggregator;
+pub mod crd;
+pub mod discovery;
+pub mod openapi;
+pub mod version;
+
+pub mod allocate;
+pub mod health;
+pub mod hooks;
+pub mod informers;
+pub mod loopback;
+
+pub use options::{Options, UsageError};
+pub use server::{Server, StartError, run};

@@ -1,0 +1,269 @@
+//! Schemas as documents show them: references in the form of the version, and what the schemas lack.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::patch::facts::{self, Strategy};
+use serde_json::{Map, Value, json};
+
+use super::schemas::{Schemas, definition_name};
+use crate::catalog::{Nature, Served};
+
+/// The two kinds of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    V2,
+    V3,
+}
+
+impl Form {
+    /// The prefix of a reference to a definition.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::V2 => "#/definitions/",
+            Self::V3 => "#/components/schemas/",
+        }
+    }
+
+    /// A reference and nothing beside it.
+    pub(super) fn reference(self, name: &str) -> Value {
+        json!({ "$ref": format!("{}{name}", self.prefix()) })
+    }
+}
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+pub(super) const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+
+/// The definition of a served kind: upstream's name, or for custom ones the group turned around.
+pub(super) fn definition_of(served: &Served) -> String {
+    match &served.nature {
+        Nature::BuiltIn(kind) => definition_name(kind.group, kind.version, kind.kind),
+        Nature::Custom(_) => {
+            let turned: Vec<&str> = served.group.split('.').rev().collect();
+            format!("{}.{}.{}", turned.join("."), served.version, served.kind)
+        }
+    }
+}
+
+/// The definition of lists of a served kind.
+pub(super) fn list_definition_of(served: &Served) -> String {
+    let own = definition_of(served);
+    own.strip_suffix(served.kind.as_ref())
+        .map_or_else(|| format!("{own}List"), |p| format!("{p}{}", served.list_kind))
+}
+
+/// `x-kubernetes-group-version-kind` of one kind.
+pub(super) fn identity(group: &str, version: &str, kind: &str) -> Value {
+    json!({ "group": group, "version": version, "kind": kind })
+}
+
+/// All definitions that the kinds need, by name, in the given form.
+pub(super) fn definitions(kinds: &[&Served], schemas: &Schemas, form: Form) -> BTreeMap<String, Value> {
+    let mut out: BTreeMap<String, Value> = BTreeMap::new();
+    let mut wanted: BTreeSet<String> = [DELETE_OPTIONS, STATUS].map(str::to_owned).into();
+    let mut identities: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut made: BTreeMap<String, Value> = BTreeMap::new();
+    for served in kinds {
+        let name = definition_of(served);
+        let own = identity(&served.group, &served.version, &served.kind);
+        identities.entry(name.clone()).or_default().push(own);
+        if let Nature::Custom(custom) = &served.nature {
+            made.insert(name.clone(), of_custom(custom.schema()));
+        }
+        if served.allows("list", "") {
+            let list = list_definition_of(served);
+            identities.entry(list.clone()).or_default().push(identity(
+                &served.group,
+                &served.version,
+                &served.list_kind,
+            ));
+            made.insert(list.clone(), of_list(served, &name));
+            wanted.insert(list);
+        }
+        wanted.insert(name);
+        for sub in &served.subresources {
+            let name = definition_name(&sub.group, &sub.version, &sub.kind);
+            if !served.is_custom() || sub.kind != served.kind {
+                identities.entry(name.clone()).or_default().push(identity(
+                    &sub.group,
+                    &sub.version,
+                    &sub.kind,
+                ));
+                wanted.insert(name);
+            }
+        }
+        identities.entry(DELETE_OPTIONS.to_owned()).or_default().push(identity(
+            &served.group,
+            &served.version,
+            "DeleteOptions",
+        ));
+    }
+    identities.entry(STATUS.to_owned()).or_default().push(identity("", "v1", "Status"));
+    while let Some(name) = wanted.pop_first() {
+        if out.contains_key(&name) {
+            continue;
+        }
+        let Some(schema) = made.remove(&name).or_else(|| schemas.get(&name)) else { continue };
+        let mut schema = with_facts(schema, &name);
+        if let (Some(list), Value::Object(map)) = (identities.get(&name), &mut schema) {
+            let mut once: Vec<Value> = Vec::new();
+            for identity in list {
+                if !once.contains(identity) {
+                    once.push(identity.clone());
+                }
+            }
+            map.insert("x-kubernetes-group-version-kind".to_owned(), once.into());
+        }
+        let mut found = BTreeSet::new();
+        let rendered = render(schema, form, &mut found);
+        wanted.extend(found.into_iter().filter(|name| !out.contains_key(name)));
+        out.insert(name, rendered);
+    }
+    out
+}
+
+fn of_list(served: &Served, item: &str) -> Value {
+    json!({
+        "description": format!("{} is a list of {}.", served.list_kind, served.kind),
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": { "type": "string", "description": "The version of this representation of an object." },
+            "items": { "type": "array", "description": format!("The {}.", served.plural), "items": { "$ref": item } },
+            "kind": { "type": "string", "description": "The kind of this object." },
+            "metadata": { "description": "Metadata of the list.", "$ref": LIST_META },
+        },
+    })
+}
+
+/// A custom schema says nothing of what all objects have.
+fn of_custom(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(map) = &mut schema {
+        let properties = map.entry("properties").or_insert_with(|| json!({}));
+        if let Value::Object(properties) = properties {
+            let text = |what: &str| json!({ "type": "string", "description": what });
+            properties
+                .insert("apiVersion".to_owned(), text("The version of this representation of an object."));
+            properties.insert("kind".to_owned(), text("The kind of this object."));
+            properties.insert(
+                "metadata".to_owned(),
+                json!({ "description": "Metadata of the object.", "$ref": OBJECT_META }),
+            );
+        }
+    }
+    schema
+}
+
+/// Lists whose entries are told apart by more than the merge key.
+const SECOND_KEYS: [(&str, &str, &str); 2] = [
+    ("io.k8s.api.core.v1.Container", "ports", "protocol"),
+    ("io.k8s.api.core.v1.ServiceSpec", "ports", "protocol"),
+];
+
+fn with_facts(mut schema: Value, name: &str) -> Value {
+    let Some(of) = facts::of_definition(name) else { return schema };
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return schema };
+    for field in of.fields {
+        let Some(Value::Object(property)) = properties.get_mut(field.name) else { continue };
+        if let Some(strategy) = field.openapi_strategy() {
+            property.insert("x-kubernetes-patch-strategy".to_owned(), strategy.into());
+        }
+        match field.strategy {
+            Strategy::MergeBy(key) => {
+                property.insert("x-kubernetes-patch-merge-key".to_owned(), key.into());
+                let mut keys = vec![key];
+                keys.extend(
+                    SECOND_KEYS.iter().filter(|(t, f, _)| (*t, *f) == (name, field.name)).map(|row| row.2),
+                );
+                property.insert("x-kubernetes-list-type".to_owned(), "map".into());
+                property.insert("x-kubernetes-list-map-keys".to_owned(), keys.into());
+            }
+            Strategy::MergeSet => {
+                property.insert("x-kubernetes-list-type".to_owned(), "set".into());
+            }
+            Strategy::Default | Strategy::Replace => {}
+        }
+    }
+    schema
+}
+
+/// Rewrites references; v2 knows less of JSON schema and gets less.
+fn render(value: Value, form: Form, found: &mut BTreeSet<String>) -> Value {
+    match value {
+        Value::Array(list) => {
+            Value::Array(list.into_iter().map(|inner| render(inner, form, found)).collect())
+        }
+        Value::Object(mut map) => {
+            let target = match map.get("$ref") {
+                Some(Value::String(target)) => Some(target.clone()),
+                _ => None,
+            };
+            if let Some(target) = target {
+                map.shift_remove("$ref");
+                let reference = form.reference(&target);
+                found.insert(target);
+                let mut out: Map<String, Value> =
+                    map.into_iter().map(|(key, inner)| (key, render(inner, form, found))).collect();
+                // Beside a reference nothing counts in v3, so it is wrapped.
+                match (form, out.is_empty(), reference) {
+                    (Form::V3, false, reference) => {
+                        out.insert("allOf".to_owned(), json!([reference]));
+                    }
+                    (_, _, Value::Object(reference)) => out.extend(reference),
+                    _ => {}
+                }
+                return Value::Object(out);
+            }
+            if form == Form::V2 {
+                if map.contains_key("x-kubernetes-int-or-string") {
+                    map.entry("type").or_insert_with(|| "string".into());
+                    map.entry("format").or_insert_with(|| "int-or-string".into());
+                }
+                for key in ["anyOf", "oneOf", "not", "nullable"] {
+                    map.shift_remove(key);
+                }
+            }
+            Value::Object(map.into_iter().map(|(key, inner)| (key, render(inner, form, found))).collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn documents_are_closed_and_carry_the_facts() {
+        #[track_caller]
+        fn check(form: Form) {
+            let all = Catalog::builtin().all();
+            let apps: Vec<&Served> = all.iter().map(AsRef::as_ref).filter(|s| s.group == "apps").collect();
+            let definitions = definitions(&apps, &Schemas::unpack(), form);
+            let text = serde_json::to_string(&definitions).unwrap();
+            // Every reference leads somewhere.
+            for part in text.split(form.prefix()).skip(1) {
+                let name = part.split('"').next().unwrap();
+                assert!(definitions.contains_key(name), "{name}");
+            }
+            let deployment = &definitions["io.k8s.api.apps.v1.Deployment"];
+            assert_eq!(
+                deployment["x-kubernetes-group-version-kind"],
+                json!([{"group": "apps", "version": "v1", "kind": "Deployment"}])
+            );
+            let containers = &definitions["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+            assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+            assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
+            assert_eq!(containers["x-kubernetes-list-type"], "map");
+            let ports = &definitions["io.k8s.api.core.v1.Container"]["properties"]["ports"];
+            assert_eq!(ports["x-kubernetes-list-map-keys"], json!(["containerPort", "protocol"]));
+            assert!(definitions.contains_key("io.k8s.api.apps.v1.DeploymentList"));
+            assert!(!definitions.contains_key("io.k8s.api.batch.v1.Job"));
+        }
+        check(Form::V2);
+        check(Form::V3);
+    }
+}

@@ -1,0 +1,222 @@
+//! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
+
+mod flags;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use api::profile::Profile;
+use pki::KeyAlgorithm;
+
+pub use parse::UsageError;
+pub(crate) use parse::duration;
+
+/// Where the objects are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// An etcd or `store::server`.
+    Etcd {
+        /// `http://` or `https://` URLs.
+        endpoints: Vec<String>,
+        /// What to trust.
+        ca: Option<PathBuf>,
+        /// What to present.
+        certificate: Option<PathBuf>,
+        /// Its key.
+        key: Option<PathBuf>,
+    },
+    /// An embedded sled tree in this directory.
+    Sled(PathBuf),
+    /// Nothing outlives the process.
+    Memory,
+}
+
+/// `--tls-sni-cert-key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SniPair {
+    /// The certificate chain's file.
+    pub certificate: PathBuf,
+    /// The key's file.
+    pub key: PathBuf,
+    /// The names given on the flag; empty: the certificate's own.
+    pub names: Vec<String>,
+}
+
+/// Front-proxy authentication.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// `--requestheader-client-ca-file`.
+    pub client_ca_file: Option<PathBuf>,
+    /// `--requestheader-allowed-names`.
+    pub allowed_names: Vec<String>,
+    /// `--requestheader-username-headers`.
+    pub username_headers: Vec<String>,
+    /// `--requestheader-uid-headers`.
+    pub uid_headers: Vec<String>,
+    /// `--requestheader-group-headers`.
+    pub group_headers: Vec<String>,
+    /// `--requestheader-extra-headers-prefix`.
+    pub extra_prefixes: Vec<String>,
+}
+
+/// How an apiserver is set up.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "named as the flags")]
+pub struct Options {
+    pub bind_address: IpAddr,
+    pub secure_port: u16,
+    pub advertise_address: Option<IpAddr>,
+    pub external_hostname: Option<String>,
+    pub http2_max_streams: u32,
+
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_private_key_file: Option<PathBuf>,
+    pub tls_sni: Vec<SniPair>,
+    pub tls_min_version: String,
+    pub tls_cipher_suites: Vec<String>,
+    pub cert_dir: PathBuf,
+    pub disable_http2: bool,
+
+    pub backend: Backend,
+    pub event_ttl: Duration,
+    pub compaction_interval: Duration,
+
+    pub service_cluster_ip_ranges: Vec<String>,
+    pub service_node_ports: (u16, u16),
+
+    pub client_ca_file: Option<PathBuf>,
+    pub token_auth_file: Option<PathBuf>,
+    pub anonymous_auth: bool,
+    pub enable_bootstrap_token_auth: bool,
+    pub request_header: RequestHeader,
+
+    pub service_account_issuers: Vec<String>,
+    pub service_account_key_files: Vec<PathBuf>,
+    pub service_account_signing_key_file: Option<PathBuf>,
+    pub service_account_lookup: bool,
+    pub service_account_extend_expiration: bool,
+    pub service_account_max_expiration: Option<Duration>,
+    pub api_audiences: Vec<String>,
+
+    pub authorization_modes: Vec<String>,
+
+    pub enable_admission_plugins: Vec<String>,
+    pub disable_admission_plugins: Vec<String>,
+
+    pub kubelet_client_certificate: Option<PathBuf>,
+    pub kubelet_client_key: Option<PathBuf>,
+    pub kubelet_certificate_authority: Option<PathBuf>,
+    pub kubelet_preferred_address_types: Vec<String>,
+    pub proxy_client_cert_file: Option<PathBuf>,
+    pub proxy_client_key_file: Option<PathBuf>,
+
+    pub request_timeout: Duration,
+    pub min_request_timeout: Duration,
+    pub max_requests_inflight: usize,
+    pub max_mutating_requests_inflight: usize,
+    pub livez_grace_period: Duration,
+    pub shutdown_delay: Duration,
+    pub goaway_chance: f64,
+    pub max_body_bytes: usize,
+
+    pub profile: Profile,
+    /// Kind of key of what the server makes for itself: loopback and self-signed certificates.
+    pub key_algorithm: KeyAlgorithm,
+    /// Test switch: whether the loopback client looks at the dates of certificates.
+    pub check_certificate_dates: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        Self {
+            bind_address: Ipv4Addr::UNSPECIFIED.into(),
+            secure_port: 6443,
+            advertise_address: None,
+            external_hostname: None,
+            http2_max_streams: 100,
+            tls_cert_file: None,
+            tls_private_key_file: None,
+            tls_sni: Vec::new(),
+            tls_min_version: String::new(),
+            tls_cipher_suites: Vec::new(),
+            cert_dir: "/var/run/kubernetes".into(),
+            disable_http2: false,
+            backend: Backend::Memory,
+            event_ttl: Duration::from_secs(3600),
+            compaction_interval: Duration::from_secs(300),
+            service_cluster_ip_ranges: texts(&["10.0.0.0/24"]),
+            service_node_ports: (30_000, 32_767),
+            client_ca_file: None,
+            token_auth_file: None,
+            anonymous_auth: true,
+            enable_bootstrap_token_auth: false,
+            request_header: RequestHeader {
+                client_ca_file: None,
+                allowed_names: Vec::new(),
+                username_headers: texts(&["x-remote-user"]),
+                uid_headers: texts(&["x-remote-uid"]),
+                group_headers: texts(&["x-remote-group"]),
+                extra_prefixes: texts(&["x-remote-extra-"]),
+            },
+            service_account_issuers: Vec::new(),
+            service_account_key_files: Vec::new(),
+            service_account_signing_key_file: None,
+            service_account_lookup: true,
+            service_account_extend_expiration: true,
+            service_account_max_expiration: None,
+            api_audiences: Vec::new(),
+            authorization_modes: texts(&["AlwaysAllow"]),
+            enable_admission_plugins: Vec::new(),
+            disable_admission_plugins: Vec::new(),
+            kubelet_client_certificate: None,
+            kubelet_client_key: None,
+            kubelet_certificate_authority: None,
+            kubelet_preferred_address_types: texts(&[
+                "Hostname",
+                "InternalDNS",
+                "InternalIP",
+                "ExternalDNS",
+                "ExternalIP",
+            ]),
+            proxy_client_cert_file: None,
+            proxy_client_key_file: None,
+            request_timeout: Duration::from_secs(60),
+            min_request_timeout: Duration::from_secs(1800),
+            max_requests_inflight: 400,
+            max_mutating_requests_inflight: 200,
+            livez_grace_period: Duration::ZERO,
+            shutdown_delay: Duration::ZERO,
+            goaway_chance: 0.0,
+            max_body_bytes: 3 * 1024 * 1024,
+            profile: Profile::NEWEST,
+            key_algorithm: KeyAlgorithm::EcdsaP256,
+            check_certificate_dates: true,
+        }
+    }
+}
+
+impl Options {
+    /// Reads a command line without the program's name.
+    ///
+    /// # Errors
+    /// One sentence that says which flag and what is wrong with it.
+    pub fn parse<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Self, UsageError> {
+        parse::options(args)
+    }
+
+    /// The address that other hosts use, given this host's own.
+    pub fn advertised(&self, own: IpAddr) -> IpAddr {
+        self.advertise_address.unwrap_or(if self.bind_address.is_unspecified() {
+            own
+        } else {
+            self.bind_address
+        })
+    }
+}

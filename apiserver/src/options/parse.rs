@@ -1,0 +1,363 @@
+//! From a command line to [`Options`], by the rules of Go's pflag.
+
+use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use api::profile::Profile;
+use pki::KeyAlgorithm;
+
+use super::{Backend, Options, SniPair, flags};
+use flags::{Shape, Standing};
+
+/// Why a command line was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// No such flag.
+    #[error("unknown flag: --{0}")]
+    Unknown(String),
+    /// Not a flag at all.
+    #[error("unknown command \"{0}\" for \"kube-apiserver\": flags begin with two dashes")]
+    NotAFlag(String),
+    /// The flag came last and wants a value.
+    #[error("flag needs an argument: --{0}")]
+    NeedsValue(String),
+    /// The value does not fit.
+    #[error("invalid argument {value:?} for \"--{flag}\" flag: {why}")]
+    Invalid {
+        /// The flag.
+        flag: String,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Known, and not done here.
+    #[error("--{flag} is not supported: {why}")]
+    Refused {
+        /// The flag.
+        flag: String,
+        /// Why, or what to do instead.
+        why: String,
+    },
+    /// Each flag is fine, together they are not.
+    #[error("{0}")]
+    Together(String),
+}
+
+type Given = BTreeMap<String, Vec<String>>;
+
+fn read<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Given, UsageError> {
+    let mut given = Given::new();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let arg = arg.as_ref();
+        let body = match arg.strip_prefix("--") {
+            Some(body) => body,
+            // klog's `-v 2` is the one short flag in use.
+            None if arg == "-v" || arg.starts_with("-v=") => arg.trim_start_matches('-'),
+            None => return Err(UsageError::NotAFlag(arg.to_owned())),
+        };
+        let (name, inline) = match body.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (body, None),
+        };
+        let name = name.replace('_', "-");
+        if let Some((_, why)) = flags::REMOVED.iter().find(|(n, _)| *n == name) {
+            let value = inline.clone().or_else(|| args.next().map(|a| a.as_ref().to_owned()));
+            if value.as_deref() == Some("0") {
+                continue;
+            }
+            return Err(UsageError::Refused { flag: name, why: (*why).to_owned() });
+        }
+        let Some((shape, standing)) = flags::find(&name) else { return Err(UsageError::Unknown(name)) };
+        if let Standing::Refused(why) = standing {
+            return Err(UsageError::Refused { flag: name, why: why.to_owned() });
+        }
+        let value = match (inline, shape) {
+            (Some(value), _) => value,
+            (None, Shape::Switch) => "true".to_owned(),
+            (None, _) => match args.next() {
+                Some(value) => value.as_ref().to_owned(),
+                None => return Err(UsageError::NeedsValue(name)),
+            },
+        };
+        let values = given.entry(name).or_default();
+        match shape {
+            Shape::Many => values.extend(value.split(',').filter(|v| !v.is_empty()).map(str::to_owned)),
+            Shape::One | Shape::Switch => values.push(value),
+        }
+    }
+    Ok(given)
+}
+
+fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError {
+    UsageError::Invalid { flag: flag.to_owned(), value: value.to_owned(), why: why.to_string() }
+}
+
+/// Go's `time.ParseDuration` for what appears in flags: `1h30m`, `15s`, `250ms`, `0`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at_checked(digits)?;
+        let number: f64 = number.parse().ok()?;
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(letters)?;
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+struct Values(Given);
+
+impl Values {
+    fn last(&self, flag: &str) -> Option<&str> {
+        self.0.get(flag)?.last().map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    fn text(&self, flag: &str, into: &mut Option<String>) {
+        if let Some(value) = self.last(flag) {
+            *into = Some(value.to_owned());
+        }
+    }
+
+    fn path(&self, flag: &str, into: &mut Option<PathBuf>) {
+        if let Some(value) = self.last(flag) {
+            *into = Some(value.into());
+        }
+    }
+
+    fn list(&self, flag: &str, into: &mut Vec<String>) {
+        if let Some(values) = self.0.get(flag) {
+            into.clone_from(values);
+        }
+    }
+
+    fn switch(&self, flag: &str, into: &mut bool) -> Result<(), UsageError> {
+        let Some(value) = self.last(flag) else { return Ok(()) };
+        *into = match value {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+            _ => {
+                return Err(invalid(
+                    flag,
+                    value,
+                    format!("strconv.ParseBool: parsing {value:?}: invalid syntax"),
+                ));
+            }
+        };
+        Ok(())
+    }
+
+    fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
+        if let Some(value) = self.last(flag) {
+            *into = duration(value)
+                .ok_or_else(|| invalid(flag, value, format!("time: invalid duration {value:?}")))?;
+        }
+        Ok(())
+    }
+
+    fn parsed<T: FromStr>(&self, flag: &str, into: &mut T) -> Result<(), UsageError>
+    where
+        T::Err: Display,
+    {
+        if let Some(value) = self.last(flag) {
+            *into = value.parse().map_err(|e| invalid(flag, value, e))?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Options, UsageError> {
+    let v = Values(read(args)?);
+    let mut o = Options::default();
+    serving(&v, &mut o)?;
+    storage(&v, &mut o)?;
+    authentication(&v, &mut o)?;
+    v.list("authorization-mode", &mut o.authorization_modes);
+    for mode in &o.authorization_modes {
+        if !["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"].contains(&mode.as_str()) {
+            return Err(UsageError::Together(format!("authorization-mode {mode:?} is not a valid mode")));
+        }
+    }
+    v.list("enable-admission-plugins", &mut o.enable_admission_plugins);
+    v.list("disable-admission-plugins", &mut o.disable_admission_plugins);
+    v.path("kubelet-client-certificate", &mut o.kubelet_client_certificate);
+    v.path("kubelet-client-key", &mut o.kubelet_client_key);
+    v.path("kubelet-certificate-authority", &mut o.kubelet_certificate_authority);
+    v.list("kubelet-preferred-address-types", &mut o.kubelet_preferred_address_types);
+    v.path("proxy-client-cert-file", &mut o.proxy_client_cert_file);
+    v.path("proxy-client-key-file", &mut o.proxy_client_key_file);
+    v.duration("request-timeout", &mut o.request_timeout)?;
+    let mut seconds = o.min_request_timeout.as_secs();
+    v.parsed("min-request-timeout", &mut seconds)?;
+    o.min_request_timeout = Duration::from_secs(seconds);
+    v.parsed("max-requests-inflight", &mut o.max_requests_inflight)?;
+    v.parsed("max-mutating-requests-inflight", &mut o.max_mutating_requests_inflight)?;
+    v.duration("livez-grace-period", &mut o.livez_grace_period)?;
+    v.duration("shutdown-delay-duration", &mut o.shutdown_delay)?;
+    v.parsed("goaway-chance", &mut o.goaway_chance)?;
+    if !(0.0..=0.02).contains(&o.goaway_chance) {
+        return Err(UsageError::Together(
+            "--goaway-chance can not be less than 0 or greater than 0.02".to_owned(),
+        ));
+    }
+    if let Some(value) = v.last("kubernetes-version") {
+        o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
+    }
+    if let Some(value) = v.last("key-algorithm") {
+        o.key_algorithm = key_algorithm(value).ok_or_else(|| {
+            invalid("key-algorithm", value, "use one of RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384")
+        })?;
+    }
+    Ok(o)
+}
+
+fn key_algorithm(text: &str) -> Option<KeyAlgorithm> {
+    Some(match text {
+        "RSA-2048" => KeyAlgorithm::Rsa2048,
+        "RSA-3072" => KeyAlgorithm::Rsa3072,
+        "RSA-4096" => KeyAlgorithm::Rsa4096,
+        "ECDSA-P256" => KeyAlgorithm::EcdsaP256,
+        "ECDSA-P384" => KeyAlgorithm::EcdsaP384,
+        _ => return None,
+    })
+}
+
+fn address(v: &Values, flag: &str) -> Result<Option<IpAddr>, UsageError> {
+    v.last(flag)
+        .map(|text| text.parse().map_err(|_| invalid(flag, text, format!("failed to parse IP: {text:?}"))))
+        .transpose()
+}
+
+fn serving(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    if let Some(ip) = address(v, "bind-address")? {
+        o.bind_address = ip;
+    }
+    o.advertise_address = address(v, "advertise-address")?;
+    let mut port = i64::from(o.secure_port);
+    v.parsed("secure-port", &mut port)?;
+    o.secure_port = u16::try_from(port).ok().filter(|p| *p > 0).ok_or_else(|| {
+        UsageError::Together(format!(
+            "--secure-port {port} must be between 1 and 65535, inclusive. It cannot be turned off with 0"
+        ))
+    })?;
+    v.text("external-hostname", &mut o.external_hostname);
+    let mut streams = 0;
+    v.parsed("http2-max-streams-per-connection", &mut streams)?;
+    if streams > 0 {
+        o.http2_max_streams = streams;
+    }
+    v.path("tls-cert-file", &mut o.tls_cert_file);
+    v.path("tls-private-key-file", &mut o.tls_private_key_file);
+    if o.tls_cert_file.is_some() != o.tls_private_key_file.is_some() {
+        return Err(UsageError::Together(
+            "--tls-cert-file and --tls-private-key-file must be given together".to_owned(),
+        ));
+    }
+    if let Some(dir) = v.last("cert-dir") {
+        o.cert_dir = dir.into();
+    }
+    v.switch("disable-http2-serving", &mut o.disable_http2)?;
+    for value in v.0.get("tls-sni-cert-key").into_iter().flatten() {
+        let (files, names) = value.split_once(':').unwrap_or((value, ""));
+        let (certificate, key) = files.split_once(',').ok_or_else(|| {
+            invalid("tls-sni-cert-key", value, "expected comma separated certificate and key file paths")
+        })?;
+        let names = names.split(',').filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        o.tls_sni.push(SniPair { certificate: certificate.into(), key: key.into(), names });
+    }
+    if let Some(version) = v.last("tls-min-version") {
+        o.tls_min_version = version.to_owned();
+    }
+    v.list("tls-cipher-suites", &mut o.tls_cipher_suites);
+    v.list("service-cluster-ip-range", &mut o.service_cluster_ip_ranges);
+    for range in &o.service_cluster_ip_ranges {
+        if crate::allocate::Subnet::parse(range).is_none() {
+            return Err(invalid("service-cluster-ip-range", range, "expected a CIDR such as 10.96.0.0/12"));
+        }
+    }
+    if let Some(range) = v.last("service-node-port-range") {
+        let bounds = range.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        o.service_node_ports = bounds.filter(|(a, b): &(u16, u16)| a <= b && *a > 0).ok_or_else(|| {
+            invalid("service-node-port-range", range, "expected two ports such as 30000-32767")
+        })?;
+    }
+    Ok(())
+}
+
+fn storage(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    let mut endpoints = Vec::new();
+    v.list("etcd-servers", &mut endpoints);
+    if let Some(prefix) = v.last("etcd-prefix")
+        && prefix != "/registry"
+    {
+        return Err(invalid("etcd-prefix", prefix, "this server keeps its objects under /registry"));
+    }
+    o.backend = match v.last("storage-backend") {
+        Some("memory") => Backend::Memory,
+        Some("sled") => match v.last("data-dir") {
+            Some(dir) => Backend::Sled(dir.into()),
+            None => {
+                return Err(UsageError::Together(
+                    "--storage-backend=sled needs --data-dir, the directory to keep the objects in"
+                        .to_owned(),
+                ));
+            }
+        },
+        None | Some("etcd3" | "etcd") => {
+            if endpoints.is_empty() {
+                return Err(UsageError::Together(
+                    "--etcd-servers must be specified, or --storage-backend=memory or sled".to_owned(),
+                ));
+            }
+            let (mut ca, mut certificate, mut key) = (None, None, None);
+            v.path("etcd-cafile", &mut ca);
+            v.path("etcd-certfile", &mut certificate);
+            v.path("etcd-keyfile", &mut key);
+            Backend::Etcd { endpoints, ca, certificate, key }
+        }
+        Some(other) => return Err(invalid("storage-backend", other, "use one of etcd3, sled, memory")),
+    };
+    v.duration("event-ttl", &mut o.event_ttl)?;
+    v.duration("etcd-compaction-interval", &mut o.compaction_interval)
+}
+
+fn authentication(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    v.path("client-ca-file", &mut o.client_ca_file);
+    v.path("token-auth-file", &mut o.token_auth_file);
+    v.switch("anonymous-auth", &mut o.anonymous_auth)?;
+    v.switch("enable-bootstrap-token-auth", &mut o.enable_bootstrap_token_auth)?;
+    v.path("requestheader-client-ca-file", &mut o.request_header.client_ca_file);
+    v.list("requestheader-allowed-names", &mut o.request_header.allowed_names);
+    v.list("requestheader-username-headers", &mut o.request_header.username_headers);
+    v.list("requestheader-uid-headers", &mut o.request_header.uid_headers);
+    v.list("requestheader-group-headers", &mut o.request_header.group_headers);
+    v.list("requestheader-extra-headers-prefix", &mut o.request_header.extra_prefixes);
+    v.list("service-account-issuer", &mut o.service_account_issuers);
+    let mut keys = Vec::new();
+    v.list("service-account-key-file", &mut keys);
+    o.service_account_key_files = keys.into_iter().map(PathBuf::from).collect();
+    v.path("service-account-signing-key-file", &mut o.service_account_signing_key_file);
+    v.switch("service-account-lookup", &mut o.service_account_lookup)?;
+    v.switch("service-account-extend-token-expiration", &mut o.service_account_extend_expiration)?;
+    if v.last("service-account-max-token-expiration").is_some() {
+        let mut longest = Duration::ZERO;
+        v.duration("service-account-max-token-expiration", &mut longest)?;
+        o.service_account_max_expiration = (!longest.is_zero()).then_some(longest);
+    }
+    v.list("api-audiences", &mut o.api_audiences);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! As whom: impersonation, each part of it a permission of its own.
+
+use std::collections::BTreeMap;
+
+use api::status::Status;
+use http::HeaderMap;
+
+use super::{Identified, Parsed, Refusal, request_info::percent_decode};
+use crate::{
+    authz::{Attributes, Authz, Decision},
+    context::Ctx,
+    identity::User,
+};
+
+/// A request with the user that it is carried out as.
+#[derive(Debug)]
+pub struct Acting {
+    pub(super) parsed: Parsed,
+    pub(super) user: User,
+}
+
+const USER: &str = "impersonate-user";
+const UID: &str = "impersonate-uid";
+const GROUP: &str = "impersonate-group";
+const EXTRA: &str = "impersonate-extra-";
+
+fn values<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok())
+}
+
+impl Identified {
+    /// Becomes whom the headers name, if the user may.
+    ///
+    /// # Errors
+    /// 400 for parts of a user without the user, 403 for what the user may not become.
+    pub async fn act(mut self, ctx: &Ctx) -> Result<Acting, Refusal> {
+        let headers = &mut self.parsed.framed.headers;
+        let name = values(headers, USER).next().unwrap_or_default().to_owned();
+        let uid = values(headers, UID).next().unwrap_or_default().to_owned();
+        let groups: Vec<String> = values(headers, GROUP).map(str::to_owned).collect();
+        let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (header, value) in headers.iter() {
+            if let (Some(key), Ok(value)) = (header.as_str().strip_prefix(EXTRA), value.to_str()) {
+                extra.entry(percent_decode(key)).or_default().push(value.to_owned());
+            }
+        }
+        if name.is_empty() {
+            if !uid.is_empty() || !groups.is_empty() || !extra.is_empty() {
+                let asked: Vec<String> = groups.iter().map(|g| format!("{{Group    {g}}}")).collect();
+                let words = format!("requested [{}] without impersonating a user", asked.join(" "));
+                return Err(Status::bad_request(words).into());
+            }
+            return Ok(Acting { parsed: self.parsed, user: self.user });
+        }
+        let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
+            let attributes = Attributes {
+                user: &self.user,
+                verb: "impersonate",
+                group,
+                version: "v1",
+                resource,
+                subresource,
+                namespace,
+                name,
+                path: &self.parsed.framed.path,
+                resource_request: true,
+                field_selector: None,
+                label_selector: None,
+            };
+            let verdict = ctx.authz.authorize(&attributes);
+            match verdict.decision {
+                Decision::Allow => Ok(()),
+                _ => Err(Authz::forbidden(&attributes, &verdict)),
+            }
+        };
+        let account = account_of(&name);
+        match account {
+            Some((namespace, account)) => may("", "serviceaccounts", "", namespace, account)?,
+            None => may("", "users", "", "", &name)?,
+        }
+        for group in &groups {
+            may("", "groups", "", "", group)?;
+        }
+        if !uid.is_empty() {
+            may("authentication.k8s.io", "uids", "", "", &uid)?;
+        }
+        for (key, values) in &extra {
+            for value in values {
+                may("authentication.k8s.io", "userextras", key, "", value)?;
+            }
+        }
+        let mut user = User { name, uid, groups, extra };
+        if let Some((namespace, _)) = account_of(&user.name)
+            && user.groups.is_empty()
+        {
+            user.groups =
+                vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        }
+        let known = ["system:authenticated", "system:unauthenticated"];
+        if user.name == "system:anonymous" {
+            if user.groups.is_empty() {
+                user.groups.push("system:unauthenticated".to_owned());
+            }
+        } else if !user.groups.iter().any(|g| known.contains(&g.as_str())) {
+            user.groups.push("system:authenticated".to_owned());
+        }
+        let named: Vec<_> =
+            headers.keys().filter(|k| k.as_str().starts_with("impersonate-")).cloned().collect();
+        for key in named {
+            headers.remove(key);
+        }
+        Ok(Acting { parsed: self.parsed, user })
+    }
+}
+
+fn account_of(user: &str) -> Option<(&str, &str)> {
+    user.strip_prefix("system:serviceaccount:")?.split_once(':')
+}

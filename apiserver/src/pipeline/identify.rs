@@ -1,0 +1,25 @@
+//! Who asks.
+
+use super::{Note, Parsed, Refusal};
+use crate::{context::Ctx, identity::User};
+
+/// A request with a user.
+#[derive(Debug)]
+pub struct Identified {
+    pub(super) parsed: Parsed,
+    pub(super) user: User,
+}
+
+impl Parsed {
+    /// Lets the authenticators look; the first that is sure wins.
+    ///
+    /// # Errors
+    /// 401, and never more than the word.
+    pub async fn identify(mut self, ctx: &Ctx, note: &mut Note) -> Result<Identified, Refusal> {
+        let now = self.framed.received_at;
+        let user = ctx.authn.authenticate(&mut self.framed.headers, &self.framed.peer, now).await?;
+        note.user.clone_from(&user.name);
+        note.anonymous = user.name == "system:anonymous";
+        Ok(Identified { parsed: self, user })
+    }
+}

@@ -1,0 +1,108 @@
+//! May they: the one maker of [`Permitted`], without which nothing reads and nothing writes.
+
+use api::selector::{FieldSelector, LabelSelector};
+
+use super::{Framed, Refusal, RequestInfo, Seated, seat::Seat};
+use crate::{
+    authz::{Attributes, Authz, Decision},
+    context::Ctx,
+    identity::User,
+};
+
+/// A request that its user may make.
+#[derive(Debug)]
+pub struct Permitted {
+    framed: Framed,
+    info: RequestInfo,
+    user: User,
+    _seat: Option<Seat>,
+}
+
+impl Permitted {
+    /// The request.
+    pub fn request(&self) -> &Framed {
+        &self.framed
+    }
+
+    /// The request, to take its body.
+    pub fn request_mut(&mut self) -> &mut Framed {
+        &mut self.framed
+    }
+
+    /// What it asks for.
+    pub fn info(&self) -> &RequestInfo {
+        &self.info
+    }
+
+    /// Who asks.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Whether the user may do something else too: what a request needs besides itself.
+    ///
+    /// # Errors
+    /// 403 in the words of that other thing.
+    pub fn also(
+        &self,
+        ctx: &Ctx,
+        verb: &str,
+        group: &str,
+        resource: &str,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        let attributes = Attributes {
+            user: &self.user,
+            verb,
+            group,
+            version: "*",
+            resource,
+            subresource: "",
+            namespace: &self.info.namespace,
+            name,
+            path: &self.framed.path,
+            resource_request: true,
+            field_selector: None,
+            label_selector: None,
+        };
+        let verdict = ctx.authz.authorize(&attributes);
+        match verdict.decision {
+            Decision::Allow => Ok(()),
+            _ => Err(Authz::forbidden(&attributes, &verdict).into()),
+        }
+    }
+}
+
+impl Seated {
+    /// Asks the authorizers.
+    ///
+    /// # Errors
+    /// 403; 500 in plain text when an authorizer failed.
+    pub fn permit(self, ctx: &Ctx) -> Result<Permitted, Refusal> {
+        let Seated { acting, seat } = self;
+        let (framed, info, user) = (acting.parsed.framed, acting.parsed.info, acting.user);
+        let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
+        let selector = |key: &str| framed.query.get(key).filter(|_| collection).filter(|s| !s.is_empty());
+        let fields = selector("fieldSelector").and_then(|s| FieldSelector::parse(s).ok());
+        let labels = selector("labelSelector").and_then(|s| LabelSelector::parse(s).ok());
+        let attributes = Attributes {
+            user: &user,
+            verb: &info.verb,
+            group: &info.group,
+            version: &info.version,
+            resource: &info.resource,
+            subresource: &info.subresource,
+            namespace: &info.namespace,
+            name: &info.name,
+            path: &framed.path,
+            resource_request: info.resource_request,
+            field_selector: fields.as_ref(),
+            label_selector: labels.as_ref(),
+        };
+        let verdict = ctx.authz.authorize(&attributes);
+        if verdict.decision != Decision::Allow {
+            return Err(Authz::forbidden(&attributes, &verdict).into());
+        }
+        Ok(Permitted { framed, info, user, _seat: seat })
+    }
+}

@@ -1,0 +1,346 @@
+//! The second half of a write: from a decoded object to a committed revision.
+//!
+//! Every type here is made by the function of the stage before it, and the first one only from a
+//! [`Permitted`] request.
+
+use std::sync::Arc;
+
+use api::{object::ObjectExt, status::Status};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::Value;
+use store::{Outcome, StoreError};
+
+use super::{Permitted, WriteOptions};
+use crate::{
+    admission::{Operation, Review},
+    allocate::Reservation,
+    catalog::Served,
+    context::Ctx,
+    registry::rules,
+    watch_cache::{Item, encode_stored, store_status},
+};
+
+/// What a write is about: fixed for all its attempts.
+pub struct Scope<'r> {
+    /// The request.
+    pub permitted: &'r Permitted,
+    /// The kind.
+    pub served: Arc<Served>,
+    /// Empty at the cluster scope.
+    pub namespace: String,
+    /// The name in the URL; empty for a create.
+    pub name: String,
+    /// Empty for the object itself.
+    pub subresource: String,
+    /// The query's options.
+    pub options: WriteOptions,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl<'r> Scope<'r> {
+    /// The scope of a permitted request.
+    pub fn new(permitted: &'r Permitted, served: Arc<Served>, options: WriteOptions) -> Self {
+        let info = permitted.info();
+        // The namespace of a namespace's path is its own name.
+        let namespace = if served.namespaced { info.namespace.clone() } else { String::new() };
+        let (name, subresource) = (info.name.clone(), info.subresource.clone());
+        Self { permitted, served, namespace, name, subresource, options, warnings: Mutex::default() }
+    }
+
+    /// Tells the client something that is no error.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.warnings.lock().push(text.into());
+    }
+
+    /// All that was warned about.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock())
+    }
+
+    /// The same request's write on another object, as an eviction deletes a pod.
+    pub fn on(&self, served: Arc<Served>, name: &str, subresource: &str) -> Scope<'r> {
+        Scope {
+            permitted: self.permitted,
+            namespace: if served.namespaced { self.namespace.clone() } else { String::new() },
+            served,
+            name: name.to_owned(),
+            subresource: subresource.to_owned(),
+            options: self.options.clone(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    fn review<'a>(
+        &'a self,
+        operation: Operation,
+        object: Option<&'a mut Value>,
+        old: Option<&'a Value>,
+    ) -> Review<'a> {
+        Review {
+            operation,
+            group: &self.served.group,
+            version: &self.served.version,
+            resource: &self.served.plural,
+            subresource: &self.subresource,
+            kind: &self.served.kind,
+            namespace: if self.served.plural == "namespaces" && self.served.group.is_empty() {
+                &self.name
+            } else {
+                &self.namespace
+            },
+            name: &self.name,
+            user: self.permitted.user(),
+            object,
+            old,
+            dry_run: self.options.dry_run,
+            now: self.permitted.request().received_at,
+        }
+    }
+
+    /// Admission of a deletion: both passes, on what is there.
+    ///
+    /// # Errors
+    /// 403 mostly, by whichever plugin says no.
+    pub async fn admit_delete(&self, ctx: &Ctx, old: &Value) -> Result<(), Status> {
+        let mut review = self.review(Operation::Delete, None, Some(old));
+        ctx.admission.mutate(&mut review).await?;
+        ctx.admission.validate(&review).await
+    }
+
+    /// Admission of something that is posted and not stored: a binding, an eviction, a token request.
+    ///
+    /// # Errors
+    /// As [`Scope::admit_delete`].
+    pub async fn admit_posted(&self, ctx: &Ctx, object: &mut Value) -> Result<(), Status> {
+        let mut review = self.review(Operation::Create, Some(object), None);
+        ctx.admission.mutate(&mut review).await?;
+        ctx.admission.validate(&review).await
+    }
+}
+
+/// What is in the store now.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// As shown, resource version set.
+    pub object: Arc<Value>,
+    /// The revision that wrote it.
+    pub revision: i64,
+    /// Its lease; 0 for none.
+    pub lease: i64,
+}
+
+/// An object as the client wants it.
+pub struct Decoded<'s, 'r> {
+    scope: &'s Scope<'r>,
+    object: Value,
+    old: Option<&'s Stored>,
+}
+
+impl<'s, 'r> Decoded<'s, 'r> {
+    /// `old` absent: a create.
+    pub fn new(scope: &'s Scope<'r>, object: Value, old: Option<&'s Stored>) -> Self {
+        Self { scope, object, old }
+    }
+
+    /// The mutating pass of admission.
+    ///
+    /// # Errors
+    /// By whichever plugin says no.
+    pub async fn mutate(mut self, ctx: &Ctx) -> Result<Mutated<'s, 'r>, Status> {
+        let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
+        let old = self.old.map(|o| &*o.object);
+        let mut review = self.scope.review(operation, Some(&mut self.object), old);
+        ctx.admission.mutate(&mut review).await?;
+        Ok(Mutated { scope: self.scope, object: self.object, old: self.old })
+    }
+}
+
+/// An object as admission wants it.
+pub struct Mutated<'s, 'r> {
+    scope: &'s Scope<'r>,
+    object: Value,
+    old: Option<&'s Stored>,
+}
+
+impl<'s, 'r> Mutated<'s, 'r> {
+    /// System fields, allocations, the kind's strategy, validation.
+    ///
+    /// # Errors
+    /// 422 with every complaint; 409 for a stale version or another UID.
+    pub async fn prepare(mut self, ctx: &Ctx) -> Result<Prepared<'s, 'r>, Status> {
+        let scope = self.scope;
+        let now = scope.permitted.request().received_at;
+        let reservation = match self.old {
+            None => {
+                rules::fill_system_fields(scope, &mut self.object, ctx, now)?;
+                let reservation = ctx.allocator.reserve(scope, &mut self.object, None).await?;
+                rules::before_create(scope, &mut self.object, now)?;
+                reservation
+            }
+            Some(old) => {
+                ctx.allocator.keep(&scope.served, &mut self.object, &old.object);
+                rules::before_update(scope, &mut self.object, &old.object, now)?;
+                ctx.allocator.reserve(scope, &mut self.object, Some(&old.object)).await?
+            }
+        };
+        Ok(Prepared { scope, object: self.object, old: self.old, reservation })
+    }
+}
+
+/// An object that could be stored.
+pub struct Prepared<'s, 'r> {
+    scope: &'s Scope<'r>,
+    object: Value,
+    old: Option<&'s Stored>,
+    reservation: Reservation,
+}
+
+impl<'s, 'r> Prepared<'s, 'r> {
+    /// The validating pass of admission.
+    ///
+    /// # Errors
+    /// By whichever plugin says no.
+    pub async fn admit(mut self, ctx: &Ctx) -> Result<Admitted<'s, 'r>, Status> {
+        let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
+        let old = self.old.map(|o| &*o.object);
+        let review = self.scope.review(operation, Some(&mut self.object), old);
+        ctx.admission.validate(&review).await?;
+        Ok(Admitted { scope: self.scope, object: self.object, old: self.old, reservation: self.reservation })
+    }
+}
+
+/// An object that may be stored.
+pub struct Admitted<'s, 'r> {
+    scope: &'s Scope<'r>,
+    object: Value,
+    old: Option<&'s Stored>,
+    reservation: Reservation,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Committed {
+    /// Written (or, in a dry run, not): the object as it is now.
+    Written(Item),
+    /// It was the last thing that held a terminating object: the object is gone.
+    Removed(Item),
+    /// Nothing to write: the object as it was.
+    Unchanged(Item),
+    /// Somebody was faster: start again from what is there.
+    Lost,
+}
+
+impl Admitted<'_, '_> {
+    /// Compare-and-write.
+    ///
+    /// # Errors
+    /// 409 when a create finds its name taken; what the store says otherwise.
+    pub async fn commit(self, ctx: &Ctx) -> Result<Committed, Status> {
+        let Self { scope, mut object, old, reservation } = self;
+        let key = scope.served.key(object.namespace(), object.name());
+        let short = short_key(&object, &scope.served);
+        if let Some(old) = old {
+            object.set_resource_version(old.object.resource_version());
+            if rules::vanishes(&scope.served, &object) {
+                return remove(ctx, scope, &key, short, object, old).await;
+            }
+            if object == *old.object {
+                reservation.confirm();
+                return Ok(Committed::Unchanged(Item::parsed(short, old.revision, old.object.clone())));
+            }
+        }
+        if scope.options.dry_run {
+            if old.is_none() && exists(ctx, &key).await? {
+                return Err(Status::already_exists(&scope.served.qualified(), object.name()));
+            }
+            // The reservation ends here: nothing was written that could use it.
+            let revision = old.map_or(0, |o| o.revision);
+            return Ok(Committed::Written(Item::parsed(short, revision, Arc::new(object))));
+        }
+        let lease = match old {
+            Some(old) => old.lease,
+            None => ctx.leases.lease_for(ctx, scope).await?,
+        };
+        let raw = encode_stored(&scope.served, &object);
+        let expected = old.map_or(0, |o| o.revision);
+        match ctx.store.put_if(Bytes::from(key), raw.clone(), expected, lease).await {
+            Ok(Outcome::Committed(revision)) => {
+                reservation.confirm();
+                object.set_resource_version(&revision.to_string());
+                let (served, object) = (scope.served.clone(), Arc::new(object));
+                Ok(Committed::Written(Item::written(short, revision, raw, served, object)))
+            }
+            Ok(Outcome::Conflict(found)) => match old {
+                Some(_) => Ok(Committed::Lost),
+                None => Err(taken(scope, &object, found.as_ref())),
+            },
+            Err(error) => Err(write_status(&error)),
+        }
+    }
+}
+
+/// `<namespace>/<name>` or `<name>`.
+fn short_key(object: &Value, served: &Served) -> String {
+    if served.namespaced {
+        format!("{}/{}", object.namespace(), object.name())
+    } else {
+        object.name().to_owned()
+    }
+}
+
+async fn exists(ctx: &Ctx, key: &str) -> Result<bool, Status> {
+    let (found, _) = ctx.store.get(key.as_bytes(), None).await.map_err(|e| store_status(&e))?;
+    Ok(found.is_some())
+}
+
+fn taken(scope: &Scope<'_>, object: &Value, found: Option<&store::Kv>) -> Status {
+    let resource = scope.served.qualified();
+    let mut status = Status::already_exists(&resource, object.name());
+    let terminating = found
+        .and_then(|kv| serde_json::from_slice::<Value>(&kv.value).ok())
+        .is_some_and(|there| there.is_terminating());
+    if terminating {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
+}
+
+fn write_status(error: &StoreError) -> Status {
+    match error {
+        StoreError::TooLarge { .. } => Status::too_large("etcdserver: request is too large"),
+        other => store_status(other),
+    }
+}
+
+async fn remove(
+    ctx: &Ctx,
+    scope: &Scope<'_>,
+    key: &str,
+    short: String,
+    object: Value,
+    old: &Stored,
+) -> Result<Committed, Status> {
+    if scope.options.dry_run {
+        return Ok(Committed::Removed(Item::parsed(short, old.revision, Arc::new(object))));
+    }
+    match delete(ctx, scope, key, old).await? {
+        Some(revision) => Ok(Committed::Removed(Item::parsed(short, revision, Arc::new(object)))),
+        None => Ok(Committed::Lost),
+    }
+}
+
+/// Removes what is stored at `old`'s revision; `None` after a lost race.
+///
+/// # Errors
+/// What the store says.
+pub async fn delete(ctx: &Ctx, scope: &Scope<'_>, key: &str, old: &Stored) -> Result<Option<i64>, Status> {
+    match ctx.store.delete_if(Bytes::copy_from_slice(key.as_bytes()), old.revision).await {
+        Ok(Outcome::Committed(revision)) => {
+            ctx.allocator.release(ctx, &scope.served, &old.object);
+            Ok(Some(revision))
+        }
+        Ok(Outcome::Conflict(_)) => Ok(None),
+        Err(error) => Err(store_status(&error)),
+    }
+}

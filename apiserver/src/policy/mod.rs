@@ -1,0 +1,82 @@
+//! What every cluster is born with: roles, bindings and priority classes, as data and pure functions.
+//!
+//! The post-start hooks read the tables here, compare them with what the cluster holds, and write
+//! the difference through the loopback client. Nothing in this folder does I/O.
+//!
+//! * [`cluster_roles`] and [`cluster_role_bindings`]: for people and components, and one role per controller.
+//! * [`roles`] and [`role_bindings`]: the few that live in `kube-system` and `kube-public`.
+//! * [`reconcile`]: what to do about one object; it only ever adds.
+//! * [`aggregate`]: how `admin`, `edit` and `view` are put together.
+//! * [`priority_classes`]: the two that the system's own pods use.
+
+pub mod aggregate;
+mod controllers;
+mod general;
+mod namespaced;
+pub mod priority_classes;
+pub mod reconcile;
+mod spec;
+
+use serde_json::Value;
+
+pub use priority_classes::priority_classes;
+
+/// The API group of roles and bindings.
+pub const GROUP: &str = "rbac.authorization.k8s.io";
+/// Marks what the server itself put into the cluster.
+pub const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaults");
+/// `"false"` on an object keeps the reconcile away from it.
+pub const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+/// All default cluster roles, aggregated ones with their rules filled in.
+pub fn cluster_roles() -> Vec<Value> {
+    let mut roles: Vec<Value> = general::CLUSTER_ROLES
+        .iter()
+        .chain(controllers::CLUSTER_ROLES)
+        .map(|role| role.to_cluster_role())
+        .collect();
+    // `admin` gathers `edit`, and `edit` gathers `view`: repeat until nothing more arrives.
+    loop {
+        let before = roles.clone();
+        for role in &mut roles {
+            if let Some(rules) = aggregate::rules_of(role, &before) {
+                role["rules"] = rules.into();
+            }
+        }
+        if roles == before {
+            return roles;
+        }
+    }
+}
+
+/// All default cluster role bindings: the general ones, and one per controller role.
+pub fn cluster_role_bindings() -> Vec<Value> {
+    let controllers = controllers::CLUSTER_ROLES.iter().filter_map(|role| {
+        let account = role.name.strip_prefix(controllers::PREFIX)?;
+        let subject = spec::Subject::ServiceAccount("kube-system", account);
+        Some(spec::cluster_role_binding(role.name, &[subject]))
+    });
+    general::CLUSTER_ROLE_BINDINGS
+        .iter()
+        .map(|binding| spec::cluster_role_binding(binding.role, binding.subjects))
+        .chain(controllers)
+        .collect()
+}
+
+/// The default roles in namespaces; each carries its namespace.
+pub fn roles() -> Vec<Value> {
+    namespaced::ROLES.iter().map(|(namespace, role)| role.to_role(namespace)).collect()
+}
+
+/// The default role bindings in namespaces; each carries its namespace.
+pub fn role_bindings() -> Vec<Value> {
+    namespaced::ROLE_BINDINGS.iter().copied().map(namespaced::Binding::to_value).collect()
+}
+
+/// The rules of the node authorizer for whatever it does not subdivide: those of `system:node`.
+pub fn node_rules() -> Vec<Value> {
+    general::NODE_RULES.iter().copied().map(spec::Rule::to_value).collect()
+}
+
+#[cfg(test)]
+mod tests;

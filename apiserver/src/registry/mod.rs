@@ -1,0 +1,175 @@
+//! The verbs on resources. A request that came so far is permitted; here it finds its handler.
+
+mod apply;
+mod binding;
+mod collection;
+mod create;
+mod delete;
+mod eviction;
+mod get;
+mod leases;
+mod list;
+mod namespace;
+mod page_token;
+mod patch;
+mod reviews;
+pub mod rules;
+mod scale;
+mod signing_request;
+mod tokens;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use api::status::{Details, Status};
+use http::{HeaderValue, Response};
+use wire::Body;
+
+pub use leases::Leases;
+
+use crate::{
+    catalog::Served,
+    context::Ctx,
+    pipeline::{
+        Permitted, Refusal,
+        write::{Scope, Stored},
+    },
+    respond::Wanted,
+    watch_cache::{Item, decode, store_status},
+};
+
+/// Carries out a permitted request on a resource.
+///
+/// # Errors
+/// Whatever refuses it, as a Status.
+pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
+    let info = permitted.info();
+    let (verb, subresource) = (info.verb.clone(), info.subresource.clone());
+    if !subresource.is_empty() && served.subresource(&subresource).is_none() {
+        return Err(Status::no_such_resource().into());
+    }
+    if served.namespaced
+        && info.namespace.is_empty()
+        && matches!(verb.as_str(), "create" | "update" | "patch" | "delete")
+    {
+        // Such a path exists for listing only.
+        return Err(not_allowed(&served));
+    }
+    if !served.namespaced && !info.namespace.is_empty() && served.plural != "namespaces" {
+        return Err(Status::no_such_resource().into());
+    }
+    // A definition that ends offers no writes, but what there is of it can be changed: how else would
+    // its finalizers go?
+    let changes = matches!(verb.as_str(), "update" | "patch") && served.is_custom();
+    if !served.allows(&verb, &subresource) && !changes {
+        return Err(not_allowed(&served));
+    }
+    // Verbs on an object need a name, a create takes none but for a subresource.
+    let on_object = matches!(verb.as_str(), "get" | "update" | "patch" | "delete");
+    let named = !info.name.is_empty();
+    if on_object && !named || verb == "create" && named && subresource.is_empty() {
+        return Err(not_allowed(&served));
+    }
+    match (verb.as_str(), subresource.as_str()) {
+        ("create", "") if !served.is_stored() => Box::pin(reviews::review(ctx, permitted, served)).await,
+        ("create", "binding") => Box::pin(binding::bind(ctx, permitted, served)).await,
+        ("create", "eviction") => Box::pin(eviction::evict(ctx, permitted, served)).await,
+        ("create", "token") => Box::pin(tokens::request(ctx, permitted, served)).await,
+        ("get" | "update" | "patch", "scale") => Box::pin(scale::serve(ctx, permitted, served)).await,
+        ("get", "" | "status" | "approval" | "ephemeralcontainers" | "resize") => {
+            Box::pin(get::get(ctx, permitted, served)).await
+        }
+        ("list", "") => Box::pin(list::list(ctx, permitted, served)).await,
+        ("watch", "") => Box::pin(watch::watch(ctx, permitted, served)).await,
+        ("create", "") => Box::pin(create::create(ctx, permitted, served)).await,
+        ("update", "finalize") => Box::pin(namespace::finalize(ctx, permitted, served)).await,
+        ("update", "" | "status" | "approval" | "ephemeralcontainers" | "resize") => {
+            Box::pin(update::update(ctx, permitted, served)).await
+        }
+        ("patch", "" | "status" | "approval" | "ephemeralcontainers" | "resize") => {
+            Box::pin(patch::patch(ctx, permitted, served)).await
+        }
+        ("delete", "") => Box::pin(delete::delete(ctx, permitted, served)).await,
+        ("deletecollection", "") => Box::pin(collection::delete(ctx, permitted, served)).await,
+        // Streams to kubelets, and proxies to what runs on them.
+        _ => Err(Status::new(
+            501,
+            "NotImplemented",
+            format!("{verb} of {}/{subresource} is not built into this server", served.qualified()),
+        )
+        .into()),
+    }
+}
+
+/// Upstream's router refuses these before any handler sees them.
+fn not_allowed(served: &Served) -> Refusal {
+    let words = "the server does not allow this method on the requested resource";
+    let details =
+        Details { group: served.group.to_string(), kind: served.plural.to_string(), ..Details::default() };
+    Status { details: Some(details), ..Status::new(405, "MethodNotAllowed", words) }.into()
+}
+
+/// What the store holds for one object now.
+///
+/// # Errors
+/// 404; what the store says.
+pub(crate) async fn fetch(ctx: &Ctx, served: &Served, namespace: &str, name: &str) -> Result<Stored, Status> {
+    match fetch_opt(ctx, served, namespace, name).await? {
+        Some(stored) => Ok(stored),
+        None => Err(Status::not_found(&served.qualified(), name)),
+    }
+}
+
+/// As [`fetch`], `None` for what is not there.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn fetch_opt(
+    ctx: &Ctx,
+    served: &Served,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Stored>, Status> {
+    let key = served.key(namespace, name);
+    let (found, _) = ctx.store.get(key.as_bytes(), None).await.map_err(|e| store_status(&e))?;
+    let Some(kv) = found else { return Ok(None) };
+    // Mostly the cache has this very revision parsed already.
+    let short = key.strip_prefix(&served.prefix("")).unwrap_or_default();
+    if let Some(item) = ctx.caches.get(served, short).filter(|item| item.revision() == kv.mod_revision) {
+        let object = item.object()?.clone();
+        return Ok(Some(Stored { object, revision: kv.mod_revision, lease: kv.lease }));
+    }
+    let object = decode(&kv.value, kv.mod_revision, Some(served))
+        .map_err(|e| Status::store_read(format!("unable to read the stored object {key:?}: {e}")))?;
+    Ok(Some(Stored { object: Arc::new(object), revision: kv.mod_revision, lease: kv.lease }))
+}
+
+/// The response to a write: the object, with the warnings that were gathered.
+pub(crate) fn written(
+    scope: &Scope<'_>,
+    wanted: Wanted,
+    code: u16,
+    item: &Item,
+) -> Result<Response<Body>, Refusal> {
+    let now = scope.permitted.request().received_at;
+    let mut response = wanted.item(code, &scope.served, item, now)?;
+    add_warnings(&mut response, scope);
+    Ok(response)
+}
+
+/// Puts the scope's warnings into headers.
+pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
+    for warning in scope.warnings() {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(http::header::WARNING, value);
+        }
+    }
+}
+
+/// What the request wants to read, negotiated before anything is done.
+pub(crate) fn wanted(permitted: &Permitted) -> Result<Wanted, Status> {
+    let request = permitted.request();
+    Wanted::negotiate(&request.headers, &request.query)
+}

@@ -1,0 +1,45 @@
+//! Kinds that are answered and not stored: access reviews, token reviews, bindings by collection.
+
+use std::sync::Arc;
+
+use api::status::Status;
+use http::Response;
+use wire::Body;
+
+use super::wanted;
+use crate::{
+    authz::review,
+    catalog::Served,
+    context::Ctx,
+    pipeline::{Permitted, Refusal, WriteOptions, read_object, write::Scope},
+};
+
+pub(super) async fn review(
+    ctx: &Ctx,
+    permitted: Permitted,
+    served: Arc<Served>,
+) -> Result<Response<Body>, Refusal> {
+    let wanted = wanted(&permitted)?;
+    let options = WriteOptions::parse(&permitted.request().query, "CreateOptions")?;
+    let mut object = read_object(ctx, &permitted, &served.api_version(), &served.kind).await?;
+    let now = permitted.request().received_at;
+    let scope = Scope::new(&permitted, served, options);
+    scope.admit_posted(ctx, &mut object).await?;
+    let user = permitted.user();
+    match &*scope.served.plural {
+        "selfsubjectaccessreviews" => review::self_subject_access(&ctx.authz, user, &mut object)?,
+        "subjectaccessreviews" => review::subject_access(&ctx.authz, &mut object)?,
+        "localsubjectaccessreviews" => {
+            review::local_subject_access(&ctx.authz, &scope.namespace, &mut object)?
+        }
+        "selfsubjectrulesreviews" => review::self_subject_rules(&ctx.authz, user, &mut object)?,
+        "selfsubjectreviews" => {
+            review::self_subject(user, &mut object);
+            use api::object::ObjectExt;
+            object.set_at("/metadata/creationTimestamp", world::rfc3339(now));
+        }
+        "tokenreviews" => ctx.authn.review_token(&mut object, now).await?,
+        _ => return Err(Status::no_such_resource().into()),
+    }
+    Ok(wanted.object(201, &scope.served, &object, now))
+}

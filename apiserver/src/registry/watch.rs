@@ -1,0 +1,251 @@
+//! Watches: the state first if asked for, then the cache's events, bookmarks in between.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use api::{selector::FieldSelector, status::Status};
+use bytes::Bytes;
+use futures::stream;
+use http::Response;
+use wire::{Body, BoxError, body};
+use world::Mono;
+
+use super::{list::filter, wanted};
+use crate::{
+    catalog::Served,
+    context::Ctx,
+    pipeline::{ListOptions, Permitted, Refusal},
+    respond::{self, Encoding, Format},
+    watch_cache::{Change, EventType, Filter, Item, Subscription},
+};
+
+/// Between two bookmarks.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// The last bookmark comes so long before the end.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+/// Frames of the present state that go out in one chunk.
+const INITIAL_CHUNK: usize = 64;
+
+pub(super) async fn watch(
+    ctx: &Ctx,
+    permitted: Permitted,
+    served: Arc<Served>,
+) -> Result<Response<Body>, Refusal> {
+    let wanted = wanted(&permitted)?;
+    if wanted.format != Format::Json {
+        return Err(Status::not_acceptable(&["application/json"]).into());
+    }
+    let options = ListOptions::parse(&permitted.request().query, true)?;
+    let mut filter = filter(&served, &permitted.info().namespace, &options)?;
+    let info = permitted.info();
+    // The old form `/watch/…/<name>` names one object in its path.
+    if !info.name.is_empty() {
+        match options.fields.requirement("metadata.name") {
+            Some(selected) if selected != info.name => {
+                let words = "fieldSelector metadata.name doesn't match requested name";
+                return Err(Status::bad_request(words).into());
+            }
+            Some(_) => {}
+            None => {
+                filter.fields = FieldSelector::name(&info.name);
+            }
+        }
+    }
+    // Without a version the watch begins with the state, as new as the store's.
+    let version = options.resource_version.unwrap_or(0);
+    let begins_with_state = match options.send_initial_events {
+        Some(send) => send,
+        None => version == 0,
+    };
+    if options.send_initial_events == Some(true) {
+        if version > 0 {
+            ctx.caches.wait_for(version).await?;
+        } else {
+            ctx.caches.catch_up().await?;
+        }
+    } else if options.resource_version.is_none() {
+        ctx.caches.catch_up().await?;
+    }
+    let from = match (begins_with_state, version) {
+        (true, _) => None,
+        (false, 0) => Some(ctx.caches.revision()),
+        (false, version) => Some(version),
+    };
+    let subscription = match ctx.caches.subscribe(&served, &filter, from) {
+        Ok(subscription) => subscription,
+        // Upstream answers 200 and says it in the stream.
+        Err(status) if status.is_expired() => {
+            let frame = respond::error_frame(&status);
+            return Ok(respond::stream(body::full(frame)));
+        }
+        Err(status) => return Err(status.into()),
+    };
+    let lifetime = options.timeout.unwrap_or_else(|| {
+        let least = ctx.host.periods().of(ctx.options.min_request_timeout);
+        ctx.host.entropy().jitter(least, 1.0)
+    });
+    let marks_end = options.bookmarks && options.send_initial_events == Some(true);
+    let watcher = Watcher::new(
+        ctx,
+        served,
+        filter,
+        wanted.encoding,
+        subscription,
+        lifetime,
+        options.bookmarks,
+        marks_end,
+    );
+    let frames = stream::unfold(watcher, |mut watcher| async move {
+        let frame = watcher.next().await?;
+        Some((Ok::<_, BoxError>(frame), watcher))
+    });
+    Ok(respond::stream(body::stream(frames)))
+}
+
+struct Watcher {
+    ctx: Ctx,
+    served: Arc<Served>,
+    filter: Filter,
+    encoding: Encoding,
+    initial: VecDeque<Arc<Item>>,
+    missed: VecDeque<Arc<Change>>,
+    live: tokio::sync::mpsc::Receiver<Arc<Change>>,
+    /// Everything up to here was sent or is of no interest.
+    revision: i64,
+    /// The bookmark that ends the present state is still to come.
+    initial_end: bool,
+    bookmarks: bool,
+    next_bookmark: Mono,
+    /// When the last bookmark is due.
+    last_bookmark: Mono,
+    end: Mono,
+    first_frame: bool,
+    over: bool,
+}
+
+impl Watcher {
+    #[allow(clippy::too_many_arguments, reason = "one caller, right above")]
+    fn new(
+        ctx: &Ctx,
+        served: Arc<Served>,
+        filter: Filter,
+        encoding: Encoding,
+        subscription: Subscription,
+        lifetime: Duration,
+        bookmarks: bool,
+        initial_end: bool,
+    ) -> Self {
+        let now = ctx.host.clock().monotonic();
+        let before_end = lifetime.saturating_sub(LAST_BOOKMARK);
+        Self {
+            initial: subscription.initial.into(),
+            missed: subscription.missed.into(),
+            live: subscription.live,
+            revision: subscription.revision,
+            next_bookmark: now + ctx.host.periods().of(BOOKMARK_PERIOD).min(before_end),
+            last_bookmark: now + before_end,
+            end: now + lifetime,
+            ctx: ctx.clone(),
+            served,
+            filter,
+            encoding,
+            initial_end,
+            bookmarks,
+            first_frame: true,
+            over: false,
+        }
+    }
+
+    /// The next chunk; `None` ends the stream.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        if let Some(chunk) = self.state() {
+            return Some(chunk);
+        }
+        if std::mem::take(&mut self.initial_end) {
+            return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
+        }
+        while let Some(change) = self.missed.pop_front() {
+            if let Some(frame) = self.show(&change) {
+                return Some(frame);
+            }
+        }
+        loop {
+            enum Turn {
+                Change(Option<Arc<Change>>),
+                Bookmark,
+                End,
+            }
+            let clock = self.ctx.host.clock().clone();
+            let wake = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
+            let turn = tokio::select! {
+                biased;
+                change = self.live.recv() => Turn::Change(change),
+                () = clock.sleep_until(wake) => {
+                    if wake == self.end { Turn::End } else { Turn::Bookmark }
+                }
+            };
+            match turn {
+                Turn::Change(Some(change)) => {
+                    if let Some(frame) = self.show(&change) {
+                        return Some(frame);
+                    }
+                }
+                // Too slow, or the cache starts over: the client resumes from what it has.
+                Turn::Change(None) | Turn::End => {
+                    self.over = true;
+                    return None;
+                }
+                Turn::Bookmark => return Some(self.bookmark(wake)),
+            }
+        }
+    }
+
+    /// Frames of the present state.
+    fn state(&mut self) -> Option<Bytes> {
+        let mut chunk = Vec::new();
+        let mut frames = 0;
+        while frames < INITIAL_CHUNK {
+            let Some(item) = self.initial.pop_front() else { break };
+            if !self.filter.matches(&item) {
+                continue;
+            }
+            let now = self.ctx.host.clock().wall();
+            let columns = std::mem::take(&mut self.first_frame);
+            match respond::event_frame(&self.served, EventType::Added, &item, self.encoding, columns, now) {
+                Ok(frame) => chunk.extend_from_slice(&frame),
+                Err(status) => chunk.extend_from_slice(&respond::error_frame(&status)),
+            }
+            frames += 1;
+        }
+        (!chunk.is_empty()).then(|| chunk.into())
+    }
+
+    fn show(&mut self, change: &Change) -> Option<Bytes> {
+        self.revision = self.revision.max(change.revision);
+        let (event, item) = change.through(&self.filter)?;
+        let now = self.ctx.host.clock().wall();
+        let columns = std::mem::take(&mut self.first_frame);
+        let make = || {
+            respond::event_frame(&self.served, event, item, self.encoding, columns, now)
+                .unwrap_or_else(|status| respond::error_frame(&status))
+        };
+        let own = columns && matches!(self.encoding, Encoding::Table(_));
+        Some(if own { make() } else { change.frame(event, self.encoding, make) })
+    }
+
+    /// What is known now, after everything that was known before it has been sent.
+    fn bookmark(&mut self, at: Mono) -> Bytes {
+        let revision = self.ctx.caches.revision();
+        let mut out = Vec::new();
+        while let Ok(change) = self.live.try_recv() {
+            out.extend(self.show(&change).into_iter().flatten());
+        }
+        self.revision = self.revision.max(revision);
+        let next = at + self.ctx.host.periods().of(BOOKMARK_PERIOD);
+        self.next_bookmark = if at < self.last_bookmark { next.min(self.last_bookmark) } else { self.end };
+        out.extend_from_slice(&respond::bookmark_frame(&self.served, self.revision, self.encoding, false));
+        out.into()
+    }
+}

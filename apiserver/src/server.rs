@@ -1,0 +1,284 @@
+//! The whole server: from options to a listener, and back.
+
+mod authentication;
+mod issuer;
+mod tls;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use issuer::Issuer;
+use pki::PublicKey;
+use store::{Store, StoreError};
+use wire::ServeOptions;
+use world::{Exit, Host, ListenError};
+
+use crate::{
+    admission::{Admission, Enabled},
+    aggregator::{self, Delegation},
+    allocate::Allocator,
+    authn::Authn,
+    authz::{Authz, Mode},
+    catalog::Catalog,
+    context::{Context, Ctx, Lifecycle},
+    crd,
+    discovery::Discovery,
+    health::Health,
+    hooks::{self, HookBoard},
+    informers::Informers,
+    loopback::{Loopback, LoopbackError},
+    openapi::OpenApi,
+    options::{Backend, Options},
+    pipeline::{Pages, Pipeline, Seats},
+    registry::Leases,
+    version::Version,
+    watch_cache::Caches,
+};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file that a flag names cannot be used.
+    #[error("--{flag} {}: {why}", path.display())]
+    File {
+        /// The flag.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The port is taken, or the address is not ours.
+    #[error("failed to create listener: failed to listen on {}: {error}", error.at)]
+    Listen {
+        /// The evidence.
+        #[source]
+        error: ListenError,
+    },
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The loopback client.
+    #[error("{0}")]
+    Loopback(#[from] LoopbackError),
+    /// Flags that do not go together, or name what does not exist.
+    #[error("{0}")]
+    Flags(String),
+}
+
+/// A running apiserver. Dropping the handle lets it run on; it dies with its process.
+pub struct Server {
+    ctx: Ctx,
+    wire: wire::Server,
+    local: SocketAddr,
+    loopback: Loopback,
+    process: world::Process,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.local)
+    }
+}
+
+impl Server {
+    /// Starts a server on `host`. Returns as soon as it listens; [`Server::ready`] waits for the
+    /// rest. With `store` given, the backend that the options name is not opened.
+    ///
+    /// # Errors
+    /// What is wrong with the flags, the files, the port or the store. Nothing is left running.
+    pub async fn start(
+        host: &Host,
+        options: Options,
+        store: Option<Arc<dyn Store>>,
+    ) -> Result<Self, StartError> {
+        // A process of its own, so that a start that fails leaves nothing behind.
+        let process = host.process(host.actor());
+        match Box::pin(start(process.host(), &process, options, store)).await {
+            Ok(server) => Ok(server),
+            Err(error) => {
+                process.kill().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The loopback certificate, for display.
+    pub fn loopback_certificate(&self) -> Option<&pki::Certificate> {
+        self.loopback.certificate()
+    }
+
+    /// What all requests share: for tests and for what is built around the server.
+    pub fn context(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// Waits until `/readyz` is ok.
+    ///
+    /// # Errors
+    /// A hook failed, which is the end of the server.
+    pub async fn ready(&self) -> Result<(), String> {
+        let hooks = &self.ctx.hooks;
+        hooks.wait_until(|board| board.all_done() || board.failure().is_some()).await;
+        if let Some(failure) = hooks.failure() {
+            return Err(failure);
+        }
+        while !self.ctx.health.is_ready(&self.ctx).await {
+            // Hooks are done; what may be left is the store, and it can only be asked again.
+            self.ctx.host.clock().sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a hook fails, for those who must then end.
+    pub async fn failed(&self) -> String {
+        let hooks = &self.ctx.hooks;
+        hooks.wait_until(|board| board.failure().is_some()).await;
+        hooks.failure().unwrap_or_default()
+    }
+
+    /// Ends gracefully: not ready, out of the endpoints, no new requests, those in progress finish,
+    /// everything closed.
+    pub async fn shutdown(self) {
+        let ctx = &self.ctx;
+        ctx.lifecycle.set_stopping();
+        let withdraw = async {
+            hooks::kubernetes_service::withdraw(ctx).await;
+            hooks::identity_lease::release(ctx).await;
+        };
+        let clock = ctx.host.clock();
+        let delay = clock.sleep(ctx.options.shutdown_delay);
+        let ((), _) = futures::join!(delay, clock.timeout(Duration::from_secs(2), withdraw));
+        ctx.lifecycle.set_draining();
+        ctx.rest.http().close_connections();
+        self.wire.shutdown(&ctx.host, DRAIN).await;
+        self.process.kill().await;
+    }
+}
+
+/// Watches do not end by themselves, so this is what a shutdown costs when clients do not go.
+const DRAIN: Duration = Duration::from_secs(2);
+
+async fn start(
+    host: &Host,
+    process: &world::Process,
+    options: Options,
+    store: Option<Arc<dyn Store>>,
+) -> Result<Server, StartError> {
+    let (now, started) = (host.clock().wall(), host.clock().monotonic());
+    let options = Arc::new(options);
+    let modes =
+        Mode::parse_all(&options.authorization_modes).map_err(|e| StartError::Flags(e.to_string()))?;
+    let plugins = Enabled::from_flags(&options.enable_admission_plugins, &options.disable_admission_plugins)
+        .map_err(|e| StartError::Flags(e.to_string()))?;
+    let at = SocketAddr::new(options.bind_address, options.secure_port);
+    let listener = host.net().listen(at).await.map_err(|error| StartError::Listen { error })?;
+    let local = listener.local_addr();
+    let loopback = Loopback::new(host, &options, local.port(), now)?;
+    let tls = tls::serving(host, &options, &loopback)?;
+    let (authentication, keys) = authentication::config(host, &options, loopback.token())?;
+    let store = match store {
+        Some(store) => store,
+        None => open(host, &options).await?,
+    };
+
+    let catalog = Catalog::builtin();
+    let caches = Caches::start(host, store.clone(), &catalog.all());
+    let rest = loopback.rest.clone();
+    let informers = Arc::new(Informers::start(host, &rest));
+    let authz = Arc::new(Authz::new(&modes, &informers));
+    let authn = Authn::new(host, authentication, &informers, &rest);
+    let facts = options.profile.loopback();
+    let ctx: Ctx = Arc::new(Context {
+        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
+        allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
+        leases: Leases::new(options.event_ttl),
+        seats: Seats::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
+        health: Health::new(facts.livez_check.then_some(facts.max_age), options.livez_grace_period),
+        hooks: HookBoard::default(),
+        lifecycle: Lifecycle::default(),
+        pages: OnceLock::new(),
+        delegate: OnceLock::new(),
+        host: host.clone(),
+        options: options.clone(),
+        port: local.port(),
+        started,
+        store,
+        catalog,
+        caches,
+        authn,
+        authz,
+        informers,
+        rest,
+    });
+    let _ = ctx.pages.set(pages(&ctx, &keys));
+    let _ = ctx.delegate.set(Arc::new(Delegation::new(ctx.informers.clone())));
+    ctx.lifecycle.set_installed();
+    let mut serve = match options.tls_sni.is_empty() {
+        true => {
+            let config = tls.config();
+            ServeOptions::tls(move || config.clone())
+        }
+        // A pair may be meant for one of our addresses.
+        false => ServeOptions::tls_at(move |local| tls.config_at(Some(local))),
+    };
+    serve.max_streams = options.http2_max_streams;
+    serve.go = options.profile.go();
+    let wire = wire::Server::spawn(host, listener, serve, Arc::new(Pipeline(ctx.clone())));
+    hooks::start(&ctx);
+    crd::start(&ctx);
+    aggregator::start(&ctx);
+    tracing::info!("Serving securely on {local}");
+    Ok(Server { ctx, wire, local, loopback, process: process.clone() })
+}
+
+/// Who answers what is no resource.
+fn pages(ctx: &Ctx, keys: &[PublicKey]) -> Vec<Arc<dyn Pages>> {
+    let address = SocketAddr::new(ctx.options.advertised(ctx.host.net().address()), ctx.port).to_string();
+    let address_of_jwks = format!("https://{address}");
+    vec![
+        Arc::new(Discovery::new(ctx.catalog.clone(), ctx.informers.clone(), address)),
+        Arc::new(OpenApi::new(ctx.catalog.clone(), ctx.options.profile)),
+        Arc::new(Version::new(ctx.options.profile)),
+        Arc::new(Issuer::new(&ctx.options.service_account_issuers, &address_of_jwks, keys)),
+    ]
+}
+
+async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match &options.backend {
+        Backend::Memory => store::memory(host),
+        Backend::Sled(dir) => store::sled(host, dir).await?,
+        Backend::Etcd { endpoints, ca, certificate, key } => store::etcd(
+            host,
+            &store::EtcdOptions {
+                endpoints: endpoints.clone(),
+                ca: ca.clone(),
+                cert: certificate.clone(),
+                key: key.clone(),
+                go: options.profile.go(),
+            },
+        )?,
+    })
+}
+
+/// kube-apiserver as a program: flags in, exit status out.
+pub async fn run(host: Host, args: Vec<String>) -> Exit {
+    let options = match Options::parse(&args) {
+        Ok(options) => options,
+        Err(error) => return Exit::Failure(error.to_string()),
+    };
+    let server = match Server::start(&host, options, None).await {
+        Ok(server) => server,
+        Err(error) => return Exit::Failure(error.to_string()),
+    };
+    Exit::Failure(server.failed().await)
+}

@@ -1,0 +1,110 @@
+//! One event of a resource's history, and what it means to a watcher with a filter.
+
+use std::sync::{Arc, OnceLock};
+
+use api::selector::{FieldSelector, LabelSelector};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::Value;
+use world::Mono;
+
+use super::item::Item;
+use crate::respond::Encoding;
+
+/// `type` of a watch event that concerns an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// The object came into view.
+    Added,
+    /// The object in view changed.
+    Modified,
+    /// The object left the view.
+    Deleted,
+}
+
+impl EventType {
+    /// As on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// Which objects a list or a watch is about.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Empty: all namespaces.
+    pub namespace: String,
+    /// By labels.
+    pub labels: LabelSelector,
+    /// By fields.
+    pub fields: FieldSelector,
+}
+
+impl Filter {
+    /// Whether every object in the namespace passes.
+    pub fn is_open(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether the object is in the view. One that cannot be read is not.
+    pub fn matches(&self, item: &Item) -> bool {
+        if !self.namespace.is_empty() && item.namespace() != self.namespace {
+            return false;
+        }
+        self.is_open() || item.object().is_ok_and(|object| self.matches_object(object))
+    }
+
+    /// Whether labels and fields of an object pass.
+    pub fn matches_object(&self, object: &Value) -> bool {
+        self.labels.matches(object) && self.fields.matches(object)
+    }
+}
+
+/// One committed change of one object.
+#[derive(Debug)]
+pub struct Change {
+    /// The revision that made it.
+    pub revision: i64,
+    /// When the cache saw it; decides how long it is kept.
+    pub seen: Mono,
+    new: Option<Arc<Item>>,
+    old: Option<Arc<Item>>,
+    gone: OnceLock<Arc<Item>>,
+    frames: Mutex<Vec<(EventType, Encoding, Bytes)>>,
+}
+
+impl Change {
+    /// A change from `old` to `new`.
+    pub fn new(revision: i64, seen: Mono, old: Option<Arc<Item>>, new: Option<Arc<Item>>) -> Self {
+        Self { revision, seen, new, old, gone: OnceLock::new(), frames: Mutex::default() }
+    }
+
+    /// What a watcher with that filter sees of it, if anything.
+    pub fn through(&self, filter: &Filter) -> Option<(EventType, &Arc<Item>)> {
+        let before = self.old.as_ref().filter(|item| filter.matches(item));
+        let after = self.new.as_ref().filter(|item| filter.matches(item));
+        match (before, after) {
+            (Some(_), Some(new)) => Some((EventType::Modified, new)),
+            (None, Some(new)) => Some((EventType::Added, new)),
+            (Some(old), None) => {
+                Some((EventType::Deleted, self.gone.get_or_init(|| Arc::new(old.at(self.revision)))))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The event's frame in one encoding: made by the first watcher that wants it.
+    pub fn frame(&self, event: EventType, encoding: Encoding, make: impl FnOnce() -> Bytes) -> Bytes {
+        let mut frames = self.frames.lock();
+        if let Some((.., frame)) = frames.iter().find(|(t, e, _)| *t == event && *e == encoding) {
+            return frame.clone();
+        }
+        let frame = make();
+        frames.push((event, encoding, frame.clone()));
+        frame
+    }
+}

@@ -1,0 +1,384 @@
+//! The reads of all resources: one watch on the store's history feeds a cache per resource.
+//!
+//! Writers notify nobody; what a watcher sees is what the store says happened. Because the one
+//! watch covers everything, the feed knows the store's revision and a consistent read is: ask the
+//! store for its revision, wait until the feed has come so far, read here.
+
+mod budget;
+mod cache;
+mod change;
+mod item;
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
+
+use api::status::Status;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use store::{EventKind, ListOptions, Range, Store, StoreError, Watch, WatchOptions};
+use tokio::sync::{Notify, mpsc, oneshot};
+use world::Host;
+
+use budget::Budget;
+pub use cache::Subscription;
+use cache::{Cache, Delayed};
+pub use change::{Change, EventType, Filter};
+pub use item::{Item, decode, encode, encode_stored};
+
+use crate::catalog::Served;
+
+/// How long a read waits for the cache to catch up with the store.
+const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two attempts to start over.
+const RETRY: Duration = Duration::from_secs(1);
+
+type Slot = (String, String, String);
+
+fn slot(served: &Served) -> Slot {
+    (served.group.to_string(), served.version.to_string(), served.plural.to_string())
+}
+
+/// All caches. Clones share them.
+#[derive(Clone)]
+pub struct Caches(Arc<Shared>);
+
+struct Shared {
+    host: Host,
+    store: Arc<dyn Store>,
+    feed: Mutex<Feed>,
+    /// The feed's revision has moved, or its readiness.
+    advanced: Notify,
+    /// Somebody waits for a revision that no event may bring.
+    impatient: Notify,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+#[derive(Default)]
+struct Feed {
+    ready: bool,
+    revision: i64,
+    last_error: String,
+    caches: BTreeMap<Slot, Cache>,
+    prefixes: BTreeMap<String, Vec<Slot>>,
+}
+
+enum Command {
+    Register { served: Arc<Served>, done: oneshot::Sender<()> },
+    Forget { slot: Slot },
+}
+
+impl Feed {
+    /// The resources whose objects live under `key`, and the key's rest.
+    fn owners<'k>(&self, key: &'k str) -> Option<(Vec<Slot>, &'k str)> {
+        let (prefix, slots) =
+            self.prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
+        Some((slots.clone(), key.strip_prefix(prefix.as_str())?))
+    }
+
+    fn add(&mut self, served: &Arc<Served>) {
+        let slot = slot(served);
+        self.caches.insert(slot.clone(), Cache::new(served.clone()));
+        let slots = self.prefixes.entry(served.prefix("")).or_default();
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    }
+}
+
+impl Caches {
+    /// Starts the feed for `served`; more may be registered later.
+    pub fn start(host: &Host, store: Arc<dyn Store>, served: &[Arc<Served>]) -> Self {
+        let mut feed = Feed::default();
+        for served in served.iter().filter(|s| s.is_stored()) {
+            feed.add(served);
+        }
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            host: host.clone(),
+            store,
+            feed: Mutex::new(feed),
+            advanced: Notify::new(),
+            impatient: Notify::new(),
+            commands,
+        });
+        let task = shared.clone();
+        host.spawn(async move { task.run(inbox).await });
+        Self(shared)
+    }
+
+    /// Caches one more resource, from the revision at which the feed is.
+    pub async fn register(&self, served: &Arc<Served>) {
+        let (done, wait) = oneshot::channel();
+        let _ = self.0.commands.send(Command::Register { served: served.clone(), done });
+        let _ = wait.await;
+    }
+
+    /// Ends the caching of a resource and all its watches.
+    pub fn forget(&self, served: &Served) {
+        let _ = self.0.commands.send(Command::Forget { slot: slot(served) });
+    }
+
+    /// The revision up to which everything is known here.
+    pub fn revision(&self) -> i64 {
+        self.0.feed.lock().revision
+    }
+
+    /// Whether the feed has the store's state.
+    pub fn is_ready(&self) -> bool {
+        self.0.feed.lock().ready
+    }
+
+    /// Waits until the feed has the store's state.
+    pub async fn ready(&self) {
+        loop {
+            let advanced = self.0.advanced.notified();
+            tokio::pin!(advanced);
+            advanced.as_mut().enable();
+            if self.is_ready() {
+                return;
+            }
+            advanced.await;
+        }
+    }
+
+    /// Waits until everything up to `revision` is known here.
+    ///
+    /// # Errors
+    /// 504 after three seconds, as upstream's "Too large resource version".
+    pub async fn wait_for(&self, revision: i64) -> Result<(), Status> {
+        let shared = &self.0;
+        let caught_up = async {
+            loop {
+                let advanced = shared.advanced.notified();
+                tokio::pin!(advanced);
+                advanced.as_mut().enable();
+                {
+                    let feed = shared.feed.lock();
+                    if !feed.ready {
+                        return Err(reinitialising(&feed.last_error));
+                    }
+                    if feed.revision >= revision {
+                        return Ok(());
+                    }
+                }
+                shared.impatient.notify_one();
+                advanced.await;
+            }
+        };
+        match shared.host.clock().timeout(FRESHNESS_TIMEOUT, caught_up).await {
+            Ok(result) => result,
+            Err(_) => Err(Status::version_too_large(revision.unsigned_abs(), self.revision().unsigned_abs())),
+        }
+    }
+
+    /// Waits until the caches are as new as the store is now.
+    ///
+    /// # Errors
+    /// The store cannot be asked, or the feed does not catch up.
+    pub async fn catch_up(&self) -> Result<i64, Status> {
+        let revision = self.0.store.revision().await.map_err(|e| store_status(&e))?;
+        self.wait_for(revision).await?;
+        Ok(revision)
+    }
+
+    /// One object as the cache has it.
+    pub fn get(&self, served: &Served, key: &str) -> Option<Arc<Item>> {
+        self.0.feed.lock().caches.get(&slot(served))?.get(key)
+    }
+
+    /// All objects of a namespace (empty: of all) and the revision of that view.
+    ///
+    /// # Errors
+    /// 429 while the cache starts over.
+    pub fn list(&self, served: &Served, namespace: &str) -> Result<(Vec<Arc<Item>>, i64), Status> {
+        let feed = self.0.feed.lock();
+        match feed.caches.get(&slot(served)) {
+            Some(cache) if feed.ready => Ok((cache.list(namespace), feed.revision)),
+            _ => Err(reinitialising(&feed.last_error)),
+        }
+    }
+
+    /// Begins a watch after revision `from`, or with the state when `None`.
+    ///
+    /// # Errors
+    /// 410 when the history does not reach back so far, 429 while the cache starts over.
+    pub fn subscribe(
+        &self,
+        served: &Served,
+        filter: &Filter,
+        from: Option<i64>,
+    ) -> Result<Subscription, Status> {
+        let mut feed = self.0.feed.lock();
+        let revision = feed.revision;
+        let (ready, error) = (feed.ready, feed.last_error.clone());
+        match feed.caches.get_mut(&slot(served)) {
+            Some(cache) if ready => cache.subscribe(filter, from, revision),
+            _ => Err(reinitialising(&error)),
+        }
+    }
+}
+
+fn reinitialising(error: &str) -> Status {
+    let message = match error {
+        "" => "storage is (re)initializing".to_owned(),
+        error => format!("storage is (re)initializing: {error}"),
+    };
+    Status::too_many_requests(message, 1)
+}
+
+/// A failure of the store as a client may see it.
+pub fn store_status(error: &StoreError) -> Status {
+    match error {
+        StoreError::Compacted { .. } => {
+            Status::expired("The resourceVersion for the provided list is too old.")
+        }
+        StoreError::FutureRevision { requested, current } => {
+            Status::version_too_large(requested.unsigned_abs(), current.unsigned_abs())
+        }
+        other => Status::internal(other.to_string()),
+    }
+}
+
+impl Shared {
+    async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            let error = match self.begin().await {
+                Ok(watch) => self.follow(watch, &mut inbox).await,
+                Err(e) => e,
+            };
+            tracing::warn!(error = %error, "watch of the store ended, starting over");
+            {
+                let mut feed = self.feed.lock();
+                feed.ready = false;
+                feed.last_error = error.to_string();
+                let revision = feed.revision;
+                feed.caches.values_mut().for_each(|cache| cache.reset(revision));
+            }
+            self.advanced.notify_waiters();
+            if matches!(error, StoreError::Closed) {
+                return;
+            }
+            self.host.clock().sleep(RETRY).await;
+        }
+    }
+
+    /// Loads everything and opens the watch that goes on from there.
+    async fn begin(&self) -> Result<Watch, StoreError> {
+        let listing = self.store.list(Range::all(), ListOptions::default()).await?;
+        let revision = listing.revision;
+        {
+            let mut feed = self.feed.lock();
+            feed.caches.values_mut().for_each(|cache| cache.reset(revision));
+            for kv in listing.kvs {
+                let Ok(key) = std::str::from_utf8(&kv.key) else { continue };
+                let Some((slots, rest)) = feed.owners(key) else { continue };
+                for slot in slots {
+                    if let Some(cache) = feed.caches.get_mut(&slot) {
+                        cache.load(rest, kv.mod_revision, kv.value.clone());
+                    }
+                }
+            }
+        }
+        let watch = self.store.watch(Range::all(), revision + 1, WatchOptions::default()).await?;
+        {
+            let mut feed = self.feed.lock();
+            feed.revision = feed.revision.max(revision);
+            feed.ready = true;
+        }
+        self.advanced.notify_waiters();
+        Ok(watch)
+    }
+
+    async fn follow(&self, mut watch: Watch, inbox: &mut mpsc::UnboundedReceiver<Command>) -> StoreError {
+        enum Turn {
+            Batch(Option<Result<store::Batch, StoreError>>),
+            Command(Command),
+            Impatient,
+        }
+        let mut budget = Budget::new(self.host.clock().monotonic());
+        loop {
+            let turn = tokio::select! {
+                biased;
+                Some(command) = inbox.recv() => Turn::Command(command),
+                batch = watch.next() => Turn::Batch(batch),
+                () = self.impatient.notified() => Turn::Impatient,
+            };
+            match turn {
+                Turn::Batch(Some(Ok(batch))) => self.take(batch, &mut budget).await,
+                Turn::Batch(Some(Err(error))) => return error,
+                Turn::Batch(None) => return StoreError::Transport("the watch was closed".to_owned()),
+                Turn::Command(command) => {
+                    if let Err(error) = self.obey(command).await {
+                        return error;
+                    }
+                }
+                Turn::Impatient => watch.request_progress(),
+            }
+        }
+    }
+
+    async fn take(&self, batch: store::Batch, budget: &mut Budget) {
+        let now = self.host.clock().monotonic();
+        let mut delayed: Vec<Delayed> = Vec::new();
+        {
+            let mut feed = self.feed.lock();
+            for event in batch.events.iter() {
+                let Ok(key) = std::str::from_utf8(&event.kv.key) else { continue };
+                let Some((slots, rest)) = feed.owners(key) else { continue };
+                let raw: Option<Bytes> = match event.kind {
+                    EventKind::Put => Some(event.kv.value.clone()),
+                    EventKind::Delete => None,
+                };
+                for slot in slots {
+                    if let Some(cache) = feed.caches.get_mut(&slot) {
+                        cache.apply(rest, event.kv.mod_revision, raw.clone(), now, &mut delayed);
+                    }
+                }
+            }
+        }
+        // Watchers with a full buffer get what is left of the budget, then they are closed.
+        for Delayed { sender, change } in delayed {
+            let patience = budget.take(self.host.clock().monotonic());
+            let sent = self.host.clock().timeout(patience, sender.send(change)).await;
+            budget.give_back(self.host.clock().monotonic());
+            if !matches!(sent, Ok(Ok(()))) {
+                let mut feed = self.feed.lock();
+                feed.caches.values_mut().for_each(|cache| cache.drop_watcher(&sender));
+            }
+        }
+        {
+            let mut feed = self.feed.lock();
+            feed.revision = feed.revision.max(batch.revision);
+        }
+        self.advanced.notify_waiters();
+    }
+
+    async fn obey(&self, command: Command) -> Result<(), StoreError> {
+        match command {
+            Command::Register { served, done } => {
+                let (slot, prefix) = (slot(&served), served.prefix(""));
+                let at = self.feed.lock().revision;
+                let options = ListOptions { at: Some(at), ..ListOptions::default() };
+                let listing = self.store.list(Range::prefix(prefix.clone()), options).await?;
+                {
+                    let mut feed = self.feed.lock();
+                    feed.add(&served);
+                    if let Some(cache) = feed.caches.get_mut(&slot) {
+                        cache.reset(at);
+                        for kv in listing.kvs {
+                            let Ok(key) = std::str::from_utf8(&kv.key) else { continue };
+                            let Some(rest) = key.strip_prefix(&prefix) else { continue };
+                            cache.load(rest, kv.mod_revision, kv.value);
+                        }
+                    }
+                }
+                let _ = done.send(());
+            }
+            Command::Forget { slot } => {
+                let mut feed = self.feed.lock();
+                feed.caches.remove(&slot);
+                feed.prefixes.values_mut().for_each(|slots| slots.retain(|s| *s != slot));
+            }
+        }
+        Ok(())
+    }
+}

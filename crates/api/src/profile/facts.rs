@@ -1,0 +1,319 @@
+//! The one table of facts that changed between minors: each value with the minor where it begins. A
+//! value holds until the next begins; the first one holds since before 1.8.
+//!
+//! Patch releases changed some facts within a minor (Go versions most of all). A row says what the
+//! minor's first release did, except where it says otherwise.
+
+use std::time::Duration;
+
+use super::{ConfigFormat, GoVersion, LeafStart, Loopback, Profile, Shape};
+
+/// One fact of the table.
+pub struct Fact {
+    /// Name of the accessor on [`Profile`].
+    pub name: &'static str,
+    /// What it is about, for people.
+    pub words: &'static str,
+    /// The minors in which a new value begins.
+    pub starts: &'static [u16],
+    shown: fn(Profile) -> String,
+}
+
+/// A fact in which two versions differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What it is about.
+    pub words: &'static str,
+    /// In the one version.
+    pub here: String,
+    /// In the other.
+    pub there: String,
+}
+
+impl Fact {
+    /// The value in a version, for people.
+    pub fn shown(&self, profile: Profile) -> String {
+        (self.shown)(profile)
+    }
+
+    /// How two versions differ in this fact, if they do.
+    pub fn difference(&self, here: Profile, there: Profile) -> Option<Difference> {
+        let (here, there) = (self.shown(here), self.shown(there));
+        (here != there).then_some(Difference { words: self.words, here, there })
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+macro_rules! facts {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $words:literal { $($since:literal => $value:expr),+ $(,)? })+) => {
+        impl Profile {
+            $($(#[$doc])* pub fn $name(self) -> $type {
+                const STEPS: &[(u16, $type)] = &[$(($since, $value)),+];
+                let begun = STEPS.iter().rev().find(|(since, _)| *since <= self.minor());
+                begun.map_or(STEPS[0].1, |(_, value)| *value)
+            })+
+        }
+
+        const FACTS: &[Fact] = &[$(Fact {
+            name: stringify!($name),
+            words: $words,
+            starts: &[$($since),+],
+            shown: |profile| Shown::shown(&profile.$name()),
+        }),+];
+    };
+}
+
+/// The whole table.
+pub fn facts() -> &'static [Fact] {
+    FACTS
+}
+
+facts! {
+    /// The Go release that upstream built with; it decides the words of TLS errors.
+    go: GoVersion = "built with Go" {
+        8 => (1, 8), 9 => (1, 9), 11 => (1, 10), 13 => (1, 11), 14 => (1, 12), 17 => (1, 13), 19 => (1, 15),
+        21 => (1, 16), 23 => (1, 17), 24 => (1, 18), 25 => (1, 19), 27 => (1, 20), 29 => (1, 21), 30 => (1, 22),
+        32 => (1, 23), 33 => (1, 24), 35 => (1, 25), 36 => (1, 26),
+    }
+
+    /// The certificate of the apiserver's connection to itself.
+    // 1.10 and 1.12 are read from the releases of client-go and may be off by one minor.
+    loopback: Loopback = "loopback certificate" {
+        8 => Loopback { shape: Shape::SelfSigned, backdate: Duration::ZERO, max_age: YEAR, livez_check: false },
+        10 => Loopback { shape: Shape::CaAndLeaf, backdate: Duration::ZERO, max_age: YEAR, livez_check: false },
+        12 => Loopback { shape: Shape::CaAndLeaf, backdate: HOUR, max_age: YEAR, livez_check: false },
+        33 => Loopback { shape: Shape::CaAndLeaf, backdate: HOUR, max_age: THREE_YEARS, livez_check: false },
+        36 => Loopback { shape: Shape::CaAndLeaf, backdate: HOUR, max_age: THREE_YEARS, livez_check: true },
+    }
+
+    /// Streams that the apiserver allows on one HTTP/2 connection.
+    // Patch releases of 1.25 to 1.28 have the lower number too.
+    http2_max_streams: u32 = "HTTP/2 streams per connection" { 8 => 250, 29 => 100 }
+
+    /// Whether service addresses are allocated by posting ipaddresses objects through the loopback.
+    ip_allocation_by_objects: bool = "service addresses are allocated as ipaddresses objects" { 8 => false, 33 => true }
+
+    /// Whether the server streams the initial list of a watch (gate WatchList).
+    watch_list: bool = "watches stream their initial list" { 8 => false, 32 => true, 33 => false, 34 => true }
+
+    /// Silence after which the controller manager calls a node unknown.
+    node_grace: Duration = "silence until a node is called unknown" {
+        8 => Duration::from_secs(40), 32 => Duration::from_secs(50),
+    }
+
+    /// Whether the signer dates certificates of less than eight hours so that the full time is left.
+    signer_spares_short_certificates: bool = "short certificates keep their full time" { 8 => false, 22 => true }
+
+    /// Whether a kubelet bootstraps before it starts, with a CSR named node-csr-….
+    synchronous_bootstrap: bool = "kubelet bootstraps before it starts (node-csr-…)" { 8 => true, 14 => false }
+
+    /// Whether the kubelet asks for `key encipherment` for ECDSA keys too.
+    csr_always_asks_key_encipherment: bool = "kubelet CSRs always ask for key encipherment" { 8 => true, 27 => false }
+
+    /// Whether a kubelet's serving certificate may name no IP address.
+    dns_only_serving_csr: bool = "kubelet serving CSRs may name no IP address" { 8 => true, 31 => false }
+
+    /// Whether the kubelet flushes a new certificate to disk before it links to it.
+    certificate_store_syncs: bool = "kubelet certificates are synced before use" { 8 => false, 33 => true }
+
+    /// Whether kubelets may only request certificates in their own name (admission NodeRestriction).
+    node_csr_restricted: bool = "NodeRestriction checks the CN of kubelet CSRs" { 8 => false, 31 => true }
+
+    /// The phases of `kubeadm init`, in order.
+    // The steps at 17 and 24 (kubelet-finalize, show-join-command) were not looked up.
+    init_phases: &'static [&'static str] = "phases of kubeadm init" {
+        8 => &["preflight", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane", "upload-config",
+            "mark-control-plane", "bootstrap-token", "addon"],
+        11 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "mark-control-plane", "bootstrap-token", "addon"],
+        14 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "addon"],
+        17 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon"],
+        19 => &["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon"],
+        24 => &["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon",
+            "show-join-command"],
+        28 => &["preflight", "certs", "kubeconfig", "etcd", "control-plane", "kubelet-start", "wait-control-plane",
+            "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon",
+            "show-join-command"],
+    }
+
+    /// Whether a joining control plane starts etcd before it waits for the kubelet's certificate, and
+    /// its kubelet talks to the local apiserver.
+    join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
+
+    /// Whether `init` waits for controller manager and scheduler too.
+    waits_for_all_components: bool = "init waits for all control plane components" { 8 => false, 33 => true }
+
+    /// Whether console lines carry the words before phases had names (`[certificates]`, `[markmaster]`).
+    old_console_words: bool = "console lines as before 1.13" { 8 => true, 13 => false }
+
+    /// How kubeadm writes and stores its configuration.
+    kubeadm_config: ConfigFormat = "kubeadm configuration" {
+        8 => ConfigFormat { version: "v1alpha1", key: "MasterConfiguration", cluster_status: false },
+        11 => ConfigFormat { version: "v1alpha2", key: "MasterConfiguration", cluster_status: false },
+        12 => ConfigFormat { version: "v1alpha3", key: "ClusterConfiguration", cluster_status: true },
+        13 => ConfigFormat { version: "v1beta1", key: "ClusterConfiguration", cluster_status: true },
+        15 => ConfigFormat { version: "v1beta2", key: "ClusterConfiguration", cluster_status: true },
+        22 => ConfigFormat { version: "v1beta3", key: "ClusterConfiguration", cluster_status: false },
+        31 => ConfigFormat { version: "v1beta4", key: "ClusterConfiguration", cluster_status: false },
+    }
+
+    /// The configuration versions that kubeadm reads, newest first.
+    // Which older ones a minor still read is upstream's rule of one release back, not looked up one by one.
+    kubeadm_config_read: &'static [&'static str] = "kubeadm configuration versions read" {
+        8 => &["v1alpha1"],
+        11 => &["v1alpha2", "v1alpha1"],
+        12 => &["v1alpha3", "v1alpha2"],
+        13 => &["v1beta1", "v1alpha3"],
+        14 => &["v1beta1"],
+        15 => &["v1beta2", "v1beta1"],
+        20 => &["v1beta2"],
+        22 => &["v1beta3", "v1beta2"],
+        26 => &["v1beta3"],
+        31 => &["v1beta4", "v1beta3"],
+    }
+
+    /// Name pattern of the ConfigMap with the kubelet's configuration; empty before there was one.
+    kubelet_config_map: &'static str = "kubelet configuration ConfigMap" {
+        8 => "", 11 => "kubelet-config-1.<minor>", 24 => "kubelet-config",
+    }
+
+    /// Whether /var/lib/kubelet/kubeadm-flags.env is written.
+    kubelet_flags_file: bool = "kubeadm writes the kubelet's flags to a file" { 8 => false, 11 => true }
+
+    /// Whether the kubelet's CRI endpoint goes to instance-config.yaml instead of the flags file.
+    node_local_cri_socket: bool = "CRI endpoint in instance-config.yaml" { 8 => false, 34 => true }
+
+    /// Whether kubelet.conf of a control plane is rewritten to follow certificate rotation.
+    kubelet_conf_follows_rotation: bool = "control plane kubelet.conf follows rotation" { 8 => false, 17 => true }
+
+    /// Group of the certificate in admin.conf.
+    admin_group: &'static str = "group of admin.conf" { 8 => "system:masters", 29 => "kubeadm:cluster-admins" }
+
+    /// Whether super-admin.conf is written.
+    super_admin_conf: bool = "super-admin.conf" { 8 => false, 29 => true }
+
+    /// Group of the apiserver's client certificate for kubelets; empty for none.
+    // 1.36.0 still wrote kubeadm:cluster-admins, 1.36.1 and later none; the profile follows the later.
+    kubelet_client_group: &'static str = "group of apiserver-kubelet-client" {
+        8 => "system:masters", 29 => "kubeadm:cluster-admins", 36 => "",
+    }
+
+    /// Group of the two clients of etcd (apiserver, health check); empty for none.
+    etcd_client_group: &'static str = "group of the clients of etcd" { 8 => "system:masters", 29 => "" }
+
+    /// How long before its making a certificate authority of kubeadm begins.
+    // Backported to later patch releases of 1.25 to 1.27.
+    authority_backdate: Duration = "backdate of kubeadm's authorities" {
+        8 => Duration::ZERO, 28 => Duration::from_secs(300),
+    }
+
+    /// Where kubeadm's leaf certificates begin.
+    leaf_start: LeafStart = "beginning of kubeadm's leaf certificates" {
+        8 => LeafStart::AuthorityStart, 31 => LeafStart::Backdated,
+    }
+
+    /// Labels of a control plane node, each with an empty value.
+    // The load balancer's label at 21 was not looked up.
+    control_plane_labels: &'static [&'static str] = "labels of a control plane node" {
+        8 => &["node-role.kubernetes.io/master"],
+        20 => &["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"],
+        21 => &["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master",
+            "node.kubernetes.io/exclude-from-external-load-balancers"],
+        24 => &["node-role.kubernetes.io/control-plane", "node.kubernetes.io/exclude-from-external-load-balancers"],
+    }
+
+    /// Taints of a control plane node, each with effect NoSchedule.
+    control_plane_taints: &'static [&'static str] = "taints of a control plane node" {
+        8 => &["node-role.kubernetes.io/master"],
+        24 => &["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"],
+        25 => &["node-role.kubernetes.io/control-plane"],
+    }
+
+    /// Registry of the images in manifests.
+    // The step at 10 was not looked up.
+    image_repository: &'static str = "image registry" {
+        8 => "gcr.io/google_containers", 10 => "k8s.gcr.io", 25 => "registry.k8s.io",
+    }
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const THREE_YEARS: Duration = Duration::from_secs((3 * 365 + 1) * 24 * 3600);
+
+/// How a value is shown to people.
+trait Shown {
+    fn shown(&self) -> String;
+}
+
+impl Shown for bool {
+    fn shown(&self) -> String {
+        if *self { "yes".into() } else { "no".into() }
+    }
+}
+
+impl Shown for u32 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for &'static str {
+    fn shown(&self) -> String {
+        if self.is_empty() { "none".into() } else { (*self).into() }
+    }
+}
+
+impl Shown for &'static [&'static str] {
+    fn shown(&self) -> String {
+        self.join(", ")
+    }
+}
+
+impl Shown for GoVersion {
+    fn shown(&self) -> String {
+        format!("{}.{}", self.0, self.1)
+    }
+}
+
+impl Shown for Duration {
+    fn shown(&self) -> String {
+        for (unit, letter) in [(DAY, "d"), (HOUR, "h"), (Duration::from_secs(60), "min")] {
+            if !self.is_zero() && self.as_secs().is_multiple_of(unit.as_secs()) {
+                return format!("{} {letter}", self.as_secs() / unit.as_secs());
+            }
+        }
+        format!("{} s", self.as_secs())
+    }
+}
+
+impl Shown for Loopback {
+    fn shown(&self) -> String {
+        let shape = match self.shape {
+            Shape::SelfSigned => "one self-signed certificate",
+            Shape::CaAndLeaf => "authority and leaf",
+        };
+        let check = if self.livez_check { ", checked by livez" } else { "" };
+        format!("{shape}, {} from {} before the start{check}", self.max_age.shown(), self.backdate.shown())
+    }
+}
+
+impl Shown for LeafStart {
+    fn shown(&self) -> String {
+        match self {
+            LeafStart::AuthorityStart => "with their authority".into(),
+            LeafStart::Backdated => "5 min before they are made".into(),
+        }
+    }
+}
+
+impl Shown for ConfigFormat {
+    fn shown(&self) -> String {
+        let status = if self.cluster_status { " and ClusterStatus" } else { "" };
+        format!("{}, stored as {}{status}", self.version, self.key)
+    }
+}

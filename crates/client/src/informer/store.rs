@@ -1,0 +1,280 @@
+//! The objects that an informer holds, sorted, and who is told about changes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use api::object::ObjectExt as _;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// A change of an informer's copy.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The object came.
+    Added(Arc<Value>),
+    /// The object changed; both are the same after a resync.
+    Updated {
+        /// As it was.
+        old: Arc<Value>,
+        /// As it is.
+        new: Arc<Value>,
+    },
+    /// The object went; this is its last known state.
+    Deleted(Arc<Value>),
+}
+
+impl Change {
+    /// The object, in its latest state.
+    pub fn object(&self) -> &Arc<Value> {
+        match self {
+            Self::Added(object) | Self::Updated { new: object, .. } | Self::Deleted(object) => object,
+        }
+    }
+
+    /// The key of the object.
+    pub fn key(&self) -> String {
+        key_of(self.object())
+    }
+}
+
+/// `namespace/name`, or `name` of a cluster-scoped object.
+pub fn key_of(object: &Value) -> String {
+    match object.namespace() {
+        "" => object.name().to_owned(),
+        namespace => format!("{namespace}/{}", object.name()),
+    }
+}
+
+/// Namespace and name of a key made by [`key_of`].
+pub fn split_key(key: &str) -> (Option<&str>, &str) {
+    key.split_once('/').map_or((None, key), |(namespace, name)| (Some(namespace), name))
+}
+
+type Handler = Box<dyn Fn(&Change) + Send + Sync>;
+type KeysOf = Box<dyn Fn(&Value) -> Vec<String> + Send + Sync>;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Store(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// By namespace, then name: a look-up needs no key to be built.
+    objects: BTreeMap<String, BTreeMap<String, Arc<Value>>>,
+    len: usize,
+    indices: Vec<Sorted>,
+    listeners: Vec<Arc<Listener>>,
+}
+
+struct Sorted {
+    keys_of: KeysOf,
+    objects: BTreeMap<String, BTreeSet<(String, String)>>,
+}
+
+/// A handler and what it has not been told yet. Filled under the store's lock, so that everybody
+/// hears all changes in one order; emptied outside of it, so that a handler may read the store.
+struct Listener {
+    handler: Handler,
+    pending: Mutex<Pending>,
+}
+
+#[derive(Default)]
+struct Pending {
+    changes: VecDeque<Change>,
+    /// Somebody is emptying it: whoever comes meanwhile leaves it to them.
+    busy: bool,
+}
+
+impl Listener {
+    fn tell(&self) {
+        loop {
+            let change = {
+                let mut pending = self.pending.lock();
+                if pending.busy {
+                    return;
+                }
+                let Some(change) = pending.changes.pop_front() else { return };
+                pending.busy = true;
+                change
+            };
+            (self.handler)(&change);
+            self.pending.lock().busy = false;
+        }
+    }
+}
+
+impl State {
+    fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Value>> {
+        self.objects.get(namespace)?.get(name)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Value>> {
+        self.objects.values().flat_map(BTreeMap::values)
+    }
+
+    fn insert(&mut self, object: Arc<Value>) -> Change {
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let old = self.objects.entry(namespace.clone()).or_default().insert(name.clone(), object.clone());
+        for index in &mut self.indices {
+            if let Some(old) = &old {
+                index.forget(old, &namespace, &name);
+            }
+            index.learn(&object, &namespace, &name);
+        }
+        match old {
+            Some(old) => Change::Updated { old, new: object },
+            None => {
+                self.len += 1;
+                Change::Added(object)
+            }
+        }
+    }
+
+    /// With `last`, the state in which the object was deleted is known better than the one held.
+    fn remove(&mut self, namespace: &str, name: &str, last: Option<Arc<Value>>) -> Option<Change> {
+        let of_namespace = self.objects.get_mut(namespace)?;
+        let old = of_namespace.remove(name)?;
+        if of_namespace.is_empty() {
+            self.objects.remove(namespace);
+        }
+        self.len -= 1;
+        for index in &mut self.indices {
+            index.forget(&old, namespace, name);
+        }
+        Some(Change::Deleted(last.unwrap_or(old)))
+    }
+
+    fn announce(&self, change: &Change) {
+        for listener in &self.listeners {
+            listener.pending.lock().changes.push_back(change.clone());
+        }
+    }
+}
+
+impl Sorted {
+    fn learn(&mut self, object: &Value, namespace: &str, name: &str) {
+        for key in (self.keys_of)(object) {
+            self.objects.entry(key).or_default().insert((namespace.to_owned(), name.to_owned()));
+        }
+    }
+
+    fn forget(&mut self, object: &Value, namespace: &str, name: &str) {
+        let place = (namespace.to_owned(), name.to_owned());
+        for key in (self.keys_of)(object) {
+            let Some(places) = self.objects.get_mut(&key) else { continue };
+            places.remove(&place);
+            if places.is_empty() {
+                self.objects.remove(&key);
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.0.lock().get(namespace, name).cloned()
+    }
+
+    pub(super) fn list(&self) -> Vec<Arc<Value>> {
+        self.0.lock().iter().cloned().collect()
+    }
+
+    pub(super) fn by_namespace(&self, namespace: &str) -> Vec<Arc<Value>> {
+        self.0.lock().objects.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len
+    }
+
+    pub(super) fn add_index(&self, keys_of: KeysOf) -> usize {
+        let mut state = self.0.lock();
+        let mut index = Sorted { keys_of, objects: BTreeMap::new() };
+        state.iter().for_each(|object| index.learn(object, object.namespace(), object.name()));
+        state.indices.push(index);
+        state.indices.len() - 1
+    }
+
+    pub(super) fn by_index(&self, number: usize, key: &str) -> Vec<Arc<Value>> {
+        let state = self.0.lock();
+        let places = state.indices.get(number).and_then(|index| index.objects.get(key));
+        places.into_iter().flatten().filter_map(|(ns, name)| state.get(ns, name).cloned()).collect()
+    }
+
+    pub(super) fn add_listener(&self, handler: Handler) {
+        let listener = {
+            let mut state = self.0.lock();
+            let changes = state.iter().cloned().map(Change::Added).collect();
+            let pending = Mutex::new(Pending { changes, busy: false });
+            let listener = Arc::new(Listener { handler, pending });
+            state.listeners.push(listener.clone());
+            listener
+        };
+        listener.tell();
+    }
+
+    pub(super) fn put(&self, object: Arc<Value>) {
+        self.change(|state| {
+            let change = state.insert(object);
+            state.announce(&change);
+        });
+    }
+
+    pub(super) fn remove(&self, namespace: &str, name: &str, last: Option<Arc<Value>>) {
+        self.change(|state| {
+            if let Some(change) = state.remove(namespace, name, last) {
+                state.announce(&change);
+            }
+        });
+    }
+
+    /// Takes over a list: what is not in it is gone. Objects of an unchanged revision are not news.
+    pub(super) fn replace(&self, objects: Vec<Arc<Value>>) {
+        self.change(|state| {
+            let listed: BTreeSet<(&str, &str)> = objects.iter().map(|o| (o.namespace(), o.name())).collect();
+            let gone: Vec<(String, String)> = state
+                .iter()
+                .map(|o| (o.namespace(), o.name()))
+                .filter(|place| !listed.contains(place))
+                .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+                .collect();
+            for object in &objects {
+                let change = state.insert(object.clone());
+                let news = match &change {
+                    Change::Updated { old, new } => {
+                        new.resource_version().is_empty() || old.resource_version() != new.resource_version()
+                    }
+                    _ => true,
+                };
+                if news {
+                    state.announce(&change);
+                }
+            }
+            for (namespace, name) in gone {
+                if let Some(change) = state.remove(&namespace, &name, None) {
+                    state.announce(&change);
+                }
+            }
+        });
+    }
+
+    /// Tells every handler of every object again.
+    pub(super) fn resync(&self) {
+        self.change(|state| {
+            for object in state.iter() {
+                state.announce(&Change::Updated { old: object.clone(), new: object.clone() });
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let listeners = {
+            let mut state = self.0.lock();
+            change(&mut state);
+            state.listeners.clone()
+        };
+        listeners.iter().for_each(|listener| listener.tell());
+    }
+}

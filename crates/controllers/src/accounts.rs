@@ -1,0 +1,120 @@
+//! Every namespace's own: the service account `default` and the ConfigMap `kube-root-ca.crt`.
+
+use client::{Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers};
+use serde_json::{Value, json};
+
+use crate::{
+    context::Context,
+    objects::{is_deleting, text},
+};
+
+const NAMESPACES: Resource = Resource::core("namespaces");
+const ACCOUNTS: Resource = Resource::core("serviceaccounts");
+const CONFIG_MAPS: Resource = Resource::core("configmaps");
+const ROOT_CA: &str = "kube-root-ca.crt";
+
+fn is_active(namespace: &Value) -> bool {
+    !is_deleting(namespace) && text(namespace, "/status/phase") != "Terminating"
+}
+
+/// A queue of namespaces: all of them as they come, and those where `resource` `name` changes.
+fn namespaces_to_check(
+    c: &Context,
+    namespaces: &Informer,
+    watched: &Informer,
+    name: &'static str,
+) -> WorkQueue {
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let feed = queue.clone();
+    namespaces.on(move |change| feed.add(change.key()));
+    let feed = queue.clone();
+    watched.on(move |change| {
+        let object = change.object();
+        if text(object, "/metadata/name") == name {
+            feed.add(text(object, "/metadata/namespace"));
+        }
+    });
+    queue
+}
+
+/// Starts the serviceaccount loop.
+pub(crate) fn service_accounts(c: &Context) {
+    let (namespaces, accounts) = (c.informer(NAMESPACES), c.informer(ACCOUNTS));
+    let (rest, queue) =
+        (c.rest("service-account-controller"), namespaces_to_check(c, &namespaces, &accounts, "default"));
+    run_workers(&c.host, 1, &queue, move |namespace| {
+        let (rest, namespaces, accounts) = (rest.clone(), namespaces.clone(), accounts.clone());
+        async move {
+            let there = accounts.get(namespace.as_str(), "default").is_some();
+            if there || !namespaces.get(None, &namespace).is_some_and(|n| is_active(&n)) {
+                return Ok(());
+            }
+            let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
+            match rest.create(&ACCOUNTS, Some(&namespace), &account).await {
+                Ok(_) => Ok(()),
+                Err(e) if e.is_already_exists() || is_ending(&e) => Ok(()),
+                Err(e) => Err(e.to_string()),
+            }
+        }
+    });
+}
+
+/// The namespace is on its way out: nothing to be made there any more.
+fn is_ending(e: &client::ClientError) -> bool {
+    e.is_not_found() || (e.is_forbidden() && e.to_string().contains("because it is being terminated"))
+}
+
+/// Starts the root-ca-cert-publisher loop; off without --root-ca-file.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn publish_root_ca(c: &Context) -> Result<(), String> {
+    let Some(path) = c.options.root_ca_file.clone().filter(|p| !p.is_empty()) else { return Ok(()) };
+    let ca = c
+        .host
+        .disk()
+        .read_to_string(&path)
+        .map_err(|e| format!("error reading root-ca-file at {path}: {e}"))?;
+    let (namespaces, maps) = (c.informer(NAMESPACES), c.informer(CONFIG_MAPS));
+    let (rest, queue) =
+        (c.rest("root-ca-cert-publisher"), namespaces_to_check(c, &namespaces, &maps, ROOT_CA));
+    run_workers(&c.host, 1, &queue, move |namespace| {
+        let (rest, namespaces, maps, ca) = (rest.clone(), namespaces.clone(), maps.clone(), ca.clone());
+        async move {
+            if !namespaces.get(None, &namespace).is_some_and(|n| is_active(&n)) {
+                return Ok(());
+            }
+            publish(&rest, maps.get(namespace.as_str(), ROOT_CA).as_deref(), &namespace, &ca).await
+        }
+    });
+    Ok(())
+}
+
+async fn publish(rest: &Rest, existing: Option<&Value>, namespace: &str, ca: &str) -> Result<(), String> {
+    let data = json!({"ca.crt": ca});
+    let words = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as \
+                 the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of \
+                 Kubernetes clusters.";
+    let outcome = match existing {
+        Some(map) if map.get("data") == Some(&data) => return Ok(()),
+        Some(map) => {
+            let mut map = map.clone();
+            map["data"] = data;
+            rest.update(&CONFIG_MAPS, Some(namespace), ROOT_CA, &map).await
+        }
+        None => {
+            let map = json!({
+                "apiVersion": "v1",
+                "data": data,
+                "kind": "ConfigMap",
+                "metadata": {"annotations": {"kubernetes.io/description": words}, "name": ROOT_CA, "namespace": namespace},
+            });
+            rest.create(&CONFIG_MAPS, Some(namespace), &map).await
+        }
+    };
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_already_exists() || is_ending(&e) => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
+}

@@ -1,0 +1,64 @@
+//! tokencleaner: deletes a bootstrap token when it has expired.
+
+use std::time::Duration;
+
+use client::{DeleteParams, Next, QueueOptions, Rest, WorkQueue, run_workers};
+use jiff::SignedDuration;
+use pki::token::{NAMESPACE, Refusal, TokenSecret};
+use serde_json::Value;
+use world::Host;
+
+use super::{SECRETS, is_token};
+use crate::{context::Context, objects::text};
+
+/// Starts the loop.
+pub(crate) fn run(c: &Context) {
+    let (secrets, rest) = (c.informer(SECRETS), c.rest("token-cleaner"));
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let feed = queue.clone();
+    secrets.on(move |change| {
+        if is_token(change.object()) {
+            feed.add(change.key());
+        }
+    });
+    let host = c.host.clone();
+    run_workers(&c.host, 1, &queue, move |key| {
+        let (host, rest, secrets) = (host.clone(), rest.clone(), secrets.clone());
+        async move {
+            match secrets.get_key(&key) {
+                Some(secret) => consider(&host, &rest, &secret).await,
+                None => Ok(Next::OnChange),
+            }
+        }
+    });
+}
+
+async fn consider(host: &Host, rest: &Rest, secret: &Value) -> Result<Next, String> {
+    let now = host.clock().wall();
+    match TokenSecret::from_object(secret) {
+        Ok(token) if !token.is_expired(now) => {
+            let left = token.expiration.map(|at| remaining(at.duration_since(now)));
+            return Ok(left.into());
+        }
+        // Its time is over, or cannot be read, which counts as over.
+        Ok(_) | Err(Refusal::Expired) => {}
+        Err(_) => return Ok(Next::OnChange),
+    }
+    let name = text(secret, "/metadata/name");
+    match rest
+        .delete(&SECRETS, Some(NAMESPACE), name, &DeleteParams::uid(text(secret, "/metadata/uid")))
+        .await
+    {
+        Ok(_) => {
+            host.record("token", vec![("secret", name.to_owned()), ("state", "expired".into())]);
+            Ok(Next::OnChange)
+        }
+        // Gone already, or another one of that name by now.
+        Err(e) if e.is_not_found() || e.is_conflict() => Ok(Next::OnChange),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn remaining(left: SignedDuration) -> Duration {
+    left.try_into().unwrap_or_default()
+}

@@ -1,0 +1,32 @@
+//! The loops of kube-controller-manager that a bootstrap needs, and a scheduler.
+//!
+//! ```text
+//! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner
+//!                                                            ├─ bootstrap  signer, token cleaner
+//!                                                            ├─ accounts   default service account, root CA
+//!                                                            ├─ namespace  deletion
+//!                                                            ├─ node       lifecycle, taint eviction
+//!                                                            ├─ workloads  deployment, replicaset
+//!                                                            └─ garbage    dependents of what is gone
+//! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
+//! ```
+//!
+//! Loops read informers that share the manager's own client, and write as their own service
+//! accounts (`--use-service-account-credentials`). They speak HTTP to the apiserver like anybody.
+//! Facts are kube-controller-manager 1.36's (`pkg/controller`).
+
+mod accounts;
+mod bootstrap;
+mod context;
+mod csr;
+mod garbage;
+mod health;
+pub mod manager;
+mod namespace;
+mod node;
+mod objects;
+mod options;
+pub mod scheduler;
+mod workloads;
+
+pub use options::{ManagerOptions, OptionsError, SchedulerOptions};

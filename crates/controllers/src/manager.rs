@@ -1,0 +1,105 @@
+//! kube-controller-manager: starts the loops while it leads, ends when it no longer does.
+
+use std::sync::Arc;
+
+use client::{
+    Auth, Rest,
+    leader::{Election, LeaderElector},
+};
+use pki::kubeconfig::Kubeconfig;
+use world::{Exit, Host};
+
+use crate::{
+    accounts, bootstrap, context::Context, csr, garbage, health, namespace, node, options::ManagerOptions,
+    workloads,
+};
+
+/// Runs `kube-controller-manager <args>` on `host` until it exits.
+pub async fn run(host: Host, args: Vec<String>) -> Exit {
+    match start(&host, args).await {
+        Ok(()) => Exit::Success,
+        Err(why) => {
+            tracing::error!("{why}");
+            Exit::Failure(why)
+        }
+    }
+}
+
+async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
+    let options = Arc::new(ManagerOptions::parse_args(args).map_err(|e| e.to_string())?);
+    let config = Kubeconfig::load(host.disk(), &options.kubeconfig).map_err(|e| e.to_string())?;
+    let profile = options.kubernetes_version;
+    let agent = format!("kube-controller-manager/{} (linux/amd64) kubernetes", profile.git_version());
+    let root = Rest::from_kubeconfig(host, &config, profile.go(), &agent).map_err(|e| e.to_string())?;
+    let plain = anonymous(host, &config, profile.go(), &agent)?;
+    let signing = csr::Signing::load(host, &options)?;
+    health::serve(host, options.bind_address, options.secure_port).await?;
+    let context = Context::new(host, options.clone(), root.clone(), plain);
+    if !options.leader_elect {
+        return run_loops(context, signing).await;
+    }
+    let election = Election::new(host, "kube-system", "kube-controller-manager");
+    let elector = LeaderElector::new(host, &root, election).map_err(|e| e.to_string())?;
+    match elector.run(|| run_loops(context, signing)).await {
+        Ok(ended) => ended,
+        Err(lost) => Err(lost.to_string()),
+    }
+}
+
+/// A connection of its own that shows no client certificate: for service accounts.
+fn anonymous(host: &Host, config: &Kubeconfig, go: pki::GoVersion, agent: &str) -> Result<Rest, String> {
+    let tls = config.anonymous_tls(host, go).map_err(|e| e.to_string())?;
+    let server = config.server().map_err(|e| e.to_string())?;
+    let http = wire::HttpClient::new(host, server, tls).map_err(|e| e.to_string())?;
+    Ok(Rest::new(http, Auth::None, agent))
+}
+
+/// Starts every loop that is switched on; they end with the process.
+async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), String> {
+    let on = |long: &str, short: &str| c.options.runs(long, short, true);
+    let extra = |long: &str, short: &str| c.options.runs(long, short, false);
+    if on("certificatesigningrequest-approving-controller", "csrapproving") {
+        csr::approve(&c);
+    }
+    match signing {
+        Some(signing) if on("certificatesigningrequest-signing-controller", "csrsigning") => {
+            csr::sign(&c, signing)
+        }
+        None => tracing::info!("skipping CSR signer controller because no csr cert/key was specified"),
+        Some(_) => {}
+    }
+    if on("certificatesigningrequest-cleaner-controller", "csrcleaner") {
+        csr::clean(&c);
+    }
+    if extra("bootstrap-signer-controller", "bootstrapsigner") {
+        bootstrap::sign(&c);
+    }
+    if extra("token-cleaner-controller", "tokencleaner") {
+        bootstrap::clean_tokens(&c);
+    }
+    if on("serviceaccount-controller", "serviceaccount") {
+        accounts::service_accounts(&c);
+    }
+    if on("root-ca-certificate-publisher-controller", "root-ca-cert-publisher") {
+        accounts::publish_root_ca(&c)?;
+    }
+    if on("namespace-controller", "namespace") {
+        namespace::run(&c);
+    }
+    if on("node-lifecycle-controller", "nodelifecycle") {
+        node::watch_health(&c);
+    }
+    if on("taint-eviction-controller", "taint-eviction-controller") {
+        node::evict(&c);
+    }
+    if on("replicaset-controller", "replicaset") {
+        workloads::replica_sets(&c);
+    }
+    if on("deployment-controller", "deployment") {
+        workloads::deployments(&c);
+    }
+    if on("garbage-collector-controller", "garbagecollector") {
+        garbage::run(&c);
+    }
+    std::future::pending().await
+}

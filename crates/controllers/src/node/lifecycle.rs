@@ -1,0 +1,275 @@
+//! nodelifecycle: what counts is when this controller saw a sign of life, on its own running clock.
+//! A node's skewed wall clock changes nothing; all nodes are one zone.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
+use serde_json::{Value, json};
+use world::{Host, Mono, rfc3339};
+
+use super::{LEASES, NODES, NOT_READY, PODS, UNREACHABLE};
+use crate::{
+    context::Context,
+    objects::{condition, condition_is, list, text},
+};
+
+/// First taint of a silent node: one node in ten seconds.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What was last seen of a node, and when on the running clock.
+struct Sign {
+    seen: Mono,
+    known_since: Mono,
+    renew_time: String,
+    ready: Value,
+}
+
+struct Lifecycle {
+    host: Host,
+    rest: Rest,
+    recorder: Recorder,
+    nodes: Informer,
+    pods: Informer,
+    leases: Informer,
+    grace: Duration,
+    startup_grace: Duration,
+    signs: BTreeMap<String, Sign>,
+    next_eviction: Mono,
+}
+
+/// Starts the loop.
+pub(crate) fn run(c: &Context) {
+    let rest = c.rest("node-controller");
+    let default_grace = Duration::from_secs(if c.options.kubernetes_version.minor() >= 32 { 50 } else { 40 });
+    let mut lifecycle = Lifecycle {
+        host: c.host.clone(),
+        recorder: c.recorder(&rest, "node-controller"),
+        rest,
+        nodes: c.informer(NODES),
+        pods: c.informer(PODS),
+        leases: c.informer(LEASES),
+        grace: c.host.periods().of(c.options.node_monitor_grace_period.unwrap_or(default_grace)),
+        startup_grace: c.host.periods().of(c.options.node_startup_grace_period),
+        signs: BTreeMap::new(),
+        next_eviction: Mono::default(),
+    };
+    let period = c.host.periods().of(c.options.node_monitor_period);
+    c.host.spawn(async move {
+        lifecycle.nodes.synced().await;
+        lifecycle.leases.synced().await;
+        loop {
+            lifecycle.look().await;
+            // A taint must not wait for the next look when a node has just changed.
+            let changed = lifecycle.nodes.clone();
+            let version = changed.resource_version();
+            tokio::select! {
+                biased;
+                () = changed.until(|i| i.resource_version() != version) => {}
+                () = lifecycle.host.clock().sleep(period) => {}
+            }
+        }
+    });
+}
+
+impl Lifecycle {
+    async fn look(&mut self) {
+        let now = self.host.clock().monotonic();
+        let nodes = self.nodes.list();
+        self.signs.retain(|name, _| nodes.iter().any(|n| text(n, "/metadata/name") == name));
+        let mut states = Vec::new();
+        for node in &nodes {
+            let name = text(node, "/metadata/name").to_owned();
+            let (silent, never) = self.observe(node, now);
+            let node = if silent { self.mark_unknown(node, never).await } else { (**node).clone() };
+            states.push((name, node));
+        }
+        let unready = |node: &Value| !condition_is(node, "Ready", "True");
+        let down = states.iter().filter(|(_, n)| unready(n)).count();
+        // Everything is down: more likely the fault is here. Nothing is evicted.
+        let all_down = !states.is_empty() && down == states.len();
+        // More than half: in a small cluster evictions stop.
+        let many_down = down > 2 && down * 100 >= states.len() * 55;
+        for (name, node) in &states {
+            if let Err(e) = self.taint(name, node, all_down, many_down, now).await {
+                tracing::error!("failed to taint node {name:?}: {e}");
+            }
+        }
+    }
+
+    /// Notes signs of life; whether the node has been silent for too long, and whether it ever spoke.
+    fn observe(&mut self, node: &Value, now: Mono) -> (bool, bool) {
+        let name = text(node, "/metadata/name");
+        let lease = self.leases.get("kube-node-lease", name);
+        let renew_time = lease.as_deref().map(|l| text(l, "/spec/renewTime")).unwrap_or_default();
+        let ready = condition(node, "Ready").cloned().unwrap_or(Value::Null);
+        let sign = self.signs.entry(name.to_owned()).or_insert_with(|| Sign {
+            seen: now,
+            known_since: now,
+            renew_time: renew_time.to_owned(),
+            ready: ready.clone(),
+        });
+        // What this controller wrote itself is no sign of life.
+        let spoke = sign.ready != ready && text(&ready, "/reason") != "NodeStatusUnknown";
+        if sign.renew_time != renew_time || spoke {
+            sign.seen = now;
+        }
+        sign.renew_time = renew_time.to_owned();
+        sign.ready = ready.clone();
+        let never = ready.is_null();
+        let grace = if never { self.startup_grace } else { self.grace };
+        let since = if never { sign.known_since } else { sign.seen };
+        (now.since(since) > grace, never)
+    }
+
+    async fn mark_unknown(&self, node: &Value, never: bool) -> Value {
+        if condition_is(node, "Ready", "Unknown") {
+            return node.clone();
+        }
+        let (reason, words) = if never {
+            ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+        } else {
+            ("NodeStatusUnknown", "Kubelet stopped posting node status.")
+        };
+        let now = rfc3339(self.host.clock().wall());
+        let created = text(node, "/metadata/creationTimestamp");
+        let conditions: Vec<Value> = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"]
+            .into_iter()
+            .map(|kind| {
+                let heartbeat = condition(node, kind).map_or(created, |c| text(c, "/lastHeartbeatTime"));
+                json!({"lastHeartbeatTime": heartbeat, "lastTransitionTime": now, "message": words, "reason": reason, "status": "Unknown", "type": kind})
+            })
+            .collect();
+        let name = text(node, "/metadata/name");
+        let patch = json!({"status": {"conditions": conditions}});
+        match self.rest.patch(&NODES, None, name, Patch::Strategic(&patch), Some("status")).await {
+            Ok(updated) => {
+                self.host.record("node", vec![("name", name.to_owned()), ("state", "unknown".into())]);
+                self.recorder.normal(
+                    node,
+                    "NodeNotReady",
+                    format!("Node {name} status is now: NodeNotReady"),
+                );
+                self.mark_pods_not_ready(name).await;
+                updated
+            }
+            Err(e) => {
+                tracing::error!("failed to update status of node {name:?}: {e}");
+                node.clone()
+            }
+        }
+    }
+
+    async fn mark_pods_not_ready(&self, node: &str) {
+        for pod in self
+            .pods
+            .list()
+            .iter()
+            .filter(|p| text(p, "/spec/nodeName") == node && condition_is(p, "Ready", "True"))
+        {
+            let now = rfc3339(self.host.clock().wall());
+            let patch = json!({"status": {"conditions": [{"lastTransitionTime": now, "status": "False", "type": "Ready"}]}});
+            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+            match self
+                .rest
+                .patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status"))
+                .await
+            {
+                Err(e) if !e.is_not_found() => tracing::warn!("pod {namespace}/{name} not marked: {e}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn taint(
+        &mut self,
+        name: &str,
+        node: &Value,
+        all_down: bool,
+        many_down: bool,
+        now: Mono,
+    ) -> Result<(), ClientError> {
+        let old: Vec<Value> = list(node, "/spec/taints").cloned().collect();
+        let wanted = self.wanted_taints(node, &old, all_down, many_down, now);
+        if wanted == old {
+            return Ok(());
+        }
+        // The precondition keeps a taint that somebody else has just set.
+        let patch = json!({
+            "metadata": {"resourceVersion": text(node, "/metadata/resourceVersion")},
+            "spec": {"taints": if wanted.is_empty() { Value::Null } else { json!(wanted) }},
+        });
+        match self.rest.patch(&NODES, None, name, Patch::Merge(&patch), None).await {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_conflict() || e.is_not_found() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn wanted_taints(
+        &mut self,
+        node: &Value,
+        old: &[Value],
+        all_down: bool,
+        many_down: bool,
+        now: Mono,
+    ) -> Vec<Value> {
+        let is = |taint: &Value, key: &str, effect: &str| {
+            text(taint, "/key") == key && text(taint, "/effect") == effect
+        };
+        let had = |key: &str, effect: &str| old.iter().any(|t| is(t, key, effect));
+        let status = condition(node, "Ready").map_or("", |c| text(c, "/status"));
+        let key = match status {
+            "True" => None,
+            "Unknown" => Some(UNREACHABLE),
+            // A node that has never said anything is not ready.
+            _ => Some(NOT_READY),
+        };
+        let mut managed: Vec<(&str, &str)> = key.map(|k| (k, "NoSchedule")).into_iter().collect();
+        for (kind, taint) in [
+            ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+            ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+            ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+        ] {
+            if condition_is(node, kind, "True") {
+                managed.push((taint, "NoSchedule"));
+            }
+        }
+        if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
+            managed.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
+        }
+        if let Some(key) = key.filter(|_| !all_down) {
+            let already = had(NOT_READY, "NoExecute") || had(UNREACHABLE, "NoExecute");
+            let may_begin = !many_down && now >= self.next_eviction;
+            if already {
+                managed.push((key, "NoExecute"));
+            } else if may_begin {
+                self.next_eviction = now + EVICTION_INTERVAL;
+                managed.push((key, "NoExecute"));
+            }
+        }
+        let ours = |t: &Value| {
+            let key = text(t, "/key");
+            matches!(
+                key,
+                NOT_READY
+                    | UNREACHABLE
+                    | "node.kubernetes.io/memory-pressure"
+                    | "node.kubernetes.io/disk-pressure"
+                    | "node.kubernetes.io/pid-pressure"
+                    | "node.kubernetes.io/unschedulable"
+            )
+        };
+        let mut wanted: Vec<Value> =
+            old.iter().filter(|t| !ours(t) || managed.iter().any(|(k, e)| is(t, k, e))).cloned().collect();
+        for (key, effect) in managed {
+            if !wanted.iter().any(|t| is(t, key, effect)) {
+                let mut taint = json!({"effect": effect, "key": key});
+                if effect == "NoExecute" {
+                    taint["timeAdded"] = rfc3339(self.host.clock().wall()).into();
+                }
+                wanted.push(taint);
+            }
+        }
+        wanted
+    }
+}

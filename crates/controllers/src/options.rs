@@ -1,0 +1,219 @@
+//! Flags of kube-controller-manager and kube-scheduler, as kubeadm writes them.
+
+use std::{net::IpAddr, time::Duration};
+
+use api::profile::Profile;
+use clap::Parser;
+
+/// Wrong flags.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// In the parser's words.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// Flags of kube-controller-manager.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "kube-controller-manager",
+    disable_version_flag = true,
+    about = "Controller loops of a simulated control plane"
+)]
+pub struct ManagerOptions {
+    /// Kubeconfig of the manager
+    #[arg(long, default_value = "/etc/kubernetes/controller-manager.conf")]
+    pub kubeconfig: String,
+    /// For delegated authentication; accepted
+    #[arg(long)]
+    pub authentication_kubeconfig: Option<String>,
+    /// For delegated authorization; accepted
+    #[arg(long)]
+    pub authorization_kubeconfig: Option<String>,
+    /// Address of the health port
+    #[arg(long, default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// Health port
+    #[arg(long, default_value_t = 10_257)]
+    pub secure_port: u16,
+    /// For clients of the health port; accepted
+    #[arg(long)]
+    pub client_ca_file: Option<String>,
+    /// Name of the cluster
+    #[arg(long, default_value = "kubernetes")]
+    pub cluster_name: String,
+    /// Certificate of the authority that signs requests
+    #[arg(long)]
+    pub cluster_signing_cert_file: Option<String>,
+    /// Its key
+    #[arg(long)]
+    pub cluster_signing_key_file: Option<String>,
+    /// Longest validity of a signed certificate
+    #[arg(long, default_value = "8760h0m0s", value_parser = go_duration)]
+    pub cluster_signing_duration: Duration,
+    /// Loops to run: `*`, `name`, `-name`
+    #[arg(long, default_value = "*", value_delimiter = ',', allow_hyphen_values = true)]
+    pub controllers: Vec<String>,
+    /// Run only while leading
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub leader_elect: bool,
+    /// For aggregated servers; accepted
+    #[arg(long)]
+    pub requestheader_client_ca_file: Option<String>,
+    /// CA that is published to every namespace
+    #[arg(long)]
+    pub root_ca_file: Option<String>,
+    /// Signs legacy service-account tokens; accepted
+    #[arg(long)]
+    pub service_account_private_key_file: Option<String>,
+    /// Each loop is a service account of its own
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub use_service_account_credentials: bool,
+    /// Pod CIDRs for nodes; accepted
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub allocate_node_cidrs: bool,
+    /// Of the pods; accepted
+    #[arg(long)]
+    pub cluster_cidr: Option<String>,
+    /// Of the services; accepted
+    #[arg(long)]
+    pub service_cluster_ip_range: Option<String>,
+    /// How often node health is looked at
+    #[arg(long, default_value = "5s", value_parser = go_duration)]
+    pub node_monitor_period: Duration,
+    /// How long a node may be silent; 50s, before 1.32 40s
+    #[arg(long, value_parser = go_duration)]
+    pub node_monitor_grace_period: Option<Duration>,
+    /// How long a new node may be silent
+    #[arg(long, default_value = "1m", value_parser = go_duration)]
+    pub node_startup_grace_period: Duration,
+    /// Release, 1.8 to 1.36
+    #[arg(long, value_parser = profile, default_value = "1.36")]
+    pub kubernetes_version: Profile,
+    /// Log verbosity; accepted
+    #[arg(short = 'v', long = "v")]
+    pub verbosity: Option<u8>,
+}
+
+/// Flags of kube-scheduler.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "kube-scheduler",
+    disable_version_flag = true,
+    about = "Scheduler of a simulated control plane"
+)]
+pub struct SchedulerOptions {
+    /// Kubeconfig of the scheduler
+    #[arg(long, default_value = "/etc/kubernetes/scheduler.conf")]
+    pub kubeconfig: String,
+    /// For delegated authentication; accepted
+    #[arg(long)]
+    pub authentication_kubeconfig: Option<String>,
+    /// For delegated authorization; accepted
+    #[arg(long)]
+    pub authorization_kubeconfig: Option<String>,
+    /// Address of the health port
+    #[arg(long, default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// Health port
+    #[arg(long, default_value_t = 10_259)]
+    pub secure_port: u16,
+    /// Run only while leading
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub leader_elect: bool,
+    /// Release, 1.8 to 1.36
+    #[arg(long, value_parser = profile, default_value = "1.36")]
+    pub kubernetes_version: Profile,
+    /// Log verbosity; accepted
+    #[arg(short = 'v', long = "v")]
+    pub verbosity: Option<u8>,
+}
+
+impl ManagerOptions {
+    /// From flags, without the program's name.
+    ///
+    /// # Errors
+    /// An unknown flag or a bad value.
+    pub fn parse_args(args: Vec<String>) -> Result<Self, OptionsError> {
+        let argv = std::iter::once("kube-controller-manager".to_owned()).chain(args);
+        Self::try_parse_from(argv).map_err(|e| OptionsError::Usage(e.to_string()))
+    }
+
+    /// Whether the loop with this long name (and its old short one) runs: an explicit `name` or
+    /// `-name` decides, then `*` for those that are on by default.
+    pub fn runs(&self, long: &str, short: &str, by_default: bool) -> bool {
+        let named = |c: &str| c == long || c == short;
+        let off = self.controllers.iter().any(|c| c.strip_prefix('-').is_some_and(named));
+        let on = self.controllers.iter().any(|c| named(c));
+        let all = self.controllers.iter().any(|c| c == "*");
+        on || (!off && all && by_default)
+    }
+}
+
+impl SchedulerOptions {
+    /// From flags, without the program's name.
+    ///
+    /// # Errors
+    /// An unknown flag or a bad value.
+    pub fn parse_args(args: Vec<String>) -> Result<Self, OptionsError> {
+        let argv = std::iter::once("kube-scheduler".to_owned()).chain(args);
+        Self::try_parse_from(argv).map_err(|e| OptionsError::Usage(e.to_string()))
+    }
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::parse(text).map_err(|e| e.to_string())
+}
+
+/// `8760h0m0s`, `5s`, `500ms`.
+fn go_duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("invalid duration {text:?}; write it like 1h30m, 50s or 500ms");
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let (number, unit) = rest.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let units = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
+        let (name, seconds) = units.into_iter().find(|(u, _)| unit.starts_with(u)).ok_or_else(bad)?;
+        rest = unit.strip_prefix(name).ok_or_else(bad)?;
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())?;
+    }
+    if text.is_empty() { Err(bad()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> ManagerOptions {
+        ManagerOptions::parse_args(args.iter().map(|a| (*a).to_owned()).collect()).expect("valid")
+    }
+
+    #[test]
+    fn which_loops_run() {
+        let signer =
+            |list: &str| options(&[list]).runs("bootstrap-signer-controller", "bootstrapsigner", false);
+        let cleaner = |list: &str| {
+            options(&[list]).runs("certificatesigningrequest-cleaner-controller", "csrcleaner", true)
+        };
+        assert!(!signer("--controllers=*"), "off by default");
+        assert!(signer("--controllers=*,bootstrapsigner"));
+        assert!(signer("--controllers=bootstrap-signer-controller"));
+        assert!(cleaner("--controllers=*"));
+        assert!(!cleaner("--controllers=*,-csrcleaner"));
+        assert!(!cleaner("--controllers=bootstrapsigner"));
+    }
+
+    #[test]
+    fn an_unknown_flag_is_named() {
+        let error = ManagerOptions::parse_args(vec!["--no-such-flag=1".into()]).expect_err("unknown");
+        assert!(error.to_string().contains("--no-such-flag"), "{error}");
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        assert_eq!(go_duration("8760h0m0s"), Ok(Duration::from_secs(8760 * 3600)));
+        assert_eq!(go_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(go_duration("").is_err() && go_duration("5").is_err() && go_duration("5x").is_err());
+    }
+}

@@ -1,0 +1,439 @@
+//! deployment: a ReplicaSet per template, rolled from the old ones to the new one.
+
+use std::sync::Arc;
+
+use client::{
+    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
+};
+use serde_json::{Value, json};
+use world::{Host, rfc3339};
+
+use super::{DEPLOYMENTS, REPLICA_SETS, replicaset::owner_reference, rollout};
+use crate::{
+    context::Context,
+    objects::{condition, controller_uid, is_deleting, number, text},
+};
+
+const WORKERS: usize = 5;
+const REVISION: &str = "deployment.kubernetes.io/revision";
+const HASH: &str = "pod-template-hash";
+
+#[derive(Clone)]
+struct Loop {
+    host: Host,
+    rest: Rest,
+    recorder: Recorder,
+    deployments: Informer,
+    sets: Informer,
+}
+
+/// Starts the loop.
+pub(crate) fn run(c: &Context) {
+    let rest = c.rest("deployment-controller");
+    let this = Loop {
+        host: c.host.clone(),
+        recorder: c.recorder(&rest, "deployment-controller"),
+        rest,
+        deployments: c.informer(DEPLOYMENTS),
+        sets: c.informer(REPLICA_SETS),
+    };
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let feed = queue.clone();
+    this.deployments.on(move |change| feed.add(change.key()));
+    let (feed, deployments) = (queue.clone(), this.deployments.clone());
+    this.sets.on(move |change| {
+        let set = change.object();
+        let Some(uid) = controller_uid(set) else { return };
+        for d in deployments
+            .by_namespace(text(set, "/metadata/namespace"))
+            .iter()
+            .filter(|d| text(d, "/metadata/uid") == uid)
+        {
+            feed.add(client::key_of(d));
+        }
+    });
+    run_workers(&c.host, WORKERS, &queue, move |key| {
+        let this = this.clone();
+        async move {
+            match this.sync(&key).await {
+                // The informer will show what the other one wrote.
+                Err(e) if e.is_conflict() => Ok(client::Next::Retry),
+                Err(e) => Err(e.to_string()),
+                Ok(()) => Ok(client::Next::OnChange),
+            }
+        }
+    });
+}
+
+impl Loop {
+    async fn sync(&self, key: &str) -> Result<(), ClientError> {
+        let Some(deployment) = self.deployments.get_key(key) else { return Ok(()) };
+        let sets = self.owned(&deployment);
+        if is_deleting(&deployment) {
+            return self.report(&deployment, &sets, None).await;
+        }
+        let template = deployment.pointer("/spec/template").unwrap_or(&Value::Null);
+        let new = sets.iter().find(|s| same_template(s, template)).cloned();
+        let old: Vec<Arc<Value>> = sets.iter().filter(|s| !same_template(s, template)).cloned().collect();
+        let paused = deployment.pointer("/spec/paused").and_then(Value::as_bool) == Some(true);
+        let new = match new {
+            None if paused => None,
+            None => Some(Arc::new(self.create_set(&deployment, &old).await?)),
+            some => some,
+        };
+        if let Some(new) = &new {
+            if text(&deployment, "/spec/strategy/type") == "Recreate" {
+                self.recreate(&deployment, new, &old).await?;
+            } else {
+                self.roll(&deployment, new, &old, paused).await?;
+            }
+            if !paused {
+                self.clean_up(&deployment, new, &old).await?;
+            }
+        }
+        self.report(&deployment, &self.owned(&deployment), new.as_deref()).await
+    }
+
+    fn owned(&self, deployment: &Value) -> Vec<Arc<Value>> {
+        let uid = text(deployment, "/metadata/uid");
+        let mut sets = self.sets.by_namespace(text(deployment, "/metadata/namespace"));
+        sets.retain(|s| controller_uid(s) == Some(uid));
+        sets.sort_by(|a, b| age_key(a).cmp(&age_key(b)));
+        sets
+    }
+
+    async fn create_set(&self, deployment: &Value, old: &[Arc<Value>]) -> Result<Value, ClientError> {
+        let template = deployment.pointer("/spec/template").cloned().unwrap_or_default();
+        let collisions = number(deployment, "/status/collisionCount").unwrap_or(0);
+        let hash = rollout::template_hash(&template, collisions);
+        let mut labelled = template.clone();
+        labelled["metadata"]["labels"][HASH] = hash.as_str().into();
+        let mut selector = deployment.pointer("/spec/selector").cloned().unwrap_or_else(|| json!({}));
+        selector["matchLabels"][HASH] = hash.as_str().into();
+        let replicas = rollout::size(deployment);
+        let existing: i64 = old.iter().map(|s| rollout::size(s)).sum();
+        let first = match text(deployment, "/spec/strategy/type") {
+            "Recreate" if existing > 0 => 0,
+            "Recreate" => replicas,
+            _ => rollout::scale_up(rollout::bounds(deployment, replicas), replicas, 0, existing),
+        };
+        let (namespace, name) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/name"));
+        let revision = old.iter().map(|s| revision(s)).max().unwrap_or(0) + 1;
+        let set_name = format!("{name}-{hash}");
+        let set = json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "annotations": annotations(deployment, replicas, revision),
+                "labels": labelled.pointer("/metadata/labels"),
+                "name": set_name,
+                "namespace": namespace,
+                "ownerReferences": [owner_reference(deployment)],
+            },
+            "spec": {
+                "minReadySeconds": number(deployment, "/spec/minReadySeconds").unwrap_or(0),
+                "replicas": first,
+                "selector": selector,
+                "template": labelled,
+            },
+        });
+        match self.rest.create(&REPLICA_SETS, Some(namespace), &set).await {
+            Ok(created) => {
+                if first > 0 {
+                    self.recorder.normal(
+                        deployment,
+                        "ScalingReplicaSet",
+                        format!("Scaled up replica set {set_name} from 0 to {first}"),
+                    );
+                }
+                Ok(created)
+            }
+            Err(e) if e.is_already_exists() => {
+                let existing = self.rest.get(&REPLICA_SETS, Some(namespace), &set_name).await?;
+                if controller_uid(&existing) == Some(text(deployment, "/metadata/uid"))
+                    && same_template(&existing, &template)
+                {
+                    return Ok(existing);
+                }
+                // Two templates, one hash: count it, so that the next try hashes differently.
+                let mut updated = deployment.clone();
+                updated["status"]["collisionCount"] = (collisions + 1).into();
+                self.rest.update_sub(&DEPLOYMENTS, Some(namespace), name, "status", &updated).await?;
+                Err(e)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn roll(
+        &self,
+        deployment: &Value,
+        new: &Value,
+        old: &[Arc<Value>],
+        paused: bool,
+    ) -> Result<(), ClientError> {
+        let replicas = rollout::size(deployment);
+        let bounds = rollout::bounds(deployment, replicas);
+        let total: i64 = rollout::size(new) + old.iter().map(|s| rollout::size(s)).sum::<i64>();
+        let current = rollout::size(new);
+        let only = old.iter().all(|s| rollout::size(s) == 0);
+        let wanted = if only {
+            replicas
+        } else if paused {
+            current
+        } else {
+            rollout::scale_up(bounds, replicas, current, total)
+        };
+        if wanted != current {
+            return self.scale(deployment, new, wanted).await;
+        }
+        if paused {
+            return Ok(());
+        }
+        let sizes: Vec<rollout::Old> = old
+            .iter()
+            .map(|s| rollout::Old {
+                size: rollout::size(s),
+                available: number(s, "/status/availableReplicas").unwrap_or(0),
+            })
+            .collect();
+        let available = number(new, "/status/availableReplicas").unwrap_or(0);
+        for (set, wanted) in old.iter().zip(rollout::scale_down(bounds, replicas, current, available, &sizes))
+        {
+            if wanted != rollout::size(set) {
+                self.scale(deployment, set, wanted).await?;
+            }
+        }
+        self.annotate(deployment, new, replicas, old).await
+    }
+
+    async fn recreate(&self, deployment: &Value, new: &Value, old: &[Arc<Value>]) -> Result<(), ClientError> {
+        for set in old.iter().filter(|s| rollout::size(s) > 0) {
+            self.scale(deployment, set, 0).await?;
+        }
+        let gone =
+            old.iter().all(|s| number(s, "/status/replicas").unwrap_or(0) == 0 && rollout::size(s) == 0);
+        let wanted = rollout::size(deployment);
+        if gone && rollout::size(new) != wanted {
+            self.scale(deployment, new, wanted).await?;
+        }
+        Ok(())
+    }
+
+    async fn scale(&self, deployment: &Value, set: &Value, to: i64) -> Result<(), ClientError> {
+        let (namespace, name, from) =
+            (text(set, "/metadata/namespace"), text(set, "/metadata/name"), rollout::size(set));
+        let mut updated = set.clone();
+        updated["spec"]["replicas"] = to.into();
+        for (key, value) in sizes(deployment, rollout::size(deployment)) {
+            updated["metadata"]["annotations"][key] = value.into();
+        }
+        self.rest.update(&REPLICA_SETS, Some(namespace), name, &updated).await?;
+        let direction = if to > from { "up" } else { "down" };
+        self.recorder.normal(
+            deployment,
+            "ScalingReplicaSet",
+            format!("Scaled {direction} replica set {name} from {from} to {to}"),
+        );
+        Ok(())
+    }
+
+    /// The new set carries the highest revision; a rolled-back template gets a new one.
+    async fn annotate(
+        &self,
+        deployment: &Value,
+        new: &Value,
+        replicas: i64,
+        old: &[Arc<Value>],
+    ) -> Result<(), ClientError> {
+        let wanted = old.iter().map(|s| revision(s)).max().unwrap_or(0) + 1;
+        let wanted = wanted.max(revision(new));
+        let annotations = annotations(deployment, replicas, wanted);
+        let mut updated = new.clone();
+        for (key, value) in annotations.as_object().into_iter().flatten() {
+            updated["metadata"]["annotations"][key] = value.clone();
+        }
+        if updated == *new {
+            return Ok(());
+        }
+        let (namespace, name) = (text(new, "/metadata/namespace"), text(new, "/metadata/name"));
+        self.rest.update(&REPLICA_SETS, Some(namespace), name, &updated).await.map(drop)
+    }
+
+    /// Deletes old sets beyond the history limit once the rollout is complete.
+    async fn clean_up(&self, deployment: &Value, new: &Value, old: &[Arc<Value>]) -> Result<(), ClientError> {
+        let limit =
+            usize::try_from(number(deployment, "/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(0);
+        let complete = number(new, "/status/availableReplicas").unwrap_or(0) == rollout::size(deployment);
+        let mut empty: Vec<&Arc<Value>> = old
+            .iter()
+            .filter(|s| rollout::size(s) == 0 && number(s, "/status/replicas").unwrap_or(0) == 0)
+            .collect();
+        if !complete || empty.len() <= limit {
+            return Ok(());
+        }
+        empty.sort_by_key(|s| revision(s));
+        for set in &empty[..empty.len() - limit] {
+            let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+            match self.rest.delete(&REPLICA_SETS, Some(namespace), name, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(e) if e.is_not_found() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(
+        &self,
+        deployment: &Value,
+        sets: &[Arc<Value>],
+        new: Option<&Value>,
+    ) -> Result<(), ClientError> {
+        let sum =
+            |field: &str| sets.iter().filter_map(|s| number(s, &format!("/status/{field}"))).sum::<i64>();
+        let (replicas, wanted, available) =
+            (sum("replicas"), rollout::size(deployment), sum("availableReplicas"));
+        // The informer may be a step behind the set that was just made or scaled.
+        let updated = new
+            .map(|n| {
+                sets.iter()
+                    .find(|s| text(s, "/metadata/uid") == text(n, "/metadata/uid"))
+                    .map_or(0, |s| number(s, "/status/replicas").unwrap_or(0))
+            })
+            .unwrap_or(0);
+        let least = wanted - rollout::bounds(deployment, wanted).unavailable;
+        let name = text(deployment, "/metadata/name");
+        let set_name = new.map_or(name, |n| text(n, "/metadata/name"));
+        let done = updated == wanted && replicas == wanted && available == wanted;
+        let (progress, words) = if done {
+            ("NewReplicaSetAvailable", format!("ReplicaSet {set_name:?} has successfully progressed."))
+        } else {
+            ("ReplicaSetUpdated", format!("ReplicaSet {set_name:?} is progressing."))
+        };
+        let conditions = vec![
+            if available >= least {
+                self.condition(
+                    deployment,
+                    "Available",
+                    "True",
+                    "MinimumReplicasAvailable",
+                    "Deployment has minimum availability.".into(),
+                )
+            } else {
+                self.condition(
+                    deployment,
+                    "Available",
+                    "False",
+                    "MinimumReplicasUnavailable",
+                    "Deployment does not have minimum availability.".into(),
+                )
+            },
+            self.condition(deployment, "Progressing", "True", progress, words),
+        ];
+        let mut status = json!({
+            "availableReplicas": available,
+            "conditions": conditions,
+            "observedGeneration": deployment.pointer("/metadata/generation"),
+            "readyReplicas": sum("readyReplicas"),
+            "replicas": replicas,
+            "unavailableReplicas": (replicas.max(wanted) - available).max(0),
+            "updatedReplicas": updated,
+        });
+        if let Some(count) = deployment.pointer("/status/collisionCount") {
+            status["collisionCount"] = count.clone();
+        }
+        let old = deployment.get("status").cloned().unwrap_or_default();
+        let same = status.as_object().into_iter().flatten().all(|(k, v)| match v.as_i64() {
+            Some(n) => old.get(k).and_then(Value::as_i64).unwrap_or(0) == n,
+            None => old.get(k) == Some(v),
+        });
+        let revision = new.map(|n| revision(n).to_string());
+        let annotated = revision.as_deref().is_none_or(|r| {
+            deployment.pointer("/metadata/annotations").and_then(|a| a.get(REVISION)).and_then(Value::as_str)
+                == Some(r)
+        });
+        let namespace = text(deployment, "/metadata/namespace");
+        let mut updated = deployment.clone();
+        if !annotated {
+            updated["metadata"]["annotations"][REVISION] = revision.into();
+            updated = self.rest.update(&DEPLOYMENTS, Some(namespace), name, &updated).await?;
+        }
+        if same {
+            return Ok(());
+        }
+        updated["status"] = status;
+        self.rest.update_sub(&DEPLOYMENTS, Some(namespace), name, "status", &updated).await.map(drop)
+    }
+
+    /// A condition that keeps its times while nothing changes.
+    fn condition(
+        &self,
+        deployment: &Value,
+        kind: &str,
+        status: &str,
+        reason: &str,
+        message: String,
+    ) -> Value {
+        let now = rfc3339(self.host.clock().wall());
+        let old = condition(deployment, kind);
+        let since =
+            old.filter(|c| text(c, "/status") == status).map(|c| text(c, "/lastTransitionTime").to_owned());
+        let same = old.filter(|c| {
+            text(c, "/status") == status && text(c, "/reason") == reason && text(c, "/message") == message
+        });
+        json!({
+            "lastTransitionTime": since.unwrap_or_else(|| now.clone()),
+            "lastUpdateTime": same.map_or(now, |c| text(c, "/lastUpdateTime").to_owned()),
+            "message": message,
+            "reason": reason,
+            "status": status,
+            "type": kind,
+        })
+    }
+}
+
+fn age_key(set: &Value) -> (&str, &str) {
+    (text(set, "/metadata/creationTimestamp"), text(set, "/metadata/name"))
+}
+
+fn revision(set: &Value) -> i64 {
+    set.pointer("/metadata/annotations")
+        .and_then(|a| a.get(REVISION))
+        .and_then(Value::as_str)
+        .and_then(|r| r.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Equal but for the label that the controller itself adds.
+fn same_template(set: &Value, template: &Value) -> bool {
+    let mut theirs = set.pointer("/spec/template").cloned().unwrap_or_default();
+    if let Some(labels) = theirs.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove(HASH);
+    }
+    theirs == *template
+}
+
+fn sizes(deployment: &Value, replicas: i64) -> [(&'static str, String); 2] {
+    let surge = rollout::bounds(deployment, replicas).surge;
+    [
+        ("deployment.kubernetes.io/desired-replicas", replicas.to_string()),
+        ("deployment.kubernetes.io/max-replicas", (replicas + surge).to_string()),
+    ]
+}
+
+fn annotations(deployment: &Value, replicas: i64, revision: i64) -> Value {
+    let own = deployment.pointer("/metadata/annotations").and_then(Value::as_object);
+    let skip = |k: &str| {
+        k.starts_with("deployment.kubernetes.io/") || k == "kubectl.kubernetes.io/last-applied-configuration"
+    };
+    let mut all = json!({});
+    for (key, value) in own.into_iter().flatten().filter(|(k, _)| !skip(k)) {
+        all[key] = value.clone();
+    }
+    all[REVISION] = revision.to_string().into();
+    for (key, value) in sizes(deployment, replicas) {
+        all[key] = value.into();
+    }
+    all
+}

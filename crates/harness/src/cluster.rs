@@ -1,0 +1,275 @@
+//! kubeadm init and joins on the hosts of a world, in either gear.
+
+use std::{fmt, time::Duration};
+
+use api::profile::Profile;
+use client::{ListParams, Resource, Rest};
+use pki::{Certificate, KeyAlgorithm, kubeconfig::Kubeconfig, token::BootstrapToken};
+use serde_json::{Value, json};
+use world::{Exit, Host, sim::Sim};
+
+use crate::{Machinery, TaskLauncher};
+
+/// Why a cluster could not be made, in the words of what failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarnessError(String);
+
+impl HarnessError {
+    /// Wraps any error's words.
+    pub fn new(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl fmt::Display for HarnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HarnessError {}
+
+/// Name of the control plane's host; workers are `node1`, `node2`, …
+pub const CONTROL_PLANE: &str = "cp1";
+/// Name of the host from which people look at the cluster.
+pub const WORKSTATION: &str = "workstation";
+
+/// How a cluster is made.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// The release.
+    pub profile: Profile,
+    /// How many workers join.
+    pub nodes: usize,
+    /// Of all keys; kubeadm's own default is RSA-2048.
+    pub algorithm: KeyAlgorithm,
+    /// Validity of kubeadm's leaf certificates, where the release can set it (from 1.31 on).
+    pub leaf_validity: Option<Duration>,
+    /// Whether the apiserver's own client checks dates: the switch of a story's proof.
+    pub check_certificate_dates: bool,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            nodes: 0,
+            algorithm: KeyAlgorithm::EcdsaP256,
+            leaf_validity: None,
+            check_certificate_dates: true,
+        }
+    }
+}
+
+/// A cluster in the simulated gear.
+#[derive(Debug)]
+pub struct Cluster {
+    sim: Sim,
+    options: ClusterOptions,
+    kubeconfig: Kubeconfig,
+    admin: Rest,
+    transcript: Vec<(String, String)>,
+}
+
+impl Cluster {
+    /// Bootstraps a cluster and waits until every node is Ready.
+    ///
+    /// # Errors
+    /// kubeadm gave up, or a node did not become Ready within five minutes.
+    pub async fn start(sim: &Sim, options: ClusterOptions) -> Result<Self, HarnessError> {
+        let launcher = TaskLauncher {
+            check_certificate_dates: options.check_certificate_dates,
+            ..TaskLauncher::default()
+        };
+        let machinery = Machinery::tasks(launcher);
+        let token = BootstrapToken::generate(sim.host(WORKSTATION).entropy());
+        let first = sim.host(CONTROL_PLANE);
+        let mut transcript =
+            vec![(CONTROL_PLANE.to_owned(), init(&first, &machinery, &options, &token).await?)];
+        let kubeconfig = admin_config(&first)?;
+        let admin =
+            Rest::from_kubeconfig(&sim.host(WORKSTATION), &kubeconfig, options.profile.go(), "kubectl")
+                .map_err(HarnessError::new)?;
+        for n in 1..=options.nodes {
+            let node = sim.host(&format!("node{n}"));
+            transcript
+                .push((node.name().to_owned(), join(&first, &node, &machinery, &options, &token).await?));
+        }
+        let cluster = Self { sim: sim.clone(), options, kubeconfig, admin, transcript };
+        cluster.nodes_ready().await?;
+        Ok(cluster)
+    }
+
+    /// The world it lives in.
+    pub fn sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    /// How it was made.
+    pub fn options(&self) -> &ClusterOptions {
+        &self.options
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Kubeconfig {
+        &self.kubeconfig
+    }
+
+    /// The administrator's JSON client, on the workstation.
+    pub fn admin(&self) -> &Rest {
+        &self.admin
+    }
+
+    /// The administrator's `kube::Client`, on the workstation.
+    ///
+    /// # Errors
+    /// The kubeconfig does not fit.
+    pub fn client(&self) -> Result<kube::Client, HarnessError> {
+        client::kube_client(&self.sim.host(WORKSTATION), &self.kubeconfig, self.options.profile.go())
+            .map_err(HarnessError::new)
+    }
+
+    /// What kubeadm printed, host by host.
+    pub fn transcript(&self) -> &[(String, String)] {
+        &self.transcript
+    }
+
+    /// Waits until every node that should be there is Ready.
+    ///
+    /// # Errors
+    /// Not within five minutes; says which.
+    pub async fn nodes_ready(&self) -> Result<(), HarnessError> {
+        nodes_ready(&self.sim.host(WORKSTATION), &self.admin, self.options.nodes + 1).await
+    }
+
+    /// Restarts the kube-apiserver's static pod as an operator does: the manifest leaves the
+    /// directory, the kubelet ends the pod, the manifest comes back. Waits until it is ready again.
+    ///
+    /// # Errors
+    /// The manifest cannot be moved, or the server does not come back within five minutes.
+    pub async fn restart_apiserver(&self) -> Result<(), HarnessError> {
+        let host = self.sim.host(CONTROL_PLANE);
+        let (there, away) =
+            ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/kube-apiserver.yaml");
+        host.disk().rename(there, away).map_err(HarnessError::new)?;
+        self.sim.elapse(Duration::from_secs(20)).await;
+        host.disk().rename(away, there).map_err(HarnessError::new)?;
+        let workstation = self.sim.host(WORKSTATION);
+        wait_for(&workstation, "kube-apiserver is ready", async || {
+            let (status, _) = self.admin.raw(http::Method::GET, "/readyz", None).await.ok()?;
+            status.is_success().then_some(())
+        })
+        .await
+    }
+}
+
+/// Runs `kubeadm init` on `host`; returns what it printed.
+///
+/// # Errors
+/// kubeadm's own words.
+pub async fn init(
+    host: &Host,
+    machinery: &Machinery,
+    options: &ClusterOptions,
+    token: &BootstrapToken,
+) -> Result<String, HarnessError> {
+    machinery.install(host, options.profile);
+    let mut cluster = json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "encryptionAlgorithm": options.algorithm.to_string(),
+    });
+    if let Some(validity) = options.leaf_validity {
+        cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
+    }
+    let path = "/root/kubeadm.yaml";
+    host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
+    let args = [
+        "init".to_owned(),
+        format!("--config={path}"),
+        format!("--kubernetes-version={}", options.profile.git_version()),
+        format!("--token={}", token.reveal()),
+    ];
+    kubeadm(host, args.to_vec()).await
+}
+
+/// Runs `kubeadm join` on `node`, with token and pin of the control plane `first`.
+///
+/// # Errors
+/// kubeadm's own words.
+pub async fn join(
+    first: &Host,
+    node: &Host,
+    machinery: &Machinery,
+    options: &ClusterOptions,
+    token: &BootstrapToken,
+) -> Result<String, HarnessError> {
+    machinery.install(node, options.profile);
+    let ca = first.disk().read("/etc/kubernetes/pki/ca.crt").map_err(HarnessError::new)?;
+    let ca = Certificate::parse_pem(&ca).map_err(HarnessError::new)?;
+    let pin = ca.first().map(|c| c.public_key().pin()).ok_or_else(|| HarnessError::new("ca.crt is empty"))?;
+    let args = [
+        "join".to_owned(),
+        format!("{}:6443", first.net().address()),
+        format!("--kubernetes-version={}", options.profile.git_version()),
+        format!("--token={}", token.reveal()),
+        format!("--discovery-token-ca-cert-hash={pin}"),
+    ];
+    kubeadm(node, args.to_vec()).await
+}
+
+async fn kubeadm(host: &Host, args: Vec<String>) -> Result<String, HarnessError> {
+    let mut out = Vec::new();
+    let process = host.process("kubeadm");
+    let exit = kubeadm_sim::run(process.host().clone(), args, &mut out).await;
+    let text = String::from_utf8_lossy(&out).into_owned();
+    match exit {
+        Exit::Success => Ok(text),
+        Exit::Failure(why) => Err(HarnessError::new(format!("kubeadm on {}: {why}\n{text}", host.name()))),
+    }
+}
+
+/// The administrator's kubeconfig as kubeadm left it on the first control plane.
+///
+/// # Errors
+/// It is not there or not readable.
+pub fn admin_config(first: &Host) -> Result<Kubeconfig, HarnessError> {
+    Kubeconfig::load(first.disk(), "/etc/kubernetes/admin.conf").map_err(HarnessError::new)
+}
+
+/// Waits until `count` nodes are there and Ready.
+///
+/// # Errors
+/// Not within five minutes.
+pub async fn nodes_ready(host: &Host, admin: &Rest, count: usize) -> Result<(), HarnessError> {
+    wait_for(host, &format!("{count} nodes are Ready"), async || {
+        let nodes = admin.list(&Resource::core("nodes"), None, &ListParams::default()).await.ok()?;
+        let ready = |node: &Value| {
+            let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+            conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
+        };
+        (nodes.items.len() == count && nodes.items.iter().all(|n| ready(n))).then_some(())
+    })
+    .await
+}
+
+/// Looks every 200 ms until `look` finds something; names what was waited for when it never does.
+///
+/// # Errors
+/// Nothing found within five minutes of the host's time.
+pub async fn wait_for<T>(
+    host: &Host,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> Result<T, HarnessError> {
+    let deadline = host.clock().monotonic() + Duration::from_secs(300);
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        if host.clock().monotonic() >= deadline {
+            return Err(HarnessError::new(format!("waited five minutes in vain until {what}")));
+        }
+        host.clock().sleep(Duration::from_millis(200)).await;
+    }
+}

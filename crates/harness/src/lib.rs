@@ -1,0 +1,30 @@
+//! A Kubernetes control plane inside your test, and the clocks it lives by.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! #[chronoplane::test(nodes = 3, version = "1.32", sparse)]
+//! async fn certificates_end_after_a_year(cluster: chronoplane::Cluster) {
+//!     cluster.sim().elapse(Duration::from_secs(364 * 86_400)).await;
+//!     let nodes = cluster.admin().list(&client::Resource::core("nodes"), None, &Default::default()).await;
+//!     assert_eq!(nodes.expect("the API answers").items.len(), 4);
+//! }
+//! ```
+//!
+//! * [`ControlPlane`]: one apiserver on a memory store, ready in milliseconds, with an
+//!   administrator's `kube::Client`. What envtest gives, in the process.
+//! * [`Cluster`]: kubeadm init and joins on simulated hosts: certificates, static pods, kubelets.
+//! * [`testing`]: what `#[chronoplane::test]` expands to.
+//! * [`Machinery`]: who runs what a kubelet is told to run; the seam to processes of one's own.
+
+pub mod cluster;
+mod control_plane;
+mod launcher;
+pub mod machinery;
+pub mod testing;
+
+pub use cluster::{Cluster, ClusterOptions, HarnessError};
+pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use launcher::TaskLauncher;
+pub use machinery::Machinery;
+pub use macros::test;
+pub use world::sim::Sim;

@@ -1,0 +1,72 @@
+//! Who runs a host's kubelet and what the kubelet is told to run.
+
+use std::{sync::Arc, time::Duration};
+
+use api::profile::Profile;
+use kubelet_sim::Launcher;
+use world::{Exit, Host, Unit};
+
+use crate::TaskLauncher;
+
+/// How soon systemd starts a kubelet again (`RestartSec` of its unit).
+const RESTART_AFTER: Duration = Duration::from_secs(10);
+
+/// Makes the kubelet unit of a host.
+#[derive(Clone)]
+pub struct Machinery(Arc<dyn Fn(Profile) -> Unit + Send + Sync>);
+
+impl Machinery {
+    /// Everything as tasks of this process.
+    pub fn tasks(launcher: TaskLauncher) -> Self {
+        Self::with_launcher(Arc::new(launcher))
+    }
+
+    /// Kubelets as tasks of this process, containers as `launcher` runs them.
+    pub fn with_launcher(launcher: Arc<dyn Launcher>) -> Self {
+        Self::units(move |profile| {
+            let launcher = launcher.clone();
+            Unit::new(move |host: Host| {
+                let launcher = launcher.clone();
+                async move {
+                    match kubelet_args(&host, profile) {
+                        Ok(args) => kubelet_sim::run(host, args, launcher).await,
+                        Err(why) => Exit::Failure(why),
+                    }
+                }
+            })
+        })
+    }
+
+    /// Kubelets as `unit` runs them.
+    pub fn units(unit: impl Fn(Profile) -> Unit + Send + Sync + 'static) -> Self {
+        Self(Arc::new(unit))
+    }
+
+    /// Installs the kubelet's unit on `host`, as the distribution's package does; starts nothing.
+    pub fn install(&self, host: &Host, profile: Profile) {
+        host.services().install("kubelet", (self.0)(profile).restart_after(RESTART_AFTER));
+    }
+}
+
+/// The kubelet's command line: the unit's own flags and those of kubeadm's environment file.
+///
+/// # Errors
+/// kubeadm has not written the file yet.
+pub fn kubelet_args(host: &Host, profile: Profile) -> Result<Vec<String>, String> {
+    let env = host.disk().read_to_string("/var/lib/kubelet/kubeadm-flags.env").map_err(|e| {
+        format!("the kubelet is not configured yet: {e}; run kubeadm init or join on this host")
+    })?;
+    let extra = env.trim().strip_prefix("KUBELET_KUBEADM_ARGS=").unwrap_or_default().trim_matches('"');
+    let own = [
+        "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+        "--config=/var/lib/kubelet/config.yaml",
+    ];
+    let version = format!("--kubernetes-version={}", profile.git_version());
+    Ok(own
+        .into_iter()
+        .map(str::to_owned)
+        .chain([version])
+        .chain(extra.split_whitespace().map(str::to_owned))
+        .collect())
+}

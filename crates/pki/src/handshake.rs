@@ -1,0 +1,83 @@
+//! What both ends of a handshake share: one crypto provider, the host's clock, and the check that the
+//! peer holds the key of the certificate it shows.
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use rustls::{
+    DigitallySignedStruct, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    time_provider::TimeProvider,
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use world::Host;
+
+use crate::{Certificate, X509Error};
+
+/// aws-lc-rs, shared by every configuration; nothing is installed for the whole process.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+    PROVIDER.clone()
+}
+
+/// rustls' clock is the host's.
+#[derive(Debug)]
+pub(crate) struct HostTime(pub Host);
+
+impl TimeProvider for HostTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.clock().wall().as_second()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+pub(crate) fn check_tls12(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+}
+
+pub(crate) fn check_tls13(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+}
+
+pub(crate) fn schemes() -> Vec<SignatureScheme> {
+    provider().signature_verification_algorithms.supported_schemes()
+}
+
+/// What the peer sent, leaf first.
+pub(crate) fn read_chain(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Result<Vec<Certificate>, X509Error> {
+    let all = std::iter::once(leaf).chain(intermediates);
+    all.map(|der| Certificate::from_der(der.as_ref()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| X509Error::Malformed)
+}
+
+/// The certificates of an established connection, leaf first; unreadable ones are left out.
+pub fn peer_certificates(der: Option<&[CertificateDer<'_>]>) -> Vec<Certificate> {
+    der.unwrap_or_default().iter().filter_map(|der| Certificate::from_der(der.as_ref()).ok()).collect()
+}
+
+/// Stands in for the innards of types that hold identities.
+#[derive(Clone)]
+pub(crate) struct Opaque<T>(pub T);
+
+impl<T> fmt::Debug for Opaque<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}

@@ -1,0 +1,624 @@
+//! A host's files: real ones under a root, or memory with the semantics of a crash.
+//!
+//! Paths are absolute as the host sees them (`/etc/kubernetes/pki/ca.crt`).
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fmt, io,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::Clock;
+
+/// What went wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskErrorKind {
+    /// There is no such file.
+    NotFound,
+    /// Something is there already.
+    Exists,
+    /// The disk has no room left.
+    Full,
+    /// The disk is mounted read-only, or the file may not be touched.
+    Denied,
+    /// Anything else, in the system's words.
+    Other(String),
+}
+
+/// A file operation that failed, in the words of Go's `os` package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskError {
+    /// The operation, such as `open`.
+    pub op: &'static str,
+    /// The path as the host sees it.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub kind: DiskErrorKind,
+}
+
+impl DiskError {
+    /// Whether the file was simply not there.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == DiskErrorKind::NotFound
+    }
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match &self.kind {
+            DiskErrorKind::NotFound => "no such file or directory",
+            DiskErrorKind::Exists => "file exists",
+            DiskErrorKind::Full => "no space left on device",
+            DiskErrorKind::Denied => "permission denied",
+            DiskErrorKind::Other(why) => why,
+        };
+        write!(f, "{} {}: {why}", self.op, self.path.display())
+    }
+}
+
+impl std::error::Error for DiskError {}
+
+/// What a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+}
+
+/// What is known of a path without following a final symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits, such as `0o600`.
+    pub mode: u32,
+    /// Length in bytes; 0 for directories.
+    pub len: u64,
+}
+
+type Result<T> = std::result::Result<T, DiskError>;
+
+/// The files of one host. Clones share them. Calls do not block for long: files are small.
+#[derive(Clone)]
+pub struct Disk(Backend);
+
+#[derive(Clone)]
+enum Backend {
+    Memory(Arc<MemoryDisk>),
+    Real(Arc<PathBuf>),
+}
+
+impl Disk {
+    /// Files in memory.
+    pub fn memory(disk: Arc<MemoryDisk>) -> Self {
+        Self(Backend::Memory(disk))
+    }
+
+    /// Real files under `root`: `/etc/x` is `<root>/etc/x`.
+    pub fn real(root: PathBuf) -> Self {
+        Self(Backend::Real(Arc::new(root)))
+    }
+
+    /// Where `path` really is, if it is a real file; engines that manage files themselves need it.
+    pub fn real_path(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+        match &self.0 {
+            Backend::Memory(_) => None,
+            Backend::Real(root) => Some(under(root, path.as_ref())),
+        }
+    }
+
+    /// The contents, following symbolic links.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.read(path),
+            Backend::Real(root) => {
+                let real = self.resolve_real(root, path);
+                std::fs::read(real).map_err(|e| wrap("open", path, &e))
+            }
+        }
+    }
+
+    /// The contents as UTF-8; invalid bytes are an error.
+    pub fn read_to_string(&self, path: impl AsRef<Path>) -> Result<String> {
+        let path = path.as_ref();
+        String::from_utf8(self.read(path)?).map_err(|_| DiskError {
+            op: "read",
+            path: path.to_owned(),
+            kind: DiskErrorKind::Other("not valid UTF-8".into()),
+        })
+    }
+
+    /// Replaces the contents atomically (a reader sees the old or the new file, never a part) and
+    /// syncs them. Creates missing parent directories (0755). `mode` holds from the first byte.
+    pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.write(path, contents, mode),
+            Backend::Real(root) => {
+                write_real(&self.resolve_real(root, path), contents, mode).map_err(|e| wrap("open", path, &e))
+            }
+        }
+    }
+
+    /// Removes a file or a symbolic link.
+    pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.remove(path),
+            Backend::Real(root) => {
+                std::fs::remove_file(under(root, path)).map_err(|e| wrap("remove", path, &e))
+            }
+        }
+    }
+
+    /// Removes a directory and all in it; fine if it is not there.
+    pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.remove_all(path),
+            Backend::Real(root) => match std::fs::remove_dir_all(under(root, path)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(wrap("remove", path, &e)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Makes a directory and its missing parents.
+    pub fn create_dir_all(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.create_dir_all(path),
+            Backend::Real(root) => {
+                std::fs::create_dir_all(under(root, path)).map_err(|e| wrap("mkdir", path, &e))
+            }
+        }
+    }
+
+    /// Names in a directory, sorted.
+    pub fn list(&self, dir: impl AsRef<Path>) -> Result<Vec<String>> {
+        let dir = dir.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.list(dir),
+            Backend::Real(root) => {
+                let entries = std::fs::read_dir(under(root, dir)).map_err(|e| wrap("open", dir, &e))?;
+                let mut names: Vec<String> =
+                    entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+                names.sort();
+                Ok(names)
+            }
+        }
+    }
+
+    /// Makes `link` a symbolic link to `target` (a host path). Fails if `link` exists.
+    pub fn symlink(&self, target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()> {
+        let (target, link) = (target.as_ref(), link.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.symlink(target, link),
+            Backend::Real(root) => {
+                let at = under(root, link);
+                // Real links hold the host's path, as on a real host; reads resolve it under the root.
+                std::os::unix::fs::symlink(target, at).map_err(|e| wrap("symlink", link, &e))
+            }
+        }
+    }
+
+    /// Where a symbolic link points, as written.
+    pub fn read_link(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.read_link(path),
+            Backend::Real(root) => {
+                std::fs::read_link(under(root, path)).map_err(|e| wrap("readlink", path, &e))
+            }
+        }
+    }
+
+    /// Renames, replacing what was at `to`.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.rename(from, to),
+            Backend::Real(root) => {
+                std::fs::rename(under(root, from), under(root, to)).map_err(|e| wrap("rename", from, &e))
+            }
+        }
+    }
+
+    /// What the path is, not following a final symbolic link; `None` if there is nothing.
+    pub fn stat(&self, path: impl AsRef<Path>) -> Option<Stat> {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.stat(path),
+            Backend::Real(root) => {
+                use std::os::unix::fs::PermissionsExt;
+                let meta = std::fs::symlink_metadata(under(root, path)).ok()?;
+                let kind = match meta.file_type() {
+                    t if t.is_symlink() => FileKind::Symlink,
+                    t if t.is_dir() => FileKind::Dir,
+                    _ => FileKind::File,
+                };
+                let len = if meta.is_dir() { 0 } else { meta.len() };
+                Some(Stat { kind, mode: meta.permissions().mode() & 0o7777, len })
+            }
+        }
+    }
+
+    /// Whether a file is readable there, following symbolic links.
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        match &self.0 {
+            Backend::Memory(m) => m.exists(path),
+            Backend::Real(root) => self.resolve_real(root, path).exists(),
+        }
+    }
+
+    /// What a program keeps at `path` of a disk in memory in place of bytes, as a database keeps its
+    /// pages there; made by `make` if there is nothing yet. To everybody else it is an empty file:
+    /// seen by `stat`, gone with `remove`. `None` on a real disk, which holds bytes only.
+    pub fn resident<T: Any + Send + Sync>(
+        &self,
+        path: impl AsRef<Path>,
+        make: impl FnOnce() -> T,
+    ) -> Result<Option<Arc<T>>> {
+        match &self.0 {
+            Backend::Memory(m) => m.resident(path.as_ref(), || Arc::new(make())).map(Some),
+            Backend::Real(_) => Ok(None),
+        }
+    }
+
+    /// Whether the disk would take a write at `path` now; asked on behalf of what is
+    /// [resident](Disk::resident) there. A real disk tells when it is written to.
+    pub fn probe(&self, path: impl AsRef<Path>) -> Result<()> {
+        match &self.0 {
+            Backend::Memory(m) => m.writable("open", path.as_ref()),
+            Backend::Real(_) => Ok(()),
+        }
+    }
+
+    /// Waits until something below `path` may have changed since this call began: at once when the
+    /// disk is in memory, by looking every 100 ms when it is real. May wake for nothing.
+    pub async fn changed(&self, path: impl AsRef<Path>, clock: &Clock) {
+        match &self.0 {
+            Backend::Memory(m) => m.changes.notified().await,
+            Backend::Real(root) => {
+                let dir = under(root, path.as_ref());
+                let before = fingerprint(&dir);
+                loop {
+                    clock.sleep(Duration::from_millis(100)).await;
+                    if fingerprint(&dir) != before {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn resolve_real(&self, root: &Path, path: &Path) -> PathBuf {
+        let mut at = path.to_owned();
+        for _ in 0..16 {
+            match std::fs::read_link(under(root, &at)) {
+                Ok(target) => at = target_of(&at, &target),
+                Err(_) => break,
+            }
+        }
+        under(root, &at)
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Backend::Memory(_) => f.write_str("Disk(memory)"),
+            Backend::Real(root) => write!(f, "Disk({})", root.display()),
+        }
+    }
+}
+
+/// `path` below `root`, with `..` kept from leaving it.
+fn under(root: &Path, path: &Path) -> PathBuf {
+    let mut at = root.to_owned();
+    let depth = at.components().count();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => at.push(name),
+            Component::ParentDir if at.components().count() > depth => {
+                at.pop();
+            }
+            _ => {}
+        }
+    }
+    at
+}
+
+fn target_of(link: &Path, target: &Path) -> PathBuf {
+    if target.is_absolute() {
+        target.to_owned()
+    } else {
+        link.parent().unwrap_or(Path::new("/")).join(target)
+    }
+}
+
+fn write_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    std::fs::create_dir_all(dir)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let temporary = dir.join(format!(".{name}.{}.tmp", std::process::id()));
+    let _ = std::fs::remove_file(&temporary);
+    let written = (|| {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        std::fs::File::open(dir)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<std::time::SystemTime>, u64)> {
+    let mut seen = Vec::new();
+    let mut todo = vec![path.to_owned()];
+    while let Some(at) = todo.pop() {
+        let Ok(meta) = std::fs::symlink_metadata(&at) else { continue };
+        if meta.is_dir()
+            && let Ok(entries) = std::fs::read_dir(&at)
+        {
+            todo.extend(entries.flatten().map(|e| e.path()));
+        }
+        seen.push((at, meta.modified().ok(), meta.len()));
+    }
+    seen.sort();
+    seen
+}
+
+fn wrap(op: &'static str, path: &Path, e: &io::Error) -> DiskError {
+    let kind = match e.kind() {
+        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+        io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
+        io::ErrorKind::StorageFull => DiskErrorKind::Full,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Denied,
+        _ => DiskErrorKind::Other(e.to_string()),
+    };
+    DiskError { op, path: path.to_owned(), kind }
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File { data: Arc<[u8]>, mode: u32 },
+    Dir,
+    Symlink(PathBuf),
+    Resident(Resident),
+}
+
+#[derive(Clone)]
+struct Resident(Arc<dyn Any + Send + Sync>);
+
+impl fmt::Debug for Resident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resident")
+    }
+}
+
+/// Files in memory, with the faults of a real disk.
+#[derive(Debug)]
+pub struct MemoryDisk {
+    nodes: Mutex<BTreeMap<PathBuf, Node>>,
+    faults: Mutex<Faults>,
+    changes: Notify,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Faults {
+    full: bool,
+    read_only: bool,
+}
+
+impl Default for MemoryDisk {
+    fn default() -> Self {
+        let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
+        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), changes: Notify::new() }
+    }
+}
+
+impl MemoryDisk {
+    /// While set, every write fails with "no space left on device".
+    pub fn set_full(&self, full: bool) {
+        self.faults.lock().full = full;
+    }
+
+    /// While set, every change fails with "permission denied".
+    pub fn set_read_only(&self, read_only: bool) {
+        self.faults.lock().read_only = read_only;
+    }
+
+    fn changed(&self) {
+        self.changes.notify_waiters();
+    }
+
+    fn writable(&self, op: &'static str, path: &Path) -> Result<()> {
+        let faults = *self.faults.lock();
+        let kind = match faults {
+            Faults { read_only: true, .. } => DiskErrorKind::Denied,
+            Faults { full: true, .. } if op == "open" => DiskErrorKind::Full,
+            _ => return Ok(()),
+        };
+        Err(DiskError { op, path: path.to_owned(), kind })
+    }
+
+    fn resolve(nodes: &BTreeMap<PathBuf, Node>, path: &Path) -> PathBuf {
+        let mut at = under(Path::new("/"), path);
+        for _ in 0..16 {
+            match nodes.get(&at) {
+                Some(Node::Symlink(target)) => at = under(Path::new("/"), &target_of(&at, target)),
+                _ => break,
+            }
+        }
+        at
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let nodes = self.nodes.lock();
+        match nodes.get(&Self::resolve(&nodes, path)) {
+            Some(Node::File { data, .. }) => Ok(data.to_vec()),
+            Some(Node::Resident(_)) => Ok(Vec::new()),
+            Some(_) => Err(DiskError {
+                op: "read",
+                path: path.to_owned(),
+                kind: DiskErrorKind::Other("is a directory".into()),
+            }),
+            None => Err(DiskError { op: "open", path: path.to_owned(), kind: DiskErrorKind::NotFound }),
+        }
+    }
+
+    fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+        self.writable("open", path)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let at = Self::resolve(&nodes, path);
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::File { data: contents.into(), mode });
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn resident<T: Any + Send + Sync>(&self, path: &Path, make: impl FnOnce() -> Arc<T>) -> Result<Arc<T>> {
+        let fail = |kind| Err(DiskError { op: "open", path: path.to_owned(), kind });
+        {
+            let nodes = self.nodes.lock();
+            match nodes.get(&Self::resolve(&nodes, path)) {
+                Some(Node::Resident(Resident(there))) => {
+                    return there.clone().downcast().or_else(|_| fail(DiskErrorKind::Exists));
+                }
+                Some(_) => return fail(DiskErrorKind::Exists),
+                None => {}
+            }
+        }
+        self.writable("open", path)?;
+        let made = make();
+        {
+            let mut nodes = self.nodes.lock();
+            let at = Self::resolve(&nodes, path);
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::Resident(Resident(made.clone())));
+        }
+        self.changed();
+        Ok(made)
+    }
+
+    fn make_dirs(nodes: &mut BTreeMap<PathBuf, Node>, dir: &Path) {
+        for at in dir.ancestors() {
+            nodes.entry(at.to_owned()).or_insert(Node::Dir);
+        }
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.writable("remove", path)?;
+        let removed = self.nodes.lock().remove(&under(Path::new("/"), path));
+        self.changed();
+        removed.map(drop).ok_or(DiskError {
+            op: "remove",
+            path: path.to_owned(),
+            kind: DiskErrorKind::NotFound,
+        })
+    }
+
+    fn remove_all(&self, path: &Path) -> Result<()> {
+        self.writable("remove", path)?;
+        let at = under(Path::new("/"), path);
+        self.nodes.lock().retain(|p, _| !p.starts_with(&at));
+        self.changed();
+        Ok(())
+    }
+
+    fn create_dir_all(&self, path: &Path) -> Result<()> {
+        self.writable("mkdir", path)?;
+        Self::make_dirs(&mut self.nodes.lock(), &under(Path::new("/"), path));
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        let nodes = self.nodes.lock();
+        let at = Self::resolve(&nodes, dir);
+        if !nodes.contains_key(&at) {
+            return Err(DiskError { op: "open", path: dir.to_owned(), kind: DiskErrorKind::NotFound });
+        }
+        let children = nodes.keys().filter(|p| p.parent() == Some(at.as_path()));
+        Ok(children.filter_map(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).collect())
+    }
+
+    fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
+        self.writable("symlink", link)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let at = under(Path::new("/"), link);
+            if nodes.contains_key(&at) {
+                return Err(DiskError { op: "symlink", path: link.to_owned(), kind: DiskErrorKind::Exists });
+            }
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::Symlink(target.to_owned()));
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        match self.nodes.lock().get(&under(Path::new("/"), path)) {
+            Some(Node::Symlink(target)) => Ok(target.clone()),
+            Some(_) => Err(DiskError {
+                op: "readlink",
+                path: path.to_owned(),
+                kind: DiskErrorKind::Other("invalid argument".into()),
+            }),
+            None => Err(DiskError { op: "readlink", path: path.to_owned(), kind: DiskErrorKind::NotFound }),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.writable("rename", from)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let Some(node) = nodes.remove(&under(Path::new("/"), from)) else {
+                return Err(DiskError { op: "rename", path: from.to_owned(), kind: DiskErrorKind::NotFound });
+            };
+            nodes.insert(under(Path::new("/"), to), node);
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn stat(&self, path: &Path) -> Option<Stat> {
+        self.nodes.lock().get(&under(Path::new("/"), path)).map(|node| match node {
+            Node::File { data, mode } => Stat { kind: FileKind::File, mode: *mode, len: data.len() as u64 },
+            Node::Dir => Stat { kind: FileKind::Dir, mode: 0o755, len: 0 },
+            Node::Resident(_) => Stat { kind: FileKind::File, mode: 0o600, len: 0 },
+            Node::Symlink(_) => Stat { kind: FileKind::Symlink, mode: 0o777, len: 0 },
+        })
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        let nodes = self.nodes.lock();
+        nodes.contains_key(&Self::resolve(&nodes, path))
+    }
+}

@@ -1,0 +1,355 @@
+//! A host as a program sees it, the processes on it, and the tasks in them.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{Clock, Disk, Entropy, Event, Net, Periods, Services, Trace};
+
+/// Which of the two gears a host runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gear {
+    /// Paused runtime, memory, seeded chance.
+    Simulated,
+    /// The operating system's.
+    Real,
+}
+
+/// Handle on one host, from inside one of its processes. Cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+    group: Arc<Group>,
+}
+
+struct Shared {
+    name: String,
+    gear: Gear,
+    clock: Clock,
+    net: Net,
+    disk: Disk,
+    entropy: Entropy,
+    services: Services,
+    trace: Trace,
+    periods: Periods,
+    gate: Gate,
+}
+
+pub(crate) struct Parts {
+    pub name: String,
+    pub gear: Gear,
+    pub clock: Clock,
+    pub net: Net,
+    pub disk: Disk,
+    pub entropy: Entropy,
+    pub trace: Trace,
+    pub periods: Periods,
+    pub gate: Gate,
+}
+
+impl Host {
+    pub(crate) fn new(p: Parts) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                name: p.name,
+                gear: p.gear,
+                clock: p.clock,
+                net: p.net,
+                disk: p.disk,
+                entropy: p.entropy,
+                services: Services::default(),
+                trace: p.trace,
+                periods: p.periods,
+                gate: p.gate,
+            }),
+            group: Group::new("init"),
+        }
+    }
+
+    /// The host's name, lower case, as `hostname` prints it.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Which gear the host runs in.
+    pub fn gear(&self) -> Gear {
+        self.shared.gear
+    }
+
+    /// The host's clocks.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// The host's network endpoint.
+    pub fn net(&self) -> &Net {
+        &self.shared.net
+    }
+
+    /// The host's files.
+    pub fn disk(&self) -> &Disk {
+        &self.shared.disk
+    }
+
+    /// The host's source of chance.
+    pub fn entropy(&self) -> &Entropy {
+        &self.shared.entropy
+    }
+
+    /// The host's init system.
+    pub fn services(&self) -> &Services {
+        &self.shared.services
+    }
+
+    /// How often recurring work recurs in this world.
+    pub fn periods(&self) -> Periods {
+        self.shared.periods
+    }
+
+    /// The world's record.
+    pub fn trace(&self) -> &Trace {
+        &self.shared.trace
+    }
+
+    /// Name of the process that this handle belongs to.
+    pub fn actor(&self) -> &str {
+        &self.group.name
+    }
+
+    /// Records an event of this process at this host's wall clock.
+    pub fn record(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
+        if self.shared.trace.is_recording() {
+            let at = self.shared.clock.wall();
+            let (host, actor) = (self.shared.name.clone(), self.group.name.clone());
+            self.shared.trace.push(Event { at, host, actor, kind, fields });
+        }
+    }
+
+    /// Runs `future` as a task of this process. Dropping the [`Task`] lets it run on.
+    ///
+    /// In a process that has been killed the future is dropped at once.
+    pub fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (member, id) = Group::enter(&self.group);
+        let gated = Gated {
+            gate: self.shared.gate.clone(),
+            inner: Some(Box::pin(future)),
+            _member: member,
+            killed: false,
+        };
+        let mut gated = gated;
+        gated.killed = id.is_none();
+        // The one place where a task is born: everything else goes through here.
+        #[allow(clippy::disallowed_methods)]
+        let handle = tokio::spawn(gated);
+        if let Some(id) = id {
+            self.group.attach(id, handle.abort_handle());
+        }
+        Task(handle)
+    }
+
+    /// A new process on this host. Its tasks die with it; it dies with this handle's process.
+    pub fn process(&self, name: impl Into<String>) -> Process {
+        let group = Group::new(name);
+        self.group.adopt(&group);
+        Process { host: Host { shared: self.shared.clone(), group } }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({}/{})", self.shared.name, self.group.name)
+    }
+}
+
+/// A process of a host. Dropping the handle lets the process run on.
+#[derive(Clone, Debug)]
+pub struct Process {
+    host: Host,
+}
+
+impl Process {
+    /// The host as seen from inside this process.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// SIGKILL: aborts every task of the process and waits until they are gone. What they own
+    /// (listeners, connections) is closed then.
+    pub async fn kill(&self) {
+        self.host.group.kill();
+        self.ended().await;
+    }
+
+    /// Waits until the process has no task left.
+    pub async fn ended(&self) {
+        let mut count = self.host.group.live.subscribe();
+        // The sender lives in the group that we hold: this cannot fail.
+        let _ = count.wait_for(|n| *n == 0).await;
+    }
+}
+
+/// A running task.
+#[derive(Debug)]
+pub struct Task<T>(tokio::task::JoinHandle<Option<T>>);
+
+impl<T> Task<T> {
+    /// Stops the task at its next await.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// The task's output; `None` if it was aborted, its process was killed, or it panicked.
+    pub async fn join(self) -> Option<T> {
+        self.0.await.ok().flatten()
+    }
+}
+
+struct Group {
+    name: String,
+    live: watch::Sender<usize>,
+    state: Mutex<GroupState>,
+}
+
+#[derive(Default)]
+struct GroupState {
+    killed: bool,
+    next: u64,
+    tasks: BTreeMap<u64, Option<tokio::task::AbortHandle>>,
+    children: Vec<std::sync::Weak<Group>>,
+}
+
+struct Member {
+    group: Arc<Group>,
+    id: Option<u64>,
+}
+
+impl Group {
+    fn new(name: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), live: watch::Sender::new(0), state: Mutex::default() })
+    }
+
+    fn enter(this: &Arc<Self>) -> (Member, Option<u64>) {
+        let mut state = this.state.lock();
+        if state.killed {
+            return (Member { group: this.clone(), id: None }, None);
+        }
+        let id = state.next;
+        state.next += 1;
+        state.tasks.insert(id, None);
+        drop(state);
+        this.live.send_modify(|n| *n += 1);
+        (Member { group: this.clone(), id: Some(id) }, Some(id))
+    }
+
+    fn attach(&self, id: u64, handle: tokio::task::AbortHandle) {
+        let mut state = self.state.lock();
+        if state.killed {
+            handle.abort();
+        } else if let Some(slot) = state.tasks.get_mut(&id) {
+            *slot = Some(handle);
+        }
+    }
+
+    fn adopt(&self, child: &Arc<Group>) {
+        let mut state = self.state.lock();
+        state.children.retain(|c| c.strong_count() > 0);
+        state.children.push(Arc::downgrade(child));
+        if state.killed {
+            child.kill();
+        }
+    }
+
+    fn kill(&self) {
+        let (tasks, children) = {
+            let mut state = self.state.lock();
+            state.killed = true;
+            (state.tasks.values().flatten().cloned().collect::<Vec<_>>(), std::mem::take(&mut state.children))
+        };
+        tasks.iter().for_each(tokio::task::AbortHandle::abort);
+        children.iter().filter_map(std::sync::Weak::upgrade).for_each(|c| c.kill());
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.group.state.lock().tasks.remove(&id);
+            self.group.live.send_modify(|n| *n -= 1);
+        }
+    }
+}
+
+/// While closed, no task of the host is polled: a suspended or paused machine.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<Mutex<GateState>>);
+
+#[derive(Default)]
+struct GateState {
+    closed: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        self.0.lock().closed = true;
+    }
+
+    pub(crate) fn open(&self) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.closed = false;
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn passes(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.0.lock();
+        if state.closed {
+            state.waiting.push(cx.waker().clone());
+        }
+        !state.closed
+    }
+}
+
+struct Gated<F: Future> {
+    gate: Gate,
+    inner: Option<Pin<Box<F>>>,
+    killed: bool,
+    _member: Member,
+}
+
+impl<F: Future> Future for Gated<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.killed {
+            self.inner = None;
+            return Poll::Ready(None);
+        }
+        if !self.gate.passes(cx) {
+            return Poll::Pending;
+        }
+        match self.inner.as_mut() {
+            Some(inner) => inner.as_mut().poll(cx).map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Everything outside our own code: time, network, disk, chance and the init system of a host.
+//!
+//! A component is handed a [`Host`] first and finds there all that a program asks of its machine.
+//! Two gears stand behind the same handles:
+//!
+//! ```text
+//!            Host ── Clock   wall(), monotonic(), sleep(), timeout()
+//!             │  ├── Net     listen(), dial()
+//!             │  ├── Disk    the files under this host's root
+//!             │  ├── Entropy chance
+//!             │  ├── Services the init system: start, stop, restart
+//!             │  └── Trace   what happened, for replay and comparison
+//!             │
+//!   sim::Sim ─┴─ real::Real
+//! ```
+//!
+//! * [`sim::Sim`]: one current-thread runtime with paused time; in-memory streams; seeded chance.
+//!   Idle time is skipped. The only place that can move time.
+//! * [`real::Real`]: TCP on 127.0.0.0/8, the system's clock plus the host's offset, real files.
+//!
+//! Wall time labels, monotonic time waits. A task belongs to a [`Process`] of a host, so that it
+//! freezes with the host and dies with the process.
+
+mod clock;
+mod disk;
+mod entropy;
+mod host;
+mod net;
+mod periods;
+pub mod real;
+mod services;
+pub mod sim;
+mod trace;
+
+pub use clock::{Clock, Elapsed, Interval, Mono, Wall, rfc3339};
+pub use disk::{Disk, DiskError, DiskErrorKind, FileKind, MemoryDisk, Stat};
+pub use entropy::Entropy;
+pub use host::{Gear, Host, Process, Task};
+pub use net::{DialError, DialErrorKind, ListenError, Listener, Net, Stream};
+pub use periods::Periods;
+pub use services::{Exit, Services, Unit};
+pub use trace::{Event, Trace};

@@ -1,0 +1,42 @@
+//! How often components do what they do for ever, so that a simulated year is affordable.
+
+use std::time::Duration;
+
+/// The stretch of all recurring work of a world.
+///
+/// Upstream's periods (leases 10 s, elections 2 s, probes 1 s) make a simulated year cost tens of
+/// millions of requests. A component states upstream's constant at its place and passes it through
+/// [`Periods::of`]. Stretched are leases, elections, probes, resyncs, watch lifetimes and reconcile
+/// loops, together with their grace periods; never validity, deadlines or backoff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Periods {
+    stretch: u32,
+}
+
+impl Periods {
+    /// Upstream's own periods.
+    pub const fn upstream() -> Self {
+        Self { stretch: 1 }
+    }
+
+    /// Everything recurring 60 480 times rarer: a lease is renewed once a week instead of every 10 s.
+    pub const fn sparse() -> Self {
+        Self { stretch: 60_480 }
+    }
+
+    /// `upstream` as it is in this world.
+    pub fn of(self, upstream: Duration) -> Duration {
+        upstream.saturating_mul(self.stretch)
+    }
+
+    /// Whether the periods are upstream's.
+    pub fn is_upstream(self) -> bool {
+        self.stretch == 1
+    }
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self::upstream()
+    }
+}

@@ -1,0 +1,167 @@
+//! One simulated host's clocks: piecewise linear maps of the runtime's true time.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    Mono, Wall,
+    clock::{BoxFuture, TimeSource, nanos},
+};
+
+const MILLION: i128 = 1_000_000;
+
+#[derive(Clone, Copy)]
+struct Segment {
+    /// True time at which this segment begins.
+    from: Instant,
+    mono: u128,
+    wall: Wall,
+    /// What the wall clock would show had no fault ever been asked for.
+    true_wall: Wall,
+    /// Rate of both clocks, in millionths.
+    rate: i128,
+    mono_runs: bool,
+    wall_runs: bool,
+}
+
+impl Segment {
+    fn elapsed(&self, now: Instant) -> i128 {
+        now.saturating_duration_since(self.from).as_nanos() as i128
+    }
+
+    fn mono(&self, now: Instant) -> u128 {
+        let run = if self.mono_runs { self.elapsed(now) * self.rate / MILLION } else { 0 };
+        self.mono + run.max(0) as u128
+    }
+
+    fn wall(&self, now: Instant) -> Wall {
+        let run = if self.wall_runs { self.elapsed(now) * self.rate / MILLION } else { 0 };
+        add_nanos(self.wall, run)
+    }
+}
+
+fn add_nanos(wall: Wall, n: i128) -> Wall {
+    let sum = wall.as_nanosecond().saturating_add(n);
+    Wall::from_nanosecond(sum).unwrap_or(if n < 0 { Wall::MIN } else { Wall::MAX })
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct SimClock(Arc<Shared>);
+
+struct Shared {
+    segment: Mutex<Segment>,
+    /// Tells sleepers that the map from true to monotonic time has changed. A Notify wakes in the
+    /// order of waiting; a watch channel would wake in a random one.
+    remapped: Notify,
+}
+
+#[allow(clippy::disallowed_methods, reason = "the paused runtime's clock is the simulated world's true time")]
+fn true_now() -> Instant {
+    Instant::now()
+}
+
+impl SimClock {
+    pub(super) fn new(start: Wall) -> Self {
+        let segment = Segment {
+            from: true_now(),
+            mono: 0,
+            wall: start,
+            true_wall: start,
+            rate: MILLION,
+            mono_runs: true,
+            wall_runs: true,
+        };
+        Self(Arc::new(Shared { segment: Mutex::new(segment), remapped: Notify::new() }))
+    }
+
+    pub(super) fn true_wall(&self) -> Wall {
+        let segment = *self.0.segment.lock();
+        add_nanos(segment.true_wall, segment.elapsed(true_now()))
+    }
+
+    fn begin_segment(&self, change: impl FnOnce(&mut Segment)) {
+        {
+            let mut segment = self.0.segment.lock();
+            let (now, old) = (true_now(), *segment);
+            *segment = Segment {
+                from: now,
+                mono: old.mono(now),
+                wall: old.wall(now),
+                true_wall: add_nanos(old.true_wall, old.elapsed(now)),
+                ..old
+            };
+            change(&mut segment);
+        }
+        self.0.remapped.notify_waiters();
+    }
+
+    pub(super) fn step(&self, by: SignedDuration) {
+        self.begin_segment(|s| s.wall = add_nanos(s.wall, by.as_nanos()));
+    }
+
+    pub(super) fn set_drift(&self, ppm: i32) {
+        self.begin_segment(|s| s.rate = MILLION + i128::from(ppm).max(1 - MILLION));
+    }
+
+    pub(super) fn set_monotonic_running(&self, runs: bool) {
+        self.begin_segment(|s| s.mono_runs = runs);
+    }
+
+    pub(super) fn set_wall_running(&self, runs: bool) {
+        self.begin_segment(|s| s.wall_runs = runs);
+    }
+}
+
+/// True time until `segment` reaches `deadline`; `None` while it never does.
+fn until(segment: &Segment, now: Instant, deadline: Mono) -> Option<Duration> {
+    let left = deadline.0.saturating_sub(segment.mono(now));
+    if left == 0 {
+        return Some(Duration::ZERO);
+    }
+    if !segment.mono_runs {
+        return None;
+    }
+    let rate = segment.rate as u128;
+    Some(nanos((left * MILLION as u128).div_ceil(rate)))
+}
+
+/// The furthest that one wait of the runtime's timer wheel reaches (about two years); longer sleeps
+/// take several.
+const FURTHEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+impl TimeSource for SimClock {
+    fn wall(&self) -> Wall {
+        self.0.segment.lock().wall(true_now())
+    }
+
+    fn monotonic(&self) -> Mono {
+        Mono(self.0.segment.lock().mono(true_now()))
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the paused runtime's timers are the simulated world's true time"
+    )]
+    fn sleep_until(&self, deadline: Mono) -> BoxFuture<()> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            loop {
+                let remapped = shared.remapped.notified();
+                let segment = *shared.segment.lock();
+                match until(&segment, true_now(), deadline) {
+                    Some(Duration::ZERO) => return,
+                    Some(left) => tokio::select! {
+                        biased;
+                        () = remapped => {}
+                        () = tokio::time::sleep(left.min(FURTHEST)) => {}
+                    },
+                    None => remapped.await,
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! Processes, units, streams and files of a host, in both gears where both have them.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use world::{
+    DialErrorKind, Disk, DiskErrorKind, Exit, Host, MemoryDisk, Unit,
+    real::{Block, Real},
+    sim::{Config, Sim, run},
+};
+
+fn in_sim<F: Future<Output = ()>>(story: impl FnOnce(Sim) -> F) {
+    run(Config::default(), story).expect("a runtime");
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+}
+
+fn echo(host: &Host, mut listener: world::Listener) {
+    let inner = host.clone();
+    host.spawn(async move {
+        while let Ok(mut stream) = listener.accept().await {
+            inner.spawn(async move {
+                let mut buf = [0; 64];
+                while let Ok(n @ 1..) = stream.read(&mut buf).await {
+                    if stream.write_all(&buf[..n]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}
+
+async fn ping(stream: &mut world::Stream) -> std::io::Result<String> {
+    stream.write_all(b"ping").await?;
+    let mut buf = [0; 4];
+    stream.read_exact(&mut buf).await?;
+    Ok(String::from_utf8_lossy(&buf).into_owned())
+}
+
+async fn streams(a: Host, b: Host) {
+    let listener = b.net().listen(any(6443)).await.expect("port 6443 is free on a new host");
+    echo(&b, listener);
+    let mut stream = a.net().dial(&b.net().address().to_string(), 6443).await.expect("dial by address");
+    assert_eq!(ping(&mut stream).await.expect("echo"), "ping");
+    assert_eq!(stream.remote_addr().ip(), b.net().address());
+    assert_eq!(stream.local_addr().ip(), a.net().address());
+    let mut by_name = a.net().dial(b.name(), 6443).await.expect("dial by name");
+    assert_eq!(ping(&mut by_name).await.expect("echo"), "ping");
+    let mut own = b.net().dial("127.0.0.1", 6443).await.expect("a host's own loopback");
+    assert_eq!(ping(&mut own).await.expect("echo"), "ping");
+
+    let taken = b.net().listen(any(6443)).await.expect_err("taken");
+    assert!(taken.in_use && taken.to_string().ends_with(":6443: bind: address already in use"), "{taken}");
+    let refused = a.net().dial("127.0.0.1", 6443).await.expect_err("nobody listens on a");
+    assert_eq!(refused.to_string(), "dial tcp 127.0.0.1:6443: connect: connection refused");
+    let unknown = a.net().dial("nowhere", 6443).await.expect_err("unknown");
+    assert_eq!(unknown.to_string(), "dial tcp: lookup nowhere: no such host");
+}
+
+#[test]
+fn streams_in_the_simulated_gear() {
+    in_sim(async |sim| streams(sim.host("a"), sim.host("b")).await);
+}
+
+#[test]
+fn streams_in_the_real_gear() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let dir = std::env::temp_dir();
+        let world = Real::new(dir, Block::reserve().expect("a free block"));
+        streams(world.host("a").expect("room"), world.host("b").expect("room")).await;
+    });
+}
+
+#[test]
+fn a_step_in_the_real_gear_moves_one_wall_clock() {
+    let world = Real::new(std::env::temp_dir(), Block::reserve().expect("a free block"));
+    let (a, b) = (world.host("a").expect("room"), world.host("b").expect("room"));
+    world.step("a", jiff::SignedDuration::from_hours(24));
+    let ahead = a.clock().wall().duration_since(b.clock().wall());
+    assert!((ahead.as_secs() - 86_400).abs() <= 1, "{ahead:?}");
+}
+
+#[test]
+fn two_worlds_have_different_addresses() {
+    let (one, two) = (Block::reserve().expect("a block"), Block::reserve().expect("another"));
+    assert_ne!(one.base(), two.base());
+    assert!(Block::reopen(one.base()).is_err(), "a block in use is not handed out again");
+}
+
+#[test]
+fn killing_a_process_closes_its_listener_and_connections() {
+    in_sim(async |sim| {
+        let (a, b) = (sim.host("a"), sim.host("b"));
+        let process = b.process("server");
+        let listener = process.host().net().listen(any(80)).await.expect("free");
+        echo(process.host(), listener);
+        let mut stream = a.net().dial("b", 80).await.expect("listening");
+        assert_eq!(ping(&mut stream).await.expect("echo"), "ping");
+        process.kill().await;
+        assert!(ping(&mut stream).await.is_err(), "the open connection died with the process");
+        assert_eq!(a.net().dial("b", 80).await.expect_err("gone").kind, DialErrorKind::Refused);
+        assert!(process.host().spawn(async { 1 }).join().await.is_none(), "a dead process runs nothing");
+        b.net().listen(any(80)).await.expect("the port is free again");
+    });
+}
+
+#[test]
+fn a_reset_hits_only_the_named_direction() {
+    in_sim(async |sim| {
+        let (a, b) = (sim.host("a"), sim.host("b"));
+        echo(&b, b.net().listen(any(80)).await.expect("free"));
+        let mut remote = a.net().dial("b", 80).await.expect("listening");
+        let mut own = b.net().dial("127.0.0.1", 80).await.expect("listening");
+        assert_eq!(sim.reset_connections("b", "b", 80), 1);
+        assert_eq!(ping(&mut own).await.expect_err("reset").kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(ping(&mut remote).await.expect("untouched"), "ping");
+    });
+}
+
+#[test]
+fn cut_hosts_hang_and_healed_ones_go_on() {
+    in_sim(async |sim| {
+        let (a, b) = (sim.host("a"), sim.host("b"));
+        echo(&b, b.net().listen(any(80)).await.expect("free"));
+        let mut stream = a.net().dial("b", 80).await.expect("listening");
+        sim.cut("a", "b");
+        assert!(a.clock().timeout(Duration::from_secs(3600), ping(&mut stream)).await.is_err(), "hangs");
+        assert_eq!(a.net().dial("b", 80).await.expect_err("cut").to_string(), "dial tcp b:80: i/o timeout");
+        sim.heal("a", "b");
+        let mut fresh = a.net().dial("b", 80).await.expect("healed");
+        assert_eq!(ping(&mut fresh).await.expect("echo"), "ping");
+    });
+}
+
+#[test]
+fn units_start_stop_and_restart_after_their_delay() {
+    in_sim(async |sim| {
+        let host = sim.host("a");
+        let unit = Unit::new(|host: Host| async move {
+            host.clock().sleep(Duration::from_secs(5)).await;
+            Exit::Failure("no client certificate".into())
+        });
+        host.services().install("kubelet", unit.restart_after(Duration::from_secs(10)));
+        assert!(!host.services().is_active("kubelet"));
+        host.services().start(&host, "kubelet");
+        sim.elapse(Duration::from_secs(41)).await;
+        let exits = sim.events().iter().filter(|e| e.fields.iter().any(|(k, _)| *k == "exit")).count();
+        assert_eq!(exits, 3, "5 s of life and 10 s of delay: exits at 5, 20 and 35 s");
+        assert_eq!(host.services().last_exit("kubelet"), Some(Exit::Failure("no client certificate".into())));
+        host.services().stop("kubelet").await;
+        sim.elapse(Duration::from_secs(600)).await;
+        let later = sim.events().iter().filter(|e| e.fields.iter().any(|(k, _)| *k == "exit")).count();
+        assert_eq!((later, host.services().is_active("kubelet")), (3, false));
+    });
+}
+
+fn files(disk: &Disk) {
+    let (dir, file) = (Path::new("/etc/kubernetes/pki"), Path::new("/etc/kubernetes/pki/ca.key"));
+    assert_eq!(
+        disk.read(file).expect_err("nothing there").to_string(),
+        "open /etc/kubernetes/pki/ca.key: no such file or directory"
+    );
+    disk.write(file, b"one", 0o600).expect("written with its directories");
+    disk.write(file, b"two", 0o600).expect("replaced");
+    assert_eq!(disk.read_to_string(file).expect("readable"), "two");
+    assert_eq!(disk.stat(file).expect("there").mode, 0o600);
+    disk.symlink(file, dir.join("current.pem")).expect("a link");
+    assert_eq!(disk.read_to_string(dir.join("current.pem")).expect("followed"), "two");
+    assert_eq!(disk.read_link(dir.join("current.pem")).expect("as written"), file);
+    assert_eq!(disk.symlink(file, dir.join("current.pem")).expect_err("there").kind, DiskErrorKind::Exists);
+    assert_eq!(disk.list(dir).expect("a directory"), ["ca.key", "current.pem"]);
+    disk.rename(file, dir.join("old.key")).expect("renamed");
+    assert!(!disk.exists(dir.join("current.pem")), "the link dangles");
+    assert!(disk.stat(dir.join("current.pem")).is_some(), "but is there");
+    disk.write("/../../../escape", b"x", 0o644).expect("kept inside the root");
+    assert_eq!(disk.read("/escape").expect("inside the root"), b"x");
+    disk.remove_all("/etc").expect("removed");
+    assert!(disk.list(dir).is_err());
+}
+
+#[test]
+fn memory_and_real_files_behave_alike() {
+    files(&Disk::memory(MemoryDisk::default().into()));
+    let dir = tempfile::tempdir().expect("a directory");
+    files(&Disk::real(dir.path().join("a")));
+    assert!(!dir.path().join("escape").exists(), "nothing left the host's root");
+}
+
+#[test]
+fn a_full_disk_keeps_the_old_contents() {
+    let memory = std::sync::Arc::new(MemoryDisk::default());
+    let disk = Disk::memory(memory.clone());
+    disk.write("/x", b"old", 0o644).expect("room");
+    memory.set_full(true);
+    assert_eq!(
+        disk.write("/x", b"new", 0o644).expect_err("full").to_string(),
+        "open /x: no space left on device"
+    );
+    assert_eq!(disk.read("/x").expect("readable"), b"old");
+    memory.set_full(false);
+    memory.set_read_only(true);
+    assert_eq!(disk.remove("/x").expect_err("read-only").kind, DiskErrorKind::Denied);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_chance_and_hosts_differ() {
+    let draw = |seed| {
+        run(Config { seed, ..Config::default() }, async |sim: Sim| {
+            [sim.host("a").entropy().uuid(), sim.host("b").entropy().uuid()]
+        })
+        .expect("a runtime")
+    };
+    assert_eq!(draw(7), draw(7));
+    assert_ne!(draw(7), draw(8));
+    assert_ne!(draw(7)[0], draw(7)[1]);
+}

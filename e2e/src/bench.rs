@@ -1,0 +1,172 @@
+//! Figures: how fast a control plane is there, and what it weighs. Printed, never asserted.
+
+use std::{
+    io::Read,
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use chronoplane::{ControlPlane, ControlPlaneOptions};
+use pki::KeyAlgorithm;
+use serde_json::json;
+use world::{
+    real::{Block, Real},
+    sim,
+};
+
+use crate::{
+    cli::{Output, Refusal},
+    components::{self, PLACE, Place},
+};
+
+const ROUNDS: usize = 10;
+/// The real kube-apiserver with etcd on a machine of this kind: milliseconds to /readyz, MiB resident.
+const UPSTREAM: (u32, u32) = (2200, 310);
+
+struct Figure {
+    what: &'static str,
+    /// Smallest, median, largest.
+    millis: [f64; 3],
+    resident_mib: Option<f64>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// A server did not start.
+pub fn boot(output: Output) -> Result<ExitCode, Refusal> {
+    let figures = vec![
+        in_process("control plane in process, ECDSA keys", KeyAlgorithm::EcdsaP256, ROUNDS)?,
+        in_process("control plane in process, RSA keys", KeyAlgorithm::Rsa2048, 3)?,
+        as_process("apiserver process to /readyz, memory", &["--storage-backend=memory"])?,
+        as_process(
+            "apiserver process to /readyz, sled",
+            &["--storage-backend=sled", "--data-dir=/var/lib/chronoplane"],
+        )?,
+    ];
+    if output == Output::Json {
+        let rows: Vec<_> = figures
+            .iter()
+            .map(|f| json!({"what": f.what, "minMs": f.millis[0], "medianMs": f.millis[1], "maxMs": f.millis[2], "residentMiB": f.resident_mib}))
+            .collect();
+        println!(
+            "{}",
+            json!({"bench": "boot", "upstream": {"ms": UPSTREAM.0, "residentMiB": UPSTREAM.1}, "figures": rows})
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{:<40} {:>9} {:>9} {:>9}  RESIDENT", "WHAT", "MIN", "MEDIAN", "MAX");
+    for f in &figures {
+        let resident = f.resident_mib.map(|m| format!("{m:.1} MiB")).unwrap_or_default();
+        println!(
+            "{:<40} {:>6.1} ms {:>6.1} ms {:>6.1} ms  {resident}",
+            f.what, f.millis[0], f.millis[1], f.millis[2]
+        );
+    }
+    println!(
+        "for comparison: kube-apiserver 1.36 with etcd needs {} ms and {} MiB on such a machine",
+        UPSTREAM.0, UPSTREAM.1
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(what: &'static str, mut rounds: Vec<f64>, resident_mib: Option<f64>) -> Figure {
+    rounds.sort_by(f64::total_cmp);
+    let pick = |i: usize| rounds.get(i).copied().unwrap_or_default();
+    Figure {
+        what,
+        millis: [pick(0), pick(rounds.len() / 2), pick(rounds.len().saturating_sub(1))],
+        resident_mib,
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn in_process(what: &'static str, algorithm: KeyAlgorithm, rounds: usize) -> Result<Figure, Refusal> {
+    let mut millis = Vec::new();
+    for seed in 0..rounds as u64 {
+        let began = Instant::now();
+        let config = sim::Config { seed, ..sim::Config::default() };
+        let took = sim::run(config, async |sim| {
+            let options = ControlPlaneOptions { algorithm, ..ControlPlaneOptions::default() };
+            ControlPlane::start(&sim.host("cp1"), options).await.map(|_| began.elapsed())
+        })??;
+        millis.push(took.as_secs_f64() * 1000.0);
+    }
+    Ok(summary(what, millis, None))
+}
+
+/// Ends the child with the measurement, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn as_process(what: &'static str, flags: &[&str]) -> Result<Figure, Refusal> {
+    let runtime = components::runtime()?;
+    let (mut millis, mut resident) = (Vec::new(), 0.0);
+    for _ in 0..ROUNDS {
+        let dir = tempfile::Builder::new().prefix("chronoplane-bench-").tempdir()?;
+        let block = Block::reserve()?;
+        let address = std::net::Ipv4Addr::from(u32::from(block.base()) | 1);
+        let place = Place { name: "bench".into(), address, root: dir.path().to_owned() };
+        let world = Real::new(dir.path().join("client"), block);
+        let _server = world.host("bench")?;
+        let client = world.host("client")?;
+        let program = std::env::current_exe()?;
+        let began = Instant::now();
+        let child = Command::new(program)
+            .arg("apiserver")
+            .arg("--")
+            .args(flags)
+            .args([
+                "--secure-port=6443",
+                "--cert-dir=/var/run/kubernetes",
+                "--service-account-issuer=https://kubernetes.default.svc",
+            ])
+            .args(["--authorization-mode=AlwaysAllow", "--service-cluster-ip-range=10.96.0.0/12"])
+            .env(PLACE, serde_json::to_string(&place)?)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut child = Running(child);
+        let took = runtime.block_on(ready(&client, address, began));
+        let Some(took) = took else {
+            let _ = child.0.kill();
+            let mut words = String::new();
+            if let Some(stderr) = child.0.stderr.as_mut() {
+                let _ = stderr.read_to_string(&mut words);
+            }
+            return Err(Refusal(format!("the apiserver was not ready within 10 s: {}", words.trim())));
+        };
+        millis.push(took.as_secs_f64() * 1000.0);
+        resident = resident_mib(child.0.id()).unwrap_or_default().max(resident);
+    }
+    Ok(summary(what, millis, Some(resident)))
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+async fn ready(client: &world::Host, address: std::net::Ipv4Addr, began: Instant) -> Option<Duration> {
+    let tls = pki::ClientTls::new(client, (1, 26)).insecure();
+    let http = wire::HttpClient::new(client, &format!("https://{address}:6443"), Some(tls)).ok()?;
+    while began.elapsed() < Duration::from_secs(10) {
+        let request = http::Request::get("/readyz").body(wire::body::empty()).ok()?;
+        if http.send(request).await.is_ok_and(|r| r.status().is_success()) {
+            return Some(began.elapsed());
+        }
+        client.clock().sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+fn resident_mib(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}

@@ -1,0 +1,209 @@
+//! The command line: what can be asked for, and with which exit code it ends.
+//!
+//! 0: done, and every assertion held. 1: an assertion did not hold, or a component failed while it
+//! ran. 2: what was asked for cannot be done, with one sentence that says why and what to do.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use api::profile::Profile;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{bench, catalogue, components, story, up};
+
+const SHORT_HELP: &str = "\
+chronoplane: a Kubernetes control plane whose clocks you own
+
+Try:
+  cargo run --release -- run loopback-expiry   the certificate that dies after a year, in a second
+  cargo run --release -- up --nodes 3          a cluster on this machine, for any kubectl
+  cargo run --release -- list                  all stories
+  cargo run --release -- bench boot            how fast it starts
+  cargo run --release -- --help                everything else
+";
+
+#[derive(Parser)]
+#[command(
+    name = "chronoplane",
+    version,
+    about = "A Kubernetes control plane whose clocks you own",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell a story: reproduce an incident in a simulated world, and check every word of it
+    Run(RunArgs),
+    /// Run a cluster on this machine, for kubectl or any client library
+    Up(UpArgs),
+    /// List the stories
+    List,
+    /// Measure
+    Bench(BenchArgs),
+    /// kube-apiserver, with kube-apiserver's own flags
+    Apiserver(ComponentArgs),
+    /// The etcd pod, with etcd's own flags
+    Etcd(ComponentArgs),
+    /// kube-controller-manager, with its own flags
+    Controllers(ComponentArgs),
+    /// kube-scheduler, with its own flags
+    Scheduler(ComponentArgs),
+    /// A simulated kubelet, with the kubelet's own flags
+    Kubelet(ComponentArgs),
+    /// kubeadm init and join on this host's files
+    Kubeadm(ComponentArgs),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Which story; see `chronoplane list`
+    story: String,
+    /// Behave as this Kubernetes release, 1.8 to 1.36; default: the newest in the story's range
+    #[arg(long, value_parser = profile)]
+    kubernetes_version: Option<Profile>,
+    /// Decides all chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Write everything that happened to this file, one event a line
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Let the apiserver's own client ignore certificate dates: the story must then fail
+    #[arg(long, hide = true)]
+    ignore_certificate_dates: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Args)]
+struct UpArgs {
+    /// How many workers join the control plane
+    #[arg(long, default_value_t = 1)]
+    nodes: usize,
+    /// Keep everything in this directory; a second run goes on from there. Default: a temporary one
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Each component a process of its own, instead of tasks of this one
+    #[arg(long)]
+    processes: bool,
+    /// Behave as this Kubernetes release
+    #[arg(long, value_parser = profile)]
+    kubernetes_version: Option<Profile>,
+    /// Algorithm of all keys: ECDSA-P256, or RSA-2048 as kubeadm's default
+    #[arg(long, default_value = "ECDSA-P256")]
+    encryption_algorithm: pki::KeyAlgorithm,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum)]
+    what: BenchWhat,
+    /// How to print the figures
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BenchWhat {
+    /// From process start to /readyz, and resident memory
+    Boot,
+}
+
+#[derive(Args)]
+struct ComponentArgs {
+    /// The component's own flags
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::parse(text).map_err(|e| e.to_string())
+}
+
+/// Why a command was not carried out: one sentence, exit code 2.
+#[derive(Debug)]
+pub struct Refusal(pub String);
+
+impl<E: std::fmt::Display> From<E> for Refusal {
+    fn from(e: E) -> Self {
+        Self(e.to_string())
+    }
+}
+
+/// Parses the arguments of this process and does what they say.
+pub fn main() -> ExitCode {
+    if std::env::args_os().len() == 1 {
+        print!("{SHORT_HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run(args),
+        Command::Up(args) => up::run(up::Plan {
+            nodes: args.nodes,
+            data_dir: args.data_dir,
+            processes: args.processes,
+            profile: args.kubernetes_version.unwrap_or_default(),
+            algorithm: args.encryption_algorithm,
+        }),
+        Command::List => {
+            print!("{}", catalogue::table());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(BenchArgs { what: BenchWhat::Boot, output }) => bench::boot(output),
+        Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),
+        Command::Etcd(c) => components::run(components::Component::Etcd, c.args),
+        Command::Controllers(c) => components::run(components::Component::Controllers, c.args),
+        Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
+        Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
+        Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+    };
+    outcome.unwrap_or_else(|Refusal(why)| {
+        eprintln!("error: {why}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
+    components::log_to_stderr("off");
+    let entry = catalogue::find(&args.story).ok_or_else(|| {
+        let near: Vec<&str> = catalogue::ALL.iter().map(|e| e.id).collect();
+        Refusal(format!(
+            "there is no story {:?}; there is: {} (see `chronoplane list`)",
+            args.story,
+            near.join(", ")
+        ))
+    })?;
+    let settings = story::Settings {
+        profile: args.kubernetes_version.unwrap_or_else(|| entry.newest()),
+        seed: args.seed,
+        check_certificate_dates: !args.ignore_certificate_dates,
+    };
+    let live = args.output == Output::Text;
+    let telling = story::tell(entry, &settings, live)?;
+    if let Some(path) = &args.trace {
+        let lines: String = telling.events.iter().map(|e| format!("{e}\n")).collect();
+        std::fs::write(path, lines).map_err(|e| {
+            Refusal(format!(
+                "cannot write the trace to {}: {e}; name a file in a directory that exists",
+                path.display()
+            ))
+        })?;
+    }
+    if args.output == Output::Json {
+        println!("{}", telling.to_json(entry, &settings));
+    }
+    Ok(if telling.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

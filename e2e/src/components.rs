@@ -1,0 +1,180 @@
+//! The components as programs of their own, on a host of the real gear.
+//!
+//! `up --processes` says by environment on which of its hosts a component runs. Without that, the
+//! host is this machine: its files as they are, listening on 127.0.0.1.
+
+use std::{future::Future, io::Read, net::Ipv4Addr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use world::{
+    Exit, Host,
+    real::{Block, Real},
+};
+
+use crate::{cli::Refusal, up::process::ProcessLauncher};
+
+/// Environment variable with a [`Place`] in JSON.
+pub const PLACE: &str = "CHRONOPLANE_HOST";
+/// Set for a child that ends when its parent's end of its standard input closes.
+pub const ENDS_WITH_PARENT: &str = "CHRONOPLANE_ENDS_WITH_PARENT";
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as what they are")]
+pub enum Component {
+    Apiserver,
+    Etcd,
+    Controllers,
+    Scheduler,
+    Kubelet,
+    Kubeadm,
+}
+
+impl Component {
+    /// The subcommand.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Apiserver => "apiserver",
+            Self::Etcd => "etcd",
+            Self::Controllers => "controllers",
+            Self::Scheduler => "scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Kubeadm => "kubeadm",
+        }
+    }
+}
+
+/// A host of a world that another process made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Its address in 127.0.0.0/8.
+    pub address: Ipv4Addr,
+    /// Where its files are.
+    pub root: PathBuf,
+}
+
+impl Place {
+    fn of_this_process() -> Result<Self, Refusal> {
+        match std::env::var(PLACE) {
+            Ok(text) => serde_json::from_str(&text)
+                .map_err(|e| Refusal(format!("{PLACE} is not the description of a host: {e}"))),
+            Err(_) => {
+                let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+                    .unwrap_or_else(|_| "localhost".into());
+                Ok(Self {
+                    name: name.trim().to_lowercase(),
+                    address: Ipv4Addr::LOCALHOST,
+                    root: PathBuf::from("/"),
+                })
+            }
+        }
+    }
+
+    /// The host as this process sees it. `root` is the host's own: no name is added to it.
+    pub fn host(&self) -> Host {
+        Real::rooted(self.root.clone(), Block::joined(self.address)).host_at(&self.name, self.address)
+    }
+}
+
+/// A runtime of the real gear.
+///
+/// # Errors
+/// The operating system gives none.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Refusal> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build();
+    built.map_err(|e| Refusal(format!("cannot start a runtime: {e}")))
+}
+
+/// Logs of components go to standard error; `RUST_LOG` chooses.
+pub fn log_to_stderr(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
+/// Runs `component` with its own flags until it exits or is told to end.
+///
+/// # Errors
+/// What is wrong with flags, files or ports.
+pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
+    log_to_stderr("warn");
+    let place = Place::of_this_process()?;
+    let runtime = runtime()?;
+    let exit = runtime.block_on(async {
+        let host = place.host();
+        let process = host.process(component.command());
+        let inner = process.host().clone();
+        let main: Pin<Box<dyn Future<Output = Option<Exit>>>> = match component {
+            Component::Apiserver => Box::pin(process.host().spawn(apiserver::run(inner, args)).join()),
+            Component::Etcd => Box::pin(process.host().spawn(store::server::run(inner, args)).join()),
+            Component::Controllers => {
+                Box::pin(process.host().spawn(controllers::manager::run(inner, args)).join())
+            }
+            Component::Scheduler => {
+                Box::pin(process.host().spawn(controllers::scheduler::run(inner, args)).join())
+            }
+            Component::Kubelet => {
+                let launcher = Arc::new(ProcessLauncher::new(place.clone()));
+                Box::pin(process.host().spawn(kubelet_sim::run(inner, args, launcher)).join())
+            }
+            // A program that starts nothing and ends by itself: it is its own main task.
+            Component::Kubeadm => Box::pin(async move {
+                let mut out = std::io::stdout();
+                Some(kubeadm_sim::run(inner, args, &mut out).await)
+            }),
+        };
+        tokio::select! {
+            biased;
+            () = told_to_end() => {
+                process.kill().await;
+                None
+            }
+            exit = main => exit,
+        }
+    });
+    runtime.shutdown_background();
+    match exit {
+        None | Some(Exit::Success) => Ok(ExitCode::SUCCESS),
+        Some(Exit::Failure(_)) if component == Component::Kubeadm => Ok(ExitCode::FAILURE),
+        Some(Exit::Failure(why)) => Err(Refusal(why)),
+    }
+}
+
+/// SIGINT, SIGTERM, or the end of the parent for a child of ours.
+pub async fn told_to_end() {
+    let (sender, parent) = tokio::sync::oneshot::channel::<()>();
+    if std::env::var_os(ENDS_WITH_PARENT).is_some() {
+        std::thread::spawn(move || {
+            // Nothing is ever written: the read ends when the parent's end closes.
+            let _ = std::io::stdin().read(&mut [0; 1]);
+            let _ = sender.send(());
+        });
+    } else {
+        // Kept alive: an unsent channel never resolves.
+        std::mem::forget(sender);
+    }
+    let signal = |kind| async move {
+        match tokio::signal::unix::signal(kind) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = signal(tokio::signal::unix::SignalKind::interrupt()) => {}
+        () = signal(tokio::signal::unix::SignalKind::terminate()) => {}
+        _ = parent => {}
+    }
+}

@@ -1,0 +1,19 @@
+//! The scenario catalogue as code, and what the `chronoplane` binary does.
+//!
+//! ```text
+//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear)
+//!      ├─ up           a cluster on this machine, in one process or in many (real gear)
+//!      ├─ list         the catalogue
+//!      ├─ bench        figures
+//!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
+//!                      the components by themselves, which `up --processes` starts
+//! ```
+
+pub mod bench;
+pub mod catalogue;
+pub mod cli;
+pub mod components;
+pub mod peek;
+pub mod stories;
+pub mod story;
+pub mod up;

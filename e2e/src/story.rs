@@ -1,0 +1,181 @@
+//! How a story is told: lines as it goes, checks that hold or not, and the trace at the end.
+
+use std::{
+    fmt,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use api::profile::Profile;
+use chronoplane::HarnessError;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use world::Event;
+
+use crate::{catalogue::Entry, cli::Refusal};
+
+/// What a story is told with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The release.
+    pub profile: Profile,
+    /// Decides all chance.
+    pub seed: u64,
+    /// Off only in the proof that the story depends on it.
+    pub check_certificate_dates: bool,
+}
+
+/// The world broke before the story was over.
+#[derive(Debug, Clone)]
+pub struct StoryError(pub String);
+
+impl fmt::Display for StoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<HarnessError> for StoryError {
+    fn from(e: HarnessError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<std::io::Error> for StoryError {
+    fn from(e: std::io::Error) -> Self {
+        Self(e.to_string())
+    }
+}
+
+/// One statement that was checked.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What should be.
+    pub what: String,
+    /// What was seen.
+    pub seen: String,
+    /// Whether it is so.
+    pub held: bool,
+}
+
+#[derive(Default)]
+struct Told {
+    checks: Vec<Check>,
+    lines: Vec<String>,
+    events: Vec<Event>,
+}
+
+/// The teller's voice. Clones speak into one telling.
+#[derive(Clone)]
+pub struct Teller {
+    told: Arc<Mutex<Told>>,
+    live: bool,
+    quiet: Arc<AtomicBool>,
+}
+
+impl Teller {
+    fn new(live: bool) -> Self {
+        Self { told: Arc::default(), live, quiet: Arc::default() }
+    }
+
+    /// One line of the story.
+    pub fn say(&self, line: impl Into<String>) {
+        let line = line.into();
+        if self.live && !self.quiet.load(Ordering::Relaxed) {
+            println!("{line}");
+        }
+        self.told.lock().lines.push(line);
+    }
+
+    /// Checks are counted, but only failures are printed, until [`Teller::aloud`].
+    pub fn quietly(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends [`Teller::quietly`].
+    pub fn aloud(&self) {
+        self.quiet.store(false, Ordering::Relaxed);
+    }
+
+    /// A statement and whether it holds, with the evidence.
+    pub fn check(&self, what: impl Into<String>, held: bool, seen: impl Into<String>) {
+        let check = Check { what: what.into(), seen: seen.into(), held };
+        let mark = if held { "✓" } else { "✗" };
+        let line = if check.seen.is_empty() {
+            format!("  {mark} {}", check.what)
+        } else {
+            format!("  {mark} {:<38} {}", check.what, check.seen)
+        };
+        if self.live && (!held || !self.quiet.load(Ordering::Relaxed)) {
+            println!("{line}");
+        }
+        let mut told = self.told.lock();
+        told.lines.push(line);
+        told.checks.push(check);
+    }
+
+    /// Adds the record of a world to the telling's trace.
+    pub fn record(&self, events: Vec<Event>) {
+        self.told.lock().events.extend(events);
+    }
+
+    /// How many checks were made so far, and how many held.
+    pub fn tally(&self) -> (usize, usize) {
+        let told = self.told.lock();
+        (told.checks.len(), told.checks.iter().filter(|c| c.held).count())
+    }
+}
+
+/// A story that was told.
+pub struct Telling {
+    /// All checks in order.
+    pub checks: Vec<Check>,
+    /// The text.
+    pub lines: Vec<String>,
+    /// Everything that happened, world after world.
+    pub events: Vec<Event>,
+}
+
+impl Telling {
+    /// Whether everything that was checked is so, and something was checked.
+    pub fn held(&self) -> bool {
+        !self.checks.is_empty() && self.checks.iter().all(|c| c.held)
+    }
+
+    /// For programs.
+    pub fn to_json(&self, entry: &Entry, settings: &Settings) -> Value {
+        let checks: Vec<Value> =
+            self.checks.iter().map(|c| json!({"what": c.what, "seen": c.seen, "held": c.held})).collect();
+        json!({
+            "story": entry.id,
+            "kubernetesVersion": settings.profile.git_version(),
+            "seed": settings.seed,
+            "held": self.held(),
+            "checks": checks,
+            "events": self.events.len(),
+            "text": self.lines,
+        })
+    }
+}
+
+/// Tells `entry`; prints while it goes if `live`.
+///
+/// # Errors
+/// The world broke before the end: not an assertion, a fault of ours.
+pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, Refusal> {
+    let teller = Teller::new(live);
+    if settings.profile.minor() < entry.range.0 || settings.profile.minor() > entry.range.1 {
+        teller.say(format!(
+            "(told for {}; {} happens in 1.{}–1.{}: what differs is said on the way)\n",
+            settings.profile.git_version(),
+            entry.id,
+            entry.range.0,
+            entry.range.1
+        ));
+    }
+    // Each world of a story has a runtime of its own; the story itself only needs to be driven.
+    let outcome = futures::executor::block_on((entry.tell)(settings.clone(), teller.clone()));
+    outcome.map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
+    let told = std::mem::take(&mut *teller.told.lock());
+    Ok(Telling { checks: told.checks, lines: told.lines, events: told.events })
+}

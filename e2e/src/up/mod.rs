@@ -1,0 +1,202 @@
+//! `chronoplane up`: a cluster on this machine, until Ctrl-C.
+
+pub mod process;
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use api::profile::Profile;
+use chronoplane::{
+    ClusterOptions, Machinery, TaskLauncher,
+    cluster::{self, CONTROL_PLANE},
+};
+use client::Rest;
+use pki::{KeyAlgorithm, token::BootstrapToken};
+use serde::{Deserialize, Serialize};
+use world::{
+    Host,
+    real::{Block, Real},
+};
+
+use crate::{cli::Refusal, components};
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Workers.
+    pub nodes: usize,
+    /// Where everything is kept; `None` for a temporary directory.
+    pub data_dir: Option<PathBuf>,
+    /// Each component a process of its own.
+    pub processes: bool,
+    /// The release.
+    pub profile: Profile,
+    /// Of all keys.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// What a data directory remembers of its cluster.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    format: u32,
+    kubernetes_version: String,
+    base: Ipv4Addr,
+    nodes: usize,
+}
+
+const FORMAT: u32 = 1;
+const FILE: &str = "chronoplane.json";
+
+/// Brings the cluster up, prints how to reach it, and takes it down when told to end.
+///
+/// # Errors
+/// The directory is not ours, is in use, or a component did not start.
+pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
+    components::log_to_stderr("error");
+    let runtime = components::runtime()?;
+    let temporary = match &plan.data_dir {
+        Some(_) => None,
+        None => Some(
+            tempfile::Builder::new()
+                .prefix("chronoplane-")
+                .tempdir()
+                .map_err(|e| Refusal(format!("cannot make a temporary directory: {e}")))?,
+        ),
+    };
+    let dir = match (&plan.data_dir, &temporary) {
+        (Some(dir), _) => std::path::absolute(dir)?,
+        (None, Some(temporary)) => temporary.path().to_owned(),
+        (None, None) => return Err(Refusal("no directory".into())),
+    };
+    let outcome = runtime.block_on(async {
+        let (memory, block) = open(&dir, &plan)?;
+        let world = Real::new(dir.clone(), block);
+        tokio::select! {
+            biased;
+            () = components::told_to_end() => Ok(()),
+            failed = serve(&world, &dir, &plan, &memory) => failed,
+        }?;
+        // Kubelets first, so that nothing is started again; their pods end with them.
+        for name in hosts(memory.nodes) {
+            let host = world.host(&name)?;
+            host.services().stop("kubelet").await;
+        }
+        Ok::<_, Refusal>(())
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    drop(temporary);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn hosts(nodes: usize) -> impl Iterator<Item = String> {
+    std::iter::once(CONTROL_PLANE.to_owned()).chain((1..=nodes).map(|n| format!("node{n}")))
+}
+
+/// A new directory gets a block of addresses; a known one gets its own again.
+fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
+    let file = dir.join(FILE);
+    if !dir.exists() {
+        std::fs::create_dir_all(dir)
+            .map_err(|e| Refusal(format!("cannot make the data directory {}: {e}", dir.display())))?;
+    }
+    if file.exists() {
+        let text = std::fs::read_to_string(&file)?;
+        let memory: Memory = serde_json::from_str(&text).map_err(|e| {
+            Refusal(format!(
+                "{} was not written by this version of chronoplane ({e}); name another --data-dir",
+                file.display()
+            ))
+        })?;
+        if memory.format != FORMAT {
+            return Err(Refusal(format!(
+                "{} has format {}, this version writes {FORMAT}; name another --data-dir",
+                file.display(),
+                memory.format
+            )));
+        }
+        let block = Block::reopen(memory.base).map_err(|_| {
+            Refusal(format!(
+                "{} is in use by another chronoplane; stop it first, or name another --data-dir",
+                dir.display()
+            ))
+        })?;
+        return Ok((memory, block));
+    }
+    let stranger = std::fs::read_dir(dir)?.flatten().next();
+    if let Some(entry) = stranger {
+        return Err(Refusal(format!(
+            "{} holds {:?} but no cluster of chronoplane; name an empty or a new directory",
+            dir.display(),
+            entry.file_name()
+        )));
+    }
+    let block = Block::reserve()?;
+    let memory = Memory {
+        format: FORMAT,
+        kubernetes_version: plan.profile.git_version(),
+        base: block.base(),
+        nodes: plan.nodes,
+    };
+    std::fs::write(&file, serde_json::to_string_pretty(&memory)?)?;
+    Ok((memory, block))
+}
+
+/// Bootstraps or restarts all hosts, then waits for ever.
+async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<(), Refusal> {
+    let profile = Profile::parse(&memory.kubernetes_version)?;
+    let options = ClusterOptions {
+        profile,
+        nodes: memory.nodes,
+        algorithm: plan.algorithm,
+        ..ClusterOptions::default()
+    };
+    let machinery = if plan.processes {
+        process::machinery(dir.to_owned())
+    } else {
+        Machinery::tasks(TaskLauncher { key_algorithm: plan.algorithm, ..TaskLauncher::default() })
+    };
+    // Addresses are given in this order, on every start.
+    let mut all: Vec<Host> = Vec::new();
+    for name in hosts(memory.nodes) {
+        all.push(world.host(&name)?);
+    }
+    let Some((first, workers)) = all.split_first() else { return Ok(()) };
+    let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
+    let token = BootstrapToken::generate(first.entropy());
+    let fresh = !kubeconfig.exists();
+    if fresh {
+        cluster::init(first, &machinery, &options, &token).await?;
+    } else {
+        for host in &all {
+            machinery.install(host, profile);
+            host.services().start(host, "kubelet");
+        }
+    }
+    let config = cluster::admin_config(first)?;
+    let admin = Rest::from_kubeconfig(first, &config, profile.go(), "chronoplane-up")?;
+    cluster::wait_for(first, "the apiserver is ready", async || {
+        let (status, _) = admin.raw(http::Method::GET, "/readyz", None).await.ok()?;
+        status.is_success().then_some(())
+    })
+    .await?;
+    println!("export KUBECONFIG={}", kubeconfig.display());
+    if fresh {
+        let joins = workers.iter().map(|node| cluster::join(first, node, &machinery, &options, &token));
+        for joined in futures::future::join_all(joins).await {
+            joined?;
+        }
+    }
+    cluster::nodes_ready(first, &admin, memory.nodes + 1).await?;
+    eprintln!(
+        "{} nodes are Ready at {} ({}); Ctrl-C ends it{}",
+        memory.nodes + 1,
+        config.server()?,
+        profile.git_version(),
+        if plan.data_dir.is_some() { " and keeps the data directory" } else { "" }
+    );
+    std::future::pending().await
+}

@@ -1,0 +1,175 @@
+//! The `addon` phase: CoreDNS and kube-proxy as API objects.
+
+use client::{Resource, Rest};
+use serde_json::{Value, json};
+
+use crate::{
+    config::InitConfig,
+    objects::{apply, cluster_role, cluster_role_binding, config_map, group, rbac, role, role_binding},
+    paths::NODE_TOKEN_GROUP,
+    session::{Result, Session},
+};
+
+const NS: &str = "kube-system";
+
+/// Runs the phase.
+pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
+    coredns(s, rest, config).await?;
+    s.say("[addons] Applied essential addon: CoreDNS");
+    kube_proxy(s, rest, config).await?;
+    s.say("[addons] Applied essential addon: kube-proxy");
+    Ok(())
+}
+
+fn service_account(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NS}})
+}
+
+fn service_account_subject(name: &str) -> Value {
+    json!({"kind": "ServiceAccount", "name": name, "namespace": NS})
+}
+
+async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
+    let domain = &config.cluster.dns_domain;
+    let corefile = format!(
+        ".:53 {{\n    errors\n    health {{\n       lameduck 5s\n    }}\n    ready\n    kubernetes {domain} in-addr.arpa ip6.arpa {{\n       pods insecure\n       fallthrough in-addr.arpa ip6.arpa\n       ttl 30\n    }}\n    prometheus :9153\n    forward . /etc/resolv.conf {{\n       max_concurrent 1000\n    }}\n    cache 30\n    loop\n    reload\n    loadbalance\n}}\n"
+    );
+    apply(s, rest, &Resource::core("configmaps"), &config_map(NS, "coredns", json!({"Corefile": corefile})))
+        .await?;
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+    ]);
+    apply(s, rest, &rbac("clusterroles"), &cluster_role("system:coredns", rules)).await?;
+    let binding =
+        cluster_role_binding("system:coredns", "system:coredns", service_account_subject("coredns"));
+    apply(s, rest, &rbac("clusterrolebindings"), &binding).await?;
+    apply(s, rest, &Resource::core("serviceaccounts"), &service_account("coredns")).await?;
+    apply(s, rest, &Resource::new("apps", "v1", "deployments"), &coredns_deployment(config)).await?;
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "annotations": {"prometheus.io/port": "9153", "prometheus.io/scrape": "true"},
+            "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
+            "name": "kube-dns",
+            "namespace": NS,
+        },
+        "spec": {
+            "clusterIP": config.cluster.service_ip(10)?.to_string(),
+            "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+                {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
+            ],
+            "selector": {"k8s-app": "kube-dns"},
+        },
+    });
+    apply(s, rest, &Resource::core("services"), &service).await
+}
+
+fn coredns_deployment(config: &InitConfig) -> Value {
+    let labels = json!({"k8s-app": "kube-dns"});
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"labels": labels, "name": "coredns", "namespace": NS},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 1}, "type": "RollingUpdate"},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [{
+                        "args": ["-conf", "/etc/coredns/Corefile"],
+                        "image": format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository),
+                        "imagePullPolicy": "IfNotPresent",
+                        "livenessProbe": {"failureThreshold": 5, "httpGet": {"path": "/health", "port": 8080, "scheme": "HTTP"}, "initialDelaySeconds": 60, "successThreshold": 1, "timeoutSeconds": 5},
+                        "name": "coredns",
+                        "ports": [
+                            {"containerPort": 53, "name": "dns", "protocol": "UDP"},
+                            {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
+                            {"containerPort": 9153, "name": "metrics", "protocol": "TCP"},
+                        ],
+                        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181, "scheme": "HTTP"}},
+                        "resources": {"limits": {"memory": "170Mi"}, "requests": {"cpu": "100m", "memory": "70Mi"}},
+                        "volumeMounts": [{"mountPath": "/etc/coredns", "name": "config-volume", "readOnly": true}],
+                    }],
+                    "dnsPolicy": "Default",
+                    "nodeSelector": {"kubernetes.io/os": "linux"},
+                    "priorityClassName": "system-cluster-critical",
+                    "serviceAccountName": "coredns",
+                    "tolerations": [
+                        {"key": "CriticalAddonsOnly", "operator": "Exists"},
+                        {"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane"},
+                        {"effect": "NoSchedule", "key": "node-role.kubernetes.io/master"},
+                    ],
+                    "volumes": [{"configMap": {"items": [{"key": "Corefile", "path": "Corefile"}], "name": "coredns"}, "name": "config-volume"}],
+                },
+            },
+        },
+    })
+}
+
+async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
+    apply(s, rest, &Resource::core("serviceaccounts"), &service_account("kube-proxy")).await?;
+    let proxy_config = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "clientConnection": {"kubeconfig": "/var/lib/kube-proxy/kubeconfig.conf"},
+        "clusterCIDR": config.cluster.pod_subnet,
+        "kind": "KubeProxyConfiguration",
+    });
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt\n    server: https://{}\n  name: default\ncontexts:\n- context:\n    cluster: default\n    namespace: default\n    user: default\n  name: default\ncurrent-context: default\nusers:\n- name: default\n  user:\n    tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token\n",
+        config.endpoint()
+    );
+    let data = json!({"config.conf": crate::upload::yaml(&proxy_config)?, "kubeconfig.conf": kubeconfig});
+    apply(s, rest, &Resource::core("configmaps"), &config_map(NS, "kube-proxy", data)).await?;
+    let binding = cluster_role_binding(
+        "kubeadm:node-proxier",
+        "system:node-proxier",
+        service_account_subject("kube-proxy"),
+    );
+    apply(s, rest, &rbac("clusterrolebindings"), &binding).await?;
+    let rules = json!([{"apiGroups": [""], "resourceNames": ["kube-proxy"], "resources": ["configmaps"], "verbs": ["get"]}]);
+    apply(s, rest, &rbac("roles"), &role(NS, "kube-proxy", rules)).await?;
+    apply(
+        s,
+        rest,
+        &rbac("rolebindings"),
+        &role_binding(NS, "kube-proxy", "kube-proxy", vec![group(NODE_TOKEN_GROUP)]),
+    )
+    .await?;
+    let labels = json!({"k8s-app": "kube-proxy"});
+    let daemon_set = json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"labels": labels, "name": "kube-proxy", "namespace": NS},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [{
+                        "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf", "--hostname-override=$(NODE_NAME)"],
+                        "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+                        "image": format!("{}/kube-proxy:{}", config.cluster.image_repository, s.profile.git_version()),
+                        "imagePullPolicy": "IfNotPresent",
+                        "name": "kube-proxy",
+                        "securityContext": {"privileged": true},
+                        "volumeMounts": [{"mountPath": "/var/lib/kube-proxy", "name": "kube-proxy"}],
+                    }],
+                    "hostNetwork": true,
+                    "nodeSelector": {"kubernetes.io/os": "linux"},
+                    "priorityClassName": "system-node-critical",
+                    "serviceAccountName": "kube-proxy",
+                    "tolerations": [{"operator": "Exists"}],
+                    "volumes": [{"configMap": {"name": "kube-proxy"}, "name": "kube-proxy"}],
+                },
+            },
+            "updateStrategy": {"type": "RollingUpdate"},
+        },
+    });
+    apply(s, rest, &Resource::new("apps", "v1", "daemonsets"), &daemon_set).await
+}

@@ -1,0 +1,366 @@
+//! The `certs` phase: every certificate and key below /etc/kubernetes/pki, as one table.
+//!
+//! Existing files are kept: a CA or a leaf that is there is used, even when it has expired (with a
+//! warning); a leaf that its CA did not sign is refused. A CA without its key is external.
+
+use std::net::IpAddr;
+
+use pki::{Authority, CertSpec, Certificate, PrivateKey, Roots, Usage, X509Error, verify_chain};
+use world::Wall;
+
+use crate::{
+    config::InitConfig,
+    paths::BACKDATE,
+    session::{Failure, Result, Session},
+};
+
+/// A certificate authority of the cluster.
+pub(crate) struct AuthorityRow {
+    pub file: &'static str,
+    pub common_name: &'static str,
+}
+
+/// A leaf certificate of the cluster.
+struct LeafRow {
+    file: &'static str,
+    authority: &'static str,
+    name: Name,
+    server: bool,
+    client: bool,
+    sans: Sans,
+}
+
+enum Name {
+    Fixed(&'static str),
+    Node,
+}
+
+enum Sans {
+    None,
+    ApiServer,
+    Etcd,
+}
+
+const AUTHORITIES: &[AuthorityRow] = &[
+    AuthorityRow { file: "ca", common_name: "kubernetes" },
+    AuthorityRow { file: "front-proxy-ca", common_name: "front-proxy-ca" },
+    AuthorityRow { file: "etcd/ca", common_name: "etcd-ca" },
+];
+
+/// In the order of kubeadm's sub-phases.
+const LEAVES: &[LeafRow] = &[
+    LeafRow {
+        file: "apiserver",
+        authority: "ca",
+        name: Name::Fixed("kube-apiserver"),
+        server: true,
+        client: false,
+        sans: Sans::ApiServer,
+    },
+    LeafRow {
+        file: "apiserver-kubelet-client",
+        authority: "ca",
+        name: Name::Fixed("kube-apiserver-kubelet-client"),
+        server: false,
+        client: true,
+        sans: Sans::None,
+    },
+    LeafRow {
+        file: "front-proxy-client",
+        authority: "front-proxy-ca",
+        name: Name::Fixed("front-proxy-client"),
+        server: false,
+        client: true,
+        sans: Sans::None,
+    },
+    LeafRow {
+        file: "etcd/server",
+        authority: "etcd/ca",
+        name: Name::Node,
+        server: true,
+        client: true,
+        sans: Sans::Etcd,
+    },
+    LeafRow {
+        file: "etcd/peer",
+        authority: "etcd/ca",
+        name: Name::Node,
+        server: true,
+        client: true,
+        sans: Sans::Etcd,
+    },
+    LeafRow {
+        file: "etcd/healthcheck-client",
+        authority: "etcd/ca",
+        name: Name::Fixed("kube-etcd-healthcheck-client"),
+        server: false,
+        client: true,
+        sans: Sans::None,
+    },
+    LeafRow {
+        file: "apiserver-etcd-client",
+        authority: "etcd/ca",
+        name: Name::Fixed("kube-apiserver-etcd-client"),
+        server: false,
+        client: true,
+        sans: Sans::None,
+    },
+];
+
+/// Runs the phase.
+pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+    let dir = config.cluster.certificates_dir.clone();
+    s.say(format!("[certs] Using certificateDir folder {dir:?}"));
+    for authority in AUTHORITIES {
+        make_authority(s, config, authority)?;
+        for leaf in LEAVES.iter().filter(|leaf| leaf.authority == authority.file) {
+            make_leaf(s, config, leaf)?;
+        }
+    }
+    make_service_account_keys(s, config)
+}
+
+/// The authority in `<dir>/<file>.crt` and `.key`.
+pub(crate) fn load_authority(s: &Session<'_>, dir: &str, file: &str) -> Result<Authority> {
+    let (crt, key) = (format!("{dir}/{file}.crt"), format!("{dir}/{file}.key"));
+    let cert = s.disk().read(&crt)?;
+    let key = s.disk().read(&key)?;
+    Authority::from_pem(&cert, &key)
+        .map_err(|e| Failure::new(format!("failure loading {file} certificate authority: {crt}: {e}")))
+}
+
+fn first_certificate(s: &Session<'_>, path: &str) -> Result<Certificate> {
+    let pem = s.disk().read(path)?;
+    let mut certificates = Certificate::parse_pem(&pem)
+        .map_err(|e| Failure::new(format!("couldn't load the certificate file {path}: {e}")))?;
+    if certificates.is_empty() {
+        return Err(Failure::new(format!(
+            "couldn't load the certificate file {path}: it holds no certificate"
+        )));
+    }
+    Ok(certificates.remove(0))
+}
+
+fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) -> Result<()> {
+    let path = format!("{}/{}", config.cluster.certificates_dir, row.file);
+    let (crt, key) = (format!("{path}.crt"), format!("{path}.key"));
+    match (s.disk().exists(&crt), s.disk().exists(&key)) {
+        (true, true) => {
+            let certificate = first_certificate(s, &crt)?;
+            warn_about_dates(s, row.file, &certificate);
+            s.say(format!("[certs] Using existing {} certificate authority", row.file));
+            return Ok(());
+        }
+        (true, false) => {
+            s.say(format!("[certs] Using existing {} keyless certificate authority", row.file));
+            return Ok(());
+        }
+        (false, true) => {
+            return Err(Failure::new(format!(
+                "failure loading {} certificate authority: failed to load certificate: couldn't load the certificate \
+                 file {crt}: open {crt}: no such file or directory; put the certificate that belongs to {key} there, \
+                 or move the key away to have a new pair made",
+                row.file
+            )));
+        }
+        (false, false) => {}
+    }
+    s.say(format!("[certs] Generating {:?} certificate and key", row.file));
+    let (from, to) = (before(s.started, BACKDATE), after(s.started, config.cluster.ca_validity));
+    let authority = Authority::new_root(
+        s.host.entropy(),
+        config.cluster.algorithm,
+        row.common_name,
+        &[row.common_name.to_owned()],
+        from,
+        to,
+    )
+    .map_err(|e| Failure::new(format!("couldn't create the {} certificate authority: {e}", row.file)))?;
+    s.disk().write(&key, authority.key().to_pem(), 0o600)?;
+    s.disk().write(&crt, authority.certificate.to_pem(), 0o644)?;
+    record(s, row.file, &authority.certificate);
+    Ok(())
+}
+
+fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<()> {
+    let dir = &config.cluster.certificates_dir;
+    let (crt, key) = (format!("{dir}/{}.crt", row.file), format!("{dir}/{}.key", row.file));
+    if s.disk().exists(&crt) && s.disk().exists(&key) {
+        let (leaf, authority) =
+            (first_certificate(s, &crt)?, first_certificate(s, &format!("{dir}/{}.crt", row.authority))?);
+        if !signed_by(&leaf, &authority) {
+            return Err(Failure::new(format!(
+                "[certs] certificate {} not signed by CA certificate {}",
+                row.file, row.authority
+            )));
+        }
+        warn_about_dates(s, row.file, &leaf);
+        s.say(format!("[certs] Using existing {} certificate and key on disk", row.file));
+        return Ok(());
+    }
+    if !s.disk().exists(format!("{dir}/{}.key", row.authority)) {
+        return Err(Failure::new(format!(
+            "invalid or incomplete external CA: failure loading key for {}: couldn't load the private key file {key}: \
+             open {key}: no such file or directory",
+            row.file
+        )));
+    }
+    let authority = load_authority(s, dir, row.authority)?;
+    s.say(format!("[certs] Generating {:?} certificate and key", row.file));
+    let (dns_names, ips) = subject_names(s, config, &row.sans)?;
+    if !dns_names.is_empty() {
+        let ips: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
+        s.say(format!(
+            "[certs] {} serving cert is signed for DNS names [{}] and IPs [{}]",
+            row.file,
+            dns_names.join(" "),
+            ips.join(" ")
+        ));
+    }
+    let spec = CertSpec {
+        common_name: match row.name {
+            Name::Fixed(name) => name.to_owned(),
+            Name::Node => config.node_name.clone(),
+        },
+        organizations: organizations(s, row.file),
+        dns_names,
+        ips,
+        client_auth: row.client,
+        server_auth: row.server,
+        not_before: leaf_not_before(s, &authority.certificate),
+        not_after: after(s.started, config.cluster.leaf_validity),
+    };
+    let private = PrivateKey::generate(config.cluster.algorithm)
+        .map_err(|e| Failure::new(format!("unable to create the private key of {}: {e}", row.file)))?;
+    let leaf = authority
+        .issue(s.host.entropy(), &spec, &private.public())
+        .map_err(|e| Failure::new(format!("unable to sign certificate {}: {e}", row.file)))?;
+    s.disk().write(&key, private.to_pem(), 0o600)?;
+    s.disk().write(&crt, leaf.to_pem(), 0o644)?;
+    record(s, row.file, &leaf);
+    Ok(())
+}
+
+/// Releases up to 1.28 made the clients of the apiserver members of system:masters.
+fn organizations(s: &Session<'_>, file: &str) -> Vec<String> {
+    let masters = s.profile.minor() < 29
+        && matches!(file, "apiserver-kubelet-client" | "etcd/healthcheck-client" | "apiserver-etcd-client");
+    let admins = s.profile.minor() >= 29 && s.profile.minor() < 31 && file == "apiserver-kubelet-client";
+    match (masters, admins) {
+        (true, _) => vec!["system:masters".into()],
+        (_, true) => vec!["kubeadm:cluster-admins".into()],
+        _ => Vec::new(),
+    }
+}
+
+/// Up to 1.30 a leaf begins with its CA, later five minutes before the program started.
+fn leaf_not_before(s: &Session<'_>, authority: &Certificate) -> Wall {
+    if s.profile.minor() <= 30 { authority.not_before() } else { before(s.started, BACKDATE) }
+}
+
+fn subject_names(
+    s: &mut Session<'_>,
+    config: &InitConfig,
+    sans: &Sans,
+) -> Result<(Vec<String>, Vec<IpAddr>)> {
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    match sans {
+        Sans::None => return Ok((dns, ips)),
+        Sans::ApiServer => {
+            let domain = &config.cluster.dns_domain;
+            dns.extend([
+                config.node_name.clone(),
+                "kubernetes".into(),
+                "kubernetes.default".into(),
+                "kubernetes.default.svc".into(),
+                format!("kubernetes.default.svc.{domain}"),
+            ]);
+            ips.extend([config.cluster.service_ip(1)?, config.advertise_address]);
+            let endpoint = config.cluster.control_plane_endpoint.clone();
+            let host = endpoint.as_deref().map(|e| e.rsplit_once(':').map_or(e, |(host, _)| host));
+            for extra in host.into_iter().map(str::to_owned).chain(config.cluster.cert_sans.iter().cloned()) {
+                match extra.parse() {
+                    Ok(ip) => ips.push(ip),
+                    Err(_) if api::names::dns1123_subdomain(extra.strip_prefix("*.").unwrap_or(&extra)).is_empty() => dns.push(extra),
+                    Err(_) => s.say(format!(
+                        "[certificates] WARNING: '{extra}' was not added to the 'apiserver' SAN, because it is not a valid IP or RFC-1123 compliant DNS entry"
+                    )),
+                }
+            }
+        }
+        Sans::Etcd => {
+            dns.extend([config.node_name.clone(), "localhost".into()]);
+            ips.extend([
+                config.advertise_address,
+                IpAddr::from([127, 0, 0, 1]),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ]);
+        }
+    }
+    dns.sort();
+    dns.dedup();
+    let mut seen = Vec::new();
+    ips.retain(|ip| {
+        !seen.contains(ip) && {
+            seen.push(*ip);
+            true
+        }
+    });
+    Ok((dns, ips))
+}
+
+/// Whether the signature holds; dates are another question, asked at a moment when the leaf is valid.
+fn signed_by(leaf: &Certificate, authority: &Certificate) -> bool {
+    let roots = Roots::new(vec![authority.clone()]);
+    let verdict = verify_chain(std::slice::from_ref(leaf), &roots, leaf.not_before(), Usage::Any, None);
+    !matches!(verdict, Err(X509Error::UnknownAuthority { .. }))
+}
+
+fn make_service_account_keys(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+    let path = format!("{}/sa", config.cluster.certificates_dir);
+    let (key, public) = (format!("{path}.key"), format!("{path}.pub"));
+    if s.disk().exists(&key) {
+        s.say("[certs] Using the existing \"sa\" key");
+        return Ok(());
+    }
+    s.say("[certs] Generating \"sa\" key and public key");
+    let private = PrivateKey::generate(config.cluster.algorithm)
+        .map_err(|e| Failure::new(format!("unable to create the service account key: {e}")))?;
+    s.disk().write(&key, private.to_pem(), 0o600)?;
+    // kubeadm writes the public half 0600 too.
+    s.disk().write(&public, private.public().to_pem(), 0o600)?;
+    Ok(())
+}
+
+fn warn_about_dates(s: &mut Session<'_>, name: &str, certificate: &Certificate) {
+    let (from, to) = (certificate.not_before(), certificate.not_after());
+    let what = match s.started {
+        now if now < from => "the certificate is not valid yet",
+        now if now > to => "the certificate has expired",
+        _ => return,
+    };
+    s.say(format!(
+        "WARNING: could not validate bounds for certificate {name}: {what}: NotBefore: {from}, NotAfter: {to}"
+    ));
+}
+
+pub(crate) fn record(s: &Session<'_>, what: &str, certificate: &Certificate) {
+    s.host.record(
+        "certificate",
+        vec![
+            ("file", what.to_owned()),
+            ("cn", certificate.subject_cn().to_owned()),
+            ("serial", certificate.serial_hex()),
+            ("not_before", world::rfc3339(certificate.not_before())),
+            ("not_after", world::rfc3339(certificate.not_after())),
+        ],
+    );
+}
+
+pub(crate) fn before(at: Wall, d: std::time::Duration) -> Wall {
+    at.saturating_sub(d).unwrap_or(Wall::MIN)
+}
+
+pub(crate) fn after(at: Wall, d: std::time::Duration) -> Wall {
+    at.saturating_add(d).unwrap_or(Wall::MAX)
+}

@@ -1,0 +1,261 @@
+//! kubeadm's command line.
+
+use std::{ffi::OsString, io::Write, net::IpAddr};
+
+use api::profile::Profile;
+use clap::{Args, Parser, Subcommand};
+use world::{Exit, Host};
+
+use crate::{
+    config::{ConfigError, InitConfig, JoinConfig, documents, parse_algorithm, parse_duration},
+    init, join,
+    paths::{DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
+    session::{Failure, Result, Session},
+};
+
+#[derive(Parser)]
+#[command(
+    name = "kubeadm",
+    disable_help_subcommand = true,
+    about = "Bootstraps a Kubernetes cluster on simulated hosts"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make this host the first control plane of a cluster
+    Init(InitArgs),
+    /// Make this host a worker of an existing cluster
+    Join(JoinArgs),
+}
+
+#[derive(Args)]
+struct InitArgs {
+    /// kubeadm configuration file (kubeadm.k8s.io/v1beta4 or v1beta3)
+    #[arg(long)]
+    config: Option<String>,
+    /// Release to install, 1.8 to 1.36
+    #[arg(long)]
+    kubernetes_version: Option<String>,
+    /// IP address that the apiserver announces
+    #[arg(long)]
+    apiserver_advertise_address: Option<IpAddr>,
+    /// Port of the apiserver
+    #[arg(long)]
+    apiserver_bind_port: Option<u16>,
+    /// Further names and addresses for the apiserver's certificate
+    #[arg(long, value_delimiter = ',')]
+    apiserver_cert_extra_sans: Vec<String>,
+    /// Where certificates are kept
+    #[arg(long)]
+    cert_dir: Option<String>,
+    /// Stable address of the control plane
+    #[arg(long)]
+    control_plane_endpoint: Option<String>,
+    /// Name of this node
+    #[arg(long)]
+    node_name: Option<String>,
+    /// Addresses for pods
+    #[arg(long)]
+    pod_network_cidr: Option<String>,
+    /// Addresses for services
+    #[arg(long)]
+    service_cidr: Option<String>,
+    /// DNS domain of services
+    #[arg(long)]
+    service_dns_domain: Option<String>,
+    /// Bootstrap token to create
+    #[arg(long)]
+    token: Option<String>,
+    /// How long the token lives; 0 for ever
+    #[arg(long)]
+    token_ttl: Option<String>,
+    /// Algorithm of all keys: RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384
+    #[arg(long)]
+    encryption_algorithm: Option<String>,
+    /// Checks whose failure is only a warning
+    #[arg(long, value_delimiter = ',')]
+    ignore_preflight_errors: Vec<String>,
+    /// Phases to leave out
+    #[arg(long, value_delimiter = ',')]
+    skip_phases: Vec<String>,
+}
+
+#[derive(Args)]
+struct JoinArgs {
+    /// host:port of an apiserver
+    endpoint: Option<String>,
+    /// kubeadm configuration file with a JoinConfiguration
+    #[arg(long)]
+    config: Option<String>,
+    /// Token for discovery and TLS bootstrap
+    #[arg(long)]
+    token: Option<String>,
+    /// sha256:… of the cluster CA's public key
+    #[arg(long, value_delimiter = ',')]
+    discovery_token_ca_cert_hash: Vec<String>,
+    /// Trust whatever CA the apiserver shows
+    #[arg(long)]
+    discovery_token_unsafe_skip_ca_verification: bool,
+    /// Name of this node
+    #[arg(long)]
+    node_name: Option<String>,
+    /// Release of this kubeadm, 1.8 to 1.36
+    #[arg(long)]
+    kubernetes_version: Option<String>,
+    /// Checks whose failure is only a warning
+    #[arg(long, value_delimiter = ',')]
+    ignore_preflight_errors: Vec<String>,
+}
+
+/// Runs `kubeadm <args>` on `host`, printing to `out`. The exit carries the error's words, which
+/// are printed too.
+pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sync)) -> Exit {
+    let argv = std::iter::once(OsString::from("kubeadm")).chain(args.into_iter().map(OsString::from));
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = write!(out, "{e}");
+            return if e.use_stderr() { Exit::Failure(e.to_string()) } else { Exit::Success };
+        }
+    };
+    match execute(&host, cli.command, out).await {
+        Ok(()) => Exit::Success,
+        Err(e) => {
+            let _ = writeln!(out, "error: {e}");
+            Exit::Failure(e.to_string())
+        }
+    }
+}
+
+async fn execute(host: &Host, command: Command, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
+    match command {
+        Command::Init(args) => {
+            let config = init_config(host, args)?;
+            let mut session =
+                Session { host, started: host.clock().wall(), profile: config.cluster.profile, out };
+            init::run(&mut session, &config).await
+        }
+        Command::Join(args) => {
+            let config = join_config(host, args)?;
+            let mut session = Session { host, started: host.clock().wall(), profile: config.profile, out };
+            join::run(&mut session, &config).await
+        }
+    }
+}
+
+fn profile(version: Option<&str>) -> Result<Profile> {
+    match version {
+        None => Ok(Profile::default()),
+        Some(text) => Profile::parse(text).map_err(|e| Failure::new(format!("--kubernetes-version: {e}"))),
+    }
+}
+
+fn init_config(host: &Host, args: InitArgs) -> Result<InitConfig> {
+    let mut config = InitConfig::new(host, profile(args.kubernetes_version.as_deref())?);
+    if let Some(path) = &args.config {
+        config.apply_file(path, &host.disk().read_to_string(path)?)?;
+    }
+    if let Some(version) = args.kubernetes_version.as_deref() {
+        config.cluster.profile = profile(Some(version))?;
+    }
+    let cluster = &mut config.cluster;
+    replace(&mut cluster.certificates_dir, args.cert_dir);
+    replace(&mut cluster.pod_subnet, args.pod_network_cidr);
+    replace(&mut cluster.service_subnet, args.service_cidr);
+    replace(&mut cluster.dns_domain, args.service_dns_domain);
+    cluster.cert_sans.extend(args.apiserver_cert_extra_sans);
+    cluster.control_plane_endpoint = args.control_plane_endpoint.or(cluster.control_plane_endpoint.take());
+    if let Some(name) = &args.encryption_algorithm {
+        cluster.algorithm = parse_algorithm(name)?;
+    }
+    replace(&mut config.advertise_address, args.apiserver_advertise_address);
+    replace(&mut config.bind_port, args.apiserver_bind_port);
+    replace(&mut config.node_name, args.node_name.map(|n| n.to_lowercase()));
+    config.token = args.token.or(config.token);
+    if let Some(ttl) = &args.token_ttl {
+        config.token_ttl = parse_duration("--token-ttl", ttl)?;
+    }
+    config.ignore_preflight.extend(args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
+    config.skip_phases.extend(args.skip_phases);
+    if !api::names::dns1123_subdomain(&config.node_name).is_empty() {
+        return Err(ConfigError::invalid(
+            "nodeRegistration.name",
+            format!("{:?} is not a DNS-1123 subdomain", config.node_name),
+        )
+        .into());
+    }
+    Ok(config)
+}
+
+fn join_config(host: &Host, args: JoinArgs) -> Result<JoinConfig> {
+    let profile = profile(args.kubernetes_version.as_deref())?;
+    let mut config = JoinConfig {
+        profile,
+        node_name: args.node_name.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
+        endpoint: args.endpoint.unwrap_or_default(),
+        token: args.token.unwrap_or_default(),
+        ca_cert_hashes: args.discovery_token_ca_cert_hash,
+        unsafe_skip_ca_verification: args.discovery_token_unsafe_skip_ca_verification,
+        ignore_preflight: args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()).collect(),
+        discovery_timeout: DISCOVERY_TIMEOUT,
+        tls_bootstrap_timeout: TLS_BOOTSTRAP_TIMEOUT,
+    };
+    if let Some(path) = &args.config {
+        apply_join_file(&mut config, path, &host.disk().read_to_string(path)?)?;
+    }
+    let required = |field: &str, value: &str| match value {
+        "" => Err(Failure::from(ConfigError::invalid(
+            field,
+            "required; see kubeadm token create --print-join-command",
+        ))),
+        _ => Ok(()),
+    };
+    required("discovery.bootstrapToken.apiServerEndpoint", &config.endpoint)?;
+    required("discovery.bootstrapToken.token", &config.token)?;
+    if !api::names::dns1123_subdomain(&config.node_name).is_empty() {
+        return Err(ConfigError::invalid(
+            "nodeRegistration.name",
+            format!("{:?} is not a DNS-1123 subdomain", config.node_name),
+        )
+        .into());
+    }
+    Ok(config)
+}
+
+fn apply_join_file(config: &mut JoinConfig, path: &str, text: &str) -> Result<()> {
+    for doc in documents(path, text)?
+        .iter()
+        .filter(|d| d.get("kind").and_then(|k| k.as_str()) == Some("JoinConfiguration"))
+    {
+        let at = |pointer: &str| doc.pointer(pointer).and_then(|v| v.as_str()).map(str::to_owned);
+        replace(&mut config.endpoint, at("/discovery/bootstrapToken/apiServerEndpoint"));
+        replace(&mut config.token, at("/discovery/bootstrapToken/token"));
+        replace(&mut config.node_name, at("/nodeRegistration/name"));
+        if let Some(hashes) = doc.pointer("/discovery/bootstrapToken/caCertHashes").and_then(|v| v.as_array())
+        {
+            config.ca_cert_hashes.extend(hashes.iter().filter_map(|h| h.as_str()).map(str::to_owned));
+        }
+        if let Some(skip) =
+            doc.pointer("/discovery/bootstrapToken/unsafeSkipCAVerification").and_then(|v| v.as_bool())
+        {
+            config.unsafe_skip_ca_verification |= skip;
+        }
+        if let Some(timeout) = at("/timeouts/discovery") {
+            config.discovery_timeout = parse_duration("timeouts.discovery", &timeout)?;
+        }
+        if let Some(timeout) = at("/timeouts/tlsBootstrap") {
+            config.tls_bootstrap_timeout = parse_duration("timeouts.tlsBootstrap", &timeout)?;
+        }
+    }
+    Ok(())
+}
+
+fn replace<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}

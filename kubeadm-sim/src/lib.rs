@@ -1,0 +1,33 @@
+//! kubeadm as a program on a simulated host: its phases, its files, its words.
+//!
+//! ```text
+//! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd, control-plane → kubelet-start →
+//!            │         wait-control-plane → upload-config → mark → bootstrap-token →
+//!            │         kubelet-finalize → addon
+//!            └─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//! ```
+//!
+//! It starts nothing itself: it writes manifests, and the kubelet runs them. It speaks HTTP to the
+//! apiserver like anybody. Facts are kubeadm 1.36's (`cmd/kubeadm/app`), older ones by profile.
+
+mod addons;
+mod bootstrap_token;
+mod certs;
+mod cli;
+mod config;
+mod discovery;
+mod init;
+mod join;
+mod kubeconfigs;
+mod kubelet;
+mod manifests;
+mod objects;
+mod paths;
+mod preflight;
+mod session;
+mod upload;
+mod wait;
+
+pub use cli::run;
+pub use config::{ClusterConfig, ConfigError, InitConfig, JoinConfig};
+pub use session::Failure;

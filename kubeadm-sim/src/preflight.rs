@@ -1,0 +1,92 @@
+//! Preflight checks: what would make the bootstrap fail later, found before anything is written.
+//!
+//! A simulated host has no CPUs, kernel or container runtime of its own to look at: of kubeadm's
+//! checks these ask what the host really has (ports, files, directories, the kubelet's unit).
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::{
+    config::{InitConfig, JoinConfig},
+    kubelet::UNIT,
+    paths::{BOOTSTRAP_KUBELET_CONF, ETCD_DIR, KUBELET_CONF, MANIFESTS_DIR, PKI_DIR},
+    session::{Failure, Result, Session},
+};
+
+struct Finding {
+    check: String,
+    words: String,
+}
+
+/// The checks of `kubeadm init`.
+pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+    s.say("[preflight] Running pre-flight checks");
+    let mut found = Vec::new();
+    for port in [config.bind_port, 10_259, 10_257, 10_250, 2379, 2380] {
+        port_free(s, port, &mut found).await;
+    }
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"] {
+        file_absent(s, &format!("{MANIFESTS_DIR}/{name}.yaml"), &mut found);
+    }
+    if s.disk().list(ETCD_DIR).is_ok_and(|names| !names.is_empty()) {
+        found.push(Finding {
+            check: "DirAvailable--var-lib-etcd".into(),
+            words: format!("{ETCD_DIR} is not empty"),
+        });
+    }
+    service(s, &mut found);
+    conclude(s, found, &config.ignore_preflight)
+}
+
+/// The checks of `kubeadm join`.
+pub(crate) async fn join(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
+    s.say("[preflight] Running pre-flight checks");
+    let mut found = Vec::new();
+    for path in [KUBELET_CONF.to_owned(), BOOTSTRAP_KUBELET_CONF.to_owned(), format!("{PKI_DIR}/ca.crt")] {
+        file_absent(s, &path, &mut found);
+    }
+    port_free(s, 10_250, &mut found).await;
+    service(s, &mut found);
+    conclude(s, found, &config.ignore_preflight)
+}
+
+async fn port_free(s: &Session<'_>, port: u16, found: &mut Vec<Finding>) {
+    if s.host.net().listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await.is_err_and(|e| e.in_use) {
+        found.push(Finding { check: format!("Port-{port}"), words: format!("Port {port} is in use") });
+    }
+}
+
+fn file_absent(s: &Session<'_>, path: &str, found: &mut Vec<Finding>) {
+    if s.disk().exists(path) {
+        let check = format!("FileAvailable-{}", path.replace('/', "-"));
+        found.push(Finding { check, words: format!("{path} already exists") });
+    }
+}
+
+fn service(s: &Session<'_>, found: &mut Vec<Finding>) {
+    if !s.host.services().is_installed(UNIT) {
+        found.push(Finding {
+            check: "Service-kubelet".into(),
+            words: "the kubelet service does not exist on this host".into(),
+        });
+    }
+}
+
+fn conclude(s: &mut Session<'_>, found: Vec<Finding>, ignore: &[String]) -> Result<()> {
+    let ignored = |f: &Finding| ignore.iter().any(|i| i == "all" || *i == f.check.to_lowercase());
+    for f in found.iter().filter(|f| ignored(f)) {
+        s.say(format!("\t[WARNING {}]: {}", f.check, f.words));
+    }
+    let fatal: Vec<String> = found
+        .iter()
+        .filter(|f| !ignored(f))
+        .map(|f| format!("\t[ERROR {}]: {}\n", f.check, f.words))
+        .collect();
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "[preflight] Some fatal errors occurred:\n{}[preflight] If you know what you are doing, you can make a check \
+         non-fatal with `--ignore-preflight-errors=...`",
+        fatal.concat()
+    )))
+}

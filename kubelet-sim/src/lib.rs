@@ -1,0 +1,28 @@
+//! A node as the API sees it: a kubelet that bootstraps, rotates, heartbeats, and runs pods.
+//!
+//! ```text
+//! run ─ options, configuration
+//!   ├─ bootstrap     which kubeconfig, which credentials (client-go's LoadClientConfig)
+//!   ├─ certificates  manager (when to rotate), request (CSR), store (files and their symlink)
+//!   ├─ node, lease   registration, status, heartbeats
+//!   ├─ pods          static pods from files, pods bound to this node; probes; status
+//!   └─ server        healthz on 10248, the kubelet's own port 10250
+//! ```
+//!
+//! What a container *is* the kubelet does not know: a [`Launcher`] starts it. A launcher may run a
+//! real component for an image it knows and let all others idle; then probes of these count as
+//! passed, because there is no program behind them that could answer.
+
+mod bootstrap;
+mod certificates;
+mod kubelet;
+mod launcher;
+mod lease;
+mod node;
+mod options;
+mod pods;
+mod server;
+
+pub use kubelet::run;
+pub use launcher::{Container, Launcher, Running};
+pub use options::{Options, OptionsError};

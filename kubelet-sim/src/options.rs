@@ -1,0 +1,246 @@
+//! The kubelet's flags and its configuration file, as far as a simulated node follows them.
+
+use std::{net::IpAddr, time::Duration};
+
+use api::profile::Profile;
+use clap::Parser;
+use serde_json::Value;
+use world::{Host, Mono};
+
+/// Why the kubelet does not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Wrong flags, in the parser's words.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration file is not there or not readable.
+    #[error(
+        "failed to load kubelet config file, path: {path}, error: {why}; kubeadm writes it at init and join"
+    )]
+    Config {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Flags of the kubelet.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "kubelet", disable_version_flag = true, about = "A simulated kubelet")]
+struct Flags {
+    /// Kubeconfig with which a first certificate is requested
+    #[arg(long)]
+    bootstrap_kubeconfig: Option<String>,
+    /// Kubeconfig of the running kubelet; written by the bootstrap
+    #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
+    kubeconfig: String,
+    /// KubeletConfiguration file
+    #[arg(long, default_value = "/var/lib/kubelet/config.yaml")]
+    config: String,
+    /// Where certificates are kept
+    #[arg(long, default_value = "/var/lib/kubelet/pki")]
+    cert_dir: String,
+    /// Node name, when it is not the host's name
+    #[arg(long)]
+    hostname_override: Option<String>,
+    /// Address of the node
+    #[arg(long)]
+    node_ip: Option<IpAddr>,
+    /// Labels for the registration: a=b,c=d
+    #[arg(long, value_delimiter = ',')]
+    node_labels: Vec<String>,
+    /// Taints for the registration: key=value:effect
+    #[arg(long, value_delimiter = ',')]
+    register_with_taints: Vec<String>,
+    /// Release that this kubelet says to be, 1.8 to 1.36
+    #[arg(long)]
+    kubernetes_version: Option<String>,
+    /// Of the container runtime; a simulated node has none
+    #[arg(long)]
+    container_runtime_endpoint: Option<String>,
+    /// Accepted for kubeadm before 1.27
+    #[arg(long)]
+    pod_infra_container_image: Option<String>,
+    /// Accepted for kubeadm before 1.24
+    #[arg(long)]
+    network_plugin: Option<String>,
+    /// Log verbosity; accepted
+    #[arg(short = 'v', long = "v")]
+    verbosity: Option<u8>,
+}
+
+/// What a kubelet was told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--bootstrap-kubeconfig`.
+    pub bootstrap_kubeconfig: Option<String>,
+    /// `--kubeconfig`.
+    pub kubeconfig: String,
+    /// `--cert-dir`.
+    pub cert_dir: String,
+    /// The node's name.
+    pub node_name: String,
+    /// The node's address.
+    pub node_ip: IpAddr,
+    /// Labels of the registration.
+    pub labels: Vec<(String, String)>,
+    /// Taints of the registration: key, value, effect.
+    pub taints: Vec<(String, String, String)>,
+    /// The release.
+    pub profile: Profile,
+    /// rotateCertificates.
+    pub rotate: bool,
+    /// staticPodPath.
+    pub static_pods: Option<String>,
+    /// x509.clientCAFile.
+    pub client_ca: Option<String>,
+    /// healthzPort; 0 for none.
+    pub healthz_port: u16,
+    /// port, default 10250.
+    pub port: u16,
+    /// nodeStatusUpdateFrequency, default 10 s.
+    pub status_update: Duration,
+    /// nodeStatusReportFrequency, default 5 min.
+    pub status_report: Duration,
+    /// nodeLeaseDurationSeconds, default 40.
+    pub lease_seconds: u64,
+    /// maxPods, default 110.
+    pub max_pods: u64,
+    /// When the process started, on the monotonic clock.
+    pub started: Mono,
+}
+
+impl Options {
+    /// From flags and the file that they name.
+    ///
+    /// # Errors
+    /// A wrong flag, or no readable configuration.
+    pub fn load(host: &Host, args: Vec<String>) -> Result<Self, OptionsError> {
+        let argv = std::iter::once("kubelet".to_owned()).chain(args);
+        let flags = Flags::try_parse_from(argv).map_err(|e| OptionsError::Usage(e.to_string()))?;
+        let fail = |why: String| OptionsError::Config { path: flags.config.clone(), why };
+        let text = host.disk().read_to_string(&flags.config).map_err(|e| fail(e.to_string()))?;
+        let file: Value = serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))?;
+        if file.get("kind").and_then(Value::as_str) != Some("KubeletConfiguration") {
+            return Err(fail("kind is not KubeletConfiguration".into()));
+        }
+        let profile = match &flags.kubernetes_version {
+            None => Profile::default(),
+            Some(v) => {
+                Profile::parse(v).map_err(|e| OptionsError::Usage(format!("--kubernetes-version: {e}")))?
+            }
+        };
+        let number = |field: &str, default: u64| file.get(field).and_then(Value::as_u64).unwrap_or(default);
+        let port =
+            |field: &str, default: u16| u16::try_from(number(field, default.into())).unwrap_or(default);
+        let text = |pointer: &str| file.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let seconds = |field: &str, default: u64| -> Result<Duration, OptionsError> {
+            match text(&format!("/{field}")).as_deref() {
+                None | Some("0s") => Ok(Duration::from_secs(default)),
+                Some(t) => go_duration(t).ok_or_else(|| fail(format!("{field}: {t:?} is not a duration"))),
+            }
+        };
+        Ok(Self {
+            node_name: flags.hostname_override.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
+            node_ip: flags.node_ip.unwrap_or_else(|| host.net().address()),
+            labels: flags
+                .node_labels
+                .iter()
+                .filter_map(|l| l.split_once('='))
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+            taints: flags.register_with_taints.iter().filter_map(|t| parse_taint(t)).collect(),
+            profile,
+            rotate: file.get("rotateCertificates").and_then(Value::as_bool).unwrap_or(false),
+            static_pods: text("/staticPodPath"),
+            client_ca: text("/authentication/x509/clientCAFile"),
+            healthz_port: port("healthzPort", 10_248),
+            port: port("port", 10_250),
+            status_update: seconds("nodeStatusUpdateFrequency", 10)?,
+            status_report: seconds("nodeStatusReportFrequency", 300)?,
+            lease_seconds: number("nodeLeaseDurationSeconds", 40),
+            max_pods: number("maxPods", 110),
+            started: host.clock().monotonic(),
+            bootstrap_kubeconfig: flags.bootstrap_kubeconfig,
+            kubeconfig: flags.kubeconfig,
+            cert_dir: flags.cert_dir,
+        })
+    }
+}
+
+#[cfg(test)]
+impl Options {
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            bootstrap_kubeconfig: None,
+            kubeconfig: "/etc/kubernetes/kubelet.conf".into(),
+            cert_dir: "/var/lib/kubelet/pki".into(),
+            node_name: "n1".into(),
+            node_ip: IpAddr::from([10, 0, 0, 9]),
+            labels: Vec::new(),
+            taints: Vec::new(),
+            profile: Profile::default(),
+            rotate: true,
+            static_pods: None,
+            client_ca: None,
+            healthz_port: 0,
+            port: 10_250,
+            status_update: Duration::from_secs(10),
+            status_report: Duration::from_secs(300),
+            lease_seconds: 40,
+            max_pods: 110,
+            started: Mono::default(),
+        }
+    }
+}
+
+fn parse_taint(text: &str) -> Option<(String, String, String)> {
+    let (key, effect) = text.rsplit_once(':')?;
+    let (key, value) = key.split_once('=').unwrap_or((key, ""));
+    Some((key.into(), value.into(), effect.into()))
+}
+
+/// `10s`, `5m`, `1h30m`, `500ms`.
+fn go_duration(text: &str) -> Option<Duration> {
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?;
+        let (unit, scale) = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)]
+            .into_iter()
+            .find(|(u, _)| rest.starts_with(u))?;
+        rest = rest.get(unit.len()..)?;
+        total += Duration::try_from_secs_f64(number * scale).ok()?;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        let rows = [
+            ("10s", Some(10_000)),
+            ("1h30m", Some(5_400_000)),
+            ("500ms", Some(500)),
+            ("", None),
+            ("10", None),
+            ("x", None),
+        ];
+        for (text, millis) in rows {
+            assert_eq!(go_duration(text).map(|d| d.as_millis()), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn taints_have_key_value_and_effect() {
+        let taint = |k: &str, v: &str, e: &str| Some((k.to_owned(), v.to_owned(), e.to_owned()));
+        assert_eq!(parse_taint("a=b:NoSchedule"), taint("a", "b", "NoSchedule"));
+        assert_eq!(parse_taint("a:NoExecute"), taint("a", "", "NoExecute"));
+        assert_eq!(parse_taint("a"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Tells the API what runs: statuses of bound pods, and mirrors of static ones.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use client::{ClientError, DeleteParams, Informer, Patch, Rest};
+use serde_json::{Value, json};
+
+use super::{Pods, source::PODS};
+
+/// How often what could not be told is told again.
+const RETRY: Duration = Duration::from_secs(10);
+/// How soon a change is told: upstream batches for as long.
+const BATCH: Duration = Duration::from_millis(100);
+
+/// Compares what runs with what was told, for ever.
+pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer: Informer) {
+    let host = pods.host.clone();
+    let mut told: BTreeMap<String, Value> = BTreeMap::new();
+    informer.synced().await;
+    loop {
+        let running: Vec<_> =
+            pods.workers.lock().iter().map(|(uid, e)| (uid.clone(), e.worker.clone())).collect();
+        told.retain(|uid, _| running.iter().any(|(u, _)| u == uid));
+        let mut failed = false;
+        for (uid, worker) in &running {
+            let status = worker.status();
+            if told.get(uid) == Some(&status)
+                && (!worker.is_static() || has_mirror(&informer, &worker.key(), uid))
+            {
+                continue;
+            }
+            let outcome = if worker.is_static() {
+                mirror(&pods, &rest, &informer, &node_uid, &worker.pod(), &status).await
+            } else {
+                report(&rest, &worker.pod(), &status).await
+            };
+            match outcome {
+                Ok(()) => {
+                    told.insert(uid.clone(), status);
+                }
+                Err(e) => {
+                    tracing::error!("Failed to update status for pod {}: {e}", worker.key());
+                    failed = true;
+                }
+            }
+        }
+        if failed {
+            host.clock().sleep(RETRY).await;
+            continue;
+        }
+        // Wake on a change; look again now and then for a mirror that somebody deleted.
+        let changes = running.iter().map(|(_, w)| Box::pin(w.changed()));
+        let any = async {
+            if running.is_empty() {
+                std::future::pending().await
+            } else {
+                futures::future::select_all(changes).await
+            }
+        };
+        let arrival = pods.arrived();
+        let wait = host.periods().of(RETRY);
+        tokio::select! {
+            biased;
+            _ = any => {}
+            () = arrival => {}
+            () = host.clock().sleep(wait) => {}
+        }
+        host.clock().sleep(BATCH).await;
+    }
+}
+
+async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<(), ClientError> {
+    let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    // The UID keeps a namesake from getting this pod's status.
+    let patch = json!({"metadata": {"uid": text("/metadata/uid")}, "status": status});
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn has_mirror(informer: &Informer, key: &str, hash: &str) -> bool {
+    let (namespace, name) = client::split_key(key);
+    informer.get(namespace, name).is_some_and(|m| is_mirror_of(&m, hash))
+}
+
+fn is_mirror_of(mirror: &Value, hash: &str) -> bool {
+    mirror.pointer("/metadata/annotations/kubernetes.io~1config.mirror").and_then(Value::as_str) == Some(hash)
+        && mirror.pointer("/metadata/deletionTimestamp").is_none()
+}
+
+async fn mirror(
+    pods: &Pods,
+    rest: &Rest,
+    informer: &Informer,
+    node_uid: &str,
+    pod: &Value,
+    status: &Value,
+) -> Result<(), ClientError> {
+    let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (namespace, name, hash) =
+        (text("/metadata/namespace"), text("/metadata/name"), text("/metadata/uid"));
+    // A node may not look for pods that are not there yet: what the informer does not show is made.
+    let existing = informer.get(namespace.as_str(), &name).map(|found| (*found).clone());
+    match existing {
+        Some(found) if is_mirror_of(&found, &hash) => {}
+        other => {
+            if other.is_some() {
+                let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+                rest.delete(&PODS, Some(&namespace), &name, &params).await?;
+            }
+            let mut object = pod.clone();
+            if let Some(object) = object.as_object_mut() {
+                object.remove("status");
+            }
+            if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                meta.remove("uid");
+            }
+            object["metadata"]["annotations"]["kubernetes.io/config.mirror"] = hash.as_str().into();
+            object["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "v1",
+                "controller": true,
+                "kind": "Node",
+                "name": pods.options.node_name,
+                "uid": node_uid,
+            }]);
+            match rest.create(&PODS, Some(&namespace), &object).await {
+                Ok(_) => {}
+                Err(e) if e.is_already_exists() => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    rest.patch(&PODS, Some(&namespace), &name, Patch::Strategic(&json!({"status": status})), Some("status"))
+        .await?;
+    Ok(())
+}

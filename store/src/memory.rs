@@ -1,0 +1,176 @@
+//! The engine in memory: for the simulated gear, for tests, and for servers that need no memory of
+//! their past.
+//!
+//! Its [`Medium`] is the disk that it stands for. It outlives the engine, so that a restart on the
+//! same medium finds what was acknowledged, and a crash loses what was not.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use world::{Disk, DiskError, DiskErrorKind, Host};
+
+use crate::{Engine, Image, Limits, Mvcc, Record, Store, StoreError};
+
+/// A store in memory that begins empty.
+pub fn memory(host: &Host) -> Arc<dyn Store> {
+    memory_on(host, &Medium::default())
+}
+
+/// A store in memory that continues with what `medium` holds.
+pub fn memory_on(host: &Host, medium: &Medium) -> Arc<dyn Store> {
+    medium.store(host, Limits::default())
+}
+
+/// What a memory engine writes to; survives the engine. Clones are the same medium.
+#[derive(Clone, Debug, Default)]
+pub struct Medium {
+    shared: Arc<Shared>,
+    /// Whose faults it shares.
+    disk: Option<(Disk, PathBuf)>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    durable: Image,
+    /// Written, not yet synced.
+    cached: Vec<Record>,
+    held: bool,
+    failing: Option<StoreError>,
+    /// Counts crashes: an append of before a crash must not reach the medium after it.
+    life: u64,
+}
+
+impl Medium {
+    /// The medium that `disk`, which is in memory, keeps in the directory `dir`; made if there is none.
+    /// It is gone when the directory is removed, and it is full and read-only when the disk is.
+    ///
+    /// # Errors
+    /// The disk refuses, or is a real one.
+    pub fn on_disk(disk: &Disk, dir: &Path) -> Result<Self, StoreError> {
+        let resident = disk.resident(dir.join("memory"), Self::default).map_err(|e| disk_error(e, dir))?;
+        let Some(medium) = resident else {
+            let why = "a real disk has no room for a store in memory; use sled there".into();
+            return Err(StoreError::Io { op: "open", path: dir.to_owned(), why });
+        };
+        Ok(Self { shared: medium.shared.clone(), disk: Some((disk.clone(), dir.to_owned())) })
+    }
+
+    /// A store that continues with what is durable here.
+    pub fn store(&self, host: &Host, limits: Limits) -> Arc<dyn Store> {
+        Arc::new(Mvcc::start(host, Memory::on(self), self.image(), limits))
+    }
+
+    /// What is durable now.
+    pub fn image(&self) -> Image {
+        self.shared.state.lock().durable.clone()
+    }
+
+    /// While held, a write reaches the cache and waits there to be synced.
+    pub fn hold(&self, held: bool) {
+        self.shared.state.lock().held = held;
+        self.shared.released.notify_waiters();
+    }
+
+    /// While set, every write fails so.
+    pub fn fail(&self, error: Option<StoreError>) {
+        self.shared.state.lock().failing = error;
+    }
+
+    /// The power fails: what was not synced is gone. The engine on top is dead from now on.
+    pub fn crash(&self) {
+        {
+            let mut state = self.shared.state.lock();
+            state.cached.clear();
+            state.held = false;
+            state.life += 1;
+        }
+        self.shared.released.notify_waiters();
+    }
+
+    async fn write(&self, life: u64, records: Vec<Record>) -> Result<(), StoreError> {
+        loop {
+            let released = self.shared.released.notified();
+            tokio::pin!(released);
+            // Wait from before the look at the state, so that no release is missed.
+            released.as_mut().enable();
+            {
+                let mut state = self.shared.state.lock();
+                if state.life != life {
+                    return Err(StoreError::Closed);
+                }
+                if let Some(error) = &state.failing {
+                    return Err(error.clone());
+                }
+                if let Some((disk, dir)) = &self.disk {
+                    disk.probe(dir).map_err(|e| disk_error(e, dir))?;
+                }
+                if !state.held {
+                    state.cached.clear();
+                    records.iter().for_each(|record| state.durable.apply(record));
+                    return Ok(());
+                }
+                state.cached.clone_from(&records);
+            }
+            released.await;
+        }
+    }
+}
+
+fn disk_error(e: DiskError, dir: &Path) -> StoreError {
+    match e.kind {
+        DiskErrorKind::Full => StoreError::Full { path: dir.to_owned() },
+        kind => {
+            let why = match kind {
+                DiskErrorKind::Denied => "permission denied".to_owned(),
+                DiskErrorKind::Exists => "file exists".to_owned(),
+                other => format!("{other:?}"),
+            };
+            StoreError::Io { op: e.op, path: e.path, why }
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Memory {
+    medium: Medium,
+    life: u64,
+}
+
+impl Memory {
+    /// An engine that writes to `medium`.
+    pub fn on(medium: &Medium) -> Self {
+        Self { medium: medium.clone(), life: medium.shared.state.lock().life }
+    }
+}
+
+#[async_trait]
+impl Engine for Memory {
+    async fn load(&self) -> Result<Image, StoreError> {
+        Ok(self.medium.image())
+    }
+
+    async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        self.medium.write(self.life, records).await
+    }
+
+    fn size(&self) -> u64 {
+        let state = self.medium.shared.state.lock();
+        state.durable.keys.values().map(|kv| (kv.key.len() + kv.value.len()) as u64).sum()
+    }
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+}

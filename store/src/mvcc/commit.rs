@@ -1,0 +1,174 @@
+//! The one task that writes: applies what waits, lets the engine keep it, publishes it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+use world::Host;
+
+use super::{Shared, state::Applied};
+use crate::{Batch, Engine, Lease, Op, Range, Record, Revision, StoreError, Txn, TxnResult};
+
+/// Transactions that share one flush at most.
+const GROUP: usize = 256;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the committer can be asked for.
+pub(super) enum Command {
+    Txn(Txn, Reply<TxnResult>),
+    Grant { id: i64, ttl: Duration, reply: Reply<Lease> },
+    Revoke { id: i64, reply: Reply<Revision> },
+}
+
+/// See the module.
+pub(super) struct Committer<E> {
+    host: Host,
+    shared: Arc<Shared<E>>,
+    queue: mpsc::Receiver<Command>,
+}
+
+impl<E> Drop for Committer<E> {
+    // Also when the process is killed: nobody waits for a store that nobody writes to.
+    fn drop(&mut self) {
+        self.shared.state.write().close();
+    }
+}
+
+impl<E: Engine> Committer<E> {
+    pub(super) fn new(host: &Host, shared: Arc<Shared<E>>, queue: mpsc::Receiver<Command>) -> Self {
+        Self { host: host.clone(), shared, queue }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut held = None;
+        loop {
+            let command = match held.take() {
+                Some(command) => command,
+                None => match self.next().await {
+                    Ok(Some(command)) => command,
+                    Ok(None) => return,
+                    Err(expired) => {
+                        self.expire(expired).await;
+                        continue;
+                    }
+                },
+            };
+            match command {
+                Command::Txn(txn, reply) => {
+                    let mut group = vec![(txn, reply)];
+                    while group.len() < GROUP {
+                        match self.queue.try_recv() {
+                            Ok(Command::Txn(txn, reply)) => group.push((txn, reply)),
+                            Ok(other) => {
+                                held = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.commit(group).await;
+                }
+                Command::Grant { id, ttl, reply } => {
+                    let granted = self.grant(id, ttl).await;
+                    let _ = reply.send(granted);
+                }
+                Command::Revoke { id, reply } => {
+                    let revoked = self.revoke(id).await;
+                    let _ = reply.send(revoked);
+                }
+            }
+        }
+    }
+
+    /// The next command (`None`: nobody is left to give any), or as an error the lease that has ended.
+    async fn next(&mut self) -> Result<Option<Command>, i64> {
+        loop {
+            let first = self.shared.state.read().leases.first();
+            let Some((deadline, id)) = first else { return Ok(self.queue.recv().await) };
+            tokio::select! {
+                biased;
+                command = self.queue.recv() => return Ok(command),
+                () = self.host.clock().sleep_until(deadline) => {}
+            }
+            // It may have been kept alive meanwhile.
+            if self.shared.state.read().leases.first() == Some((deadline, id)) {
+                return Err(id);
+            }
+        }
+    }
+
+    async fn commit(&self, group: Vec<(Txn, Reply<TxnResult>)>) {
+        let mut applied = Vec::with_capacity(group.len());
+        for (txn, reply) in group {
+            // Locked anew for each: readers get in between.
+            let done = self.shared.state.write().apply(&txn);
+            match done {
+                Ok(done) => applied.push((done, reply)),
+                Err(e) => drop(reply.send(Err(e))),
+            }
+        }
+        let batches: Vec<Batch> = applied.iter().filter_map(|(done, _)| done.changes.clone()).collect();
+        let kept = self.keep(batches, Vec::new()).await;
+        for (done, reply) in applied {
+            // Also a transaction that only read is void now: it may have read what was taken back.
+            let _ = reply.send(kept.clone().map(|()| done.result));
+        }
+    }
+
+    /// Lets the engine keep what was applied, then publishes it; or takes it back.
+    async fn keep(&self, batches: Vec<Batch>, after: Vec<Record>) -> Result<(), StoreError> {
+        let records: Vec<Record> = batches.iter().cloned().map(Record::Commit).chain(after).collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let kept = self.shared.engine.append(records).await;
+        let mut state = self.shared.state.write();
+        match &kept {
+            Ok(()) => batches.iter().for_each(|batch| state.publish(batch)),
+            Err(e) => {
+                tracing::error!(error = %e, "the store's engine refused a write");
+                state.take_back(batches.iter());
+            }
+        }
+        kept
+    }
+
+    async fn grant(&self, id: i64, ttl: Duration) -> Result<Lease, StoreError> {
+        let id = match id {
+            0 => loop {
+                let id = (self.host.entropy().u64() & (i64::MAX as u64)) as i64;
+                if id != 0 && !self.shared.state.read().leases.contains(id) {
+                    break id;
+                }
+            },
+            id if self.shared.state.read().leases.contains(id) => return Err(StoreError::LeaseExists { id }),
+            id => id,
+        };
+        self.shared.engine.append(vec![Record::Grant { id, ttl }]).await?;
+        self.shared.state.write().leases.insert(id, ttl, self.host.clock().monotonic());
+        Ok(Lease { id, ttl })
+    }
+
+    async fn revoke(&self, id: i64) -> Result<Revision, StoreError> {
+        let Applied { result, changes } = {
+            let mut state = self.shared.state.write();
+            let ops =
+                state.leases.keys(id)?.into_iter().map(|key| Op::Delete { range: Range::key(key) }).collect();
+            state.apply_unlimited(&Txn::unconditional(ops))?
+        };
+        self.keep(changes.into_iter().collect(), vec![Record::Revoke { id }]).await?;
+        self.shared.state.write().leases.remove(id);
+        Ok(result.revision)
+    }
+
+    async fn expire(&self, id: i64) {
+        match self.revoke(id).await {
+            Ok(revision) => tracing::debug!(lease = id, revision, "lease expired"),
+            Err(e) => {
+                // The keys live on until the engine takes their deletion: try again, not at once.
+                tracing::warn!(lease = id, error = %e, "lease could not be expired");
+                self.shared.state.write().leases.postpone(id, self.host.clock().monotonic());
+            }
+        }
+    }
+}

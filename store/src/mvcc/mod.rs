@@ -1,0 +1,188 @@
+//! Revisions, history and watches over any [`Engine`].
+//!
+//! ```text
+//!  txn ──> committer (one task)                            readers, at the visible revision
+//!            1 apply: versions beyond the visible revision      │
+//!            2 engine.append: one flush for all that waited     v
+//!            3 publish: visible revision, log, watchers ───> State (one short lock)
+//! ```
+//!
+//! Between 1 and 3 nobody sees the new versions; if the engine fails, they are taken back.
+
+mod commit;
+mod feeds;
+mod lease;
+mod state;
+mod subscription;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, oneshot};
+use world::Host;
+
+use crate::{
+    Engine, Image, Kv, Lease, LeaseStatus, ListOptions, Listing, Range, Revision, Status, Store, StoreError,
+    Txn, TxnResult, Watch, WatchOptions,
+};
+use commit::{Command, Committer};
+use state::State;
+use subscription::Subscription;
+
+/// Keys looked at under one hold of the lock by a list: readers do not keep writers waiting.
+const CHUNK: usize = 1024;
+
+/// etcd's upper bound for a lease's time to live, in seconds.
+const MAX_TTL_SECONDS: u64 = 9_000_000_000;
+
+/// What a store refuses to take. The default is etcd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of keys and values in one transaction (`--max-request-bytes`).
+    pub request_bytes: usize,
+    /// Operations in one branch of a transaction (`--max-txn-ops`).
+    pub txn_ops: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { request_bytes: 1_572_864, txn_ops: 128 }
+    }
+}
+
+/// See the module.
+pub struct Mvcc<E> {
+    shared: Arc<Shared<E>>,
+    commands: mpsc::Sender<Command>,
+    host: Host,
+}
+
+struct Shared<E> {
+    engine: E,
+    state: Arc<RwLock<State>>,
+}
+
+impl<E: Engine> Mvcc<E> {
+    /// Continues with what `engine` holds.
+    ///
+    /// # Errors
+    /// The engine could not be read.
+    pub async fn open(host: &Host, engine: E, limits: Limits) -> Result<Self, StoreError> {
+        let image = engine.load().await?;
+        Ok(Self::start(host, engine, image, limits))
+    }
+
+    /// Continues with `image`, which is what `engine` holds. The committing task belongs to `host`'s
+    /// process: when that is killed, the store is closed.
+    pub fn start(host: &Host, engine: E, image: Image, limits: Limits) -> Self {
+        let state = Arc::new(RwLock::new(State::new(image, limits, host.clock().monotonic())));
+        let shared = Arc::new(Shared { engine, state });
+        let (commands, queue) = mpsc::channel(1024);
+        host.spawn(Committer::new(host, shared.clone(), queue).run());
+        Self { shared, commands, host: host.clone() }
+    }
+
+    async fn list_at(
+        &self,
+        revision: Revision,
+        range: Range,
+        options: &ListOptions,
+    ) -> Result<Listing, StoreError> {
+        let mut listing = Listing { revision, ..Listing::default() };
+        let mut left = Some(range);
+        while let Some(range) = left {
+            left = {
+                let state = self.shared.state.read();
+                state.readable(Some(revision))?;
+                state.list_chunk(&range, options, CHUNK, &mut listing)
+            };
+            if left.is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(listing)
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Store for Mvcc<E> {
+    async fn get(&self, key: &[u8], at: Option<Revision>) -> Result<(Option<Kv>, Revision), StoreError> {
+        let state = self.shared.state.read();
+        let revision = state.readable(at)?;
+        Ok((state.get(key, revision).cloned(), state.visible()))
+    }
+
+    async fn list(&self, range: Range, options: ListOptions) -> Result<Listing, StoreError> {
+        loop {
+            let revision = self.shared.state.read().readable(options.at)?;
+            match self.list_at(revision, range.clone(), &options).await {
+                // A compaction between two chunks has overtaken a list that asked for "now": begin again.
+                Err(StoreError::Compacted { .. }) if options.at.is_none_or(|at| at == 0) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnResult, StoreError> {
+        self.ask(|reply| Command::Txn(txn, reply)).await
+    }
+
+    async fn watch(&self, range: Range, from: Revision, options: WatchOptions) -> Result<Watch, StoreError> {
+        let clock = self.host.clock().clone();
+        Ok(Watch::new(Subscription::new(self.shared.state.clone(), clock, range, from, options)))
+    }
+
+    async fn compact(&self, at: Revision) -> Result<(), StoreError> {
+        let dropped = self.shared.state.write().compact(at)?;
+        // Freed here, outside the lock.
+        drop(dropped);
+        Ok(())
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.shared.state.read().readable(None)
+    }
+
+    async fn lease_grant(&self, id: i64, ttl: Duration) -> Result<Lease, StoreError> {
+        if ttl.as_secs() > MAX_TTL_SECONDS {
+            return Err(StoreError::LeaseTooLong { seconds: ttl.as_secs() });
+        }
+        self.ask(|reply| Command::Grant { id, ttl, reply }).await
+    }
+
+    async fn lease_revoke(&self, id: i64) -> Result<Revision, StoreError> {
+        self.ask(|reply| Command::Revoke { id, reply }).await
+    }
+
+    async fn lease_keepalive(&self, id: i64) -> Result<Duration, StoreError> {
+        let now = self.host.clock().monotonic();
+        self.shared.state.write().open()?.leases.keep_alive(id, now)
+    }
+
+    async fn lease_status(&self, id: i64) -> Result<LeaseStatus, StoreError> {
+        let now = self.host.clock().monotonic();
+        self.shared.state.write().open()?.leases.status(id, now)
+    }
+
+    async fn status(&self) -> Result<Status, StoreError> {
+        let (engine, size) = (self.shared.engine.name().to_owned(), self.shared.engine.size());
+        let state = self.shared.state.read();
+        Ok(Status { engine, revision: state.readable(None)?, oldest: state.oldest(), size })
+    }
+}
+
+impl<E> std::fmt::Debug for Mvcc<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mvcc(revision {})", self.shared.state.read().visible())
+    }
+}

@@ -1,0 +1,243 @@
+//! The service `Watch`: many watches on one stream.
+//!
+//! One task reads requests; each watch has a task that forwards its batches. All of them write into one
+//! bounded queue, so that what was sent first arrives first.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::Stream;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+use world::Task;
+
+use super::api::Api;
+use crate::{
+    Batch, EventKind, ProgressHandle, Range, StoreError, Watch, WatchOptions,
+    proto::{ALL_WATCHES, WatchCreateRequest, WatchFilter, WatchRequest, WatchRequestUnion, WatchResponse},
+};
+
+/// Responses on their way to a client that does not read. Beyond this the watches' own buffers fill.
+const QUEUE: usize = 64;
+
+type Responses = mpsc::Sender<Result<WatchResponse, Status>>;
+
+/// Serves one stream.
+pub(super) fn serve(
+    api: Arc<Api>,
+    requests: Streaming<WatchRequest>,
+) -> impl Stream<Item = Result<WatchResponse, Status>> {
+    let (responses, mut queue) = mpsc::channel(QUEUE);
+    let host = api.host.clone();
+    let session = Session { api, responses, watches: BTreeMap::new(), next_id: 0, progress: Arc::default() };
+    host.spawn(session.run(requests));
+    futures::stream::poll_fn(move |cx| queue.poll_recv(cx))
+}
+
+struct Session {
+    api: Arc<Api>,
+    responses: Responses,
+    watches: BTreeMap<i64, Running>,
+    next_id: i64,
+    progress: Arc<Mutex<Progress>>,
+}
+
+struct Running {
+    task: Task<()>,
+    progress: ProgressHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A request for progress that has not been answered: it is when every watch has come so far.
+#[derive(Default)]
+struct Progress {
+    at: i64,
+    waiting: BTreeSet<i64>,
+}
+
+impl Progress {
+    /// Watch `id` has come to `revision`. Gives whether that was asked for, and what to answer if it was the
+    /// last one.
+    fn mark(&mut self, id: i64, revision: i64) -> (bool, Option<i64>) {
+        let asked = revision >= self.at && self.waiting.remove(&id);
+        (asked, (asked && self.waiting.is_empty()).then_some(self.at))
+    }
+
+    /// Watch `id` has ended, so nobody waits for it.
+    fn forget(&mut self, id: i64) -> Option<i64> {
+        (self.waiting.remove(&id) && self.waiting.is_empty()).then_some(self.at)
+    }
+}
+
+impl Session {
+    async fn run(mut self, mut requests: Streaming<WatchRequest>) {
+        loop {
+            let request = tokio::select! {
+                biased;
+                () = self.responses.closed() => return,
+                request = requests.message() => request,
+            };
+            // The client has gone, properly or not: its watches end with this task.
+            let Ok(Some(request)) = request else { return };
+            let done = match request.request_union {
+                Some(WatchRequestUnion::Create(request)) => self.create(request).await,
+                Some(WatchRequestUnion::Cancel(request)) => self.cancel(request.watch_id).await,
+                Some(WatchRequestUnion::Progress(_)) => self.request_progress().await,
+                None => Ok(()),
+            };
+            if let Err(status) = done {
+                let _ = self.responses.send(Err(status)).await;
+                return;
+            }
+        }
+    }
+
+    async fn send(&self, response: WatchResponse) {
+        let _ = self.responses.send(Ok(response)).await;
+    }
+
+    async fn create(&mut self, request: WatchCreateRequest) -> Result<(), Status> {
+        let id = match request.watch_id {
+            0 => {
+                while self.watches.contains_key(&self.next_id) {
+                    self.next_id += 1;
+                }
+                self.next_id += 1;
+                self.next_id - 1
+            }
+            id => id,
+        };
+        let header = self.api.header().await?;
+        if self.watches.get(&id).is_some_and(|watch| !watch.task.is_finished()) {
+            let cancel_reason = "mvcc: duplicate watch ID provided on the WatchStream".to_owned();
+            let refused = WatchResponse {
+                header,
+                watch_id: ALL_WATCHES,
+                created: true,
+                canceled: true,
+                cancel_reason,
+                ..Default::default()
+            };
+            self.send(refused).await;
+            return Ok(());
+        }
+        let key = if request.key.is_empty() { bytes::Bytes::from_static(b"\0") } else { request.key.clone() };
+        let range = Range::from_etcd(key, request.range_end.clone());
+        let every = self.api.host.periods().of(self.api.options.progress_interval);
+        let options = WatchOptions {
+            prev_kv: request.prev_kv,
+            progress_every: request.progress_notify.then_some(every),
+            ..WatchOptions::default()
+        };
+        let watch = self.api.store.watch(range, request.start_revision, options).await?;
+        let created = WatchResponse { header, watch_id: id, created: true, ..Default::default() };
+        self.send(created).await;
+        let progress = watch.progress_handle();
+        let forwarder = Forwarder {
+            id,
+            request,
+            api: self.api.clone(),
+            responses: self.responses.clone(),
+            progress: self.progress.clone(),
+        };
+        let task = self.api.host.spawn(forwarder.run(watch));
+        self.watches.insert(id, Running { task, progress });
+        Ok(())
+    }
+
+    async fn cancel(&mut self, id: i64) -> Result<(), Status> {
+        if self.watches.remove(&id).is_none() {
+            return Ok(());
+        }
+        let header = self.api.header().await?;
+        self.send(WatchResponse { header, watch_id: id, canceled: true, ..Default::default() }).await;
+        let answer = self.progress.lock().forget(id);
+        if let Some(revision) = answer {
+            self.send(all_reached(&self.api, revision)).await;
+        }
+        Ok(())
+    }
+
+    async fn request_progress(&mut self) -> Result<(), Status> {
+        self.watches.retain(|_, watch| !watch.task.is_finished());
+        let at = self.api.store.revision().await?;
+        {
+            let mut progress = self.progress.lock();
+            progress.at = at;
+            progress.waiting = self.watches.keys().copied().collect();
+        }
+        self.watches.values().for_each(|watch| watch.progress.request());
+        Ok(())
+    }
+}
+
+fn all_reached(api: &Api, revision: i64) -> WatchResponse {
+    WatchResponse { header: api.header_at(revision), watch_id: ALL_WATCHES, ..Default::default() }
+}
+
+/// Carries one watch's batches to the client.
+struct Forwarder {
+    id: i64,
+    request: WatchCreateRequest,
+    api: Arc<Api>,
+    responses: Responses,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl Forwarder {
+    async fn run(self, mut watch: Watch) {
+        while let Some(item) = watch.next().await {
+            let (response, answer) = match item {
+                Ok(batch) if batch.progress => {
+                    let (asked, answer) = self.progress.lock().mark(self.id, batch.revision);
+                    let own = !asked && self.request.progress_notify;
+                    (own.then(|| self.response(batch.revision)), answer)
+                }
+                Ok(batch) => (self.events(&batch), None),
+                Err(e) => (Some(self.cancelled(e).await), self.progress.lock().forget(self.id)),
+            };
+            let answer = answer.map(|revision| all_reached(&self.api, revision));
+            for response in response.into_iter().chain(answer) {
+                if self.responses.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn response(&self, revision: i64) -> WatchResponse {
+        WatchResponse { header: self.api.header_at(revision), watch_id: self.id, ..Default::default() }
+    }
+
+    fn events(&self, batch: &Batch) -> Option<WatchResponse> {
+        let filtered = |filter| self.request.filters.contains(&i32::from(filter));
+        let (no_puts, no_deletes) = (filtered(WatchFilter::NoPut), filtered(WatchFilter::NoDelete));
+        let wanted = batch.events.iter().filter(|event| match event.kind {
+            EventKind::Put => !no_puts,
+            EventKind::Delete => !no_deletes,
+        });
+        let mut events: Vec<crate::proto::Event> = wanted.cloned().map(Into::into).collect();
+        if !self.request.prev_kv {
+            events.iter_mut().for_each(|event| event.prev_kv = None);
+        }
+        (!events.is_empty()).then(|| WatchResponse { events, ..self.response(batch.revision) })
+    }
+
+    async fn cancelled(&self, why: StoreError) -> WatchResponse {
+        let revision = self.api.store.revision().await.unwrap_or(0);
+        let response = WatchResponse { canceled: true, ..self.response(revision) };
+        match why {
+            // etcd gives no reason here: the revision says it all.
+            StoreError::Compacted { oldest, .. } => WatchResponse { compact_revision: oldest, ..response },
+            why => WatchResponse { cancel_reason: why.to_string(), ..response },
+        }
+    }
+}

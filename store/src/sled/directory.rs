@@ -1,0 +1,229 @@
+//! The directory of a store on disk: whose it is, who works in it, and that opening it harms nothing.
+//!
+//! ```text
+//! <path>/FORMAT       what this is
+//! <path>/LOCK         locked while a store works here; names the process
+//! <path>/high-water   see `mark`
+//! <path>/sled/        sled's own files
+//! <path>/untouched/   sled's files as they were, while an open has not yet proved them sound
+//! ```
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::StoreError;
+
+const FORMAT: &str = "chronoplane store 1\n";
+
+/// A directory that this process has to itself until it drops this.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// An error of the system on `path`, in our terms; `store` is the directory that it belongs to.
+pub(super) fn io_error(op: &'static str, path: &Path, store: &Path, e: &io::Error) -> StoreError {
+    match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::Full { path: store.to_owned() }
+        }
+        _ => StoreError::Io { op, path: path.to_owned(), why: words(e) },
+    }
+}
+
+/// The system's words without Rust's `(os error N)`.
+fn words(e: &io::Error) -> String {
+    let text = e.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+impl Directory {
+    /// Takes the directory, making it if it is not there or empty. Anything else that is not ours is
+    /// refused, and stays as it is.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+        let fail = |op, at: &Path, e: &io::Error| io_error(op, at, path, e);
+        let format = path.join("FORMAT");
+        match fs::read_to_string(&format) {
+            Ok(found) if found == FORMAT => {}
+            Ok(found) => {
+                return Err(StoreError::Format { path: path.to_owned(), found: describe_format(&found) });
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                make_private(path).map_err(|e| fail("mkdir", path, &e))?;
+                if let Some(found) = stranger(path).map_err(|e| fail("open", path, &e))? {
+                    return Err(StoreError::Format { path: path.to_owned(), found });
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                return Err(StoreError::Format { path: path.to_owned(), found: "a file".into() });
+            }
+            Err(e) => return Err(fail("open", &format, &e)),
+        }
+        let lock = Self::lock(path)?;
+        if !format.exists() {
+            write_synced(&format, FORMAT.as_bytes()).map_err(|e| fail("open", &format, &e))?;
+        }
+        let this = Self { path: path.to_owned(), _lock: lock };
+        this.put_back_interrupted()?;
+        Ok(this)
+    }
+
+    fn lock(path: &Path) -> Result<File, StoreError> {
+        let at = path.join("LOCK");
+        let open =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at);
+        let mut lock = open.map_err(|e| io_error("open", &at, path, &e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&at).ok().and_then(|text| text.trim().parse().ok());
+                return Err(StoreError::Locked { path: path.to_owned(), pid });
+            }
+            Err(TryLockError::Error(e)) => return Err(io_error("lock", &at, path, &e)),
+        }
+        // For the words of whoever comes second; the lock itself does not depend on it.
+        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(lock)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn sled(&self) -> PathBuf {
+        self.path.join("sled")
+    }
+
+    pub(super) fn mark(&self) -> PathBuf {
+        self.path.join("high-water")
+    }
+
+    fn untouched(&self) -> PathBuf {
+        self.path.join("untouched")
+    }
+
+    /// Keeps a copy of sled's files: sled repairs what it opens, and a repair may destroy what somebody
+    /// could have saved. Without room for a copy the store opens all the same.
+    pub(super) fn preserve(&self) -> Result<(), StoreError> {
+        let (from, partial) = (self.sled(), self.path.join("untouched.partial"));
+        if !from.exists() {
+            return Ok(());
+        }
+        let copied = remove_dir(&partial)
+            .and_then(|()| copy_dir(&from, &partial))
+            .and_then(|()| fs::rename(&partial, self.untouched()))
+            .and_then(|()| sync(&self.path));
+        match copied.map_err(|e| io_error("copy", &from, &self.path, &e)) {
+            Err(StoreError::Full { .. }) => {
+                tracing::warn!(path = %self.path.display(), "no room for a safety copy of the store while it is opened");
+                let _ = fs::remove_dir_all(&partial);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The files have proved sound: the copy is not needed.
+    pub(super) fn accept(&self) -> Result<(), StoreError> {
+        let (copy, partial) = (self.untouched(), self.path.join("untouched.partial"));
+        // Renamed durably first: a copy that comes back after a power failure would undo what follows.
+        let forgotten = match fs::rename(&copy, &partial) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => sync(&self.path).and_then(|()| remove_dir(&partial)),
+        };
+        forgotten.map_err(|e| io_error("remove", &copy, &self.path, &e))
+    }
+
+    /// The files are damaged: puts back what was there before sled touched them.
+    pub(super) fn put_back(&self) -> Result<(), StoreError> {
+        if !self.untouched().exists() {
+            return Ok(());
+        }
+        remove_dir(&self.sled())
+            .and_then(|()| fs::rename(self.untouched(), self.sled()))
+            .and_then(|()| sync(&self.path))
+            .map_err(|e| io_error("rename", &self.untouched(), &self.path, &e))
+    }
+
+    /// An open that was cut short: nothing was written since, so the copy is the truth.
+    fn put_back_interrupted(&self) -> Result<(), StoreError> {
+        let partial = self.path.join("untouched.partial");
+        remove_dir(&partial).map_err(|e| io_error("remove", &partial, &self.path, &e))?;
+        self.put_back()
+    }
+
+    pub(super) fn corrupt(&self, what: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), what: what.into() }
+    }
+}
+
+fn describe_format(found: &str) -> String {
+    match found.trim().strip_prefix("chronoplane store ") {
+        Some(format) => format!("a chronoplane store of format {format}"),
+        None => "a FORMAT file of another program".into(),
+    }
+}
+
+/// What a directory without our FORMAT file holds; `None`: nothing that anybody would miss.
+fn stranger(path: &Path) -> io::Result<Option<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let has = |name: &str| names.iter().any(|n| n == name);
+    Ok(match names.iter().find(|name| *name != "LOCK") {
+        None => None,
+        Some(_) if has("wal") || has("snap") => Some("data of etcd itself".into()),
+        Some(_) if has("conf") && has("db") => Some("a sled database of another program".into()),
+        Some(first) => Some(format!("other files ({first})")),
+    })
+}
+
+/// 0700, as etcd has it: everybody's secrets are in there.
+fn make_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn remove_dir(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_dir(&from, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+            sync(&to)?;
+        }
+    }
+    sync(to)
+}
+
+/// A file's contents, or a directory's names, are durable when this returns.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    match path.parent() {
+        Some(dir) => sync(dir),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! sled itself, with what its flush leaves undone.
+//!
+//! On Linux sled 0.34 flushes with `sync_file_range`, which neither makes the file's new length durable nor
+//! empties the drive's cache. So each flush here is followed by a real sync.
+//!
+//! And a flush may sleep for ever: sled's background writer notes an error, but does not always wake who waits
+//! for the write. Another flush does wake it, so that a watch is kept on each.
+
+use std::{
+    fs::File,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sled::IVec;
+use tokio::runtime::Handle;
+use world::Clock;
+
+use super::directory::{Directory, io_error, sync};
+use crate::StoreError;
+
+/// What Mvcc keeps in memory anyway needs no second cache.
+const CACHE_BYTES: u64 = 4 << 20;
+
+/// How often a flush under way is looked at; far longer than a healthy one takes.
+const LOOK: Duration = Duration::from_millis(100);
+
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// An open sled.
+#[derive(Debug)]
+pub(super) struct Files {
+    db: sled::Db,
+    clock: Clock,
+    log: File,
+}
+
+/// Runs what calls sled; sled panics on some damaged files.
+pub(super) fn guarded<T>(
+    dir: &Directory,
+    call: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no stated reason");
+        Err(dir.corrupt(format!("sled gave up on {} ({})", dir.sled().display(), one_line(said))))
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// sled's error in our terms.
+pub(super) fn sled_error(op: &'static str, dir: &Directory, e: &sled::Error) -> StoreError {
+    match e {
+        sled::Error::Io(e) if e.to_string().contains("could not acquire lock") => {
+            StoreError::Locked { path: dir.path().to_owned(), pid: Some(std::process::id()) }
+        }
+        sled::Error::Io(e) if is_damage(e) => {
+            dir.corrupt(format!("sled cannot read {} ({})", dir.sled().display(), one_line(&e.to_string())))
+        }
+        sled::Error::Io(e) => io_error(op, &dir.sled(), dir.path(), e),
+        other => {
+            dir.corrupt(format!("sled refuses {} ({})", dir.sled().display(), one_line(&other.to_string())))
+        }
+    }
+}
+
+fn is_damage(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    )
+}
+
+impl Files {
+    pub(super) fn open(dir: &Directory, clock: &Clock) -> Result<Self, StoreError> {
+        let path = dir.sled();
+        let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        let db = config.open().map_err(|e| sled_error("open", dir, &e))?;
+        let fail = |at: &Path, e: &io::Error| io_error("open", at, dir.path(), e);
+        let log = File::open(path.join("db")).map_err(|e| fail(&path.join("db"), &e))?;
+        // What is there now was there at the last sync, or does not matter; the directories are new at most once.
+        for at in [path.join("conf"), path.join("blobs"), path.clone(), dir.path().to_owned()] {
+            sync(&at).map_err(|e| fail(&at, &e))?;
+        }
+        Ok(Self { db, clock: clock.clone(), log })
+    }
+
+    /// [`Files::open`] after [`Files::close`], whose last threads may hold the lock for a moment.
+    pub(super) fn open_again(dir: &Directory, clock: &Clock) -> Result<Self, StoreError> {
+        let deadline = clock.monotonic() + LET_GO;
+        loop {
+            match Self::open(dir, clock) {
+                Err(StoreError::Locked { .. }) if clock.monotonic() < deadline => {
+                    Handle::current().block_on(clock.sleep(LOOK / 5));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Every item, in order.
+    pub(super) fn items(&self, dir: &Directory) -> Result<Vec<(IVec, IVec)>, StoreError> {
+        self.db.iter().collect::<sled::Result<_>>().map_err(|e| sled_error("read", dir, &e))
+    }
+
+    pub(super) fn get(&self, key: &[u8], dir: &Directory) -> Result<Option<IVec>, StoreError> {
+        self.db.get(key).map_err(|e| sled_error("read", dir, &e))
+    }
+
+    /// Writes all or nothing; durable when it returns.
+    pub(super) fn write<V: Into<IVec>>(
+        &mut self,
+        changes: impl IntoIterator<Item = (Bytes, Option<V>)>,
+        dir: &Directory,
+    ) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, item) in changes {
+            match item {
+                Some(item) => batch.insert(key.as_ref(), item),
+                None => batch.remove(key.as_ref()),
+            }
+        }
+        self.db.apply_batch(batch).map_err(|e| sled_error("write", dir, &e))?;
+        self.flush(dir)?;
+        self.log.sync_data().map_err(|e| io_error("sync", &dir.sled(), dir.path(), &e))
+    }
+
+    /// Called on a blocking thread: waits there for the flush on another.
+    fn flush(&self, dir: &Directory) -> Result<(), StoreError> {
+        let runtime = Handle::current();
+        let db = self.db.clone();
+        let mut flush = runtime.spawn_blocking(move || db.flush());
+        let flushed = runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    flushed = &mut flush => return flushed,
+                    () = self.clock.sleep(LOOK) => {}
+                }
+                if self.db.context.global_error().is_err() {
+                    // Fails at once, and wakes the one that sleeps.
+                    let _ = self.db.flush();
+                }
+            }
+        });
+        match flushed {
+            Ok(flushed) => flushed.map(drop).map_err(|e| sled_error("flush", dir, &e)),
+            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Closes sled after an error. Its own closing flushes too, with nobody watching: so it is done before.
+    pub(super) fn close(self, dir: &Directory) {
+        if let Err(e) = guarded(dir, || self.flush(dir)) {
+            tracing::debug!(error = %e, "closing sled after an error");
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.log.metadata().map_or(0, |meta| meta.len())
+    }
+}

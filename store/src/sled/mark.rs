@@ -1,0 +1,97 @@
+//! The high-water mark: a small file beside sled that says how far acknowledged writes have come.
+//!
+//! sled repairs a torn file by forgetting its end, without a word. The mark is synced before a write is
+//! acknowledged, so a sled that has forgotten an acknowledged write is found out at open.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use super::codec::{Head, checksum};
+
+const MAGIC: &[u8; 8] = b"chpl-mrk";
+const SLOT: usize = 40;
+/// Slots lie in different sectors: a torn write damages one of them, and the older one is still true.
+const DISTANCE: u64 = 4096;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Mark {
+    file: File,
+    head: Head,
+}
+
+fn encode(head: &Head) -> Vec<u8> {
+    let numbers = [head.appends.to_be_bytes(), head.revision.to_be_bytes(), head.sum.to_be_bytes()];
+    let content = numbers.as_flattened();
+    [MAGIC.as_slice(), content, &checksum(MAGIC, content).to_be_bytes()].concat()
+}
+
+fn decode(slot: &[u8]) -> Option<Head> {
+    let number = |at: usize| slot.get(at * 8..(at + 1) * 8)?.try_into().ok().map(u64::from_be_bytes);
+    let sound = slot.get(..8)? == MAGIC && checksum(MAGIC, slot.get(8..32)?) == number(4)?;
+    sound.then_some(Head { appends: number(1)?, revision: number(2)?.cast_signed(), sum: number(3)? })
+}
+
+impl Mark {
+    /// Makes the file. It must not exist.
+    pub(super) fn create(path: &Path, head: Head) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        let mut this = Self { file, head };
+        // Both slots: their space is taken now, so that a full disk cannot stop a mark later.
+        this.write(Head { appends: head.appends.wrapping_sub(1), ..head })?;
+        this.write(head)?;
+        this.file.sync_all()?;
+        Ok(this)
+    }
+
+    /// Opens the file; `None` in place of the mark if both slots are damaged.
+    pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let slots = [0, DISTANCE].map(|at| {
+            let mut slot = [0; SLOT];
+            file.read_exact_at(&mut slot, at).ok().and_then(|()| decode(&slot))
+        });
+        // One ahead of the very first counts as before it.
+        let newest = slots.into_iter().flatten().max_by_key(|head| head.appends.wrapping_add(1));
+        Ok(newest.map(|head| Self { file, head }))
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Moves the mark; durable when it returns.
+    pub(super) fn write(&mut self, head: Head) -> io::Result<()> {
+        self.file.write_all_at(&encode(&head), (head.appends % 2) * DISTANCE)?;
+        self.file.sync_data()?;
+        self.head = head;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_write_leaves_the_mark_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mark");
+        let head = |appends| Head { appends, revision: appends as i64 + 1, sum: appends * 7 };
+        let mut mark = Mark::create(&path, head(0)).unwrap();
+        assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(0));
+        for appends in 1..=5 {
+            mark.write(head(appends)).unwrap();
+            assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(appends));
+        }
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"torn", DISTANCE + 10).unwrap();
+        assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(4), "the other slot");
+        file.write_all_at(b"torn", 10).unwrap();
+        assert!(Mark::open(&path).unwrap().is_none(), "both damaged: no mark, not a wrong one");
+    }
+}
