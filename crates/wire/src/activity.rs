@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use world::{Clock, Mono};
 
 /// Counts the requests in progress on one connection.
 pub(crate) struct Activity {
     clock: Clock,
     state: Mutex<State>,
+    /// A head has begun, whose patience may be shorter than what [`Activity::quiet`] waits for.
+    head_begun: Notify,
 }
 
 struct State {
@@ -46,7 +49,7 @@ impl Activity {
     pub(crate) fn new(clock: Clock, expects_head: bool) -> Arc<Self> {
         let now = clock.monotonic();
         let state = State { requests: 0, quiet_since: now, head_since: expects_head.then_some(now) };
-        Arc::new(Self { clock, state: Mutex::new(state) })
+        Arc::new(Self { clock, state: Mutex::new(state), head_begun: Notify::new() })
     }
 
     pub(crate) fn begin(self: &Arc<Self>) -> InProgress {
@@ -71,6 +74,7 @@ impl Activity {
         let mut state = self.state.lock();
         if state.requests == 0 && state.head_since.is_none() {
             state.head_since = Some(self.clock.monotonic());
+            self.head_begun.notify_one();
         }
     }
 
@@ -90,8 +94,11 @@ impl Activity {
             };
             match why {
                 Some(why) if deadline <= now => return why,
-                // A head may begin meanwhile, and its deadline be earlier.
-                _ => self.clock.sleep_until(head.map_or(deadline, |head| deadline.min(now + head))).await,
+                _ => tokio::select! {
+                    biased;
+                    () = self.head_begun.notified() => {}
+                    () = self.clock.sleep_until(deadline) => {}
+                },
             }
         }
     }
