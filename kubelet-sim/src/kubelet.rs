@@ -101,14 +101,13 @@ async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> R
 async fn watch_credentials(host: &Host, manager: &Manager, http: &HttpClient) -> String {
     let mut last_valid = host.clock().monotonic();
     loop {
-        let pause = host.periods().of(WATCH);
         tokio::select! {
             biased;
             () = manager.changed() => {
                 tracing::info!("Certificate rotation detected, shutting down client connections to start using new credentials");
                 http.close_connections();
             }
-            () = host.clock().sleep(pause) => {}
+            () = host.recur(WATCH) => {}
         }
         match manager.outlook() {
             Outlook { valid: true, .. } => last_valid = host.clock().monotonic(),
@@ -116,7 +115,7 @@ async fn watch_credentials(host: &Host, manager: &Manager, http: &HttpClient) ->
                 return "The currently active client certificate has expired and the server is responsive, exiting.".into();
             }
             Outlook { server_healthy, .. }
-                if host.clock().monotonic().since(last_valid) > EXIT_AFTER.max(pause) =>
+                if host.clock().monotonic().since(last_valid) > EXIT_AFTER.max(host.periods().of(WATCH)) =>
             {
                 if server_healthy {
                     return "No valid client certificate is found and the server is responsive, exiting."

@@ -17,22 +17,20 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(7);
 
 /// Renews for ever.
 pub(crate) async fn run(host: Host, options: Arc<Options>, rest: Rest, registered: Arc<Registered>) {
-    let renew = host.periods().of(Duration::from_secs(options.lease_seconds) / 4);
+    let renew = Duration::from_secs(options.lease_seconds) / 4;
     let mut backoff = FIRST_BACKOFF;
     loop {
-        let pause = match renew_once(&host, &options, &rest, registered.uid()).await {
+        match renew_once(&host, &options, &rest, registered.uid()).await {
             Ok(()) => {
                 backoff = FIRST_BACKOFF;
-                host.entropy().jitter(renew, 0.04)
+                host.recur(host.entropy().jitter(renew, 0.04)).await;
             }
             Err(e) => {
                 tracing::error!("Failed to update lease: {e}");
-                let pause = backoff;
+                host.clock().sleep(backoff).await;
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                pause
             }
-        };
-        host.clock().sleep(pause).await;
+        }
     }
 }
 

@@ -22,9 +22,8 @@ pub(crate) async fn run(
 ) {
     register(&host, &options, &rest, &registered).await;
     let mut reported: Option<Mono> = None;
-    let update = host.periods().of(options.status_update);
-    let report = host.periods().of(options.status_report);
     loop {
+        let report = host.periods().of(options.status_report);
         let due = reported.is_none_or(|at| host.clock().monotonic().since(at) >= report);
         if due {
             for _ in 0..STATUS_RETRIES {
@@ -38,7 +37,7 @@ pub(crate) async fn run(
                 }
             }
         }
-        host.clock().sleep(update).await;
+        host.recur(options.status_update).await;
     }
 }
 

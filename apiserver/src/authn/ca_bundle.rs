@@ -79,11 +79,10 @@ impl CaBundle {
 
     /// Reads the file again every minute, in a task of `host`'s process.
     pub fn keep_fresh(self: &Arc<Self>, host: &Host) -> Task<()> {
-        let (this, clock) = (self.clone(), host.clock().clone());
-        let mut ticks = clock.interval(host.periods().of(RELOAD_PERIOD));
+        let (this, ticking) = (self.clone(), host.clone());
         host.spawn(async move {
             loop {
-                ticks.tick().await;
+                ticking.recur(RELOAD_PERIOD).await;
                 match this.reload() {
                     Ok(true) => tracing::info!("Loaded a new CA Bundle"),
                     Ok(false) => {}

@@ -18,14 +18,13 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
     ctx.host.spawn(async move {
         writer.informers.config_maps.synced().await;
         loop {
-            let pause = match write(&writer).await {
-                Ok(()) => writer.host.periods().of(RESYNC),
+            match write(&writer).await {
+                Ok(()) => writer.host.recur(RESYNC).await,
                 Err(error) => {
                     tracing::warn!("unable to write configmap/{NAME}: {error}");
-                    RETRY
+                    writer.host.clock().sleep(RETRY).await;
                 }
-            };
-            writer.host.clock().sleep(pause).await;
+            }
         }
     });
     Ok(())

@@ -6,10 +6,9 @@ pub(super) async fn run(ctx: Ctx) {
     if ctx.options.compaction_interval.is_zero() {
         return;
     }
-    let mut tick = ctx.host.clock().interval(ctx.host.periods().of(ctx.options.compaction_interval));
     let mut seen = None;
     loop {
-        tick.tick().await;
+        ctx.host.recur(ctx.options.compaction_interval).await;
         if let Some(revision) = seen
             && let Err(error) = ctx.store.compact(revision).await
         {

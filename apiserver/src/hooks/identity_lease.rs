@@ -26,19 +26,17 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
             if keeper.lifecycle.is_stopping() {
                 return;
             }
-            let pause = match renew(&keeper, &holder).await {
+            match renew(&keeper, &holder).await {
                 Ok(()) => {
                     backoff = RETRY;
-                    keeper.host.entropy().jitter(keeper.host.periods().of(RENEW), 0.04)
+                    keeper.host.recur(keeper.host.entropy().jitter(RENEW, 0.04)).await;
                 }
                 Err(error) => {
                     tracing::warn!("failed to ensure the identity lease exists: {error}");
-                    let pause = backoff;
+                    keeper.host.clock().sleep(backoff).await;
                     backoff = (backoff * 2).min(LONGEST_RETRY);
-                    pause
                 }
-            };
-            keeper.host.clock().sleep(pause).await;
+            }
         }
     });
     Ok(())

@@ -25,14 +25,13 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
     ctx.host.spawn(async move {
         let mut result = first;
         loop {
-            let pause = match &result {
-                Ok(()) => looker.host.periods().of(INTERVAL),
+            match &result {
+                Ok(()) => looker.host.recur(INTERVAL).await,
                 Err(error) => {
                     tracing::warn!("unable to sync kubernetes service: {error}");
-                    RETRY
+                    looker.host.clock().sleep(RETRY).await;
                 }
-            };
-            looker.host.clock().sleep(pause).await;
+            }
             if looker.lifecycle.is_stopping() {
                 return;
             }

@@ -12,9 +12,8 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
     ensure_all(&ctx).await;
     let looker = ctx.clone();
     ctx.host.spawn(async move {
-        let mut tick = looker.host.clock().interval(looker.host.periods().of(INTERVAL));
         loop {
-            tick.tick().await;
+            looker.host.recur(INTERVAL).await;
             ensure_all(&looker).await;
         }
     });

@@ -146,8 +146,12 @@ impl LeaderElector {
             // Waiting for another's end recurs; a server that does not answer yet is asked soon.
             let waits_for_another = self.leader().is_some_and(|holder| holder != self.election.identity);
             let retry = self.election.retry_period;
-            let wait = if waits_for_another { self.host.periods().of(retry) } else { retry };
-            self.host.clock().sleep(self.host.entropy().jitter(wait, JITTER)).await;
+            let wait = self.host.entropy().jitter(retry, JITTER);
+            if waits_for_another {
+                self.host.recur(wait).await;
+            } else {
+                self.host.clock().sleep(wait).await;
+            }
         }
         self.announce("became leader");
         tracing::info!(host = self.host.name(), "successfully acquired lease {}", self.lock());
@@ -155,14 +159,13 @@ impl LeaderElector {
 
     /// Renews until that fails for the whole deadline.
     pub async fn renew(&self) -> Lost {
-        let (clock, periods) = (self.host.clock(), self.host.periods());
-        let (deadline, retry) =
-            (periods.of(self.election.renew_deadline), periods.of(self.election.retry_period));
+        let (clock, retry) = (self.host.clock(), self.election.retry_period);
         loop {
+            let deadline = self.host.periods().of(self.election.renew_deadline);
             let renewed = clock.timeout(deadline, async {
                 while let Err(why) = self.try_acquire_or_renew().await {
                     tracing::debug!("failed to renew lease {}: {why}", self.lock());
-                    clock.sleep(retry).await;
+                    self.host.recur(retry).await;
                 }
             });
             if renewed.await.is_err() {
@@ -174,7 +177,7 @@ impl LeaderElector {
                 );
                 return Lost;
             }
-            clock.sleep(retry).await;
+            self.host.recur(retry).await;
         }
     }
 

@@ -7,12 +7,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Clock, Disk, Entropy, Event, Net, Periods, Services, Trace};
+use crate::{Clock, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace};
 
 /// Which of the two gears a host runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ struct Shared {
     entropy: Entropy,
     services: Services,
     trace: Trace,
-    periods: Periods,
+    pace: Pace,
     gate: Gate,
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Parts {
     pub disk: Disk,
     pub entropy: Entropy,
     pub trace: Trace,
-    pub periods: Periods,
+    pub pace: Pace,
     pub gate: Gate,
 }
 
@@ -67,7 +68,7 @@ impl Host {
                 entropy: p.entropy,
                 services: Services::default(),
                 trace: p.trace,
-                periods: p.periods,
+                pace: p.pace,
                 gate: p.gate,
             }),
             group: Group::new("init"),
@@ -111,7 +112,22 @@ impl Host {
 
     /// How often recurring work recurs in this world.
     pub fn periods(&self) -> Periods {
-        self.shared.periods
+        self.shared.pace.periods()
+    }
+
+    /// Waits for the next turn of work that upstream does every `upstream` (jitter included): one
+    /// period at the pace of this world, which may change meanwhile.
+    pub async fn recur(&self, upstream: Duration) {
+        let began = self.shared.clock.monotonic();
+        loop {
+            let changed = self.shared.pace.changed();
+            let deadline = began + self.periods().of(upstream);
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = self.shared.clock.sleep_until(deadline) => return,
+            }
+        }
     }
 
     /// The world's record.

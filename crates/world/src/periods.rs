@@ -1,6 +1,14 @@
 //! How often components do what they do for ever, so that a simulated year is affordable.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
 
 /// The stretch of all recurring work of a world.
 ///
@@ -32,6 +40,35 @@ impl Periods {
     /// Whether the periods are upstream's.
     pub fn is_upstream(self) -> bool {
         self.stretch == 1
+    }
+}
+
+/// The pace of a world: its present periods, and word for those who wait when they change.
+#[derive(Clone)]
+pub(crate) struct Pace(Arc<State>);
+
+struct State {
+    stretch: AtomicU32,
+    changed: Notify,
+}
+
+impl Pace {
+    pub(crate) fn new(periods: Periods) -> Self {
+        Self(Arc::new(State { stretch: AtomicU32::new(periods.stretch), changed: Notify::new() }))
+    }
+
+    pub(crate) fn periods(&self) -> Periods {
+        Periods { stretch: self.0.stretch.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn set(&self, periods: Periods) {
+        self.0.stretch.store(periods.stretch, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Ends at the next change after this call.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> {
+        self.0.changed.notified()
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use world::sim::{Config, Sim, run};
+use world::{
+    Periods,
+    sim::{Config, Sim, run},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -208,4 +211,28 @@ fn a_year_of_sleep_is_one_sleep() {
         host.clock().sleep(HOUR * 24 * 366 * 10).await;
         assert_eq!(host.clock().wall().duration_since(began).as_hours(), 24 * 366 * 10);
     });
+}
+
+#[test]
+fn who_waits_for_its_turn_hears_that_the_pace_changed() {
+    let config = Config { periods: Periods::sparse(), ..Config::default() };
+    run(config, async |sim| {
+        let host = sim.host("a");
+        let began = host.clock().monotonic();
+        let worker = host.clone();
+        let turns = host.spawn(async move {
+            let mut turns = Vec::new();
+            for _ in 0..3 {
+                worker.recur(Duration::from_secs(10)).await;
+                turns.push(worker.clock().monotonic().since(began));
+            }
+            turns
+        });
+        sim.elapse(HOUR).await;
+        assert!(!turns.is_finished(), "its turn comes once a week");
+        sim.set_periods(Periods::upstream());
+        let overdue_then_every_ten_seconds = [0, 10, 20].map(|s| HOUR + Duration::from_secs(s));
+        assert_eq!(turns.join().await.expect("not killed"), overdue_then_every_ten_seconds);
+    })
+    .expect("a runtime");
 }

@@ -58,12 +58,11 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
             }
         };
         let arrival = pods.arrived();
-        let wait = host.periods().of(RETRY);
         tokio::select! {
             biased;
             _ = any => {}
             () = arrival => {}
-            () = host.clock().sleep(wait) => {}
+            () = host.recur(RETRY) => {}
         }
         host.clock().sleep(BATCH).await;
     }

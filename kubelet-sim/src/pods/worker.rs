@@ -318,25 +318,24 @@ impl Worker {
         self.host.clock().sleep(probe.initial_delay).await;
         let mut failures = 0;
         while failures < probe.failures {
-            let period = match probe.ask(&self.host).await {
+            match probe.ask(&self.host).await {
                 Ok(()) => {
                     failures = 0;
-                    self.stretched(probe.period)
+                    self.asked_again(probe).await;
                 }
                 Err(why) => {
                     failures += 1;
                     self.host.record("probe", vec![("pod", self.key()), ("unhealthy", why)]);
-                    probe.period
+                    self.host.clock().sleep(probe.period).await;
                 }
-            };
-            self.host.clock().sleep(period).await;
+            }
         }
     }
 
     /// A world that stretches time gains nothing from asking every second: liveness sets the pace.
-    fn stretched(&self, period: Duration) -> Duration {
-        let periods = self.host.periods();
-        periods.of(if periods.is_upstream() { period } else { period.max(LIVENESS_PACE) })
+    async fn asked_again(&self, probe: &Probe) {
+        let upstream = self.host.periods().is_upstream();
+        self.host.recur(if upstream { probe.period } else { probe.period.max(LIVENESS_PACE) }).await;
     }
 
     async fn watch_readiness(&self, i: usize, probe: &Probe) {
@@ -350,8 +349,11 @@ impl Worker {
             if was != is {
                 self.edit_container(i, |c| c.ready = is);
             }
-            let period = if is { self.stretched(probe.period) } else { probe.period };
-            self.host.clock().sleep(period).await;
+            if is {
+                self.asked_again(probe).await;
+            } else {
+                self.host.clock().sleep(probe.period).await;
+            }
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(c: &Context) {
     let (informer, rest, host) = (c.informer(CSRS), c.rest("certificate-controller"), c.host.clone());
     c.host.spawn(async move {
         loop {
-            host.clock().sleep(host.periods().of(POLL)).await;
+            host.recur(POLL).await;
             let now = host.clock().wall();
             for csr in informer.list().iter().filter(|csr| is_stale(csr, now)) {
                 let name = text(csr, "/metadata/name");

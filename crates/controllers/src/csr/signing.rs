@@ -102,7 +102,7 @@ pub(crate) fn run(c: &Context, signing: Signing) {
     let host = c.host.clone();
     c.host.spawn(async move {
         loop {
-            host.clock().sleep(host.periods().of(RELOAD)).await;
+            host.recur(RELOAD).await;
             signing.reload();
         }
     });

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
-use world::{Host, Mono, rfc3339};
+use world::{Host, Mono, Periods, rfc3339};
 
 use super::{LEASES, NODES, NOT_READY, PODS, UNREACHABLE};
 use crate::{
@@ -33,6 +33,8 @@ struct Lifecycle {
     leases: Informer,
     grace: Duration,
     startup_grace: Duration,
+    /// The pace at which the signs of life came.
+    periods: Periods,
     signs: BTreeMap<String, Sign>,
     next_eviction: Mono,
 }
@@ -48,12 +50,13 @@ pub(crate) fn run(c: &Context) {
         nodes: c.informer(NODES),
         pods: c.informer(PODS),
         leases: c.informer(LEASES),
-        grace: c.host.periods().of(c.options.node_monitor_grace_period.unwrap_or(default_grace)),
-        startup_grace: c.host.periods().of(c.options.node_startup_grace_period),
+        grace: c.options.node_monitor_grace_period.unwrap_or(default_grace),
+        startup_grace: c.options.node_startup_grace_period,
+        periods: c.host.periods(),
         signs: BTreeMap::new(),
         next_eviction: Mono::default(),
     };
-    let period = c.host.periods().of(c.options.node_monitor_period);
+    let period = c.options.node_monitor_period;
     c.host.spawn(async move {
         lifecycle.nodes.synced().await;
         lifecycle.leases.synced().await;
@@ -65,7 +68,7 @@ pub(crate) fn run(c: &Context) {
             tokio::select! {
                 biased;
                 () = changed.until(|i| i.resource_version() != version) => {}
-                () = lifecycle.host.clock().sleep(period) => {}
+                () = lifecycle.host.recur(period) => {}
             }
         }
     });
@@ -75,6 +78,11 @@ impl Lifecycle {
     async fn look(&mut self) {
         let now = self.host.clock().monotonic();
         let nodes = self.nodes.list();
+        if self.periods != self.host.periods() {
+            // A node that was rightly silent at the old pace has a whole grace at the new one.
+            self.periods = self.host.periods();
+            self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
+        }
         self.signs.retain(|name, _| nodes.iter().any(|n| text(n, "/metadata/name") == name));
         let mut states = Vec::new();
         for node in &nodes {
@@ -116,7 +124,7 @@ impl Lifecycle {
         sign.renew_time = renew_time.to_owned();
         sign.ready = ready.clone();
         let never = ready.is_null();
-        let grace = if never { self.startup_grace } else { self.grace };
+        let grace = self.periods.of(if never { self.startup_grace } else { self.grace });
         let since = if never { sign.known_since } else { sign.seen };
         (now.since(since) > grace, never)
     }

@@ -23,6 +23,7 @@ use crate::{
     Clock, Disk, Entropy, Gear, Host, Mono, Net, Periods, Trace, Wall,
     clock::{BoxFuture, TimeSource},
     host::{Gate, Parts},
+    periods::Pace,
 };
 
 /// Why a real world could not be made.
@@ -151,7 +152,7 @@ impl Real {
             disk: Disk::real(if self.0.single { self.0.root.clone() } else { self.0.root.join(name) }),
             entropy: Entropy::system(),
             trace: Trace::off(),
-            periods: Periods::upstream(),
+            pace: Pace::new(Periods::upstream()),
             gate: Gate::default(),
         });
         hosts.insert(name.to_owned(), (host.clone(), clock));

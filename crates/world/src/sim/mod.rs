@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::{
     Clock, Disk, Entropy, Event, Gear, Host, MemoryDisk, Net, Periods, Trace, Wall,
     host::{Gate, Parts},
+    periods::Pace,
 };
 use clock::SimClock;
 use net::Fabric;
@@ -25,7 +26,7 @@ pub struct Config {
     pub seed: u64,
     /// The wall clock of every host at the beginning.
     pub start: Wall,
-    /// How often recurring work recurs.
+    /// How often recurring work recurs, until [`Sim::set_periods`].
     pub periods: Periods,
 }
 
@@ -60,6 +61,7 @@ struct World {
     config: Config,
     trace: Trace,
     fabric: Arc<Fabric>,
+    pace: Pace,
     hosts: Mutex<BTreeMap<String, Machine>>,
 }
 
@@ -76,6 +78,7 @@ impl Sim {
     /// (`#[tokio::test(start_paused = true)]`, or [`run`]).
     pub fn new(config: Config) -> Self {
         Self(Arc::new(World {
+            pace: Pace::new(config.periods),
             config,
             trace: Trace::recording(),
             fabric: Arc::new(Fabric::default()),
@@ -114,7 +117,7 @@ impl Sim {
             disk: Disk::memory(disk.clone()),
             entropy: Entropy::seeded(self.0.config.seed, name),
             trace: self.0.trace.clone(),
-            periods: self.0.config.periods,
+            pace: self.0.pace.clone(),
             gate: gate.clone(),
         });
         let machine = Machine { host, clock, gate, disk };
@@ -136,6 +139,13 @@ impl Sim {
     #[allow(clippy::disallowed_methods, reason = "this is where true time passes")]
     pub async fn elapse(&self, d: Duration) {
         tokio::time::sleep(d).await;
+    }
+
+    /// From now on recurring work recurs so often. Who waits for its turn waits as long as the new
+    /// period says, counted from when the wait began: what is overdue happens at once. Connections
+    /// and watches that are open keep the lifetimes that they began with.
+    pub fn set_periods(&self, periods: Periods) {
+        self.0.pace.set(periods);
     }
 
     /// Sets one host's wall clock by `by`, as NTP or `date -s` would. No sleeper wakes.

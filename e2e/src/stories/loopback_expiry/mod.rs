@@ -36,6 +36,9 @@ const OTHERS: Duration = Duration::from_secs(4 * 366 * 86_400);
 /// Informers notice a reset within their first backoff; what admission asked for last is kept for 30 s.
 const NOTICE: Duration = Duration::from_secs(40);
 
+/// Eight probes ten seconds apart, the server's farewell, and its new start.
+const KUBELET_ACTS: Duration = Duration::from_secs(180);
+
 /// Tells it.
 ///
 /// # Errors
@@ -285,12 +288,9 @@ async fn blind_hour(scene: &Scene, teller: &Teller) -> Result<(), StoryError> {
     teller.check("one second after", code == 500 && body.trim() == words, format!("livez {code} {body}"));
     let (ready, _) = matrix::raw(&scene.cluster, "/readyz").await;
     teller.check("readyz does not include the check", ready == 200, format!("readyz {ready}"));
-    // The kubelet probes once a stretched period; then eight times, ten seconds apart.
-    scene
-        .cluster
-        .sim()
-        .elapse(Periods::sparse().of(Duration::from_secs(10)) + Duration::from_secs(180))
-        .await;
+    // From here on the kubelet probes as upstream's does: eight failures, ten seconds apart.
+    scene.cluster.sim().set_periods(Periods::upstream());
+    scene.cluster.sim().elapse(KUBELET_ACTS).await;
     let chain = peek::served_chain(&scene.workstation, scene.settings.profile, &scene.address, PORT, NAME)
         .await
         .map_err(StoryError)?;
