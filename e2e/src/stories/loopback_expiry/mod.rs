@@ -281,11 +281,15 @@ async fn blind_hour(scene: &Scene, teller: &Teller) -> Result<(), StoryError> {
     teller.say(format!("\nThe blind hour: the certificate is dead, livez is green until {}.", day(red)));
     scene.until(red - SignedDuration::from_secs(1)).await;
     let (code, body) = livez().await;
-    teller.check("one second before the hour is over", code == 200, format!("livez {code} {body}"));
+    teller.check("one second before the hour is over", code == 200, format!("livez {code} {}", body.trim()));
     scene.cluster.sim().elapse(SECOND * 2).await;
     let (code, body) = livez().await;
     let words = "internal server error: loopback serving certificate is expired";
-    teller.check("one second after", code == 500 && body.trim() == words, format!("livez {code} {body}"));
+    teller.check(
+        "one second after",
+        code == 500 && body.trim() == words,
+        format!("livez {code} {}", body.trim()),
+    );
     let (ready, _) = matrix::raw(&scene.cluster, "/readyz").await;
     teller.check("readyz does not include the check", ready == 200, format!("readyz {ready}"));
     // From here on the kubelet probes as upstream's does: eight failures, ten seconds apart.
@@ -327,7 +331,7 @@ fn wall_step(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         scene.reset().await;
         teller.say(format!("\nThe same end reached by a step of {CONTROL_PLANE}'s wall clock: dead, and livez does not see it."));
         let (code, body) = matrix::raw(&scene.cluster, "/livez/loopback-serving-certificate").await;
-        teller.check("two hours past its end", code == 200, format!("livez {code} {body}"));
+        teller.check("two hours past its end", code == 200, format!("livez {code} {}", body.trim()));
         let failure = matrix::pod_refusal(&scene.cluster).await;
         let held = failure.as_ref().is_some_and(|(code, message)| {
             *code == 403 && message.contains("x509: certificate has expired or is not yet valid")
