@@ -4,7 +4,7 @@
 //! catalog, API services ─▶ groups ─▶ legacy      one document per group and version
 //!                                └─▶ aggregated  all in one, with an ETag
 //! ```
-//! [`groups`] puts together and in order what is served; [`negotiate`] decides which of the two forms
+//! `groups` puts together and in order what is served; `negotiate` decides which of the two forms
 //! the client reads.
 
 pub(crate) mod aggregated;

@@ -1,9 +1,9 @@
 //! What the API looks like, for clients that ask: OpenAPI v3 per group and version, v2 in one piece.
 //!
 //! Schemas of built-in kinds lie beside this file, compressed: `schemas.txt.gz` with descriptions for
-//! the documents, `fields.txt.gz` with names and types alone for [`normalise`], which every write
+//! the documents, `fields.txt.gz` with names and types alone for `normalise`, which every write
 //! passes. Nothing is unpacked before it is asked for. What the schemas lack (verbs, merge keys, group
-//! and version of a kind) is added from `api` when a document is [`render`]ed. `tests/schemas.rs`
+//! and version of a kind) is added from `api` when a document is rendered. `tests/schemas.rs`
 //! holds both files to what k8s-openapi says.
 
 mod documents;

@@ -7,7 +7,7 @@
 //! * [`roles`] and [`role_bindings`]: the few that live in `kube-system` and `kube-public`.
 //! * [`reconcile`]: what to do about one object; it only ever adds.
 //! * [`aggregate`]: how `admin`, `edit` and `view` are put together.
-//! * [`priority_classes`]: the two that the system's own pods use.
+//! * [`priority_classes()`]: the two that the system's own pods use.
 
 pub mod aggregate;
 mod controllers;

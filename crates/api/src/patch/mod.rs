@@ -2,7 +2,7 @@
 //!
 //! | content type | function | lists |
 //! |---|---|---|
-//! | `application/json-patch+json` | [`json_patch`] | by index |
+//! | `application/json-patch+json` | [`json_patch()`] | by index |
 //! | `application/merge-patch+json` | [`merge_patch`] | replaced |
 //! | `application/strategic-merge-patch+json` | [`strategic_merge`] | merged by key where [`facts`] say so |
 //!
