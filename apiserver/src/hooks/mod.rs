@@ -182,8 +182,8 @@ pub(crate) async fn ensure(
     namespace: Option<&str>,
     object: &Value,
 ) -> Result<(), ClientError> {
-    match rest.create(resource, namespace, object).await {
-        Ok(_) => Ok(()),
+    match rest.create_unread(resource, namespace, object).await {
+        Ok(()) => Ok(()),
         Err(error) if error.is_already_exists() => Ok(()),
         Err(error) => Err(error),
     }

@@ -45,16 +45,13 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
 
 async fn reconcile(ctx: &Ctx) -> Result<(), ClientError> {
     let informers = &ctx.informers;
-    let tables: [(&'static str, &Informer, Vec<Value>, Compare); 4] = [
+    let (bindings, roles) = (policy::cluster_role_bindings(), policy::roles());
+    let role_bindings = policy::role_bindings();
+    let tables: [(&'static str, &Informer, &[Value], Compare); 4] = [
         ("clusterroles", &informers.cluster_roles, policy::cluster_roles(), reconcile::role),
-        (
-            "clusterrolebindings",
-            &informers.cluster_role_bindings,
-            policy::cluster_role_bindings(),
-            reconcile::binding,
-        ),
-        ("roles", &informers.roles, policy::roles(), reconcile::role),
-        ("rolebindings", &informers.role_bindings, policy::role_bindings(), reconcile::binding),
+        ("clusterrolebindings", &informers.cluster_role_bindings, &bindings, reconcile::binding),
+        ("roles", &informers.roles, &roles, reconcile::role),
+        ("rolebindings", &informers.role_bindings, &role_bindings, reconcile::binding),
     ];
     for (plural, informer, expected, compare) in tables {
         informer.synced().await;

@@ -10,10 +10,10 @@ use api::selector::LabelSelector;
 ///
 /// A selector that cannot be read picks nothing.
 pub fn rules_of(role: &Value, all: &[Value]) -> Option<Vec<Value>> {
-    let selectors = role.pointer("/aggregationRule/clusterRoleSelectors")?.as_array()?;
+    let selectors = role.get("aggregationRule")?.get("clusterRoleSelectors")?.as_array()?;
     let own_name = name(role);
     let mut candidates: Vec<&Value> = all.iter().filter(|other| name(other) != own_name).collect();
-    candidates.sort_by_key(|other| name(other));
+    candidates.sort_by_cached_key(|other| name(other));
     let mut rules: Vec<Value> = Vec::new();
     for selector in selectors.iter().filter_map(|s| LabelSelector::from_object(s).ok()) {
         for picked in candidates.iter().filter(|other| selector.matches(other)) {
@@ -28,5 +28,5 @@ pub fn rules_of(role: &Value, all: &[Value]) -> Option<Vec<Value>> {
 }
 
 fn name(role: &Value) -> &str {
-    role.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    role.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str).unwrap_or_default()
 }

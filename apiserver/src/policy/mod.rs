@@ -17,6 +17,8 @@ pub mod priority_classes;
 pub mod reconcile;
 mod spec;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 pub use priority_classes::priority_classes;
@@ -28,8 +30,14 @@ pub const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-de
 /// `"false"` on an object keeps the reconcile away from it.
 pub const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
-/// All default cluster roles, aggregated ones with their rules filled in.
-pub fn cluster_roles() -> Vec<Value> {
+/// All default cluster roles, aggregated ones with their rules filled in. Put together once in a
+/// process: a test binary starts many servers.
+pub fn cluster_roles() -> &'static [Value] {
+    static ROLES: LazyLock<Vec<Value>> = LazyLock::new(put_together);
+    &ROLES
+}
+
+fn put_together() -> Vec<Value> {
     let mut roles: Vec<Value> = general::CLUSTER_ROLES
         .iter()
         .chain(controllers::CLUSTER_ROLES)
@@ -37,13 +45,15 @@ pub fn cluster_roles() -> Vec<Value> {
         .collect();
     // `admin` gathers `edit`, and `edit` gathers `view`: repeat until nothing more arrives.
     loop {
-        let before = roles.clone();
-        for role in &mut roles {
-            if let Some(rules) = aggregate::rules_of(role, &before) {
-                role["rules"] = rules.into();
+        let mut grown = false;
+        for i in 0..roles.len() {
+            let Some(rules) = aggregate::rules_of(&roles[i], &roles).map(Value::from) else { continue };
+            if roles[i]["rules"] != rules {
+                roles[i]["rules"] = rules;
+                grown = true;
             }
         }
-        if roles == before {
+        if !grown {
             return roles;
         }
     }

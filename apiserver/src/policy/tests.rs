@@ -114,7 +114,7 @@ fn names_and_rule_counts() {
 
 #[test]
 fn every_object_says_where_it_comes_from() {
-    for object in [cluster_roles(), cluster_role_bindings(), roles(), role_bindings()].concat() {
+    for object in [cluster_roles().to_vec(), cluster_role_bindings(), roles(), role_bindings()].concat() {
         assert_eq!(object.label("kubernetes.io/bootstrapping"), Some("rbac-defaults"), "{}", object.name());
         assert_eq!(object.annotation(AUTOUPDATE), Some("true"), "{}", object.name());
     }

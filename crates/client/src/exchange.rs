@@ -71,6 +71,12 @@ impl Line {
         }
     }
 
+    /// Only whether the server did it.
+    pub(crate) async fn done(&self, call: &Call<'_>) -> Result<(), ClientError> {
+        let (status, headers, body) = self.answer(call).await?;
+        refusal(call, status, &headers, &body).map_or(Ok(()), Err)
+    }
+
     async fn within<T>(
         &self,
         call: &Call<'_>,

@@ -155,6 +155,17 @@ impl Rest {
         self.line.value(&call.content(object, JSON)).await
     }
 
+    /// Creates an object whose stored form nobody wants: the answer is not parsed.
+    pub async fn create_unread(
+        &self,
+        resource: &Resource,
+        ns: Option<&str>,
+        object: &Value,
+    ) -> Result<(), ClientError> {
+        let call = self.call(Method::POST, resource, ns, None, None, Query::default())?;
+        self.line.done(&call.content(object, JSON)).await
+    }
+
     /// Posts to a subresource, such as `binding`, `eviction` or `token`.
     pub async fn create_sub(
         &self,
