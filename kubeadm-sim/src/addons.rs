@@ -5,12 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
-    objects::{apply, cluster_role, cluster_role_binding, config_map, group, rbac, role, role_binding},
-    paths::NODE_TOKEN_GROUP,
-    session::{Result, Session},
+    objects::{apply, bind, cluster_role, config_map, group, rbac, share_config_map},
+    paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
+    session::{Result, Session, yaml},
 };
-
-const NS: &str = "kube-system";
 
 /// Runs the phase.
 pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
@@ -22,11 +20,11 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -
 }
 
 fn service_account(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NS}})
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": KUBE_SYSTEM}})
 }
 
 fn service_account_subject(name: &str) -> Value {
-    json!({"kind": "ServiceAccount", "name": name, "namespace": NS})
+    json!({"kind": "ServiceAccount", "name": name, "namespace": KUBE_SYSTEM})
 }
 
 async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
@@ -34,16 +32,14 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
     let corefile = format!(
         ".:53 {{\n    errors\n    health {{\n       lameduck 5s\n    }}\n    ready\n    kubernetes {domain} in-addr.arpa ip6.arpa {{\n       pods insecure\n       fallthrough in-addr.arpa ip6.arpa\n       ttl 30\n    }}\n    prometheus :9153\n    forward . /etc/resolv.conf {{\n       max_concurrent 1000\n    }}\n    cache 30\n    loop\n    reload\n    loadbalance\n}}\n"
     );
-    apply(s, rest, &Resource::core("configmaps"), &config_map(NS, "coredns", json!({"Corefile": corefile})))
-        .await?;
+    let map = config_map(KUBE_SYSTEM, "coredns", json!({"Corefile": corefile}));
+    apply(s, rest, &Resource::core("configmaps"), &map).await?;
     let rules = json!([
         {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]);
     apply(s, rest, &rbac("clusterroles"), &cluster_role("system:coredns", rules)).await?;
-    let binding =
-        cluster_role_binding("system:coredns", "system:coredns", service_account_subject("coredns"));
-    apply(s, rest, &rbac("clusterrolebindings"), &binding).await?;
+    bind(s, rest, "system:coredns", "system:coredns", service_account_subject("coredns")).await?;
     apply(s, rest, &Resource::core("serviceaccounts"), &service_account("coredns")).await?;
     apply(s, rest, &Resource::new("apps", "v1", "deployments"), &coredns_deployment(config)).await?;
     let service = json!({
@@ -53,7 +49,7 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
             "annotations": {"prometheus.io/port": "9153", "prometheus.io/scrape": "true"},
             "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
             "name": "kube-dns",
-            "namespace": NS,
+            "namespace": KUBE_SYSTEM,
         },
         "spec": {
             "clusterIP": config.cluster.service_ip(10)?.to_string(),
@@ -73,7 +69,7 @@ fn coredns_deployment(config: &InitConfig) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"labels": labels, "name": "coredns", "namespace": NS},
+        "metadata": {"labels": labels, "name": "coredns", "namespace": KUBE_SYSTEM},
         "spec": {
             "replicas": 2,
             "selector": {"matchLabels": labels},
@@ -83,7 +79,7 @@ fn coredns_deployment(config: &InitConfig) -> Value {
                 "spec": {
                     "containers": [{
                         "args": ["-conf", "/etc/coredns/Corefile"],
-                        "image": format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository),
+                        "image": format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository()),
                         "imagePullPolicy": "IfNotPresent",
                         "livenessProbe": {"failureThreshold": 5, "httpGet": {"path": "/health", "port": 8080, "scheme": "HTTP"}, "initialDelaySeconds": 60, "successThreshold": 1, "timeoutSeconds": 5},
                         "name": "coredns",
@@ -124,28 +120,16 @@ async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result
         "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt\n    server: https://{}\n  name: default\ncontexts:\n- context:\n    cluster: default\n    namespace: default\n    user: default\n  name: default\ncurrent-context: default\nusers:\n- name: default\n  user:\n    tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token\n",
         config.endpoint()
     );
-    let data = json!({"config.conf": crate::upload::yaml(&proxy_config)?, "kubeconfig.conf": kubeconfig});
-    apply(s, rest, &Resource::core("configmaps"), &config_map(NS, "kube-proxy", data)).await?;
-    let binding = cluster_role_binding(
-        "kubeadm:node-proxier",
-        "system:node-proxier",
-        service_account_subject("kube-proxy"),
-    );
-    apply(s, rest, &rbac("clusterrolebindings"), &binding).await?;
-    let rules = json!([{"apiGroups": [""], "resourceNames": ["kube-proxy"], "resources": ["configmaps"], "verbs": ["get"]}]);
-    apply(s, rest, &rbac("roles"), &role(NS, "kube-proxy", rules)).await?;
-    apply(
-        s,
-        rest,
-        &rbac("rolebindings"),
-        &role_binding(NS, "kube-proxy", "kube-proxy", vec![group(NODE_TOKEN_GROUP)]),
-    )
-    .await?;
+    let data = json!({"config.conf": yaml("the configuration of kube-proxy", &proxy_config)?, "kubeconfig.conf": kubeconfig});
+    apply(s, rest, &Resource::core("configmaps"), &config_map(KUBE_SYSTEM, "kube-proxy", data)).await?;
+    let proxy = service_account_subject("kube-proxy");
+    bind(s, rest, "kubeadm:node-proxier", "system:node-proxier", proxy).await?;
+    share_config_map(s, rest, KUBE_SYSTEM, "kube-proxy", "kube-proxy", &[group(NODE_TOKEN_GROUP)]).await?;
     let labels = json!({"k8s-app": "kube-proxy"});
     let daemon_set = json!({
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
-        "metadata": {"labels": labels, "name": "kube-proxy", "namespace": NS},
+        "metadata": {"labels": labels, "name": "kube-proxy", "namespace": KUBE_SYSTEM},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {
@@ -154,7 +138,7 @@ async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result
                     "containers": [{
                         "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf", "--hostname-override=$(NODE_NAME)"],
                         "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
-                        "image": format!("{}/kube-proxy:{}", config.cluster.image_repository, s.profile.git_version()),
+                        "image": format!("{}/kube-proxy:{}", config.cluster.image_repository(), s.profile.git_version()),
                         "imagePullPolicy": "IfNotPresent",
                         "name": "kube-proxy",
                         "securityContext": {"privileged": true},

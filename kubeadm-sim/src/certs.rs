@@ -3,8 +3,9 @@
 //! Existing files are kept: a CA or a leaf that is there is used, even when it has expired (with a
 //! warning); a leaf that its CA did not sign is refused. A CA without its key is external.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
+use api::profile::{LeafStart, Profile};
 use pki::{Authority, CertSpec, Certificate, PrivateKey, Roots, Usage, X509Error, verify_chain};
 use world::Wall;
 
@@ -15,9 +16,9 @@ use crate::{
 };
 
 /// A certificate authority of the cluster.
-pub(crate) struct AuthorityRow {
-    pub file: &'static str,
-    pub common_name: &'static str,
+struct AuthorityRow {
+    file: &'static str,
+    common_name: &'static str,
 }
 
 /// A leaf certificate of the cluster.
@@ -25,14 +26,28 @@ struct LeafRow {
     file: &'static str,
     authority: &'static str,
     name: Name,
+    /// Empty for none.
+    group: fn(Profile) -> &'static str,
     server: bool,
     client: bool,
     sans: Sans,
 }
 
-enum Name {
+/// The common name of a certificate.
+pub(crate) enum Name {
+    /// The same on every node.
     Fixed(&'static str),
-    Node,
+    /// The node's name behind a prefix.
+    Node(&'static str),
+}
+
+impl Name {
+    pub(crate) fn on(&self, node: &str) -> String {
+        match self {
+            Name::Fixed(name) => (*name).to_owned(),
+            Name::Node(prefix) => format!("{prefix}{node}"),
+        }
+    }
 }
 
 enum Sans {
@@ -53,59 +68,51 @@ const LEAVES: &[LeafRow] = &[
         file: "apiserver",
         authority: "ca",
         name: Name::Fixed("kube-apiserver"),
+        group: no_group,
         server: true,
         client: false,
         sans: Sans::ApiServer,
     },
-    LeafRow {
-        file: "apiserver-kubelet-client",
-        authority: "ca",
-        name: Name::Fixed("kube-apiserver-kubelet-client"),
-        server: false,
-        client: true,
-        sans: Sans::None,
-    },
-    LeafRow {
-        file: "front-proxy-client",
-        authority: "front-proxy-ca",
-        name: Name::Fixed("front-proxy-client"),
-        server: false,
-        client: true,
-        sans: Sans::None,
-    },
-    LeafRow {
-        file: "etcd/server",
-        authority: "etcd/ca",
-        name: Name::Node,
-        server: true,
-        client: true,
-        sans: Sans::Etcd,
-    },
-    LeafRow {
-        file: "etcd/peer",
-        authority: "etcd/ca",
-        name: Name::Node,
-        server: true,
-        client: true,
-        sans: Sans::Etcd,
-    },
-    LeafRow {
-        file: "etcd/healthcheck-client",
-        authority: "etcd/ca",
-        name: Name::Fixed("kube-etcd-healthcheck-client"),
-        server: false,
-        client: true,
-        sans: Sans::None,
-    },
-    LeafRow {
-        file: "apiserver-etcd-client",
-        authority: "etcd/ca",
-        name: Name::Fixed("kube-apiserver-etcd-client"),
-        server: false,
-        client: true,
-        sans: Sans::None,
-    },
+    client("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client", Profile::kubelet_client_group),
+    client("front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
+    etcd_member("etcd/server"),
+    etcd_member("etcd/peer"),
+    client("etcd/healthcheck-client", "etcd/ca", "kube-etcd-healthcheck-client", Profile::etcd_client_group),
+    client("apiserver-etcd-client", "etcd/ca", "kube-apiserver-etcd-client", Profile::etcd_client_group),
 ];
+
+const fn client(
+    file: &'static str,
+    authority: &'static str,
+    common_name: &'static str,
+    group: fn(Profile) -> &'static str,
+) -> LeafRow {
+    let name = Name::Fixed(common_name);
+    LeafRow { file, authority, name, group, server: false, client: true, sans: Sans::None }
+}
+
+const fn etcd_member(file: &'static str) -> LeafRow {
+    let name = Name::Node("");
+    LeafRow {
+        file,
+        authority: "etcd/ca",
+        name,
+        group: no_group,
+        server: true,
+        client: true,
+        sans: Sans::Etcd,
+    }
+}
+
+/// For a certificate without a group.
+pub(crate) fn no_group(_: Profile) -> &'static str {
+    ""
+}
+
+/// A group as a certificate's subject carries it.
+pub(crate) fn organizations(group: &str) -> Vec<String> {
+    if group.is_empty() { Vec::new() } else { vec![group.to_owned()] }
+}
 
 /// Runs the phase.
 pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
@@ -129,7 +136,8 @@ pub(crate) fn load_authority(s: &Session<'_>, dir: &str, file: &str) -> Result<A
         .map_err(|e| Failure::new(format!("failure loading {file} certificate authority: {crt}: {e}")))
 }
 
-fn first_certificate(s: &Session<'_>, path: &str) -> Result<Certificate> {
+/// The first certificate of a PEM file.
+pub(crate) fn first_certificate(s: &Session<'_>, path: &str) -> Result<Certificate> {
     let pem = s.disk().read(path)?;
     let mut certificates = Certificate::parse_pem(&pem)
         .map_err(|e| Failure::new(format!("couldn't load the certificate file {path}: {e}")))?;
@@ -166,7 +174,8 @@ fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) 
         (false, false) => {}
     }
     s.say(format!("[certs] Generating {:?} certificate and key", row.file));
-    let (from, to) = (before(s.started, BACKDATE), after(s.started, config.cluster.ca_validity));
+    let from = before(s.started, s.profile.authority_backdate());
+    let to = after(s.started, config.cluster.ca_validity);
     let authority = Authority::new_root(
         s.host.entropy(),
         config.cluster.algorithm,
@@ -218,11 +227,8 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
         ));
     }
     let spec = CertSpec {
-        common_name: match row.name {
-            Name::Fixed(name) => name.to_owned(),
-            Name::Node => config.node_name.clone(),
-        },
-        organizations: organizations(s, row.file),
+        common_name: row.name.on(&config.node_name),
+        organizations: organizations((row.group)(s.profile)),
         dns_names,
         ips,
         client_auth: row.client,
@@ -230,32 +236,38 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
         not_before: leaf_not_before(s, &authority.certificate),
         not_after: after(s.started, config.cluster.leaf_validity),
     };
-    let private = PrivateKey::generate(config.cluster.algorithm)
-        .map_err(|e| Failure::new(format!("unable to create the private key of {}: {e}", row.file)))?;
-    let leaf = authority
-        .issue(s.host.entropy(), &spec, &private.public())
-        .map_err(|e| Failure::new(format!("unable to sign certificate {}: {e}", row.file)))?;
+    let (leaf, private) = issue(s, config, &authority, row.file, &spec)?;
     s.disk().write(&key, private.to_pem(), 0o600)?;
     s.disk().write(&crt, leaf.to_pem(), 0o644)?;
-    record(s, row.file, &leaf);
     Ok(())
 }
 
-/// Releases up to 1.28 made the clients of the apiserver members of system:masters.
-fn organizations(s: &Session<'_>, file: &str) -> Vec<String> {
-    let masters = s.profile.minor() < 29
-        && matches!(file, "apiserver-kubelet-client" | "etcd/healthcheck-client" | "apiserver-etcd-client");
-    let admins = s.profile.minor() >= 29 && s.profile.minor() < 31 && file == "apiserver-kubelet-client";
-    match (masters, admins) {
-        (true, _) => vec!["system:masters".into()],
-        (_, true) => vec!["kubeadm:cluster-admins".into()],
-        _ => Vec::new(),
-    }
+/// Makes a key and lets `authority` sign its certificate, which the world's trace then knows.
+pub(crate) fn issue(
+    s: &Session<'_>,
+    config: &InitConfig,
+    authority: &Authority,
+    file: &str,
+    spec: &CertSpec,
+) -> Result<(Certificate, PrivateKey)> {
+    let key = new_key(config, file)?;
+    let certificate = authority
+        .issue(s.host.entropy(), spec, &key.public())
+        .map_err(|e| Failure::new(format!("unable to sign the certificate of {file}: {e}")))?;
+    record(s, file, &certificate);
+    Ok((certificate, key))
 }
 
-/// Up to 1.30 a leaf begins with its CA, later five minutes before the program started.
+fn new_key(config: &InitConfig, file: &str) -> Result<PrivateKey> {
+    PrivateKey::generate(config.cluster.algorithm)
+        .map_err(|e| Failure::new(format!("unable to create the private key of {file}: {e}")))
+}
+
 fn leaf_not_before(s: &Session<'_>, authority: &Certificate) -> Wall {
-    if s.profile.minor() <= 30 { authority.not_before() } else { before(s.started, BACKDATE) }
+    match s.profile.leaf_start() {
+        LeafStart::AuthorityStart => authority.not_before(),
+        LeafStart::Backdated => before(s.started, BACKDATE),
+    }
 }
 
 fn subject_names(
@@ -324,8 +336,7 @@ fn make_service_account_keys(s: &mut Session<'_>, config: &InitConfig) -> Result
         return Ok(());
     }
     s.say("[certs] Generating \"sa\" key and public key");
-    let private = PrivateKey::generate(config.cluster.algorithm)
-        .map_err(|e| Failure::new(format!("unable to create the service account key: {e}")))?;
+    let private = new_key(config, "sa")?;
     s.disk().write(&key, private.to_pem(), 0o600)?;
     // kubeadm writes the public half 0600 too.
     s.disk().write(&public, private.public().to_pem(), 0o600)?;
@@ -344,7 +355,7 @@ fn warn_about_dates(s: &mut Session<'_>, name: &str, certificate: &Certificate) 
     ));
 }
 
-pub(crate) fn record(s: &Session<'_>, what: &str, certificate: &Certificate) {
+fn record(s: &Session<'_>, what: &str, certificate: &Certificate) {
     s.host.record(
         "certificate",
         vec![
@@ -357,10 +368,10 @@ pub(crate) fn record(s: &Session<'_>, what: &str, certificate: &Certificate) {
     );
 }
 
-pub(crate) fn before(at: Wall, d: std::time::Duration) -> Wall {
+fn before(at: Wall, d: Duration) -> Wall {
     at.saturating_sub(d).unwrap_or(Wall::MIN)
 }
 
-pub(crate) fn after(at: Wall, d: std::time::Duration) -> Wall {
+pub(crate) fn after(at: Wall, d: Duration) -> Wall {
     at.saturating_add(d).unwrap_or(Wall::MAX)
 }

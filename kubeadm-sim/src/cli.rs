@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use world::{Exit, Host};
 
 use crate::{
-    config::{ConfigError, InitConfig, JoinConfig, documents, parse_algorithm, parse_duration},
+    config::{
+        ConfigError, InitConfig, JoinConfig, check_node_name, documents, parse_algorithm, parse_duration,
+    },
     init, join,
     paths::{DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
     session::{Failure, Result, Session},
@@ -181,13 +183,7 @@ fn init_config(host: &Host, args: InitArgs) -> Result<InitConfig> {
     }
     config.ignore_preflight.extend(args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
     config.skip_phases.extend(args.skip_phases);
-    if !api::names::dns1123_subdomain(&config.node_name).is_empty() {
-        return Err(ConfigError::invalid(
-            "nodeRegistration.name",
-            format!("{:?} is not a DNS-1123 subdomain", config.node_name),
-        )
-        .into());
-    }
+    check_node_name(&config.node_name)?;
     Ok(config)
 }
 
@@ -216,13 +212,7 @@ fn join_config(host: &Host, args: JoinArgs) -> Result<JoinConfig> {
     };
     required("discovery.bootstrapToken.apiServerEndpoint", &config.endpoint)?;
     required("discovery.bootstrapToken.token", &config.token)?;
-    if !api::names::dns1123_subdomain(&config.node_name).is_empty() {
-        return Err(ConfigError::invalid(
-            "nodeRegistration.name",
-            format!("{:?} is not a DNS-1123 subdomain", config.node_name),
-        )
-        .into());
-    }
+    check_node_name(&config.node_name)?;
     Ok(config)
 }
 
@@ -234,7 +224,7 @@ fn apply_join_file(config: &mut JoinConfig, path: &str, text: &str) -> Result<()
         let at = |pointer: &str| doc.pointer(pointer).and_then(|v| v.as_str()).map(str::to_owned);
         replace(&mut config.endpoint, at("/discovery/bootstrapToken/apiServerEndpoint"));
         replace(&mut config.token, at("/discovery/bootstrapToken/token"));
-        replace(&mut config.node_name, at("/nodeRegistration/name"));
+        replace(&mut config.node_name, at("/nodeRegistration/name").map(|n| n.to_lowercase()));
         if let Some(hashes) = doc.pointer("/discovery/bootstrapToken/caCertHashes").and_then(|v| v.as_array())
         {
             config.ca_cert_hashes.extend(hashes.iter().filter_map(|h| h.as_str()).map(str::to_owned));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use api::profile::Profile;
+use api::{duration, profile::Profile};
 use pki::KeyAlgorithm;
 use serde_json::{Value, json};
 use world::Host;
@@ -77,8 +77,8 @@ pub struct ClusterConfig {
     pub cert_sans: Vec<String>,
     /// Additional flags, by component (`kube-apiserver`, …).
     pub extra_args: BTreeMap<String, Vec<(String, String)>>,
-    /// Default registry.k8s.io.
-    pub image_repository: String,
+    /// Default: the release's own.
+    pub image_repository: Option<String>,
 }
 
 /// What `kubeadm init` is told (kinds InitConfiguration and ClusterConfiguration).
@@ -141,7 +141,7 @@ impl ClusterConfig {
             ca_validity: CA_VALIDITY,
             cert_sans: Vec::new(),
             extra_args: BTreeMap::new(),
-            image_repository: "registry.k8s.io".into(),
+            image_repository: None,
         }
     }
 
@@ -167,6 +167,11 @@ impl ClusterConfig {
         Ok(std::net::Ipv4Addr::from((u32::from(base) & mask) + n).into())
     }
 
+    /// Where images come from, without a slash at the end.
+    pub fn image_repository(&self) -> &str {
+        self.image_repository.as_deref().unwrap_or(self.profile.image_repository())
+    }
+
     /// The document that is uploaded as ConfigMap kubeadm-config.
     pub fn to_value(&self) -> Value {
         let args = |component: &str| -> Value {
@@ -176,8 +181,8 @@ impl ClusterConfig {
         json!({
             "apiServer": {"certSANs": self.cert_sans, "extraArgs": args("kube-apiserver")},
             "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "caCertificateValidityPeriod": go_hours(self.ca_validity),
-            "certificateValidityPeriod": go_hours(self.leaf_validity),
+            "caCertificateValidityPeriod": duration::format(self.ca_validity),
+            "certificateValidityPeriod": duration::format(self.leaf_validity),
             "certificatesDir": self.certificates_dir,
             "clusterName": self.cluster_name,
             "controlPlaneEndpoint": self.control_plane_endpoint.clone().unwrap_or_default(),
@@ -185,7 +190,7 @@ impl ClusterConfig {
             "dns": {},
             "encryptionAlgorithm": algorithm_name(self.algorithm),
             "etcd": {"local": {"dataDir": crate::paths::ETCD_DIR}},
-            "imageRepository": self.image_repository,
+            "imageRepository": self.image_repository(),
             "kind": "ClusterConfiguration",
             "kubernetesVersion": self.profile.git_version(),
             "networking": {
@@ -197,10 +202,6 @@ impl ClusterConfig {
             "scheduler": {"extraArgs": args("kube-scheduler")},
         })
     }
-}
-
-fn go_hours(d: Duration) -> String {
-    format!("{}h{}m{}s", d.as_secs() / 3600, d.as_secs() / 60 % 60, d.as_secs() % 60)
 }
 
 const ALGORITHMS: &[(&str, KeyAlgorithm)] = &[
@@ -222,23 +223,17 @@ pub(crate) fn parse_algorithm(name: &str) -> Result<KeyAlgorithm, ConfigError> {
     })
 }
 
-/// Go's duration syntax as far as configuration files use it: `8760h`, `1h30m`, `500ms`.
+/// The duration in a field or flag.
 pub(crate) fn parse_duration(field: &str, text: &str) -> Result<Duration, ConfigError> {
-    let bad = || ConfigError::invalid(field, format!("time: invalid duration {text:?}"));
-    if text == "0" {
-        return Ok(Duration::ZERO);
+    duration::parse(text).map_err(|e| ConfigError::invalid(field, e.to_string()))
+}
+
+/// Refuses what no Node may be called.
+pub(crate) fn check_node_name(name: &str) -> Result<(), ConfigError> {
+    if api::names::dns1123_subdomain(name).is_empty() {
+        return Ok(());
     }
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
-        rest = &rest[digits..];
-        let units = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
-        let (unit, seconds) = units.into_iter().find(|(u, _)| rest.starts_with(u)).ok_or_else(bad)?;
-        rest = &rest[unit.len()..];
-        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())?;
-    }
-    if text.is_empty() { Err(bad()) } else { Ok(total) }
+    Err(ConfigError::invalid("nodeRegistration.name", format!("{name:?} is not a DNS-1123 subdomain")))
 }
 
 impl InitConfig {
@@ -328,9 +323,11 @@ impl ClusterConfig {
         set(&mut self.pod_subnet, "/networking/podSubnet");
         set(&mut self.dns_domain, "/networking/dnsDomain");
         set(&mut self.certificates_dir, "/certificatesDir");
-        set(&mut self.image_repository, "/imageRepository");
         if let Some(endpoint) = text(doc, "/controlPlaneEndpoint") {
             self.control_plane_endpoint = Some(endpoint.to_owned());
+        }
+        if let Some(repository) = text(doc, "/imageRepository") {
+            self.image_repository = Some(repository.to_owned());
         }
         if let Some(version) = text(doc, "/kubernetesVersion") {
             self.profile = Profile::parse(version)

@@ -8,12 +8,12 @@ use pki::{
 use serde_json::Value;
 
 use crate::{
-    config::JoinConfig,
+    config::{ClusterConfig, JoinConfig},
     discovery, kubelet,
-    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
+    paths::{BOOTSTRAP_KUBELET_CONF, KUBE_SYSTEM, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
-    upload, wait,
+    wait,
 };
 
 /// Makes this host a worker of an existing cluster.
@@ -39,9 +39,12 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
     );
     let rest = s.client_of(&bootstrap)?;
     read_map(&rest, "kubeadm-config", "ClusterConfiguration").await?;
-    let kubelet_config = read_map(&rest, &upload::kubelet_config_name(s.profile.minor()), "kubelet").await?;
-    let kubelet_config: Value = serde_saphyr::from_str(&kubelet_config)
-        .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}")))?;
+    let kubelet_config = match s.profile.kubelet_config_name() {
+        Some(name) => serde_saphyr::from_str(&read_map(&rest, &name, "kubelet").await?)
+            .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}")))?,
+        // Such a kubelet had the defaults of a cluster in the flags of its package's unit.
+        None => kubelet::configuration(&ClusterConfig::new(s.profile))?,
+    };
 
     s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
     // It is of no use after the bootstrap, however that ends.
@@ -93,7 +96,7 @@ async fn bootstrap_kubelet(
 
 async fn read_map(rest: &Rest, name: &str, key: &str) -> Result<String> {
     let map = rest
-        .get(&Resource::core("configmaps"), Some("kube-system"), name)
+        .get(&Resource::core("configmaps"), Some(KUBE_SYSTEM), name)
         .await
         .map_err(|e| Failure::from(e).within(&format!("failed to get config map {name:?}")))?;
     let text = map.pointer("/data").and_then(|d| d.get(key)).and_then(Value::as_str);

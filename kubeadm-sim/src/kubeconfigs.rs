@@ -1,71 +1,75 @@
 //! The `kubeconfig` phase: the files by which people and components reach the apiserver.
 
+use api::profile::Profile;
 use pki::{
-    Authority, CertSpec, CertifiedKey, PrivateKey,
+    Authority, CertSpec, CertifiedKey,
     kubeconfig::{Cluster, Kubeconfig, User},
 };
 
 use crate::{
-    certs::{after, load_authority, record},
+    certs::{Name, after, issue, load_authority, no_group, organizations},
     config::InitConfig,
-    paths::{KUBERNETES_DIR, PKI_DIR},
+    paths::KUBERNETES_DIR,
     session::{Failure, Result, Session},
 };
 
 struct Row {
     file: &'static str,
     user: Name,
-    organizations: &'static [&'static str],
+    /// Empty for none.
+    group: fn(Profile) -> &'static str,
     /// Talks to the apiserver of its own host instead of the control plane endpoint.
     local: bool,
-}
-
-enum Name {
-    Fixed(&'static str),
-    Node,
+    /// Whether a release has it.
+    exists: fn(Profile) -> bool,
 }
 
 /// In kubeadm's order.
-fn rows(minor: u16) -> Vec<Row> {
-    let admins: &[&str] = if minor >= 29 { &["kubeadm:cluster-admins"] } else { &["system:masters"] };
-    let mut rows = vec![Row {
+const ROWS: &[Row] = &[
+    Row {
         file: "admin.conf",
         user: Name::Fixed("kubernetes-admin"),
-        organizations: admins,
+        group: Profile::admin_group,
         local: false,
-    }];
-    if minor >= 29 {
-        rows.push(Row {
-            file: "super-admin.conf",
-            user: Name::Fixed("kubernetes-super-admin"),
-            organizations: &["system:masters"],
-            local: false,
-        });
-    }
-    rows.extend([
-        Row { file: "kubelet.conf", user: Name::Node, organizations: &["system:nodes"], local: false },
-        Row {
-            file: "controller-manager.conf",
-            user: Name::Fixed("system:kube-controller-manager"),
-            organizations: &[],
-            local: true,
-        },
-        Row {
-            file: "scheduler.conf",
-            user: Name::Fixed("system:kube-scheduler"),
-            organizations: &[],
-            local: true,
-        },
-    ]);
-    rows
-}
+        exists: |_| true,
+    },
+    Row {
+        file: "super-admin.conf",
+        user: Name::Fixed("kubernetes-super-admin"),
+        group: |_| "system:masters",
+        local: false,
+        exists: Profile::super_admin_conf,
+    },
+    Row {
+        file: "kubelet.conf",
+        user: Name::Node("system:node:"),
+        group: |_| "system:nodes",
+        local: false,
+        exists: |_| true,
+    },
+    Row {
+        file: "controller-manager.conf",
+        user: Name::Fixed("system:kube-controller-manager"),
+        group: no_group,
+        local: true,
+        exists: |_| true,
+    },
+    Row {
+        file: "scheduler.conf",
+        user: Name::Fixed("system:kube-scheduler"),
+        group: no_group,
+        local: true,
+        exists: |_| true,
+    },
+];
 
 /// Runs the phase.
 pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.say(format!("[kubeconfig] Using kubeconfig folder {KUBERNETES_DIR:?}"));
     let authority = load_authority(s, &config.cluster.certificates_dir, "ca")?;
-    for row in rows(s.profile.minor()) {
-        write(s, config, &authority, &row)?;
+    let profile = s.profile;
+    for row in ROWS.iter().filter(|row| (row.exists)(profile)) {
+        write(s, config, &authority, row)?;
     }
     Ok(())
 }
@@ -86,15 +90,10 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
         return Ok(());
     }
     s.say(format!("[kubeconfig] Writing {:?} kubeconfig file", row.file));
-    let user = match row.user {
-        Name::Fixed(name) => name.to_owned(),
-        Name::Node => format!("system:node:{}", config.node_name),
-    };
-    let key = PrivateKey::generate(config.cluster.algorithm)
-        .map_err(|e| Failure::new(format!("unable to create the private key of {}: {e}", row.file)))?;
+    let user = row.user.on(&config.node_name);
     let spec = CertSpec {
         common_name: user.clone(),
-        organizations: row.organizations.iter().map(|o| (*o).to_owned()).collect(),
+        organizations: organizations((row.group)(s.profile)),
         dns_names: Vec::new(),
         ips: Vec::new(),
         client_auth: true,
@@ -103,10 +102,7 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
         not_before: authority.certificate.not_before(),
         not_after: after(s.started, config.cluster.leaf_validity),
     };
-    let certificate = authority
-        .issue(s.host.entropy(), &spec, &key.public())
-        .map_err(|e| Failure::new(format!("unable to sign the client certificate of {}: {e}", row.file)))?;
-    record(s, row.file, &certificate);
+    let (certificate, key) = issue(s, config, authority, row.file, &spec)?;
     let endpoint = if row.local { config.local_endpoint() } else { config.endpoint() };
     let pair = CertifiedKey::new(vec![certificate], key)
         .map_err(|e| Failure::new(format!("unable to use the client certificate of {}: {e}", row.file)))?;
@@ -117,7 +113,7 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
     Ok(())
 }
 
-/// CA certificates of the cluster as they lie in /etc/kubernetes/pki/ca.crt.
-pub(crate) fn cluster_ca(s: &Session<'_>) -> Result<String> {
-    Ok(s.disk().read_to_string(format!("{PKI_DIR}/ca.crt"))?)
+/// CA certificates of the cluster as they lie in ca.crt.
+pub(crate) fn cluster_ca(s: &Session<'_>, config: &InitConfig) -> Result<String> {
+    Ok(s.disk().read_to_string(format!("{}/ca.crt", config.cluster.certificates_dir))?)
 }

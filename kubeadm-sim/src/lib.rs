@@ -1,14 +1,15 @@
 //! kubeadm as a program on a simulated host: its phases, its files, its words.
 //!
 //! ```text
-//! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd, control-plane → kubelet-start →
-//!            │         wait-control-plane → upload-config → mark → bootstrap-token →
-//!            │         kubelet-finalize → addon
+//! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd → control-plane → kubelet-start →
+//!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
+//!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
 //!            └─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
 //! ```
 //!
 //! It starts nothing itself: it writes manifests, and the kubelet runs them. It speaks HTTP to the
-//! apiserver like anybody. Facts are kubeadm 1.36's (`cmd/kubeadm/app`), older ones by profile.
+//! apiserver like anybody. Facts are kubeadm 1.36's (`cmd/kubeadm/app`). What older releases did
+//! otherwise, the order of these phases among it, is asked of `api::profile`: no minor is compared here.
 
 mod addons;
 mod bootstrap_token;

@@ -4,9 +4,49 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
-    paths::{ETCD_DIR, MANIFESTS_DIR},
-    session::{Failure, Result, Session},
+    paths::{
+        CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
+        SCHEDULER_CONF, SCHEDULER_PORT,
+    },
+    session::{Result, Session, yaml},
 };
+
+/// One static pod of the control plane.
+struct Component<'a> {
+    name: &'static str,
+    image: String,
+    cpu: &'static str,
+    flags: Vec<(&'static str, String)>,
+    health: Health,
+    mounts: Vec<Mount<'a>>,
+    annotation: Option<(&'static str, String)>,
+}
+
+/// Where a component answers probes.
+struct Health {
+    scheme: &'static str,
+    host: String,
+    port: u16,
+    live: &'static str,
+    ready: Option<&'static str>,
+}
+
+/// A path of the host that a component finds at the same place.
+struct Mount<'a> {
+    name: &'static str,
+    path: &'a str,
+    kind: &'static str,
+}
+
+impl<'a> Mount<'a> {
+    fn directory(name: &'static str, path: &'a str) -> Self {
+        Self { name, path, kind: "DirectoryOrCreate" }
+    }
+
+    fn file(name: &'static str, path: &'a str) -> Self {
+        Self { name, path, kind: "FileOrCreate" }
+    }
+}
 
 /// Writes etcd.yaml.
 pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
@@ -32,41 +72,40 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         ("snapshot-count", "10000".into()),
         ("trusted-ca-file", format!("{pki}/ca.crt")),
     ];
-    let image = format!("{}/etcd:3.6.8-0", config.cluster.image_repository);
-    let probe = |path: &str| http_probe("127.0.0.1", 2381, "HTTP", path);
-    let mounts =
-        [("etcd-data", ETCD_DIR, "DirectoryOrCreate"), ("etcd-certs", pki.as_str(), "DirectoryOrCreate")];
-    let annotation = ("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"));
-    let pod = static_pod(
-        config,
-        "etcd",
-        &image,
+    let component = Component {
+        name: "etcd",
+        image: format!("{}/etcd:3.6.8-0", config.cluster.image_repository()),
+        cpu: "100m",
         flags,
-        probe("/livez"),
-        Some(probe("/readyz")),
-        &mounts,
-        Some(annotation),
-    );
-    write(s, "etcd", &pod)
+        health: Health {
+            scheme: "HTTP",
+            host: "127.0.0.1".into(),
+            port: 2381,
+            live: "/livez",
+            ready: Some("/readyz"),
+        },
+        mounts: vec![Mount::directory("etcd-data", ETCD_DIR), Mount::directory("etcd-certs", &pki)],
+        annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"))),
+    };
+    write(s, config, &component)
 }
 
 /// Writes the three manifests of the control plane.
 pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.say(format!("[control-plane] Using manifest folder {MANIFESTS_DIR:?}"));
-    for component in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
-        s.say(format!("[control-plane] Creating static Pod manifest for {component:?}"));
-        let image = format!("{}/{component}:{}", config.cluster.image_repository, s.profile.git_version());
-        let pod = match component {
-            "kube-apiserver" => apiserver(config, &image),
-            "kube-controller-manager" => controller_manager(config, &image),
-            _ => scheduler(config, &image),
-        };
-        write(s, component, &pod?)?;
+    for component in [apiserver(config), controller_manager(config), scheduler(config)] {
+        s.say(format!("[control-plane] Creating static Pod manifest for {:?}", component.name));
+        write(s, config, &component)?;
     }
     Ok(())
 }
 
-fn apiserver(config: &InitConfig, image: &str) -> Result<Value> {
+/// The image of a component that is released with Kubernetes.
+fn released_image(config: &InitConfig, name: &str) -> String {
+    format!("{}/{name}:{}", config.cluster.image_repository(), config.cluster.profile.git_version())
+}
+
+fn apiserver(config: &InitConfig) -> Component<'_> {
     let pki = &config.cluster.certificates_dir;
     let ip = config.advertise_address.to_string();
     let flags = vec![
@@ -98,35 +137,39 @@ fn apiserver(config: &InitConfig, image: &str) -> Result<Value> {
         ("tls-cert-file", format!("{pki}/apiserver.crt")),
         ("tls-private-key-file", format!("{pki}/apiserver.key")),
     ];
-    let probe = |path: &str| http_probe(&ip, config.bind_port, "HTTPS", path);
-    let annotation =
-        ("kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint", config.local_endpoint());
-    let mounts = [("k8s-certs", pki.as_str(), "DirectoryOrCreate")];
-    Ok(static_pod(
-        config,
-        "kube-apiserver",
-        image,
+    let name = "kube-apiserver";
+    Component {
+        name,
+        image: released_image(config, name),
+        cpu: "250m",
         flags,
-        probe("/livez"),
-        Some(probe("/readyz")),
-        &mounts,
-        Some(annotation),
-    ))
+        health: Health {
+            scheme: "HTTPS",
+            host: ip,
+            port: config.bind_port,
+            live: "/livez",
+            ready: Some("/readyz"),
+        },
+        mounts: vec![Mount::directory("k8s-certs", pki)],
+        annotation: Some((
+            "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
+            config.local_endpoint(),
+        )),
+    }
 }
 
-fn controller_manager(config: &InitConfig, image: &str) -> Result<Value> {
+fn controller_manager(config: &InitConfig) -> Component<'_> {
     let pki = &config.cluster.certificates_dir;
-    let kubeconfig = "/etc/kubernetes/controller-manager.conf".to_owned();
     let mut flags = vec![
-        ("authentication-kubeconfig", kubeconfig.clone()),
-        ("authorization-kubeconfig", kubeconfig.clone()),
+        ("authentication-kubeconfig", CONTROLLER_MANAGER_CONF.into()),
+        ("authorization-kubeconfig", CONTROLLER_MANAGER_CONF.into()),
         ("bind-address", "127.0.0.1".into()),
         ("client-ca-file", format!("{pki}/ca.crt")),
         ("cluster-name", config.cluster.cluster_name.clone()),
         ("cluster-signing-cert-file", format!("{pki}/ca.crt")),
         ("cluster-signing-key-file", format!("{pki}/ca.key")),
         ("controllers", "*,bootstrapsigner,tokencleaner".into()),
-        ("kubeconfig", kubeconfig),
+        ("kubeconfig", CONTROLLER_MANAGER_CONF.into()),
         ("leader-elect", "true".into()),
         ("requestheader-client-ca-file", format!("{pki}/front-proxy-ca.crt")),
         ("root-ca-file", format!("{pki}/ca.crt")),
@@ -140,94 +183,82 @@ fn controller_manager(config: &InitConfig, image: &str) -> Result<Value> {
             ("service-cluster-ip-range", config.cluster.service_subnet.clone()),
         ]);
     }
-    let probe = http_probe("127.0.0.1", 10_257, "HTTPS", "/healthz");
-    let mounts = [
-        ("k8s-certs", pki.as_str(), "DirectoryOrCreate"),
-        ("kubeconfig", "/etc/kubernetes/controller-manager.conf", "FileOrCreate"),
-    ];
-    Ok(static_pod(config, "kube-controller-manager", image, flags, probe, None, &mounts, None))
+    let name = "kube-controller-manager";
+    Component {
+        name,
+        image: released_image(config, name),
+        cpu: "200m",
+        flags,
+        health: Health {
+            scheme: "HTTPS",
+            host: "127.0.0.1".into(),
+            port: CONTROLLER_MANAGER_PORT,
+            live: "/healthz",
+            ready: None,
+        },
+        mounts: vec![Mount::directory("k8s-certs", pki), Mount::file("kubeconfig", CONTROLLER_MANAGER_CONF)],
+        annotation: None,
+    }
 }
 
-fn scheduler(config: &InitConfig, image: &str) -> Result<Value> {
-    let kubeconfig = "/etc/kubernetes/scheduler.conf".to_owned();
+fn scheduler(config: &InitConfig) -> Component<'_> {
     let flags = vec![
-        ("authentication-kubeconfig", kubeconfig.clone()),
-        ("authorization-kubeconfig", kubeconfig.clone()),
+        ("authentication-kubeconfig", SCHEDULER_CONF.into()),
+        ("authorization-kubeconfig", SCHEDULER_CONF.into()),
         ("bind-address", "127.0.0.1".into()),
-        ("kubeconfig", kubeconfig),
+        ("kubeconfig", SCHEDULER_CONF.into()),
         ("leader-elect", "true".into()),
     ];
-    let probe = |path: &str| http_probe("127.0.0.1", 10_259, "HTTPS", path);
-    let mounts = [("kubeconfig", "/etc/kubernetes/scheduler.conf", "FileOrCreate")];
-    Ok(static_pod(
-        config,
-        "kube-scheduler",
-        image,
+    let name = "kube-scheduler";
+    Component {
+        name,
+        image: released_image(config, name),
+        cpu: "100m",
         flags,
-        probe("/livez"),
-        Some(probe("/readyz")),
-        &mounts,
-        None,
-    ))
-}
-
-fn http_probe(host: &str, port: u16, scheme: &str, path: &str) -> Value {
-    json!({"httpGet": {"host": host, "path": path, "port": port, "scheme": scheme}})
-}
-
-fn with(probe: &Value, settings: Value) -> Value {
-    let mut probe = probe.clone();
-    if let (Some(probe), Value::Object(settings)) = (probe.as_object_mut(), settings) {
-        probe.extend(settings);
+        health: Health {
+            scheme: "HTTPS",
+            host: "127.0.0.1".into(),
+            port: SCHEDULER_PORT,
+            live: "/livez",
+            ready: Some("/readyz"),
+        },
+        mounts: vec![Mount::file("kubeconfig", SCHEDULER_CONF)],
+        annotation: None,
     }
-    probe
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call per manifest; a struct would only rename these")]
-fn static_pod(
-    config: &InitConfig,
-    name: &str,
-    image: &str,
-    flags: Vec<(&str, String)>,
-    live: Value,
-    ready: Option<Value>,
-    mounts: &[(&str, &str, &str)],
-    annotation: Option<(&str, String)>,
-) -> Value {
-    let startup = with(
-        &live,
-        json!({"failureThreshold": 24, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15}),
-    );
-    let liveness = with(
-        &live,
-        json!({"failureThreshold": 8, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15}),
-    );
-    let cpu = match name {
-        "kube-apiserver" => "250m",
-        "kube-controller-manager" => "200m",
-        _ => "100m",
-    };
+/// A probe of `path`, with its periods and limits.
+fn probe(health: &Health, path: &str, mut settings: Value) -> Value {
+    let Health { scheme, host, port, .. } = health;
+    settings["httpGet"] = json!({"host": host, "path": path, "port": port, "scheme": scheme});
+    settings
+}
+
+fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
+    let Component { name, health, mounts, .. } = component;
+    let patient = |failures: u32| json!({"failureThreshold": failures, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15});
     let mut container = json!({
-        "command": command(config, name, flags),
-        "image": image,
+        "command": command(config, component),
+        "image": component.image,
         "imagePullPolicy": "IfNotPresent",
-        "livenessProbe": liveness,
+        "livenessProbe": probe(health, health.live, patient(8)),
         "name": name,
-        "resources": {"requests": {"cpu": cpu}},
-        "startupProbe": startup,
-        "volumeMounts": mounts.iter().map(|(name, path, _)| json!({"mountPath": path, "name": name})).collect::<Vec<_>>(),
+        "resources": {"requests": {"cpu": component.cpu}},
+        "startupProbe": probe(health, health.live, patient(24)),
+        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name})).collect::<Vec<_>>(),
     });
-    if let Some(ready) = ready {
-        container["readinessProbe"] =
-            with(&ready, json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15}));
+    if let Some(ready) = health.ready {
+        let eager = json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15});
+        container["readinessProbe"] = probe(health, ready, eager);
     }
+    let volume = |m: &Mount<'_>| json!({"hostPath": {"path": m.path, "type": m.kind}, "name": m.name});
     let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "labels": {"component": name, "tier": "control-plane"},
             "name": name,
-            "namespace": "kube-system",
+            "namespace": KUBE_SYSTEM,
         },
         "spec": {
             "containers": [container],
@@ -235,34 +266,35 @@ fn static_pod(
             "priority": 2_000_001_000,
             "priorityClassName": "system-node-critical",
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": mounts.iter().map(|(name, path, kind)| json!({"hostPath": {"path": path, "type": kind}, "name": name})).collect::<Vec<_>>(),
+            "volumes": mounts.iter().map(volume).collect::<Vec<_>>(),
         },
         "status": {},
     });
-    if let Some((key, value)) = annotation {
-        pod["metadata"]["annotations"] = json!({key: value});
+    if let Some((key, value)) = &component.annotation {
+        pod["metadata"]["annotations"] = json!({*key: value});
     }
     pod
 }
 
 /// The component's name, then its flags sorted by name; extra arguments replace flags of that name.
-fn command(config: &InitConfig, component: &str, flags: Vec<(&str, String)>) -> Vec<String> {
-    let extra = config.cluster.extra_args.get(component).map(Vec::as_slice).unwrap_or_default();
-    let mut all: Vec<(String, String)> = flags
-        .into_iter()
+fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
+    let extra = config.cluster.extra_args.get(component.name).map(Vec::as_slice).unwrap_or_default();
+    let mut all: Vec<(&str, &str)> = component
+        .flags
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
         .filter(|(name, _)| !extra.iter().any(|(e, _)| e == name))
-        .map(|(name, value)| (name.to_owned(), value))
-        .chain(extra.iter().cloned())
+        .chain(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())))
         .collect();
-    all.sort();
-    std::iter::once(component.to_owned())
+    all.sort_unstable();
+    std::iter::once(component.name.to_owned())
         .chain(all.into_iter().map(|(name, value)| format!("--{name}={value}")))
         .collect()
 }
 
-fn write(s: &Session<'_>, name: &str, pod: &Value) -> Result<()> {
-    let yaml = serde_saphyr::to_string(pod)
-        .map_err(|e| Failure::new(format!("couldn't marshal the manifest of {name}: {e}")))?;
-    s.disk().write(format!("{MANIFESTS_DIR}/{name}.yaml"), yaml, 0o600)?;
+fn write(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<()> {
+    let name = component.name;
+    let text = yaml(&format!("the manifest of {name}"), &static_pod(config, component))?;
+    s.disk().write(format!("{MANIFESTS_DIR}/{name}.yaml"), text, 0o600)?;
     Ok(())
 }

@@ -4,17 +4,18 @@ use client::{Patch, Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
-    paths::API_CALL_TIMEOUT,
+    paths::{API_CALL_TIMEOUT, HEALTH_POLL, HEALTH_TIMEOUT},
     session::{Failure, Result, Session, poll},
 };
 
-pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";
+const RBAC: &str = "rbac.authorization.k8s.io";
+const RBAC_V1: &str = "rbac.authorization.k8s.io/v1";
 
 /// Creates `object`, or replaces the one that is there. Retries for a minute, as kubeadm does.
 pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, object: &Value) -> Result<()> {
     let at = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     let (name, namespace) = (at("/metadata/name").unwrap_or_default().to_owned(), at("/metadata/namespace"));
-    poll(s.host, crate::paths::HEALTH_POLL, API_CALL_TIMEOUT, async || {
+    poll(s.host, HEALTH_POLL, API_CALL_TIMEOUT, async || {
         match rest.create(resource, namespace, object).await {
             Ok(_) => Ok(()),
             Err(e) if e.is_already_exists() => {
@@ -29,7 +30,7 @@ pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, obj
 
 pub(crate) fn cluster_role_binding(name: &str, role: &str, subject: Value) -> Value {
     json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": RBAC_V1,
         "kind": "ClusterRoleBinding",
         "metadata": {"name": name},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
@@ -38,21 +39,36 @@ pub(crate) fn cluster_role_binding(name: &str, role: &str, subject: Value) -> Va
 }
 
 pub(crate) fn cluster_role(name: &str, rules: Value) -> Value {
-    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
+    json!({"apiVersion": RBAC_V1, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
 }
 
-pub(crate) fn role(namespace: &str, name: &str, rules: Value) -> Value {
-    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name, "namespace": namespace}, "rules": rules})
+/// Binds `role`, a ClusterRole, to `subject` in the whole cluster.
+pub(crate) async fn bind(s: &Session<'_>, rest: &Rest, name: &str, role: &str, subject: Value) -> Result<()> {
+    apply(s, rest, &rbac("clusterrolebindings"), &cluster_role_binding(name, role, subject)).await
 }
 
-pub(crate) fn role_binding(namespace: &str, name: &str, role: &str, subjects: Vec<Value>) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+/// Lets `readers` get one ConfigMap, by a Role and a RoleBinding that are both called `role`.
+pub(crate) async fn share_config_map(
+    s: &Session<'_>,
+    rest: &Rest,
+    namespace: &str,
+    map: &str,
+    role: &str,
+    readers: &[Value],
+) -> Result<()> {
+    let metadata = json!({"name": role, "namespace": namespace});
+    let rules =
+        json!([{"apiGroups": [""], "resourceNames": [map], "resources": ["configmaps"], "verbs": ["get"]}]);
+    let grant = json!({"apiVersion": RBAC_V1, "kind": "Role", "metadata": metadata, "rules": rules});
+    apply(s, rest, &rbac("roles"), &grant).await?;
+    let binding = json!({
+        "apiVersion": RBAC_V1,
         "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": metadata,
         "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": role},
-        "subjects": subjects,
-    })
+        "subjects": readers,
+    });
+    apply(s, rest, &rbac("rolebindings"), &binding).await
 }
 
 pub(crate) fn group(name: &str) -> Value {
@@ -74,7 +90,7 @@ pub(crate) fn rbac(plural: &'static str) -> Resource {
 /// Waits for the node's object and patches it.
 pub(crate) async fn patch_node(s: &Session<'_>, rest: &Rest, node: &str, patch: &Value) -> Result<()> {
     let nodes = Resource::core("nodes");
-    poll(s.host, crate::paths::HEALTH_POLL, crate::paths::HEALTH_TIMEOUT, async || {
+    poll(s.host, HEALTH_POLL, HEALTH_TIMEOUT, async || {
         // The kubelet's first label is the sign that it has registered the node.
         let seen = rest.get(&nodes, None, node).await?;
         if seen.pointer("/metadata/labels/kubernetes.io~1hostname").is_none() {

@@ -5,16 +5,18 @@ use std::time::Duration;
 pub(crate) const KUBERNETES_DIR: &str = "/etc/kubernetes";
 pub(crate) const MANIFESTS_DIR: &str = "/etc/kubernetes/manifests";
 pub(crate) const PKI_DIR: &str = "/etc/kubernetes/pki";
-pub(crate) const KUBELET_DIR: &str = "/var/lib/kubelet";
 pub(crate) const ETCD_DIR: &str = "/var/lib/etcd";
 pub(crate) const BOOTSTRAP_KUBELET_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+pub(crate) const CONTROLLER_MANAGER_CONF: &str = "/etc/kubernetes/controller-manager.conf";
+pub(crate) const SCHEDULER_CONF: &str = "/etc/kubernetes/scheduler.conf";
 pub(crate) const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 pub(crate) const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 pub(crate) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 pub(crate) const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 pub(crate) const KUBELET_INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
 
-/// How far NotBefore lies before the start of the program.
+/// How far the NotBefore of a leaf lies before the start of the program, where it does not follow
+/// the CA's.
 pub(crate) const BACKDATE: Duration = Duration::from_secs(5 * 60);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) const LEAF_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
@@ -30,4 +32,9 @@ pub(crate) const TLS_BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(crate) const TLS_BOOTSTRAP_POLL: Duration = Duration::from_secs(1);
 
 pub(crate) const KUBELET_HEALTH_PORT: u16 = 10_248;
+pub(crate) const KUBELET_PORT: u16 = 10_250;
+pub(crate) const CONTROLLER_MANAGER_PORT: u16 = 10_257;
+pub(crate) const SCHEDULER_PORT: u16 = 10_259;
+pub(crate) const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
+pub(crate) const KUBE_SYSTEM: &str = "kube-system";
 pub(crate) const NODE_TOKEN_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";

@@ -8,7 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::{
     config::{InitConfig, JoinConfig},
     kubelet::UNIT,
-    paths::{BOOTSTRAP_KUBELET_CONF, ETCD_DIR, KUBELET_CONF, MANIFESTS_DIR, PKI_DIR},
+    paths::{
+        BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBELET_CONF, KUBELET_PORT, MANIFESTS_DIR,
+        PKI_DIR, SCHEDULER_PORT,
+    },
     session::{Failure, Result, Session},
 };
 
@@ -21,7 +24,7 @@ struct Finding {
 pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.say("[preflight] Running pre-flight checks");
     let mut found = Vec::new();
-    for port in [config.bind_port, 10_259, 10_257, 10_250, 2379, 2380] {
+    for port in [config.bind_port, SCHEDULER_PORT, CONTROLLER_MANAGER_PORT, KUBELET_PORT, 2379, 2380] {
         port_free(s, port, &mut found).await;
     }
     for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"] {
@@ -44,7 +47,7 @@ pub(crate) async fn join(s: &mut Session<'_>, config: &JoinConfig) -> Result<()>
     for path in [KUBELET_CONF.to_owned(), BOOTSTRAP_KUBELET_CONF.to_owned(), format!("{PKI_DIR}/ca.crt")] {
         file_absent(s, &path, &mut found);
     }
-    port_free(s, 10_250, &mut found).await;
+    port_free(s, KUBELET_PORT, &mut found).await;
     service(s, &mut found);
     conclude(s, found, &config.ignore_preflight)
 }

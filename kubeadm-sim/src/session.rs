@@ -5,6 +5,7 @@ use std::{fmt, io::Write, time::Duration};
 use api::profile::Profile;
 use client::{ClientError, Rest};
 use pki::kubeconfig::Kubeconfig;
+use serde_json::Value;
 use world::{Disk, DiskError, Host, Wall};
 
 /// Why kubeadm gave up, in kubeadm's words.
@@ -80,6 +81,11 @@ impl Session<'_> {
         let agent = format!("kubeadm/{} (linux/amd64) kubernetes", self.profile.git_version());
         Ok(Rest::from_kubeconfig(self.host, config, self.profile.go(), &agent)?)
     }
+}
+
+/// `value` as YAML; `what` it is, for the error.
+pub(crate) fn yaml(what: &str, value: &Value) -> Result<String> {
+    serde_saphyr::to_string(value).map_err(|e| Failure::new(format!("couldn't marshal {what}: {e}")))
 }
 
 /// Calls `attempt` every `poll` until it succeeds or `timeout` of the host's running time passed;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use api::duration;
 use pki::ClientTls;
 use wire::HttpClient;
 
 use crate::{
     config::InitConfig,
-    paths::{HEALTH_POLL, HEALTH_TIMEOUT, KUBELET_HEALTH_PORT, MANIFESTS_DIR},
+    paths::{
+        CONTROLLER_MANAGER_PORT, HEALTH_POLL, HEALTH_TIMEOUT, KUBELET_HEALTH_PORT, MANIFESTS_DIR,
+        SCHEDULER_PORT,
+    },
     session::{Failure, Result, Session, poll},
 };
 
@@ -20,23 +24,25 @@ pub(crate) async fn kubelet(s: &mut Session<'_>) -> Result<()> {
     poll(s.host, HEALTH_POLL, HEALTH_TIMEOUT, async || healthy(&http, "/healthz").await)
         .await
         .map_err(|e| e.within("failed while waiting for the kubelet to start"))?;
-    let took = s.host.clock().monotonic().since(began);
-    s.say(format!("[kubelet-check] The kubelet is healthy after {}", go_duration(took)));
+    let passed = s.host.clock().monotonic().since(began);
+    s.say(format!("[kubelet-check] The kubelet is healthy after {}", took(passed)));
     Ok(())
 }
 
-/// Waits for apiserver, controller-manager and scheduler.
+/// Waits for the apiserver, and where the release does so for controller-manager and scheduler too.
 pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.say(format!(
         "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory {MANIFESTS_DIR:?}"
     ));
     kubelet(s).await?;
     s.say("[control-plane-check] Waiting for healthy control plane components. This can take up to 4m0s");
-    let checks = [
-        ("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez"),
-        ("kube-controller-manager", "https://127.0.0.1:10257".to_owned(), "/healthz"),
-        ("kube-scheduler", "https://127.0.0.1:10259".to_owned(), "/livez"),
-    ];
+    let mut checks = vec![("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez")];
+    if s.profile.waits_for_all_components() {
+        checks.extend([
+            ("kube-controller-manager", format!("https://127.0.0.1:{CONTROLLER_MANAGER_PORT}"), "/healthz"),
+            ("kube-scheduler", format!("https://127.0.0.1:{SCHEDULER_PORT}"), "/livez"),
+        ]);
+    }
     for (name, base, path) in &checks {
         s.say(format!("[control-plane-check] Checking {name} at {base}{path}"));
     }
@@ -51,7 +57,7 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
     let mut failed = Vec::new();
     for ((name, base, path), result) in checks.iter().zip(results) {
         match result {
-            Ok(took) => s.say(format!("[control-plane-check] {name} is healthy after {}", go_duration(took))),
+            Ok(passed) => s.say(format!("[control-plane-check] {name} is healthy after {}", took(passed))),
             Err(e) => {
                 s.say(format!("[control-plane-check] {name} is not healthy after 4m0s"));
                 failed.push(format!("{name} check failed at {base}{path}: {e}"));
@@ -75,18 +81,10 @@ async fn healthy(http: &HttpClient, path: &str) -> Result<()> {
     }
 }
 
-/// As Go prints a duration that was rounded to microseconds: `501.2ms`, `1.5s`.
-fn go_duration(d: Duration) -> String {
-    if d < Duration::from_secs(1) {
-        format!("{}ms", trim(d.as_micros() as f64 / 1000.0))
-    } else {
-        format!("{}s", trim(d.as_micros() as f64 / 1_000_000.0))
-    }
-}
-
-fn trim(x: f64) -> String {
-    let text = format!("{x:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// As Go prints a duration that was cut to microseconds: `501.2ms`, `1.5s`.
+fn took(d: Duration) -> String {
+    let nanos_below_micros = Duration::from_nanos((d.subsec_nanos() % 1000).into());
+    duration::format(d.saturating_sub(nanos_below_micros))
 }
 
 #[cfg(test)]
@@ -94,10 +92,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_go_prints_them() {
-        let rows = [(501_000, "501ms"), (1_500_000, "1.5s"), (0, "0ms"), (501_250, "501.25ms")];
-        for (micros, words) in rows {
-            assert_eq!(go_duration(Duration::from_micros(micros)), words);
+    fn below_a_microsecond_nothing_is_printed() {
+        for (nanos, words) in [(999, "0s"), (501_250_999, "501.25ms"), (90_000_000_000, "1m30s")] {
+            assert_eq!(took(Duration::from_nanos(nanos)), words, "{nanos}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use api::profile::Profile;
+use api::{duration, profile::Profile};
 use clap::Parser;
 use serde_json::Value;
 use world::{Host, Mono};
@@ -136,10 +136,10 @@ impl Options {
             |field: &str, default: u16| u16::try_from(number(field, default.into())).unwrap_or(default);
         let text = |pointer: &str| file.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let seconds = |field: &str, default: u64| -> Result<Duration, OptionsError> {
-            match text(&format!("/{field}")).as_deref() {
-                None | Some("0s") => Ok(Duration::from_secs(default)),
-                Some(t) => go_duration(t).ok_or_else(|| fail(format!("{field}: {t:?} is not a duration"))),
-            }
+            let given = text(&format!("/{field}")).as_deref().map(duration::parse).transpose();
+            let given = given.map_err(|e| fail(format!("{field}: {e}")))?;
+            // To upstream's defaulting a zero is the same as nothing.
+            Ok(given.filter(|d| !d.is_zero()).unwrap_or(Duration::from_secs(default)))
         };
         Ok(Self {
             node_name: flags.hostname_override.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
@@ -201,40 +201,9 @@ fn parse_taint(text: &str) -> Option<(String, String, String)> {
     Some((key.into(), value.into(), effect.into()))
 }
 
-/// `10s`, `5m`, `1h30m`, `500ms`.
-fn go_duration(text: &str) -> Option<Duration> {
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let (unit, scale) = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)]
-            .into_iter()
-            .find(|(u, _)| rest.starts_with(u))?;
-        rest = rest.get(unit.len()..)?;
-        total += Duration::try_from_secs_f64(number * scale).ok()?;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_gos() {
-        let rows = [
-            ("10s", Some(10_000)),
-            ("1h30m", Some(5_400_000)),
-            ("500ms", Some(500)),
-            ("", None),
-            ("10", None),
-            ("x", None),
-        ];
-        for (text, millis) in rows {
-            assert_eq!(go_duration(text).map(|d| d.as_millis()), millis, "{text}");
-        }
-    }
 
     #[test]
     fn taints_have_key_value_and_effect() {

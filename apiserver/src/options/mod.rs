@@ -15,7 +15,6 @@ use api::profile::Profile;
 use pki::KeyAlgorithm;
 
 pub use parse::UsageError;
-pub(crate) use parse::duration;
 
 /// Where the objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

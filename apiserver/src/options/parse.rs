@@ -93,33 +93,6 @@ fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError {
     UsageError::Invalid { flag: flag.to_owned(), value: value.to_owned(), why: why.to_string() }
 }
 
-/// Go's `time.ParseDuration` for what appears in flags: `1h30m`, `15s`, `250ms`, `0`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let (mut rest, mut total) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at_checked(digits)?;
-        let number: f64 = number.parse().ok()?;
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at_checked(letters)?;
-        let seconds = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
-        rest = after;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
 struct Values(Given);
 
 impl Values {
@@ -163,8 +136,7 @@ impl Values {
 
     fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
         if let Some(value) = self.last(flag) {
-            *into = duration(value)
-                .ok_or_else(|| invalid(flag, value, format!("time: invalid duration {value:?}")))?;
+            *into = api::duration::parse(value).map_err(|e| invalid(flag, value, e))?;
         }
         Ok(())
     }

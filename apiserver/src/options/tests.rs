@@ -1,8 +1,6 @@
 //! Command lines that are right, and what is said about those that are not.
 
-use std::time::Duration;
-
-use super::{Backend, Options, duration, flags};
+use super::{Backend, Options, flags};
 
 const MEMORY: &str = "--storage-backend=memory";
 
@@ -104,16 +102,4 @@ fn underscores_and_separate_values_are_the_same() {
         (options.secure_port, options.anonymous_auth, options.service_account_lookup),
         (7443, false, true)
     );
-}
-
-#[test]
-fn durations_are_gos() {
-    let check = |text: &str, expected: Option<Duration>| assert_eq!(duration(text), expected, "{text:?}");
-    check("1h0m0s", Some(Duration::from_secs(3600)));
-    check("1.5s", Some(Duration::from_millis(1500)));
-    check("250ms", Some(Duration::from_millis(250)));
-    check("0", Some(Duration::ZERO));
-    check("", None);
-    check("5", None);
-    check("5 m", None);
 }

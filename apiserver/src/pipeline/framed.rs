@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use wire::{Body, Peer};
 use world::Wall;
 
-use super::{Query, RequestInfo, go_duration};
+use super::{Query, RequestInfo};
 use crate::context::Ctx;
 
 /// See the module.
@@ -86,12 +86,12 @@ impl Parsed {
     pub fn deadline(&self, most: Duration) -> Result<Duration, Status> {
         match self.framed.query.get("timeout") {
             None | Some("") => Ok(most),
-            Some(text) => match go_duration(text) {
-                Some(wanted) if wanted.is_zero() => Ok(most),
-                Some(wanted) => Ok(wanted.min(most)),
-                None => Err(Status::bad_request(format!(
-                    "invalid timeout specified in the request URL - time: invalid duration {text:?}"
-                ))),
+            Some(text) => match api::duration::parse(text) {
+                Ok(wanted) if wanted.is_zero() => Ok(most),
+                Ok(wanted) => Ok(wanted.min(most)),
+                Err(why) => {
+                    Err(Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))
+                }
             },
         }
     }

@@ -43,7 +43,6 @@ pub use framed::{Framed, Parsed};
 pub use identify::Identified;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
-pub(crate) use query::go_duration;
 pub use query::{ListOptions, Match, Query, parse_resource_version};
 pub use request_info::RequestInfo;
 pub use seat::{Seated, Seats};

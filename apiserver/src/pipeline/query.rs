@@ -211,8 +211,3 @@ impl ListOptions {
         }
     }
 }
-
-/// Go's duration in `?timeout=`, whole or decimal seconds and minutes.
-pub(crate) fn go_duration(text: &str) -> Option<Duration> {
-    crate::options::duration(text)
-}

@@ -11,6 +11,7 @@
 //! | [`names`] | what a name, label or annotation key may be |
 //! | [`selector`] | which objects a label or field selector picks |
 //! | [`quantity`] | amounts such as `500m` or `1Gi`, exactly |
+//! | [`duration`] | durations such as `1h30m` in Go's notation |
 //! | [`strategy`] | per kind: defaults, what a write may touch, validation |
 //! | [`patch`] | JSON patch, merge patch, strategic merge patch |
 //! | [`table`] | the columns that `kubectl get` prints |
@@ -20,6 +21,7 @@
 // A refusal is a whole answer and rare; whoever carries one through hot paths boxes it there.
 #![allow(clippy::result_large_err)]
 
+pub mod duration;
 pub mod kinds;
 pub mod meta;
 pub mod names;

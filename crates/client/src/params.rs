@@ -132,7 +132,7 @@ impl WatchParams {
         q.text("sendInitialEvents", self.send_initial_events.map(|b| if b { "true" } else { "false" }));
         if let Some(seconds) = self.timeout_seconds {
             // Upstream's generated clients say it twice.
-            q.text("timeout", Some(&go_duration(Duration::from_secs(seconds))));
+            q.text("timeout", Some(&api::duration::format(Duration::from_secs(seconds))));
             q.number("timeoutSeconds", Some(seconds));
         }
         q.text("watch", Some("true"));
@@ -167,16 +167,6 @@ impl Query {
             out.push_str(&encode_query(value));
         }
         out
-    }
-}
-
-/// `7m30s`, as Go prints durations of whole seconds.
-pub(crate) fn go_duration(d: Duration) -> String {
-    let (h, m, s) = (d.as_secs() / 3600, d.as_secs() / 60 % 60, d.as_secs() % 60);
-    match (h, m) {
-        (0, 0) => format!("{s}s"),
-        (0, _) => format!("{m}m{s}s"),
-        _ => format!("{h}h{m}m{s}s"),
     }
 }
 
@@ -225,21 +215,6 @@ mod tests {
             "/x?allowWatchBookmarks=true&resourceVersion=195&timeout=7m30s&timeoutSeconds=450&watch=true";
         assert_eq!(watch.query().on("/x"), query);
         assert_eq!(ListParams::default().query().on("/x"), "/x");
-    }
-
-    #[test]
-    fn durations_in_gos_words() {
-        let rows = [
-            (0, "0s"),
-            (59, "59s"),
-            (60, "1m0s"),
-            (450, "7m30s"),
-            (3600, "1h0m0s"),
-            (5_184_007, "1440h0m7s"),
-        ];
-        for (seconds, text) in rows {
-            assert_eq!(go_duration(Duration::from_secs(seconds)), text);
-        }
     }
 
     #[test]

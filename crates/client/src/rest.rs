@@ -11,7 +11,7 @@ use world::Host;
 use crate::{
     Auth, ClientError, DeleteParams, List, ListParams, Patch, Resource, WatchParams, WatchStream,
     exchange::{Call, JSON, Line, read, refusal},
-    params::{Query, go_duration},
+    params::Query,
     retry,
 };
 
@@ -333,7 +333,7 @@ impl Rest {
     ) -> Result<Call<'a>, ClientError> {
         let name = name.into();
         let path = resource.checked_path(ns, name, sub)?;
-        query.text("timeout", self.timeout.map(go_duration).as_deref());
+        query.text("timeout", self.timeout.map(api::duration::format).as_deref());
         let call = Call::new(method, query.on(&path)).about(resource, name.unwrap_or_default());
         Ok(Call { timeout: self.timeout, ..call })
     }

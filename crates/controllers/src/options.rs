@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use api::profile::Profile;
+use api::{duration, profile::Profile};
 use clap::Parser;
 
 /// Wrong flags.
@@ -49,7 +49,7 @@ pub struct ManagerOptions {
     #[arg(long)]
     pub cluster_signing_key_file: Option<String>,
     /// Longest validity of a signed certificate
-    #[arg(long, default_value = "8760h0m0s", value_parser = go_duration)]
+    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse)]
     pub cluster_signing_duration: Duration,
     /// Loops to run: `*`, `name`, `-name`
     #[arg(long, default_value = "*", value_delimiter = ',', allow_hyphen_values = true)]
@@ -79,13 +79,13 @@ pub struct ManagerOptions {
     #[arg(long)]
     pub service_cluster_ip_range: Option<String>,
     /// How often node health is looked at
-    #[arg(long, default_value = "5s", value_parser = go_duration)]
+    #[arg(long, default_value = "5s", value_parser = duration::parse)]
     pub node_monitor_period: Duration,
     /// How long a node may be silent; 50s, before 1.32 40s
-    #[arg(long, value_parser = go_duration)]
+    #[arg(long, value_parser = duration::parse)]
     pub node_monitor_grace_period: Option<Duration>,
     /// How long a new node may be silent
-    #[arg(long, default_value = "1m", value_parser = go_duration)]
+    #[arg(long, default_value = "1m", value_parser = duration::parse)]
     pub node_startup_grace_period: Duration,
     /// Release, 1.8 to 1.36
     #[arg(long, value_parser = profile, default_value = "1.36")]
@@ -165,22 +165,6 @@ fn profile(text: &str) -> Result<Profile, String> {
     Profile::parse(text).map_err(|e| e.to_string())
 }
 
-/// `8760h0m0s`, `5s`, `500ms`.
-fn go_duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("invalid duration {text:?}; write it like 1h30m, 50s or 500ms");
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, unit) = rest.split_at(digits);
-        let number: f64 = number.parse().map_err(|_| bad())?;
-        let units = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
-        let (name, seconds) = units.into_iter().find(|(u, _)| unit.starts_with(u)).ok_or_else(bad)?;
-        rest = unit.strip_prefix(name).ok_or_else(bad)?;
-        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())?;
-    }
-    if text.is_empty() { Err(bad()) } else { Ok(total) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,12 +192,5 @@ mod tests {
     fn an_unknown_flag_is_named() {
         let error = ManagerOptions::parse_args(vec!["--no-such-flag=1".into()]).expect_err("unknown");
         assert!(error.to_string().contains("--no-such-flag"), "{error}");
-    }
-
-    #[test]
-    fn durations_are_gos() {
-        assert_eq!(go_duration("8760h0m0s"), Ok(Duration::from_secs(8760 * 3600)));
-        assert_eq!(go_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert!(go_duration("").is_err() && go_duration("5").is_err() && go_duration("5x").is_err());
     }
 }

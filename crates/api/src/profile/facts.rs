@@ -121,8 +121,8 @@ facts! {
     /// Whether kubelets may only request certificates in their own name (admission NodeRestriction).
     node_csr_restricted: bool = "NodeRestriction checks the CN of kubelet CSRs" { 8 => false, 31 => true }
 
-    /// The phases of `kubeadm init`, in order.
-    // The steps at 17 and 24 (kubelet-finalize, show-join-command) were not looked up.
+    /// The phases of `kubeadm init`, in order (`cmd/kubeadm/app/cmd/init.go`).
+    // kubernetes/kubernetes: 17 is #84118, 19 is #90892, 26 is #111512, 28 is #117984.
     init_phases: &'static [&'static str] = "phases of kubeadm init" {
         8 => &["preflight", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane", "upload-config",
             "mark-control-plane", "bootstrap-token", "addon"],
@@ -134,7 +134,7 @@ facts! {
             "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon"],
         19 => &["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd", "wait-control-plane",
             "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon"],
-        24 => &["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd", "wait-control-plane",
+        26 => &["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd", "wait-control-plane",
             "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon",
             "show-join-command"],
         28 => &["preflight", "certs", "kubeconfig", "etcd", "control-plane", "kubelet-start", "wait-control-plane",
@@ -146,7 +146,9 @@ facts! {
     /// its kubelet talks to the local apiserver.
     join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
 
-    /// Whether `init` waits for controller manager and scheduler too.
+    /// Whether `init` waits for controller manager and scheduler too (gate
+    /// WaitForAllControlPlaneComponents, on by default).
+    // kubernetes/kubernetes#129620.
     waits_for_all_components: bool = "init waits for all control plane components" { 8 => false, 33 => true }
 
     /// Whether console lines carry the words before phases had names (`[certificates]`, `[markmaster]`).
@@ -186,7 +188,9 @@ facts! {
     /// Whether /var/lib/kubelet/kubeadm-flags.env is written.
     kubelet_flags_file: bool = "kubeadm writes the kubelet's flags to a file" { 8 => false, 11 => true }
 
-    /// Whether the kubelet's CRI endpoint goes to instance-config.yaml instead of the flags file.
+    /// Whether the kubelet's CRI endpoint goes to instance-config.yaml instead of the flags file and an
+    /// annotation of the node (gate NodeLocalCRISocket, on by default).
+    // kubernetes/kubernetes#131981.
     node_local_cri_socket: bool = "CRI endpoint in instance-config.yaml" { 8 => false, 34 => true }
 
     /// Whether kubelet.conf of a control plane is rewritten to follow certificate rotation.
@@ -198,8 +202,10 @@ facts! {
     /// Whether super-admin.conf is written.
     super_admin_conf: bool = "super-admin.conf" { 8 => false, 29 => true }
 
-    /// Group of the apiserver's client certificate for kubelets; empty for none.
-    // 1.36.0 still wrote kubeadm:cluster-admins, 1.36.1 and later none; the profile follows the later.
+    /// Group of the apiserver's client certificate for kubelets; empty for none. Without one a binding
+    /// for its user stands in (`kubeadm:apiserver-kubelet-client`, of the same change).
+    // kubernetes/kubernetes#121837 and #138957. 1.36.0 still wrote kubeadm:cluster-admins, 1.36.1 and
+    // 1.35.5 no longer; the profiles are 1.36 as its patches have it and 1.35 as it came out.
     kubelet_client_group: &'static str = "group of apiserver-kubelet-client" {
         8 => "system:masters", 29 => "kubeadm:cluster-admins", 36 => "",
     }
@@ -208,7 +214,7 @@ facts! {
     etcd_client_group: &'static str = "group of the clients of etcd" { 8 => "system:masters", 29 => "" }
 
     /// How long before its making a certificate authority of kubeadm begins.
-    // Backported to later patch releases of 1.25 to 1.27.
+    // kubernetes/kubernetes#118922, backported to later patch releases of 1.25 to 1.27.
     authority_backdate: Duration = "backdate of kubeadm's authorities" {
         8 => Duration::ZERO, 28 => Duration::from_secs(300),
     }
@@ -219,7 +225,7 @@ facts! {
     }
 
     /// Labels of a control plane node, each with an empty value.
-    // The load balancer's label at 21 was not looked up.
+    // 21 is kubernetes/kubernetes#98269.
     control_plane_labels: &'static [&'static str] = "labels of a control plane node" {
         8 => &["node-role.kubernetes.io/master"],
         20 => &["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"],

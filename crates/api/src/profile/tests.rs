@@ -92,6 +92,33 @@ fn edges() {
     assert_eq!((at(13).synchronous_bootstrap(), at(14).synchronous_bootstrap()), (true, false));
     assert_eq!((at(28).admin_group(), at(29).admin_group()), ("system:masters", "kubeadm:cluster-admins"));
     assert_eq!((at(28).super_admin_conf(), at(29).super_admin_conf()), (false, true));
+    assert_eq!(
+        [28, 29, 35, 36].map(|m| at(m).kubelet_client_group()),
+        ["system:masters", "kubeadm:cluster-admins", "kubeadm:cluster-admins", ""]
+    );
+    assert_eq!((at(28).etcd_client_group(), at(29).etcd_client_group()), ("system:masters", ""));
+    assert_eq!(
+        (at(27).authority_backdate(), at(28).authority_backdate()),
+        (Duration::ZERO, Duration::from_secs(300))
+    );
+    assert_eq!((at(33).node_local_cri_socket(), at(34).node_local_cri_socket()), (false, true));
+    assert_eq!((at(32).waits_for_all_components(), at(33).waits_for_all_components()), (false, true));
+    let (master, control_plane) = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane");
+    let no_balancer = "node.kubernetes.io/exclude-from-external-load-balancers";
+    assert_eq!(
+        [19, 20, 21, 23, 24].map(|m| at(m).control_plane_labels().to_vec()),
+        [
+            vec![master],
+            vec![control_plane, master],
+            vec![control_plane, master, no_balancer],
+            vec![control_plane, master, no_balancer],
+            vec![control_plane, no_balancer],
+        ]
+    );
+    assert_eq!(
+        [23, 24, 25].map(|m| at(m).control_plane_taints().to_vec()),
+        [vec![master], vec![control_plane, master], vec![control_plane]]
+    );
     assert_eq!((at(30).leaf_start(), at(31).leaf_start()), (LeafStart::AuthorityStart, LeafStart::Backdated));
     assert_eq!(
         [10, 11, 23, 24].map(|m| at(m).kubelet_config_name()),
@@ -106,6 +133,11 @@ fn edges() {
         [10, 11, 12, 14, 21, 30, 31].map(|m| at(m).kubeadm_config().version),
         ["v1alpha1", "v1alpha2", "v1alpha3", "v1beta1", "v1beta2", "v1beta3", "v1beta4"]
     );
+    let shows_join_command = |m| at(m).init_phases().contains(&"show-join-command");
+    assert_eq!((shows_join_command(25), shows_join_command(26)), (false, true));
+    let finalizes = |m| at(m).init_phases().contains(&"kubelet-finalize");
+    assert_eq!([16, 17].map(finalizes), [false, true]);
+    assert_eq!([16, 17].map(|m| at(m).kubelet_conf_follows_rotation()), [false, true]);
     let before_certs = |m| {
         let phases = at(m).init_phases();
         let place = |name| phases.iter().position(|p| *p == name);

@@ -42,7 +42,7 @@ struct Lifecycle {
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let rest = c.rest("node-controller");
-    let default_grace = Duration::from_secs(if c.options.kubernetes_version.minor() >= 32 { 50 } else { 40 });
+    let default_grace = c.options.kubernetes_version.node_grace();
     let mut lifecycle = Lifecycle {
         host: c.host.clone(),
         recorder: c.recorder(&rest, "node-controller"),
