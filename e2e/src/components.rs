@@ -137,6 +137,7 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
             biased;
             () = told_to_end() => {
                 process.kill().await;
+                crate::up::process::end_all().await;
                 None
             }
             exit = main => exit,

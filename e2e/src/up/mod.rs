@@ -85,6 +85,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
             let host = world.host(&name)?;
             host.services().stop("kubelet").await;
         }
+        process::end_all().await;
         Ok::<_, Refusal>(())
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));

@@ -3,15 +3,20 @@
 //! A child ends when its parent does, however that ends: it reads its standard input, and nobody
 //! else holds the other end.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chronoplane::{Machinery, machinery::kubelet_args};
 use kubelet_sim::{Container, Launcher, Running};
 use parking_lot::Mutex;
 use tokio::{
-    process::{Child, Command},
-    sync::Notify,
+    process::{Child, ChildStdin, Command},
+    sync::{Notify, oneshot, watch},
 };
 use world::{Exit, Host, Unit};
 
@@ -36,13 +41,13 @@ pub fn machinery(dir: PathBuf) -> Machinery {
                 };
                 let place = Place { name: host.name().to_owned(), address, root: dir.join(host.name()) };
                 match spawn(&place, Component::Kubelet, "kubelet", args) {
-                    Ok(mut child) => match child.wait().await {
+                    Ok(kubelet) => match kubelet.ended().await {
                         Ok(status) if status.success() => Exit::Success,
                         Ok(status) => Exit::Failure(format!(
                             "kubelet ended with {status}; see {}",
-                            log_of(&place, "kubelet").display()
+                            kubelet.log.display()
                         )),
-                        Err(e) => Exit::Failure(e.to_string()),
+                        Err(why) => Exit::Failure(why),
                     },
                     Err(why) => Exit::Failure(why),
                 }
@@ -55,7 +60,38 @@ fn log_of(place: &Place, name: &str) -> PathBuf {
     place.root.join("var/log").join(format!("{name}.log"))
 }
 
-fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> Result<Child, String> {
+/// How many children there are, and that they shall end: [`end_all`] must see each of them gone.
+static LIVE: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+
+/// After its standard input closed, a child has so long to end before it is killed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Tells every child of this process to end, and returns when the last is gone.
+pub async fn end_all() {
+    ENDING.send_replace(true);
+    let mut live = LIVE.subscribe();
+    // The sender is a static: this cannot fail.
+    let _ = live.wait_for(|n| *n == 0).await;
+}
+
+/// A child process. It ends when this is dropped.
+struct Program {
+    kill: Mutex<Option<oneshot::Sender<()>>>,
+    ended: tokio::sync::Mutex<Option<oneshot::Receiver<Result<ExitStatus, String>>>>,
+    log: PathBuf,
+}
+
+impl Program {
+    async fn ended(&self) -> Result<ExitStatus, String> {
+        match self.ended.lock().await.take() {
+            Some(ended) => ended.await.unwrap_or_else(|_| Err("nobody waits for it".into())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> Result<Program, String> {
     let log = log_of(place, name);
     let open = || -> std::io::Result<std::fs::File> {
         if let Some(dir) = log.parent() {
@@ -67,7 +103,7 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
     let err = out.try_clone().map_err(|e| format!("cannot write {}: {e}", log.display()))?;
     let program = std::env::current_exe().map_err(|e| format!("cannot find this program again: {e}"))?;
     let place = serde_json::to_string(place).map_err(|e| e.to_string())?;
-    Command::new(program)
+    let mut child = Command::new(program)
         .arg(component.command())
         .arg("--")
         .args(args)
@@ -76,9 +112,48 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
         .stdin(Stdio::piped())
         .stdout(out)
         .stderr(err)
+        // Ctrl-C at a terminal reaches whole groups; who ends first is for us to say.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|e| format!("cannot start {name}: {e}"))
+        .map_err(|e| format!("cannot start {name}: {e}"))?;
+    // tokio's `Child::wait` would close this end at once, and the child would end.
+    let mut input = child.stdin.take();
+    let (kill, mut killed) = oneshot::channel::<()>();
+    let (tell, ended) = oneshot::channel();
+    LIVE.send_modify(|n| *n += 1);
+    // It outlives the host's process, whose end is one of the things it waits for.
+    #[allow(clippy::disallowed_methods, reason = "waits for an operating system's process")]
+    tokio::spawn(async move {
+        let told = async {
+            let _ = ENDING.subscribe().wait_for(|ending| *ending).await;
+        };
+        let ended = tokio::select! {
+            biased;
+            status = child.wait() => Some(status),
+            _ = &mut killed => None,
+            () = told => None,
+        };
+        let status = match ended {
+            Some(status) => status,
+            None => say_goodbye(&mut child, input.take()).await,
+        };
+        let _ = tell.send(status.map_err(|e| e.to_string()));
+        LIVE.send_modify(|n| *n -= 1);
+    });
+    Ok(Program { kill: Mutex::new(Some(kill)), ended: tokio::sync::Mutex::new(Some(ended)), log })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the child lives in real time")]
+async fn say_goodbye(child: &mut Child, input: Option<ChildStdin>) -> std::io::Result<ExitStatus> {
+    drop(input);
+    match tokio::time::timeout(FAREWELL, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            child.kill().await?;
+            child.wait().await
+        }
+    }
 }
 
 /// Runs the components that it knows by their image as processes; everything else idles.
@@ -95,7 +170,7 @@ impl ProcessLauncher {
 
 #[async_trait]
 impl Launcher for ProcessLauncher {
-    async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
+    async fn launch(&self, _: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
         let last = container.image.rsplit('/').next().unwrap_or(&container.image);
         let (name, tag) = last.split_once(':').unwrap_or((last, ""));
         let component = match name {
@@ -109,41 +184,16 @@ impl Launcher for ProcessLauncher {
         if component != Component::Etcd && !tag.is_empty() {
             args.push(format!("--kubernetes-version={tag}"));
         }
-        let mut child = spawn(&self.place, component, name, args)?;
-        let (kill, killed) = tokio::sync::oneshot::channel::<()>();
-        let (tell, ended) = tokio::sync::oneshot::channel();
-        let log = log_of(&self.place, name);
-        host.spawn(async move {
-            let outcome = tokio::select! {
-                biased;
-                _ = killed => {
-                    // Its standard input closes: it ends by itself, or is killed after a while.
-                    drop(child.stdin.take());
-                    let _ = child.wait().await;
-                    (137, String::new())
-                }
-                status = child.wait() => match status {
-                    Ok(status) => (status.code().unwrap_or(137), format!("see {}", log.display())),
-                    Err(e) => (1, e.to_string()),
-                },
-            };
-            let _ = tell.send(outcome);
-        });
-        Ok(Box::new(Program { kill: Mutex::new(Some(kill)), ended: tokio::sync::Mutex::new(Some(ended)) }))
+        Ok(Box::new(spawn(&self.place, component, name, args)?))
     }
-}
-
-struct Program {
-    kill: Mutex<Option<tokio::sync::oneshot::Sender<()>>>,
-    ended: tokio::sync::Mutex<Option<tokio::sync::oneshot::Receiver<(i32, String)>>>,
 }
 
 #[async_trait]
 impl Running for Program {
     async fn wait(&self) -> (i32, String) {
-        match self.ended.lock().await.take() {
-            Some(ended) => ended.await.unwrap_or((137, String::new())),
-            None => std::future::pending().await,
+        match self.ended().await {
+            Ok(status) => (status.code().unwrap_or(137), format!("see {}", self.log.display())),
+            Err(why) => (1, why),
         }
     }
 
