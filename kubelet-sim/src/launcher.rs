@@ -1,10 +1,12 @@
 //! The seam between a pod and what really runs: the container runtime's part.
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use world::Host;
 
 /// What is to be started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Container {
     /// The pod's name, as in the API.
     pub pod_name: String,
@@ -30,6 +32,14 @@ pub trait Launcher: Send + Sync {
     async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String>;
 }
 
+impl Container {
+    /// The image's name without registry and path, and its tag: `kube-apiserver`, `v1.32.0`.
+    pub fn program(&self) -> (&str, &str) {
+        let last = self.image.rsplit('/').next().unwrap_or(&self.image);
+        last.split_once(':').unwrap_or((last, ""))
+    }
+}
+
 /// A started container.
 #[async_trait]
 pub trait Running: Send + Sync {
@@ -39,4 +49,49 @@ pub trait Running: Send + Sync {
     async fn kill(&self);
     /// Whether a program behind it answers probes.
     fn serves(&self) -> bool;
+}
+
+/// A container with nothing behind it: it runs until it is killed.
+#[derive(Default)]
+pub struct Idle {
+    killed: Mutex<bool>,
+    told: Notify,
+}
+
+#[async_trait]
+impl Running for Idle {
+    async fn wait(&self) -> (i32, String) {
+        loop {
+            let told = self.told.notified();
+            if *self.killed.lock() {
+                return (137, String::new());
+            }
+            told.await;
+        }
+    }
+
+    async fn kill(&self) {
+        *self.killed.lock() = true;
+        self.told.notify_waiters();
+    }
+
+    fn serves(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_have_a_name_and_a_tag() {
+        let check = |image: &str, parts: (&str, &str)| {
+            let container = Container { image: image.into(), ..Container::default() };
+            assert_eq!(container.program(), parts, "{image}");
+        };
+        check("registry.k8s.io/kube-apiserver:v1.32.0", ("kube-apiserver", "v1.32.0"));
+        check("localhost:5000/a/nginx", ("nginx", ""));
+        check("etcd:3.6", ("etcd", "3.6"));
+    }
 }

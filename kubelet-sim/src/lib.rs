@@ -24,5 +24,5 @@ mod pods;
 mod server;
 
 pub use kubelet::run;
-pub use launcher::{Container, Launcher, Running};
+pub use launcher::{Container, Idle, Launcher, Running};
 pub use options::{Options, OptionsError};

@@ -1,9 +1,8 @@
 //! Containers as tasks of this process: a table from image to component.
 
 use async_trait::async_trait;
-use kubelet_sim::{Container, Launcher, Running};
+use kubelet_sim::{Container, Idle, Launcher, Running};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use world::{Exit, Host, Process, Task};
 
 /// Runs the components that it knows by their image and lets every other container idle.
@@ -21,16 +20,10 @@ impl Default for TaskLauncher {
     }
 }
 
-/// `registry.k8s.io/kube-apiserver:v1.32.0` as name and tag.
-pub(crate) fn image_parts(image: &str) -> (&str, &str) {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    last.split_once(':').unwrap_or((last, ""))
-}
-
 #[async_trait]
 impl Launcher for TaskLauncher {
     async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
-        let (name, tag) = image_parts(&container.image);
+        let (name, tag) = container.program();
         let mut args: Vec<String> = container.command.iter().skip(1).cloned().collect();
         if name.starts_with("kube-") && name != "kube-proxy" && !tag.is_empty() {
             args.push(format!("--kubernetes-version={tag}"));
@@ -88,46 +81,5 @@ impl Running for Component {
 
     fn serves(&self) -> bool {
         true
-    }
-}
-
-/// A container with nothing behind it.
-#[derive(Default)]
-struct Idle {
-    killed: Mutex<bool>,
-    told: Notify,
-}
-
-#[async_trait]
-impl Running for Idle {
-    async fn wait(&self) -> (i32, String) {
-        loop {
-            let told = self.told.notified();
-            if *self.killed.lock() {
-                return (137, String::new());
-            }
-            told.await;
-        }
-    }
-
-    async fn kill(&self) {
-        *self.killed.lock() = true;
-        self.told.notify_waiters();
-    }
-
-    fn serves(&self) -> bool {
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_have_a_name_and_a_tag() {
-        assert_eq!(image_parts("registry.k8s.io/kube-apiserver:v1.32.0"), ("kube-apiserver", "v1.32.0"));
-        assert_eq!(image_parts("localhost:5000/a/nginx"), ("nginx", ""));
-        assert_eq!(image_parts("etcd:3.6"), ("etcd", "3.6"));
     }
 }

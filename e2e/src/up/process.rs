@@ -12,11 +12,11 @@ use std::{
 
 use async_trait::async_trait;
 use chronoplane::{Machinery, machinery::kubelet_args};
-use kubelet_sim::{Container, Launcher, Running};
+use kubelet_sim::{Container, Idle, Launcher, Running};
 use parking_lot::Mutex;
 use tokio::{
     process::{Child, ChildStdin, Command},
-    sync::{Notify, oneshot, watch},
+    sync::{oneshot, watch},
 };
 use world::{Exit, Host, Unit};
 
@@ -171,8 +171,7 @@ impl ProcessLauncher {
 #[async_trait]
 impl Launcher for ProcessLauncher {
     async fn launch(&self, _: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
-        let last = container.image.rsplit('/').next().unwrap_or(&container.image);
-        let (name, tag) = last.split_once(':').unwrap_or((last, ""));
+        let (name, tag) = container.program();
         let component = match name {
             "etcd" => Component::Etcd,
             "kube-apiserver" => Component::Apiserver,
@@ -205,33 +204,5 @@ impl Running for Program {
 
     fn serves(&self) -> bool {
         true
-    }
-}
-
-#[derive(Default)]
-struct Idle {
-    killed: Mutex<bool>,
-    told: Notify,
-}
-
-#[async_trait]
-impl Running for Idle {
-    async fn wait(&self) -> (i32, String) {
-        loop {
-            let told = self.told.notified();
-            if *self.killed.lock() {
-                return (137, String::new());
-            }
-            told.await;
-        }
-    }
-
-    async fn kill(&self) {
-        *self.killed.lock() = true;
-        self.told.notify_waiters();
-    }
-
-    fn serves(&self) -> bool {
-        false
     }
 }
