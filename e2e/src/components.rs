@@ -3,7 +3,15 @@
 //! `up --processes` says by environment on which of its hosts a component runs. Without that, the
 //! host is this machine: its files as they are, listening on 127.0.0.1.
 
-use std::{future::Future, io::Read, net::Ipv4Addr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
+use std::{
+    future::Future,
+    io::Read,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use world::{
@@ -100,6 +108,29 @@ pub fn log_to_stderr(default: &str) {
         .with_writer(std::io::stderr)
         .without_time()
         .try_init();
+}
+
+/// Logs of components go to the file at `path`, or to standard error if `RUST_LOG` chooses some.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
+    if std::env::var_os("RUST_LOG").is_some() {
+        log_to_stderr(default);
+        return Ok(());
+    }
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Refusal(format!("cannot write the log {}: {e}", path.display())))?;
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(default)
+        .with_writer(std::sync::Mutex::new(file))
+        .with_ansi(false)
+        .without_time()
+        .try_init();
+    Ok(())
 }
 
 /// Runs `component` with its own flags until it exits or is told to end.

@@ -112,7 +112,11 @@ pub fn parse_object(bytes: &[u8], media: &str) -> Result<Value, Status> {
         }
         "application/yaml" | "text/yaml" => {
             let text = std::str::from_utf8(bytes).map_err(|e| unreadable(e.to_string()))?;
-            serde_saphyr::from_str(text).map_err(|e| unreadable(e.to_string()))?
+            serde_saphyr::from_str(text).map_err(|e| {
+                // It draws the place on further lines.
+                let why = e.to_string();
+                unreadable(why.lines().next().unwrap_or_default().to_owned())
+            })?
         }
         PROTOBUF => protobuf::decode(bytes).map_err(|error| match error {
             ProtobufError::Unknown => Status::unsupported_media_type(&ACCEPTED[..2]),

@@ -50,13 +50,14 @@ struct Memory {
 
 const FORMAT: u32 = 1;
 const FILE: &str = "chronoplane.json";
+/// What the components say, unless `RUST_LOG` sends it to standard error.
+const LOG: &str = "chronoplane.log";
 
 /// Brings the cluster up, prints how to reach it, and takes it down when told to end.
 ///
 /// # Errors
 /// The directory is not ours, is in use, or a component did not start.
 pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
-    components::log_to_stderr("error");
     let runtime = components::runtime()?;
     let temporary = match &plan.data_dir {
         Some(_) => None,
@@ -74,6 +75,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
     };
     let outcome = runtime.block_on(async {
         let (memory, block) = open(&dir, &plan)?;
+        components::log_to_file(&dir.join(LOG), "warn")?;
         let world = Real::new(dir.clone(), block);
         tokio::select! {
             biased;
@@ -192,9 +194,10 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         }
     }
     cluster::nodes_ready(first, &admin, memory.nodes + 1).await?;
+    let nodes = memory.nodes + 1;
     eprintln!(
-        "{} nodes are Ready at {} ({}); Ctrl-C ends it{}",
-        memory.nodes + 1,
+        "{nodes} node{} Ready at {} ({}); Ctrl-C ends it{}",
+        if nodes == 1 { " is" } else { "s are" },
         config.server()?,
         profile.git_version(),
         if plan.data_dir.is_some() { " and keeps the data directory" } else { "" }
