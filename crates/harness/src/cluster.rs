@@ -237,6 +237,21 @@ pub fn admin_config(first: &Host) -> Result<Kubeconfig, HarnessError> {
     Kubeconfig::load(first.disk(), "/etc/kubernetes/admin.conf").map_err(HarnessError::new)
 }
 
+/// Waits until the controller manager has signed cluster-info for `token`. Who joins earlier waits for
+/// kubeadm's next look, five seconds later.
+///
+/// # Errors
+/// Not within five minutes.
+pub async fn discoverable(host: &Host, admin: &Rest, token: &BootstrapToken) -> Result<(), HarnessError> {
+    let signature = format!("/data/jws-kubeconfig-{}", token.id());
+    wait_for(host, "cluster-info is signed", async || {
+        let info =
+            admin.get(&Resource::core("configmaps"), Some("kube-public"), "cluster-info").await.ok()?;
+        info.pointer(&signature).map(drop)
+    })
+    .await
+}
+
 /// Waits until `count` nodes are there and Ready.
 ///
 /// # Errors

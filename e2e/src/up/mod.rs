@@ -188,6 +188,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     .await?;
     println!("export KUBECONFIG={}", kubeconfig.display());
     if fresh {
+        cluster::discoverable(first, &admin, &token).await?;
         let joins = workers.iter().map(|node| cluster::join(first, node, &machinery, &options, &token));
         for joined in futures::future::join_all(joins).await {
             joined?;
