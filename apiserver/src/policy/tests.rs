@@ -108,7 +108,7 @@ fn summary(objects: &[Value]) -> String {
 
 #[test]
 fn names_and_rule_counts() {
-    assert_eq!(summary(&cluster_roles()), CLUSTER_ROLES);
+    assert_eq!(summary(cluster_roles()), CLUSTER_ROLES);
     assert_eq!(summary(&roles()), NAMESPACED);
 }
 
