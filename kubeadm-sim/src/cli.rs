@@ -13,6 +13,7 @@ use crate::{
     init, join,
     paths::{DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
     session::{Failure, Result, Session},
+    token,
 };
 
 #[derive(Parser)]
@@ -22,6 +23,9 @@ use crate::{
     about = "Bootstraps a Kubernetes cluster on simulated hosts"
 )]
 struct Cli {
+    /// Release of this kubeadm, and for init the one to install: 1.8 to 1.36
+    #[arg(long, global = true)]
+    kubernetes_version: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -32,6 +36,8 @@ enum Command {
     Init(InitArgs),
     /// Make this host a worker of an existing cluster
     Join(JoinArgs),
+    /// Manage bootstrap tokens
+    Token(token::TokenArgs),
 }
 
 #[derive(Args)]
@@ -39,9 +45,6 @@ struct InitArgs {
     /// kubeadm configuration file (kubeadm.k8s.io/v1beta4 or v1beta3)
     #[arg(long)]
     config: Option<String>,
-    /// Release to install, 1.8 to 1.36
-    #[arg(long)]
-    kubernetes_version: Option<String>,
     /// IP address that the apiserver announces
     #[arg(long)]
     apiserver_advertise_address: Option<IpAddr>,
@@ -105,9 +108,6 @@ struct JoinArgs {
     /// Name of this node
     #[arg(long)]
     node_name: Option<String>,
-    /// Release of this kubeadm, 1.8 to 1.36
-    #[arg(long)]
-    kubernetes_version: Option<String>,
     /// Checks whose failure is only a warning
     #[arg(long, value_delimiter = ',')]
     ignore_preflight_errors: Vec<String>,
@@ -124,7 +124,7 @@ pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sy
             return if e.use_stderr() { Exit::Failure(e.to_string()) } else { Exit::Success };
         }
     };
-    match execute(&host, cli.command, out).await {
+    match execute(&host, cli, out).await {
         Ok(()) => Exit::Success,
         Err(e) => {
             let _ = writeln!(out, "error: {e}");
@@ -133,19 +133,20 @@ pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sy
     }
 }
 
-async fn execute(host: &Host, command: Command, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
-    match command {
+async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
+    let version = cli.kubernetes_version.as_deref();
+    let mut session = Session { host, started: host.clock().wall(), profile: profile(version)?, out };
+    match cli.command {
         Command::Init(args) => {
-            let config = init_config(host, args)?;
-            let mut session =
-                Session { host, started: host.clock().wall(), profile: config.cluster.profile, out };
+            let config = init_config(host, version, args)?;
+            session.profile = config.cluster.profile;
             init::run(&mut session, &config).await
         }
         Command::Join(args) => {
-            let config = join_config(host, args)?;
-            let mut session = Session { host, started: host.clock().wall(), profile: config.profile, out };
+            let config = join_config(host, session.profile, args)?;
             join::run(&mut session, &config).await
         }
+        Command::Token(args) => token::run(&mut session, args).await,
     }
 }
 
@@ -156,13 +157,13 @@ fn profile(version: Option<&str>) -> Result<Profile> {
     }
 }
 
-fn init_config(host: &Host, args: InitArgs) -> Result<InitConfig> {
-    let mut config = InitConfig::new(host, profile(args.kubernetes_version.as_deref())?);
+fn init_config(host: &Host, version: Option<&str>, args: InitArgs) -> Result<InitConfig> {
+    let mut config = InitConfig::new(host, profile(version)?);
     if let Some(path) = &args.config {
         config.apply_file(path, &host.disk().read_to_string(path)?)?;
     }
-    if let Some(version) = args.kubernetes_version.as_deref() {
-        config.cluster.profile = profile(Some(version))?;
+    if version.is_some() {
+        config.cluster.profile = profile(version)?;
     }
     let cluster = &mut config.cluster;
     replace(&mut cluster.certificates_dir, args.cert_dir);
@@ -187,8 +188,7 @@ fn init_config(host: &Host, args: InitArgs) -> Result<InitConfig> {
     Ok(config)
 }
 
-fn join_config(host: &Host, args: JoinArgs) -> Result<JoinConfig> {
-    let profile = profile(args.kubernetes_version.as_deref())?;
+fn join_config(host: &Host, profile: Profile, args: JoinArgs) -> Result<JoinConfig> {
     let mut config = JoinConfig {
         profile,
         node_name: args.node_name.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),

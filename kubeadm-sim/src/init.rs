@@ -9,9 +9,9 @@ use crate::{
     addons, bootstrap_token,
     certs::{self, first_certificate},
     config::InitConfig,
-    kubeconfigs, kubelet, manifests,
+    join_command, kubeconfigs, kubelet, manifests,
     objects::{apply, cluster_role_binding, group, rbac},
-    paths::{DISCOVERY_TIMEOUT, HEALTH_POLL, KUBERNETES_DIR},
+    paths::{ADMIN_CONF, DISCOVERY_TIMEOUT, HEALTH_POLL, SUPER_ADMIN_CONF},
     preflight,
     session::{Failure, Result, Session, poll},
     upload, wait,
@@ -98,7 +98,7 @@ impl Init<'_> {
 /// system:masters: the binding that makes it an administrator is written with super-admin.conf once,
 /// when admin.conf may not.
 async fn admin(s: &Session<'_>) -> Result<Rest> {
-    let admin = s.client(&format!("{KUBERNETES_DIR}/admin.conf"))?;
+    let admin = s.client(ADMIN_CONF)?;
     if !s.profile.super_admin_conf() {
         return Ok(admin);
     }
@@ -118,7 +118,7 @@ async fn admin(s: &Session<'_>) -> Result<Rest> {
         e.within("unable to create the kubeadm:cluster-admins ClusterRoleBinding by using kubernetes-admin")
     })?;
     if !reached {
-        let super_admin = s.client(&format!("{KUBERNETES_DIR}/super-admin.conf"))?;
+        let super_admin = s.client(SUPER_ADMIN_CONF)?;
         apply(s, &super_admin, &bindings, &binding).await?;
         // The binding counts once the server's own informer has seen it.
         poll(s.host, HEALTH_POLL, DISCOVERY_TIMEOUT, async || {
@@ -134,13 +134,10 @@ fn farewell(s: &mut Session<'_>, config: &InitConfig, token: &BootstrapToken) ->
     s.say(format!(
         "\nYour Kubernetes control-plane has initialized successfully!\n\n\
          To start using your cluster, you need to run the following as a regular user:\n\n  \
-         mkdir -p $HOME/.kube\n  sudo cp -i {KUBERNETES_DIR}/admin.conf $HOME/.kube/config\n  \
+         mkdir -p $HOME/.kube\n  sudo cp -i {ADMIN_CONF} $HOME/.kube/config\n  \
          sudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
-         Then you can join any number of worker nodes by running the following on each as root:\n\n\
-         kubeadm join {} --token {} \\\n\t--discovery-token-ca-cert-hash {} ",
-        config.endpoint(),
-        token.reveal(),
-        ca.public_key().pin()
+         Then you can join any number of worker nodes by running the following on each as root:\n\n{}",
+        join_command::text(&config.endpoint(), token, &[ca.public_key().pin()], None)
     ));
     Ok(())
 }

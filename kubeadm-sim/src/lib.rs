@@ -4,7 +4,8 @@
 //! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd → control-plane → kubelet-start →
 //!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
-//!            └─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//!            └─ token  generate, create, list, delete
 //! ```
 //!
 //! It starts nothing itself: it writes manifests, and the kubelet runs them. It speaks HTTP to the
@@ -15,10 +16,12 @@ mod addons;
 mod bootstrap_token;
 mod certs;
 mod cli;
+mod columns;
 mod config;
 mod discovery;
 mod init;
 mod join;
+mod join_command;
 mod kubeconfigs;
 mod kubelet;
 mod manifests;
@@ -26,6 +29,7 @@ mod objects;
 mod paths;
 mod preflight;
 mod session;
+mod token;
 mod upload;
 mod wait;
 

@@ -134,6 +134,16 @@ impl Cluster {
         &self.transcript
     }
 
+    /// Runs `kubeadm <args>` of the cluster's release on one of its hosts; returns what it printed.
+    ///
+    /// # Errors
+    /// kubeadm's own words, and what it printed before.
+    pub async fn kubeadm(&self, host: &Host, args: &[&str]) -> Result<String, HarnessError> {
+        let version = format!("--kubernetes-version={}", self.options.profile.git_version());
+        let args = args.iter().map(|arg| (*arg).to_owned()).chain([version]);
+        kubeadm(host, args.collect()).await
+    }
+
     /// Waits until every node that should be there is Ready.
     ///
     /// # Errors

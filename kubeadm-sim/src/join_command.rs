@@ -1,0 +1,48 @@
+//! The command by which another host joins, as `init` and `token create --print-join-command` print it.
+
+use pki::{kubeconfig::Kubeconfig, token::BootstrapToken};
+
+use crate::session::{Failure, Result, Session};
+
+/// The command for a server and the pins of its authorities; for a control plane with a certificate key.
+pub(crate) fn text(endpoint: &str, token: &BootstrapToken, pins: &[String], key: Option<&str>) -> String {
+    let pins: String = pins.iter().map(|pin| format!("--discovery-token-ca-cert-hash {pin} ")).collect();
+    let control_plane =
+        key.map(|key| format!("\\\n\t--control-plane --certificate-key {key}")).unwrap_or_default();
+    format!("kubeadm join {endpoint} --token {} \\\n\t{pins}{control_plane}", token.reveal())
+}
+
+/// The command for the cluster of a kubeconfig file.
+pub(crate) fn of_kubeconfig(
+    s: &Session<'_>,
+    path: &str,
+    token: &BootstrapToken,
+    key: Option<&str>,
+) -> Result<String> {
+    let config = Kubeconfig::load(s.disk(), path)?;
+    let server = config.server()?;
+    let endpoint = server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/');
+    let roots = config.roots(s.disk())?.unwrap_or_default();
+    if roots.is_empty() {
+        return Err(Failure::new(format!("no CA certificates found in kubeconfig {path}")));
+    }
+    let pins: Vec<String> = roots.certificates().iter().map(|ca| ca.public_key().pin()).collect();
+    Ok(text(endpoint, token, &pins, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_and_control_planes_have_their_command() {
+        let token = BootstrapToken::new("abcdef", "0123456789abcdef").expect("a token");
+        let pins = ["sha256:aa".to_owned()];
+        let worker = "kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef \\\n\t--discovery-token-ca-cert-hash sha256:aa ";
+        assert_eq!(text("10.0.0.1:6443", &token, &pins, None), worker);
+        assert_eq!(
+            text("10.0.0.1:6443", &token, &pins, Some("k")),
+            format!("{worker}\\\n\t--control-plane --certificate-key k")
+        );
+    }
+}
