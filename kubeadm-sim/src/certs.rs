@@ -127,6 +127,32 @@ pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     make_service_account_keys(s, config)
 }
 
+/// A leaf certificate before anybody signed it.
+pub(crate) struct Wanted {
+    pub file: &'static str,
+    pub common_name: String,
+    pub organizations: Vec<String>,
+    pub dns_names: Vec<String>,
+    pub ips: Vec<IpAddr>,
+}
+
+/// Every leaf that the configuration asks for, for a signer elsewhere.
+pub(crate) fn wanted(s: &mut Session<'_>, config: &InitConfig) -> Result<Vec<Wanted>> {
+    LEAVES
+        .iter()
+        .map(|row| {
+            let (dns_names, ips) = subject_names(s, config, &row.sans)?;
+            Ok(Wanted {
+                file: row.file,
+                common_name: row.name.on(&config.node_name),
+                organizations: organizations((row.group)(s.profile)),
+                dns_names,
+                ips,
+            })
+        })
+        .collect()
+}
+
 /// The authority in `<dir>/<file>.crt` and `.key`.
 pub(crate) fn load_authority(s: &Session<'_>, dir: &str, file: &str) -> Result<Authority> {
     let (crt, key) = (format!("{dir}/{file}.crt"), format!("{dir}/{file}.key"));
@@ -258,12 +284,12 @@ pub(crate) fn issue(
     Ok((certificate, key))
 }
 
-fn new_key(config: &InitConfig, file: &str) -> Result<PrivateKey> {
+pub(crate) fn new_key(config: &InitConfig, file: &str) -> Result<PrivateKey> {
     PrivateKey::generate(config.cluster.algorithm)
         .map_err(|e| Failure::new(format!("unable to create the private key of {file}: {e}")))
 }
 
-fn leaf_not_before(s: &Session<'_>, authority: &Certificate) -> Wall {
+pub(crate) fn leaf_not_before(s: &Session<'_>, authority: &Certificate) -> Wall {
     match s.profile.leaf_start() {
         LeafStart::AuthorityStart => authority.not_before(),
         LeafStart::Backdated => before(s.started, BACKDATE),

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use world::{Exit, Host};
 
 use crate::{
+    certs_command::{self, CertsArgs},
     config::{
         ConfigError, InitConfig, JoinConfig, check_node_name, documents, parse_algorithm, parse_duration,
     },
@@ -36,6 +37,9 @@ enum Command {
     Init(InitArgs),
     /// Make this host a worker of an existing cluster
     Join(JoinArgs),
+    /// Commands related to handling Kubernetes certificates
+    #[command(alias = "certificates")]
+    Certs(CertsArgs),
     /// Manage bootstrap tokens
     Token(token::TokenArgs),
 }
@@ -146,6 +150,7 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
             let config = join_config(host, session.profile, args)?;
             join::run(&mut session, &config).await
         }
+        Command::Certs(args) => certs_command::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,
     }
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 use crate::{
     config::{ClusterConfig, JoinConfig},
     discovery, kubelet,
-    paths::{BOOTSTRAP_KUBELET_CONF, KUBE_SYSTEM, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
+    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
+    stored::read_map,
     wait,
 };
 
@@ -91,17 +92,6 @@ async fn bootstrap_kubelet(
         e.within(
             "error execution phase kubelet-wait-bootstrap: timed out waiting for the kubelet's TLS bootstrap",
         )
-    })
-}
-
-async fn read_map(rest: &Rest, name: &str, key: &str) -> Result<String> {
-    let map = rest
-        .get(&Resource::core("configmaps"), Some(KUBE_SYSTEM), name)
-        .await
-        .map_err(|e| Failure::from(e).within(&format!("failed to get config map {name:?}")))?;
-    let text = map.pointer("/data").and_then(|d| d.get(key)).and_then(Value::as_str);
-    text.map(str::to_owned).ok_or_else(|| {
-        Failure::new(format!("unexpected error when reading {name} ConfigMap: {key} key value pair missing"))
     })
 }
 

@@ -74,6 +74,33 @@ pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     Ok(())
 }
 
+/// A kubeconfig before anybody signed its certificate.
+pub(crate) struct Wanted {
+    pub file: &'static str,
+    pub user: String,
+    pub organizations: Vec<String>,
+    pub server: String,
+}
+
+/// Every kubeconfig of a release, for a signer elsewhere.
+pub(crate) fn wanted(profile: Profile, config: &InitConfig) -> Vec<Wanted> {
+    let rows = ROWS.iter().filter(|row| (row.exists)(profile));
+    rows.map(|row| Wanted {
+        file: row.file,
+        user: row.user.on(&config.node_name),
+        organizations: organizations((row.group)(profile)),
+        server: row.server(config),
+    })
+    .collect()
+}
+
+impl Row {
+    fn server(&self, config: &InitConfig) -> String {
+        let endpoint = if self.local { config.local_endpoint() } else { config.endpoint() };
+        format!("https://{endpoint}")
+    }
+}
+
 fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &Row) -> Result<()> {
     let path = format!("{KUBERNETES_DIR}/{}", row.file);
     if s.disk().exists(&path) {
@@ -103,10 +130,9 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
         not_after: after(s.started, config.cluster.leaf_validity),
     };
     let (certificate, key) = issue(s, config, authority, row.file, &spec)?;
-    let endpoint = if row.local { config.local_endpoint() } else { config.endpoint() };
     let pair = CertifiedKey::new(vec![certificate], key)
         .map_err(|e| Failure::new(format!("unable to use the client certificate of {}: {e}", row.file)))?;
-    let cluster = Cluster::new(&format!("https://{endpoint}"), &authority.certificate.to_pem());
+    let cluster = Cluster::new(&row.server(config), &authority.certificate.to_pem());
     let written =
         Kubeconfig::new(&config.cluster.cluster_name, cluster, &user, User::with_certificate(&pair));
     s.disk().write(&path, written.to_yaml(), 0o600)?;

@@ -5,7 +5,8 @@
 //!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
 //!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
-//!            └─ token  generate, create, list, delete
+//!            ├─ token  generate, create, list, delete
+//!            └─ certs  check-expiration, renew, generate-csr, certificate-key
 //! ```
 //!
 //! It starts nothing itself: it writes manifests, and the kubelet runs them. It speaks HTTP to the
@@ -14,21 +15,28 @@
 
 mod addons;
 mod bootstrap_token;
+mod certificate_key;
 mod certs;
+mod certs_command;
 mod cli;
 mod columns;
 mod config;
 mod discovery;
+mod expiration;
+mod generate_csr;
 mod init;
 mod join;
 mod join_command;
 mod kubeconfigs;
 mod kubelet;
+mod managed;
 mod manifests;
 mod objects;
 mod paths;
 mod preflight;
+mod renew;
 mod session;
+mod stored;
 mod token;
 mod upload;
 mod wait;

@@ -1,0 +1,211 @@
+//! `kubeadm certs check-expiration`: until when the certificates of this host serve.
+
+use clap::{Args, ValueEnum};
+use pki::Certificate;
+use serde_json::{Value, json};
+use world::{Wall, rfc3339};
+
+use crate::{
+    certs::first_certificate,
+    columns::{aligned, short_duration},
+    managed,
+    paths::ADMIN_CONF,
+    session::{Failure, Result, Session, yaml},
+    stored,
+};
+
+#[derive(Args)]
+pub(crate) struct ExpirationArgs {
+    /// kubeadm configuration file
+    #[arg(long)]
+    config: Option<String>,
+    /// Where certificates are kept, when neither file nor cluster says so
+    #[arg(long)]
+    cert_dir: Option<String>,
+    /// The kubeconfig file to use when talking to the cluster
+    #[arg(long, default_value = ADMIN_CONF)]
+    kubeconfig: String,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+    Yaml,
+}
+
+/// One line of a table.
+struct Row {
+    name: &'static str,
+    /// None when the file is not there.
+    expires: Option<Wall>,
+    /// None for an authority.
+    authority: Option<&'static str>,
+    external: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(s: &mut Session<'_>, args: ExpirationArgs) -> Result<()> {
+    let sources = stored::Sources {
+        file: args.config.as_deref(),
+        kubeconfig: &args.kubeconfig,
+        cert_dir: args.cert_dir.as_deref(),
+    };
+    let config = stored::load(s, "check-expiration", &sources, args.output == Output::Text).await?;
+    let dir = &config.cluster.certificates_dir;
+    let (leaves, authorities) = (leaves(s, dir)?, authorities(s, dir)?);
+    let now = s.host.clock().wall();
+    let text = match args.output {
+        Output::Text => tables(now, &leaves, &authorities),
+        Output::Json => serde_json::to_string_pretty(&document(now, &leaves, &authorities))
+            .map_err(|e| Failure::new(format!("couldn't marshal the expirations: {e}")))?,
+        Output::Yaml => yaml("the expirations", &document(now, &leaves, &authorities))?,
+    };
+    s.say(text.trim_end_matches('\n'));
+    Ok(())
+}
+
+fn leaves(s: &Session<'_>, dir: &str) -> Result<Vec<Row>> {
+    managed::of(s.profile)
+        .map(|row| {
+            let there = s.disk().exists(row.path(dir));
+            Ok(Row {
+                name: row.name,
+                expires: there.then(|| row.load(s, dir)).transpose()?.as_ref().map(Certificate::not_after),
+                authority: Some(row.authority.name),
+                external: row.authority.is_external(s, dir),
+            })
+        })
+        .collect()
+}
+
+fn authorities(s: &Session<'_>, dir: &str) -> Result<Vec<Row>> {
+    managed::AUTHORITIES
+        .iter()
+        .map(|row| {
+            let path = format!("{dir}/{}.crt", row.file);
+            let there = s.disk().exists(&path);
+            Ok(Row {
+                name: row.name,
+                expires: there
+                    .then(|| first_certificate(s, &path))
+                    .transpose()?
+                    .as_ref()
+                    .map(Certificate::not_after),
+                authority: None,
+                external: row.is_external(s, dir),
+            })
+        })
+        .collect()
+}
+
+fn tables(now: Wall, leaves: &[Row], authorities: &[Row]) -> String {
+    let header = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let mut rows = vec![header(&[
+        "CERTIFICATE",
+        "EXPIRES",
+        "RESIDUAL TIME",
+        "CERTIFICATE AUTHORITY",
+        "EXTERNALLY MANAGED",
+    ])];
+    rows.extend(leaves.iter().map(|row| cells(now, row)));
+    rows.push(vec![String::new()]);
+    rows.push(header(&["CERTIFICATE AUTHORITY", "EXPIRES", "RESIDUAL TIME", "EXTERNALLY MANAGED"]));
+    rows.extend(authorities.iter().map(|row| cells(now, row)));
+    aligned(&rows)
+}
+
+fn cells(now: Wall, row: &Row) -> Vec<String> {
+    let Some(expires) = row.expires else {
+        let empty = if row.authority.is_some() { 4 } else { 3 };
+        let mut cells = vec![format!("!MISSING! {}", row.name)];
+        cells.resize(empty + 1, String::new());
+        return cells;
+    };
+    let mut cells = vec![
+        row.name.to_owned(),
+        expires.strftime("%b %d, %Y %H:%M UTC").to_string(),
+        short_duration(now, expires),
+    ];
+    cells.extend(row.authority.map(str::to_owned));
+    cells.push(format!("{:<8}", if row.external { "yes" } else { "no" }));
+    cells
+}
+
+/// The same as an object of kubeadm's output API.
+fn document(now: Wall, leaves: &[Row], authorities: &[Row]) -> Value {
+    let list = |rows: &[Row]| -> Value { rows.iter().map(|row| entry(now, row)).collect() };
+    json!({
+        "kind": "CertificateExpirationInfo",
+        "apiVersion": "output.kubeadm.k8s.io/v1alpha3",
+        "certificates": list(leaves),
+        "certificateAuthorities": list(authorities),
+    })
+}
+
+fn entry(now: Wall, row: &Row) -> Value {
+    let left = row.expires.map_or(0, |at| at.duration_since(now).as_secs());
+    let mut entry = json!({
+        "name": row.name,
+        "expirationDate": row.expires.map(rfc3339),
+        "residualTime": left,
+        "externallyManaged": row.expires.is_some() && row.external,
+    });
+    if let Some(authority) = row.authority {
+        entry["caName"] = authority.into();
+    }
+    entry["missing"] = row.expires.is_none().into();
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Wall {
+        text.parse().expect("an instant")
+    }
+
+    fn rows() -> (Vec<Row>, Vec<Row>) {
+        let leaf = |name, expires, external| Row { name, expires, authority: Some("ca"), external };
+        let leaves = vec![
+            leaf("admin.conf", Some(at("2026-12-31T23:00:00Z")), false),
+            leaf("apiserver", Some(at("2025-12-31T23:59:00Z")), false),
+            leaf("scheduler.conf", None, false),
+            leaf("super-admin.conf", Some(at("2026-01-01T05:00:00Z")), true),
+        ];
+        let ca =
+            Row { name: "ca", expires: Some(at("2035-12-29T00:00:00Z")), authority: None, external: true };
+        (leaves, vec![ca])
+    }
+
+    #[test]
+    fn the_tables_are_kubeadms() {
+        let (leaves, authorities) = rows();
+        let text = tables(at("2026-01-01T00:00:00Z"), &leaves, &authorities);
+        let expected = "\
+CERTIFICATE                EXPIRES                  RESIDUAL TIME   CERTIFICATE AUTHORITY   EXTERNALLY MANAGED
+admin.conf                 Dec 31, 2026 23:00 UTC   364d            ca                      no      \n\
+apiserver                  Dec 31, 2025 23:59 UTC   <invalid>       ca                      no      \n\
+!MISSING! scheduler.conf                                                                    \n\
+super-admin.conf           Jan 01, 2026 05:00 UTC   5h              ca                      yes     \n\
+\n\
+CERTIFICATE AUTHORITY   EXPIRES                  RESIDUAL TIME   EXTERNALLY MANAGED
+ca                      Dec 29, 2035 00:00 UTC   9y              yes     \n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn programs_get_the_same_as_an_object() {
+        let (leaves, authorities) = rows();
+        let document = document(at("2026-01-01T00:00:00Z"), &leaves, &authorities);
+        let first = &document["certificates"][0];
+        assert_eq!(first["expirationDate"], "2026-12-31T23:00:00Z");
+        assert_eq!(first["residualTime"], 364 * 86_400 + 23 * 3600);
+        assert_eq!(document["certificates"][2]["missing"], true);
+        assert_eq!(document["certificateAuthorities"][0].get("caName"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! `kubeadm certs renew`: new certificates like the old ones, from the authorities on this host.
+//!
+//! Subject, names and uses are the old certificate's, not the configuration's; key and dates are new. Authorities
+//! and kubelet.conf are never renewed, and nothing is restarted: running components keep what they have read.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Args;
+use pki::{Authority, CertSpec, Certificate, CertifiedKey, ExtendedUsage, kubeconfig::Kubeconfig};
+
+use crate::{
+    certs::{after, issue, leaf_not_before, load_authority},
+    config::InitConfig,
+    managed::{self, Managed, Place},
+    paths::ADMIN_CONF,
+    session::{Failure, Result, Session},
+    stored,
+};
+
+#[derive(Args)]
+pub(crate) struct RenewArgs {
+    /// What to renew: all, or a name that check-expiration shows
+    certificate: String,
+    /// kubeadm configuration file
+    #[arg(long)]
+    config: Option<String>,
+    /// Where certificates are kept, when neither file nor cluster says so
+    #[arg(long)]
+    cert_dir: Option<String>,
+    /// The kubeconfig file to use when talking to the cluster
+    #[arg(long, default_value = ADMIN_CONF)]
+    kubeconfig: String,
+}
+
+/// Runs the command.
+pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
+    let all = args.certificate == "all";
+    let rows: Vec<&Managed> =
+        managed::of(s.profile).filter(|row| all || row.name == args.certificate).collect();
+    if rows.is_empty() {
+        let known: Vec<&str> = managed::of(s.profile).map(|row| row.name).collect();
+        return Err(Failure::new(format!(
+            "invalid subcommand {:?}; name one of all, {}",
+            args.certificate,
+            known.join(", ")
+        )));
+    }
+    let sources = stored::Sources {
+        file: args.config.as_deref(),
+        kubeconfig: &args.kubeconfig,
+        cert_dir: args.cert_dir.as_deref(),
+    };
+    let config = stored::load(s, "renew", &sources, true).await?;
+    for row in rows {
+        renew(s, &config, row)?;
+    }
+    if all {
+        s.say(
+            "\nDone renewing certificates. You must restart the kube-apiserver, kube-controller-manager, \
+             kube-scheduler and etcd, so that they can use the new certificates.",
+        );
+    }
+    Ok(())
+}
+
+fn renew(s: &mut Session<'_>, config: &InitConfig, row: &Managed) -> Result<()> {
+    let dir = &config.cluster.certificates_dir;
+    if !s.disk().exists(row.path(dir)) {
+        s.say(format!("MISSING! {}", row.long_name));
+        return Ok(());
+    }
+    let old = row.load(s, dir)?;
+    if row.authority.is_external(s, dir) {
+        s.say(format!("Detected external {}, {} can't be renewed", row.authority.file, row.long_name));
+        return Ok(());
+    }
+    let authority = load_authority(s, dir, row.authority.file)
+        .map_err(|e| e.within(&format!("failed to renew certificate {}", row.name)))?;
+    let (certificate, key) = issue(s, config, &authority, row.name, &like(s, config, &authority, &old))?;
+    match row.place {
+        Place::Files(file) => {
+            s.disk().write(format!("{dir}/{file}.key"), key.to_pem(), 0o600)?;
+            s.disk().write(format!("{dir}/{file}.crt"), certificate.to_pem(), 0o644)?;
+        }
+        Place::Kubeconfig => {
+            let pair = CertifiedKey::new(vec![certificate], key).map_err(|e| {
+                Failure::new(format!("unable to use the new certificate of {}: {e}", row.name))
+            })?;
+            embed(s, &row.path(dir), &authority, &pair)?;
+        }
+    }
+    s.say(format!("{} renewed", row.long_name));
+    Ok(())
+}
+
+/// What to ask of the authority to get `old` again with new dates.
+fn like(s: &Session<'_>, config: &InitConfig, authority: &Authority, old: &Certificate) -> CertSpec {
+    let serves = |usage: &ExtendedUsage| old.usages().contains(usage);
+    CertSpec {
+        common_name: old.subject_cn().to_owned(),
+        organizations: old.organizations().to_vec(),
+        dns_names: old.dns_names().to_vec(),
+        ips: old.ip_addresses().to_vec(),
+        client_auth: serves(&ExtendedUsage::ClientAuth),
+        server_auth: serves(&ExtendedUsage::ServerAuth),
+        not_before: leaf_not_before(s, &authority.certificate),
+        not_after: after(s.started, config.cluster.leaf_validity),
+    }
+}
+
+/// Replaces the credentials of the kubeconfig's current user, and the authority that its cluster trusts.
+fn embed(s: &Session<'_>, path: &str, authority: &Authority, pair: &CertifiedKey) -> Result<()> {
+    let mut config = Kubeconfig::load(s.disk(), path)?;
+    let (cluster, _) = config.cluster()?;
+    let cluster = cluster.to_owned();
+    let user = config.user()?.map(|(name, _)| name.to_owned()).unwrap_or_default();
+    for named in config.clusters.iter_mut().filter(|named| named.name == cluster) {
+        named.cluster.certificate_authority = None;
+        named.cluster.certificate_authority_data = Some(STANDARD.encode(authority.certificate.to_pem()));
+    }
+    for named in config.users.iter_mut().filter(|named| named.name == user) {
+        named.user.client_certificate = None;
+        named.user.client_certificate_data = Some(STANDARD.encode(pair.chain_pem()));
+        named.user.client_key = None;
+        named.user.client_key_data = Some(STANDARD.encode(pair.key_pem()));
+    }
+    s.disk().write(path, config.to_yaml(), 0o600)?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The cluster's configuration for a command on a running cluster: from a file, from the cluster, or the
+//! defaults when the cluster does not answer, as certificates must be renewable on a cluster that is down.
+
+use std::time::Duration;
+
+use client::{Resource, Rest};
+use serde_json::Value;
+
+use crate::{
+    config::InitConfig,
+    paths::KUBE_SYSTEM,
+    session::{Failure, Result, Session},
+};
+
+/// How long the cluster may take to answer before the defaults are taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a command looks for the configuration.
+pub(crate) struct Sources<'a> {
+    /// `--config`
+    pub file: Option<&'a str>,
+    /// `--kubeconfig`
+    pub kubeconfig: &'a str,
+    /// `--cert-dir`; counts only without the cluster's own answer.
+    pub cert_dir: Option<&'a str>,
+}
+
+/// The configuration; `who` stands in the brackets before its lines. Without words for a command whose output
+/// a program reads.
+pub(crate) async fn load(
+    s: &mut Session<'_>,
+    who: &str,
+    sources: &Sources<'_>,
+    words: bool,
+) -> Result<InitConfig> {
+    let mut config = InitConfig::new(s.host, s.profile);
+    if let Some(dir) = sources.cert_dir {
+        config.cluster.certificates_dir = dir.to_owned();
+    }
+    if let Some(path) = sources.file {
+        config.apply_file(path, &s.disk().read_to_string(path)?)?;
+        return Ok(config);
+    }
+    let Ok(rest) = s.client(sources.kubeconfig) else { return Ok(config) };
+    let mut say = |line: String| {
+        if words {
+            s.say(line);
+        }
+    };
+    say(format!(
+        "[{who}] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"{KUBE_SYSTEM}\"..."
+    ));
+    say(format!(
+        "[{who}] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it."
+    ));
+    match fetch(&rest.with_timeout(PATIENCE), &mut config).await {
+        Ok(()) => say(String::new()),
+        Err(_) => say(format!(
+            "[{who}] Error reading configuration from the Cluster. Falling back to default configuration\n"
+        )),
+    }
+    Ok(config)
+}
+
+/// Applies what the cluster remembers.
+pub(crate) async fn fetch(rest: &Rest, config: &mut InitConfig) -> Result<()> {
+    let text = read_map(rest, "kubeadm-config", "ClusterConfiguration").await?;
+    Ok(config.apply_file("kubeadm-config", &text)?)
+}
+
+/// A key of a ConfigMap in kube-system.
+pub(crate) async fn read_map(rest: &Rest, name: &str, key: &str) -> Result<String> {
+    let map = rest
+        .get(&Resource::core("configmaps"), Some(KUBE_SYSTEM), name)
+        .await
+        .map_err(|e| Failure::from(e).within(&format!("failed to get config map {name:?}")))?;
+    let text = map.pointer("/data").and_then(|d| d.get(key)).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| {
+        Failure::new(format!("unexpected error when reading {name} ConfigMap: {key} key value pair missing"))
+    })
+}
