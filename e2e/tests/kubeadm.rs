@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chronoplane::{Cluster, Machinery, TaskLauncher};
-use client::Resource;
+use client::{DeleteParams, Resource};
 use pki::{Certificate, csr::Csr, kubeconfig::Kubeconfig, token::TokenSecret};
 use world::Host;
 
@@ -245,4 +245,163 @@ async fn requests_for_an_authority_elsewhere_name_what_init_would_sign(cluster: 
     assert!(refusal(&cluster, &cp, &args).await.contains("already exists"), "a key is never overwritten");
     let key = cluster.kubeadm(&cp, &["certs", "certificate-key"]).await.expect("printed");
     assert!(key.trim().len() == 64 && key.trim().bytes().all(|b| b.is_ascii_hexdigit()), "{key}");
+}
+
+#[chronoplane::test(sparse)]
+async fn uploaded_certificates_are_gone_after_two_hours(cluster: Cluster) {
+    let (cp, rest) = (control_plane(&cluster), cluster.admin());
+    let secrets = Resource::core("secrets");
+    let there =
+        async || rest.get_opt(&secrets, Some("kube-system"), "kubeadm-certs").await.expect("an answer");
+    let words = cluster.kubeadm(&cp, &["init", "phase", "upload-certs"]).await.expect("nothing to do");
+    assert_eq!(words, "[upload-certs] Skipping phase. Please see --upload-certs\n");
+    let words =
+        cluster.kubeadm(&cp, &["init", "phase", "upload-certs", "--upload-certs"]).await.expect("stored");
+    let lines: Vec<&str> = words.lines().collect();
+    let storing = "[upload-certs] Storing the certificates in Secret \"kubeadm-certs\" in the \"kube-system\" Namespace";
+    assert_eq!(lines[..2], [storing, "[upload-certs] Using certificate key:"], "{words}");
+    assert_eq!(lines[2].len(), 64, "{words}");
+
+    let stored = there().await.expect("stored");
+    let keys: Vec<&String> = stored["data"].as_object().expect("data").keys().collect();
+    assert_eq!(keys.len(), 8, "{keys:?}");
+    assert!(keys.iter().any(|key| *key == "etcd-ca.key"), "{keys:?}");
+    let owner = stored["metadata"]["ownerReferences"][0]["name"].as_str().expect("an owner").to_owned();
+    let token = rest.get(&secrets, Some("kube-system"), &owner).await.expect("the token that owns it");
+    let token = TokenSecret::from_object(&token).expect("readable");
+    assert!(!token.signing && !token.authentication, "it opens no door");
+    let listed = cluster.kubeadm(&cp, &["token", "list"]).await.expect("listed");
+    let row =
+        listed.lines().find(|line| line.contains("Proxy for managing TTL for the kubeadm-certs secret"));
+    assert!(row.is_some_and(|row| row.contains("<none>") && row.contains("1h")), "{listed}");
+
+    let end = token.expiration.expect("after two hours");
+    sleep_until_before(&cluster, end, Duration::from_secs(1)).await;
+    assert!(there().await.is_some(), "one second before");
+    cluster.sim().elapse(Duration::from_secs(2)).await;
+    chronoplane::cluster::wait_for(&cp, "the garbage collector took it", async || {
+        there().await.is_none().then_some(())
+    })
+    .await
+    .expect("gone with its owner");
+}
+
+#[chronoplane::test]
+async fn a_phase_runs_alone(cluster: Cluster) {
+    let cp = control_plane(&cluster);
+    let path = "/etc/kubernetes/pki/apiserver";
+    let old = certificate(&cp, &format!("{path}.crt"));
+    for file in [".crt", ".key"] {
+        cp.disk().remove(format!("{path}{file}")).expect("there");
+    }
+    let args = ["init", "phase", "certs", "apiserver", "--apiserver-cert-extra-sans=api.example.com"];
+    let words = cluster.kubeadm(&cp, &args).await.expect("made");
+    assert!(words.contains("[certs] Generating \"apiserver\" certificate and key\n"), "{words}");
+    assert!(!words.contains("[init]") && !words.contains("\"ca\""), "{words}");
+    let new = certificate(&cp, &format!("{path}.crt"));
+    assert!(new.dns_names().iter().any(|name| name == "api.example.com"), "{:?}", new.dns_names());
+    assert_eq!(new.dns_names().len(), old.dns_names().len() + 1);
+    for (args, words) in [
+        (vec!["init", "phase", "certs"], "name one of all, ca, apiserver,"),
+        (vec!["init", "phase", "cook"], "invalid subcommand \"cook\""),
+        (vec!["init", "--skip-phases=addon/dns"], "invalid phase name: addon/dns"),
+    ] {
+        let said = refusal(&cluster, &cp, &args).await;
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn what_was_reset_can_be_made_again(cluster: Cluster) {
+    let (cp, node) = (control_plane(&cluster), cluster.sim().host("node1"));
+    let words = refusal(&cluster, &cp, &["init"]).await;
+    for check in [
+        "error execution phase preflight: [preflight] Some fatal errors occurred:",
+        "[ERROR Port-6443]: Port 6443 is in use",
+        "[ERROR FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml]: /etc/kubernetes/manifests/kube-apiserver.yaml already exists",
+        "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty",
+    ] {
+        assert!(words.contains(check), "{check}: {words}");
+    }
+    let printed = cluster.kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
+    let join = arguments(&printed);
+    let words = refusal(&cluster, &node, &join).await;
+    for check in [
+        "[ERROR FileAvailable--etc-kubernetes-kubelet.conf]",
+        "[ERROR FileAvailable--etc-kubernetes-pki-ca.crt]",
+    ] {
+        assert!(words.contains(check), "joining twice: {words}");
+    }
+
+    assert!(refusal(&cluster, &node, &["reset"]).await.contains("aborted reset operation"));
+    assert!(node.services().is_active("kubelet"), "nothing was done");
+    let words = cluster.kubeadm(&node, &["reset", "--force"]).await.expect("reset");
+    assert!(words.contains("[reset] No etcd config found. Assuming external etcd\n"), "{words}");
+    let again = refusal(&cluster, &node, &join).await;
+    assert!(again.contains("a Node with name \"node1\" and status \"Ready\" already exists"), "{again}");
+    cluster
+        .admin()
+        .delete(&Resource::core("nodes"), None, "node1", &DeleteParams::default())
+        .await
+        .expect("deleted");
+    cluster.kubeadm(&node, &["reset", "--force"]).await.expect("reset");
+    cluster.kubeadm(&node, &join).await.expect("joins again");
+    cluster.nodes_ready().await.expect("both");
+
+    let first = certificate(&cp, "/etc/kubernetes/pki/ca.crt");
+    let words = cluster.kubeadm(&cp, &["reset", "--force"]).await.expect("reset");
+    for line in [
+        "[reset] Deleted contents of the etcd data directory: /var/lib/etcd\n",
+        "[reset] Stopping the kubelet service\n",
+        "[reset] Deleting contents of directories: [/etc/kubernetes/manifests /var/lib/kubelet /etc/kubernetes/pki]\n",
+        "[reset] Deleting files: [/etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/kubelet.conf \
+         /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/controller-manager.conf /etc/kubernetes/scheduler.conf]\n",
+    ] {
+        assert!(words.contains(line), "{line}: {words}");
+    }
+    for path in ["/etc/kubernetes/pki", "/etc/kubernetes/manifests", "/var/lib/kubelet", "/var/lib/etcd"] {
+        assert_eq!(cp.disk().list(path).unwrap_or_default(), Vec::<String>::new(), "{path}");
+    }
+    let words =
+        cluster.kubeadm(&cp, &["init", "--encryption-algorithm=ECDSA-P256"]).await.expect("made again");
+    assert!(words.contains("Your Kubernetes control-plane has initialized successfully!"), "{words}");
+    let second = certificate(&cp, "/etc/kubernetes/pki/ca.crt");
+    assert_ne!(first.public_key(), second.public_key(), "another cluster");
+    let words = refusal(&cluster, &fresh(&cluster, "node2"), &join).await;
+    assert!(
+        words.contains("couldn't validate the identity of the API Server: could not find a JWS signature"),
+        "{words}"
+    );
+}
+
+#[chronoplane::test]
+async fn a_wrong_token_or_pin_opens_nothing(cluster: Cluster) {
+    let cp = control_plane(&cluster);
+    let printed = cluster.kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
+    let good = arguments(&printed);
+    let node = fresh(&cluster, "node1");
+    let with = |at: usize, text: &'static str| {
+        let mut args = good.clone();
+        args[at] = text;
+        args
+    };
+    const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    for (args, words) in [
+        (with(3, "nonsense"), "the bootstrap token was not of the form"),
+        (
+            with(3, "zzzzzz.0123456789abcdef"),
+            "could not find a JWS signature in the cluster-info ConfigMap for token ID \"zzzzzz\"",
+        ),
+        (
+            with(5, OTHER),
+            "cluster CA found in cluster-info ConfigMap is invalid: none of the public keys \"sha256:",
+        ),
+        (with(5, "md5:00"), "unknown hash format \"md5\""),
+        (good[..4].to_vec(), "using token-based discovery without caCertHashes can be unsafe."),
+    ] {
+        let said = refusal(&cluster, &node, &args).await;
+        assert!(said.contains(words), "{args:?}: {said}");
+        assert!(!node.disk().exists("/etc/kubernetes/bootstrap-kubelet.conf"), "{args:?}");
+    }
+    cluster.kubeadm(&node, &good).await.expect("the right ones do");
 }

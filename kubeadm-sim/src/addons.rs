@@ -7,15 +7,20 @@ use crate::{
     config::InitConfig,
     objects::{apply, bind, cluster_role, config_map, group, rbac, share_config_map},
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
+    phases::Parts,
     session::{Result, Session, yaml},
 };
 
 /// Runs the phase.
-pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
-    coredns(s, rest, config).await?;
-    s.say("[addons] Applied essential addon: CoreDNS");
-    kube_proxy(s, rest, config).await?;
-    s.say("[addons] Applied essential addon: kube-proxy");
+pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, parts: &Parts) -> Result<()> {
+    if parts.has("coredns") {
+        coredns(s, rest, config).await?;
+        s.say("[addons] Applied essential addon: CoreDNS");
+    }
+    if parts.has("kube-proxy") {
+        kube_proxy(s, rest, config).await?;
+        s.say("[addons] Applied essential addon: kube-proxy");
+    }
     Ok(())
 }
 

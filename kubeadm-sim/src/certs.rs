@@ -12,17 +12,22 @@ use world::Wall;
 use crate::{
     config::InitConfig,
     paths::BACKDATE,
+    phases::Parts,
     session::{Failure, Result, Session},
 };
 
 /// A certificate authority of the cluster.
 struct AuthorityRow {
+    /// What the phase calls it.
+    part: &'static str,
     file: &'static str,
     common_name: &'static str,
 }
 
 /// A leaf certificate of the cluster.
 struct LeafRow {
+    /// What the phase calls it.
+    part: &'static str,
     file: &'static str,
     authority: &'static str,
     name: Name,
@@ -57,14 +62,15 @@ enum Sans {
 }
 
 const AUTHORITIES: &[AuthorityRow] = &[
-    AuthorityRow { file: "ca", common_name: "kubernetes" },
-    AuthorityRow { file: "front-proxy-ca", common_name: "front-proxy-ca" },
-    AuthorityRow { file: "etcd/ca", common_name: "etcd-ca" },
+    AuthorityRow { part: "ca", file: "ca", common_name: "kubernetes" },
+    AuthorityRow { part: "front-proxy-ca", file: "front-proxy-ca", common_name: "front-proxy-ca" },
+    AuthorityRow { part: "etcd-ca", file: "etcd/ca", common_name: "etcd-ca" },
 ];
 
 /// In the order of kubeadm's sub-phases.
 const LEAVES: &[LeafRow] = &[
     LeafRow {
+        part: "apiserver",
         file: "apiserver",
         authority: "ca",
         name: Name::Fixed("kube-apiserver"),
@@ -73,27 +79,47 @@ const LEAVES: &[LeafRow] = &[
         client: false,
         sans: Sans::ApiServer,
     },
-    client("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client", Profile::kubelet_client_group),
-    client("front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
-    etcd_member("etcd/server"),
-    etcd_member("etcd/peer"),
-    client("etcd/healthcheck-client", "etcd/ca", "kube-etcd-healthcheck-client", Profile::etcd_client_group),
-    client("apiserver-etcd-client", "etcd/ca", "kube-apiserver-etcd-client", Profile::etcd_client_group),
+    client(
+        "apiserver-kubelet-client",
+        "apiserver-kubelet-client",
+        "ca",
+        "kube-apiserver-kubelet-client",
+        Profile::kubelet_client_group,
+    ),
+    client("front-proxy-client", "front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
+    etcd_member("etcd-server", "etcd/server"),
+    etcd_member("etcd-peer", "etcd/peer"),
+    client(
+        "etcd-healthcheck-client",
+        "etcd/healthcheck-client",
+        "etcd/ca",
+        "kube-etcd-healthcheck-client",
+        Profile::etcd_client_group,
+    ),
+    client(
+        "apiserver-etcd-client",
+        "apiserver-etcd-client",
+        "etcd/ca",
+        "kube-apiserver-etcd-client",
+        Profile::etcd_client_group,
+    ),
 ];
 
 const fn client(
+    part: &'static str,
     file: &'static str,
     authority: &'static str,
     common_name: &'static str,
     group: fn(Profile) -> &'static str,
 ) -> LeafRow {
     let name = Name::Fixed(common_name);
-    LeafRow { file, authority, name, group, server: false, client: true, sans: Sans::None }
+    LeafRow { part, file, authority, name, group, server: false, client: true, sans: Sans::None }
 }
 
-const fn etcd_member(file: &'static str) -> LeafRow {
+const fn etcd_member(part: &'static str, file: &'static str) -> LeafRow {
     let name = Name::Node("");
     LeafRow {
+        part,
         file,
         authority: "etcd/ca",
         name,
@@ -114,17 +140,33 @@ pub(crate) fn organizations(group: &str) -> Vec<String> {
     if group.is_empty() { Vec::new() } else { vec![group.to_owned()] }
 }
 
+/// The phase's parts in their order.
+pub(crate) fn parts() -> Vec<&'static str> {
+    let mut parts = Vec::new();
+    for authority in AUTHORITIES {
+        parts.push(authority.part);
+        parts.extend(LEAVES.iter().filter(|leaf| leaf.authority == authority.file).map(|leaf| leaf.part));
+    }
+    parts.push("sa");
+    parts
+}
+
 /// Runs the phase.
-pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     let dir = config.cluster.certificates_dir.clone();
     s.say(format!("[certs] Using certificateDir folder {dir:?}"));
     for authority in AUTHORITIES {
-        make_authority(s, config, authority)?;
-        for leaf in LEAVES.iter().filter(|leaf| leaf.authority == authority.file) {
+        if parts.has(authority.part) {
+            make_authority(s, config, authority)?;
+        }
+        for leaf in LEAVES.iter().filter(|leaf| leaf.authority == authority.file && parts.has(leaf.part)) {
             make_leaf(s, config, leaf)?;
         }
     }
-    make_service_account_keys(s, config)
+    if parts.has("sa") {
+        make_service_account_keys(s, config)?;
+    }
+    Ok(())
 }
 
 /// A leaf certificate before anybody signed it.

@@ -1,6 +1,6 @@
 //! kubeadm's command line.
 
-use std::{ffi::OsString, io::Write, net::IpAddr};
+use std::{ffi::OsString, io::Write};
 
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand};
@@ -8,11 +8,13 @@ use world::{Exit, Host};
 
 use crate::{
     certs_command::{self, CertsArgs},
-    config::{
-        ConfigError, InitConfig, JoinConfig, check_node_name, documents, parse_algorithm, parse_duration,
-    },
-    init, join,
+    config::{ConfigError, JoinConfig, check_node_name, documents, parse_duration},
+    init,
+    init_args::{self, InitArgs, InitCommand},
+    join,
     paths::{DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
+    phases::Plan,
+    reset::{self, ResetArgs},
     session::{Failure, Result, Session},
     token,
 };
@@ -34,63 +36,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make this host the first control plane of a cluster
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Make this host a worker of an existing cluster
     Join(JoinArgs),
     /// Commands related to handling Kubernetes certificates
     #[command(alias = "certificates")]
     Certs(CertsArgs),
+    /// Revert what init or join did on this host
+    Reset(ResetArgs),
     /// Manage bootstrap tokens
     Token(token::TokenArgs),
-}
-
-#[derive(Args)]
-struct InitArgs {
-    /// kubeadm configuration file (kubeadm.k8s.io/v1beta4 or v1beta3)
-    #[arg(long)]
-    config: Option<String>,
-    /// IP address that the apiserver announces
-    #[arg(long)]
-    apiserver_advertise_address: Option<IpAddr>,
-    /// Port of the apiserver
-    #[arg(long)]
-    apiserver_bind_port: Option<u16>,
-    /// Further names and addresses for the apiserver's certificate
-    #[arg(long, value_delimiter = ',')]
-    apiserver_cert_extra_sans: Vec<String>,
-    /// Where certificates are kept
-    #[arg(long)]
-    cert_dir: Option<String>,
-    /// Stable address of the control plane
-    #[arg(long)]
-    control_plane_endpoint: Option<String>,
-    /// Name of this node
-    #[arg(long)]
-    node_name: Option<String>,
-    /// Addresses for pods
-    #[arg(long)]
-    pod_network_cidr: Option<String>,
-    /// Addresses for services
-    #[arg(long)]
-    service_cidr: Option<String>,
-    /// DNS domain of services
-    #[arg(long)]
-    service_dns_domain: Option<String>,
-    /// Bootstrap token to create
-    #[arg(long)]
-    token: Option<String>,
-    /// How long the token lives; 0 for ever
-    #[arg(long)]
-    token_ttl: Option<String>,
-    /// Algorithm of all keys: RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384
-    #[arg(long)]
-    encryption_algorithm: Option<String>,
-    /// Checks whose failure is only a warning
-    #[arg(long, value_delimiter = ',')]
-    ignore_preflight_errors: Vec<String>,
-    /// Phases to leave out
-    #[arg(long, value_delimiter = ',')]
-    skip_phases: Vec<String>,
 }
 
 #[derive(Args)]
@@ -142,55 +97,39 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
     let mut session = Session { host, started: host.clock().wall(), profile: profile(version)?, out };
     match cli.command {
         Command::Init(args) => {
-            let config = init_config(host, version, args)?;
+            let flags = match &args.only {
+                Some(InitCommand::Phase(phase)) => &phase.flags,
+                None => &args.flags,
+            };
+            let config = init_args::config(host, version, flags)?;
             session.profile = config.cluster.profile;
-            init::run(&mut session, &config).await
+            let plan = match &args.only {
+                Some(InitCommand::Phase(only)) => {
+                    Plan::single(session.profile, &only.phase, only.part.as_deref())?
+                }
+                None => Plan::whole(
+                    session.profile,
+                    &[config.skip_phases.as_slice(), &args.skip_phases].concat(),
+                )?,
+            };
+            init::run(&mut session, &config, &plan, args.only.is_none()).await
         }
         Command::Join(args) => {
             let config = join_config(host, session.profile, args)?;
             join::run(&mut session, &config).await
         }
         Command::Certs(args) => certs_command::run(&mut session, args).await,
+        Command::Reset(args) => reset::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,
     }
 }
 
-fn profile(version: Option<&str>) -> Result<Profile> {
+/// The release that `--kubernetes-version` names, or the newest.
+pub(crate) fn profile(version: Option<&str>) -> Result<Profile> {
     match version {
         None => Ok(Profile::default()),
         Some(text) => Profile::parse(text).map_err(|e| Failure::new(format!("--kubernetes-version: {e}"))),
     }
-}
-
-fn init_config(host: &Host, version: Option<&str>, args: InitArgs) -> Result<InitConfig> {
-    let mut config = InitConfig::new(host, profile(version)?);
-    if let Some(path) = &args.config {
-        config.apply_file(path, &host.disk().read_to_string(path)?)?;
-    }
-    if version.is_some() {
-        config.cluster.profile = profile(version)?;
-    }
-    let cluster = &mut config.cluster;
-    replace(&mut cluster.certificates_dir, args.cert_dir);
-    replace(&mut cluster.pod_subnet, args.pod_network_cidr);
-    replace(&mut cluster.service_subnet, args.service_cidr);
-    replace(&mut cluster.dns_domain, args.service_dns_domain);
-    cluster.cert_sans.extend(args.apiserver_cert_extra_sans);
-    cluster.control_plane_endpoint = args.control_plane_endpoint.or(cluster.control_plane_endpoint.take());
-    if let Some(name) = &args.encryption_algorithm {
-        cluster.algorithm = parse_algorithm(name)?;
-    }
-    replace(&mut config.advertise_address, args.apiserver_advertise_address);
-    replace(&mut config.bind_port, args.apiserver_bind_port);
-    replace(&mut config.node_name, args.node_name.map(|n| n.to_lowercase()));
-    config.token = args.token.or(config.token);
-    if let Some(ttl) = &args.token_ttl {
-        config.token_ttl = parse_duration("--token-ttl", ttl)?;
-    }
-    config.ignore_preflight.extend(args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
-    config.skip_phases.extend(args.skip_phases);
-    check_node_name(&config.node_name)?;
-    Ok(config)
 }
 
 fn join_config(host: &Host, profile: Profile, args: JoinArgs) -> Result<JoinConfig> {
@@ -249,7 +188,7 @@ fn apply_join_file(config: &mut JoinConfig, path: &str, text: &str) -> Result<()
     Ok(())
 }
 
-fn replace<T>(slot: &mut T, value: Option<T>) {
+pub(crate) fn replace<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *slot = value;
     }

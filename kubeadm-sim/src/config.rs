@@ -7,7 +7,7 @@ use pki::KeyAlgorithm;
 use serde_json::{Value, json};
 use world::Host;
 
-use crate::paths::{CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
+use crate::paths::{APISERVER_PORT, CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
 
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +100,12 @@ pub struct InitConfig {
     pub ignore_preflight: Vec<String>,
     /// Phases to leave out.
     pub skip_phases: Vec<String>,
+    /// Whether the certificates of the control plane are uploaded.
+    pub upload_certs: bool,
+    /// Encrypts what is uploaded; random when absent.
+    pub certificate_key: Option<String>,
+    /// Whether that key stays unsaid.
+    pub hide_certificate_key: bool,
 }
 
 /// What `kubeadm join` is told (kind JoinConfiguration).
@@ -243,11 +249,14 @@ impl InitConfig {
             cluster: ClusterConfig::new(profile),
             node_name: host.name().to_lowercase(),
             advertise_address: host.net().address(),
-            bind_port: 6443,
+            bind_port: APISERVER_PORT,
             token: None,
             token_ttl: TOKEN_TTL,
             ignore_preflight: Vec::new(),
             skip_phases: Vec::new(),
+            upload_certs: false,
+            certificate_key: None,
+            hide_certificate_key: false,
         }
     }
 
@@ -300,6 +309,12 @@ impl InitConfig {
         }
         if let Some(name) = text(doc, "/nodeRegistration/name") {
             self.node_name = name.to_lowercase();
+        }
+        if let Some(key) = text(doc, "/certificateKey") {
+            self.certificate_key = Some(key.to_owned());
+        }
+        if let Some(skipped) = doc.pointer("/skipPhases").and_then(Value::as_array) {
+            self.skip_phases.extend(skipped.iter().filter_map(Value::as_str).map(str::to_owned));
         }
         if let Some(token) = text(doc, "/bootstrapTokens/0/token") {
             self.token = Some(token.to_owned());

@@ -1,50 +1,39 @@
 //! `kubeadm init`: the phases in order, each leaving files or objects for the next.
 
-use api::profile::Profile;
 use client::Rest;
 use pki::token::BootstrapToken;
 use serde_json::Value;
 
 use crate::{
     addons, bootstrap_token,
+    certificate_key::CertificateKey,
     certs::{self, first_certificate},
     config::InitConfig,
-    join_command, kubeconfigs, kubelet, manifests,
+    join_command::{self, Role},
+    kubeconfigs, kubelet, manifests,
     objects::{apply, cluster_role_binding, group, rbac},
     paths::{ADMIN_CONF, DISCOVERY_TIMEOUT, HEALTH_POLL, SUPER_ADMIN_CONF},
+    phases::{Parts, Plan},
     preflight,
     session::{Failure, Result, Session, poll},
-    upload, wait,
+    upload, upload_certs, wait,
 };
 
-/// Makes this host the first of a cluster.
-pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+/// Runs the phases of `plan`, which for a whole run make this host the first of a cluster.
+pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, whole: bool) -> Result<()> {
     let token = match &config.token {
         Some(text) => text.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?,
         None => BootstrapToken::generate(s.host.entropy()),
     };
     let kubelet_config = kubelet::configuration(&config.cluster)?;
-    s.say(format!("[init] Using Kubernetes version: {}", s.profile.git_version()));
-    let mut init = Init { config, token, kubelet_config, admin: None };
-    for phase in phases(s.profile) {
-        if !config.skip_phases.iter().any(|skipped| skipped == phase) {
-            init.run(s, phase).await?;
-        }
+    if whole {
+        s.say(format!("[init] Using Kubernetes version: {}", s.profile.git_version()));
+    }
+    let mut init = Init { config, token, kubelet_config, admin: None, certificate_key: None };
+    for (phase, parts) in plan.iter() {
+        init.run(s, phase, parts).await.map_err(|e| e.within(&format!("error execution phase {phase}")))?;
     }
     Ok(())
-}
-
-/// The release's phases. What kubeadm did before it was a phase has its place among them too: the
-/// kubelet was started behind preflight, and the join command ended every run.
-fn phases(profile: Profile) -> Vec<&'static str> {
-    let mut phases = profile.init_phases().to_vec();
-    if !phases.contains(&"kubelet-start") {
-        phases.insert(1, "kubelet-start");
-    }
-    if !phases.contains(&"show-join-command") {
-        phases.push("show-join-command");
-    }
-    phases
 }
 
 /// What the phases of one run share.
@@ -54,35 +43,97 @@ struct Init<'a> {
     kubelet_config: Value,
     /// Made by the first phase that asks the apiserver for something.
     admin: Option<Rest>,
+    /// Of what was uploaded.
+    certificate_key: Option<CertificateKey>,
 }
 
 impl Init<'_> {
-    async fn run(&mut self, s: &mut Session<'_>, phase: &str) -> Result<()> {
+    async fn run(&mut self, s: &mut Session<'_>, phase: &str, parts: &Parts) -> Result<()> {
         let config = self.config;
         match phase {
             "preflight" => preflight::init(s, config).await,
-            "certs" => certs::run(s, config),
-            "kubeconfig" => kubeconfigs::run(s, config),
-            "etcd" => manifests::etcd(s, config),
-            "control-plane" => manifests::control_plane(s, config),
+            "certs" => certs::run(s, config, parts),
+            "kubeconfig" => kubeconfigs::run(s, config, parts),
+            "etcd" if parts.has("local") => manifests::etcd(s, config),
+            "control-plane" => manifests::control_plane(s, config, parts),
             "kubelet-start" => kubelet::start(s, &self.kubelet_config, &config.node_name).await,
             "wait-control-plane" => wait::control_plane(s, config).await,
-            "upload-config" => upload::run(s, &self.admin(s).await?, config, &self.kubelet_config).await,
-            "upload-certs" => {
-                s.say("[upload-certs] Skipping phase. Please see --upload-certs");
-                Ok(())
+            "upload-config" => {
+                upload::run(s, &self.admin(s).await?, config, &self.kubelet_config, parts).await
             }
+            "upload-certs" => self.upload_certs(s).await,
             "mark-control-plane" => upload::mark(s, &self.admin(s).await?, &config.node_name).await,
             "bootstrap-token" => bootstrap_token::run(s, &self.admin(s).await?, config, &self.token).await,
-            "kubelet-finalize" => kubelet::finalize(s).await,
-            "addon" => addons::run(s, &self.admin(s).await?, config).await,
-            "show-join-command" => farewell(s, config, &self.token),
+            "kubelet-finalize" if parts.has("enable-client-cert-rotation") => kubelet::finalize(s).await,
+            "addon" => addons::run(s, &self.admin(s).await?, config, parts).await,
+            "show-join-command" => self.farewell(s),
+            // Their only part was left out.
+            "etcd" | "kubelet-finalize" => Ok(()),
             unknown => Err(Failure::new(format!(
                 "the phases of {} name {unknown:?}, which this kubeadm does not know; leave it out with \
                  --skip-phases={unknown}",
                 s.profile.git_version()
             ))),
         }
+    }
+
+    async fn upload_certs(&mut self, s: &mut Session<'_>) -> Result<()> {
+        if !self.config.upload_certs {
+            s.say("[upload-certs] Skipping phase. Please see --upload-certs");
+            return Ok(());
+        }
+        let rest = self.admin(s).await?;
+        let key = upload_certs::run(s, &rest, self.config, self.config.certificate_key.as_deref()).await?;
+        if !self.config.hide_certificate_key {
+            s.say(format!("[upload-certs] Using certificate key:\n{}", key.reveal()));
+        }
+        self.certificate_key = Some(key);
+        Ok(())
+    }
+
+    /// The last words: how to use the cluster, and how others join it.
+    fn farewell(&self, s: &mut Session<'_>) -> Result<()> {
+        let ca = first_certificate(s, &format!("{}/ca.crt", self.config.cluster.certificates_dir))?;
+        let (endpoint, pins) = (self.config.endpoint(), [ca.public_key().pin()]);
+        let command = |role: Role<'_>| join_command::text(&endpoint, &self.token, &pins, role);
+        s.say(format!(
+            "\nYour Kubernetes control-plane has initialized successfully!\n\n\
+             To start using your cluster, you need to run the following as a regular user:\n\n  \
+             mkdir -p $HOME/.kube\n  sudo cp -i {ADMIN_CONF} $HOME/.kube/config\n  \
+             sudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
+             Alternatively, if you are the root user, you can run:\n\n  \
+             export KUBECONFIG={ADMIN_CONF}\n\n\
+             You should now deploy a pod network to the cluster.\n\
+             Run \"kubectl apply -f [podnetwork].yaml\" with one of the options listed at:\n  \
+             https://kubernetes.io/docs/concepts/cluster-administration/addons/\n"
+        ));
+        if self.config.cluster.control_plane_endpoint.is_some() {
+            s.say(self.control_plane_words(&command));
+        }
+        s.say(format!(
+            "Then you can join any number of worker nodes by running the following on each as root:\n\n{}",
+            command(Role::Worker)
+        ));
+        Ok(())
+    }
+
+    fn control_plane_words(&self, command: &dyn Fn(Role<'_>) -> String) -> String {
+        let Some(key) = &self.certificate_key else {
+            return format!(
+                "You can now join any number of control-plane nodes by copying certificate authorities\n\
+                 and service account keys on each node and then running the following as root:\n\n  {}\n",
+                command(Role::ControlPlane(None))
+            );
+        };
+        let key = if self.config.hide_certificate_key { "<value withheld>".into() } else { key.reveal() };
+        format!(
+            "You can now join any number of control-plane nodes running the following command on each as root:\n\n  \
+             {}\n\n\
+             Please note that the certificate-key gives access to cluster sensitive data, keep it secret!\n\
+             As a safeguard, uploaded-certs will be deleted in two hours; If necessary, you can use\n\
+             \"kubeadm init phase upload-certs --upload-certs\" to reload certs afterward.\n",
+            command(Role::ControlPlane(Some(&key)))
+        )
     }
 
     async fn admin(&mut self, s: &Session<'_>) -> Result<Rest> {
@@ -127,46 +178,4 @@ async fn admin(s: &Session<'_>) -> Result<Rest> {
         .await?;
     }
     Ok(admin)
-}
-
-fn farewell(s: &mut Session<'_>, config: &InitConfig, token: &BootstrapToken) -> Result<()> {
-    let ca = first_certificate(s, &format!("{}/ca.crt", config.cluster.certificates_dir))?;
-    s.say(format!(
-        "\nYour Kubernetes control-plane has initialized successfully!\n\n\
-         To start using your cluster, you need to run the following as a regular user:\n\n  \
-         mkdir -p $HOME/.kube\n  sudo cp -i {ADMIN_CONF} $HOME/.kube/config\n  \
-         sudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
-         Then you can join any number of worker nodes by running the following on each as root:\n\n{}",
-        join_command::text(&config.endpoint(), token, &[ca.public_key().pin()], None)
-    ));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Where the kubelet is started: behind which phase, and before which.
-    fn check(minor: u16, behind: &str, before: &str) {
-        let phases = phases(Profile::of_minor(minor).expect("known"));
-        let at = phases.iter().position(|p| *p == "kubelet-start").expect("the kubelet is started");
-        assert_eq!((phases[at - 1], phases[at + 1]), (behind, before), "1.{minor}");
-        assert_eq!((phases[0], phases.last()), ("preflight", Some(&"show-join-command")), "1.{minor}");
-    }
-
-    #[test]
-    fn the_kubelet_is_started_where_the_release_did() {
-        for (minor, behind, before) in [
-            (8, "preflight", "certs"),
-            (10, "preflight", "certs"),
-            (11, "preflight", "certs"),
-            (18, "preflight", "certs"),
-            (19, "kubeconfig", "control-plane"),
-            (27, "kubeconfig", "control-plane"),
-            (28, "control-plane", "wait-control-plane"),
-            (36, "control-plane", "wait-control-plane"),
-        ] {
-            check(minor, behind, before);
-        }
-    }
 }

@@ -4,11 +4,22 @@ use pki::{kubeconfig::Kubeconfig, token::BootstrapToken};
 
 use crate::session::{Failure, Result, Session};
 
-/// The command for a server and the pins of its authorities; for a control plane with a certificate key.
-pub(crate) fn text(endpoint: &str, token: &BootstrapToken, pins: &[String], key: Option<&str>) -> String {
+/// What the joining host becomes.
+#[derive(Clone, Copy)]
+pub(crate) enum Role<'a> {
+    Worker,
+    /// With the key of the uploaded certificates; without one they are copied by hand.
+    ControlPlane(Option<&'a str>),
+}
+
+/// The command for a server and the pins of its authorities.
+pub(crate) fn text(endpoint: &str, token: &BootstrapToken, pins: &[String], role: Role<'_>) -> String {
     let pins: String = pins.iter().map(|pin| format!("--discovery-token-ca-cert-hash {pin} ")).collect();
-    let control_plane =
-        key.map(|key| format!("\\\n\t--control-plane --certificate-key {key}")).unwrap_or_default();
+    let control_plane = match role {
+        Role::Worker => String::new(),
+        Role::ControlPlane(None) => "\\\n\t--control-plane ".into(),
+        Role::ControlPlane(Some(key)) => format!("\\\n\t--control-plane --certificate-key {key}"),
+    };
     format!("kubeadm join {endpoint} --token {} \\\n\t{pins}{control_plane}", token.reveal())
 }
 
@@ -17,7 +28,7 @@ pub(crate) fn of_kubeconfig(
     s: &Session<'_>,
     path: &str,
     token: &BootstrapToken,
-    key: Option<&str>,
+    role: Role<'_>,
 ) -> Result<String> {
     let config = Kubeconfig::load(s.disk(), path)?;
     let server = config.server()?;
@@ -27,7 +38,7 @@ pub(crate) fn of_kubeconfig(
         return Err(Failure::new(format!("no CA certificates found in kubeconfig {path}")));
     }
     let pins: Vec<String> = roots.certificates().iter().map(|ca| ca.public_key().pin()).collect();
-    Ok(text(endpoint, token, &pins, key))
+    Ok(text(endpoint, token, &pins, role))
 }
 
 #[cfg(test)]
@@ -39,9 +50,9 @@ mod tests {
         let token = BootstrapToken::new("abcdef", "0123456789abcdef").expect("a token");
         let pins = ["sha256:aa".to_owned()];
         let worker = "kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef \\\n\t--discovery-token-ca-cert-hash sha256:aa ";
-        assert_eq!(text("10.0.0.1:6443", &token, &pins, None), worker);
+        assert_eq!(text("10.0.0.1:6443", &token, &pins, Role::Worker), worker);
         assert_eq!(
-            text("10.0.0.1:6443", &token, &pins, Some("k")),
+            text("10.0.0.1:6443", &token, &pins, Role::ControlPlane(Some("k"))),
             format!("{worker}\\\n\t--control-plane --certificate-key k")
         );
     }

@@ -10,6 +10,7 @@ use crate::{
     certs::{Name, after, issue, load_authority, no_group, organizations},
     config::InitConfig,
     paths::KUBERNETES_DIR,
+    phases::Parts,
     session::{Failure, Result, Session},
 };
 
@@ -63,12 +64,23 @@ const ROWS: &[Row] = &[
     },
 ];
 
+impl Row {
+    /// What the phase calls it.
+    fn part(&self) -> &'static str {
+        self.file.strip_suffix(".conf").unwrap_or(self.file)
+    }
+}
+
+/// The phase's parts in their order.
+pub(crate) fn parts(profile: Profile) -> Vec<&'static str> {
+    ROWS.iter().filter(|row| (row.exists)(profile)).map(Row::part).collect()
+}
+
 /// Runs the phase.
-pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.say(format!("[kubeconfig] Using kubeconfig folder {KUBERNETES_DIR:?}"));
     let authority = load_authority(s, &config.cluster.certificates_dir, "ca")?;
-    let profile = s.profile;
-    for row in ROWS.iter().filter(|row| (row.exists)(profile)) {
+    for row in ROWS.iter().filter(|row| parts.has(row.part())) {
         write(s, config, &authority, row)?;
     }
     Ok(())
@@ -95,6 +107,7 @@ pub(crate) fn wanted(profile: Profile, config: &InitConfig) -> Vec<Wanted> {
 }
 
 impl Row {
+    /// The apiserver that its user talks to.
     fn server(&self, config: &InitConfig) -> String {
         let endpoint = if self.local { config.local_endpoint() } else { config.endpoint() };
         format!("https://{endpoint}")

@@ -6,6 +6,7 @@
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
 //!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
 //!            ├─ token  generate, create, list, delete
+//!            ├─ reset
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
 //! ```
 //!
@@ -25,6 +26,7 @@ mod discovery;
 mod expiration;
 mod generate_csr;
 mod init;
+mod init_args;
 mod join;
 mod join_command;
 mod kubeconfigs;
@@ -33,12 +35,15 @@ mod managed;
 mod manifests;
 mod objects;
 mod paths;
+mod phases;
 mod preflight;
 mod renew;
+mod reset;
 mod session;
 mod stored;
 mod token;
 mod upload;
+mod upload_certs;
 mod wait;
 
 pub use cli::run;

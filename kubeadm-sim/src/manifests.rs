@@ -8,6 +8,7 @@ use crate::{
         CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
         SCHEDULER_CONF, SCHEDULER_PORT,
     },
+    phases::Parts,
     session::{Result, Session, yaml},
 };
 
@@ -90,12 +91,13 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     write(s, config, &component)
 }
 
-/// Writes the three manifests of the control plane.
-pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+/// Writes the manifests of the control plane.
+pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.say(format!("[control-plane] Using manifest folder {MANIFESTS_DIR:?}"));
-    for component in [apiserver(config), controller_manager(config), scheduler(config)] {
+    let components = [apiserver(config), controller_manager(config), scheduler(config)];
+    for component in components.iter().filter(|c| parts.has(c.name.trim_start_matches("kube-"))) {
         s.say(format!("[control-plane] Creating static Pod manifest for {:?}", component.name));
-        write(s, config, &component)?;
+        write(s, config, component)?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) async fn bind(s: &Session<'_>, rest: &Rest, name: &str, role: &str, s
     apply(s, rest, &rbac("clusterrolebindings"), &cluster_role_binding(name, role, subject)).await
 }
 
-/// Lets `readers` get one ConfigMap, by a Role and a RoleBinding that are both called `role`.
+/// Lets `readers` get one ConfigMap.
 pub(crate) async fn share_config_map(
     s: &Session<'_>,
     rest: &Rest,
@@ -56,9 +56,21 @@ pub(crate) async fn share_config_map(
     role: &str,
     readers: &[Value],
 ) -> Result<()> {
+    share(s, rest, ("configmaps", namespace, map), role, readers).await
+}
+
+/// Lets `readers` get one object, given as resource, namespace and name, by a Role and a RoleBinding that
+/// are both called `role`.
+pub(crate) async fn share(
+    s: &Session<'_>,
+    rest: &Rest,
+    (resource, namespace, name): (&str, &str, &str),
+    role: &str,
+    readers: &[Value],
+) -> Result<()> {
     let metadata = json!({"name": role, "namespace": namespace});
     let rules =
-        json!([{"apiGroups": [""], "resourceNames": [map], "resources": ["configmaps"], "verbs": ["get"]}]);
+        json!([{"apiGroups": [""], "resourceNames": [name], "resources": [resource], "verbs": ["get"]}]);
     let grant = json!({"apiVersion": RBAC_V1, "kind": "Role", "metadata": metadata, "rules": rules});
     apply(s, rest, &rbac("roles"), &grant).await?;
     let binding = json!({

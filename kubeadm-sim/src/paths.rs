@@ -12,6 +12,7 @@ pub(crate) const BOOTSTRAP_KUBELET_CONF: &str = "/etc/kubernetes/bootstrap-kubel
 pub(crate) const CONTROLLER_MANAGER_CONF: &str = "/etc/kubernetes/controller-manager.conf";
 pub(crate) const SCHEDULER_CONF: &str = "/etc/kubernetes/scheduler.conf";
 pub(crate) const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+pub(crate) const KUBELET_DIR: &str = "/var/lib/kubelet";
 pub(crate) const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 pub(crate) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 pub(crate) const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
@@ -33,6 +34,7 @@ pub(crate) const DISCOVERY_POLL: Duration = Duration::from_secs(5);
 pub(crate) const TLS_BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(crate) const TLS_BOOTSTRAP_POLL: Duration = Duration::from_secs(1);
 
+pub(crate) const APISERVER_PORT: u16 = 6443;
 pub(crate) const KUBELET_HEALTH_PORT: u16 = 10_248;
 pub(crate) const KUBELET_PORT: u16 = 10_250;
 pub(crate) const CONTROLLER_MANAGER_PORT: u16 = 10_257;

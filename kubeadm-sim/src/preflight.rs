@@ -52,8 +52,13 @@ pub(crate) async fn join(s: &mut Session<'_>, config: &JoinConfig) -> Result<()>
     conclude(s, found, &config.ignore_preflight)
 }
 
+/// Whether somebody on this host serves on a port.
+pub(crate) async fn in_use(s: &Session<'_>, port: u16) -> bool {
+    s.host.net().listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await.is_err_and(|e| e.in_use)
+}
+
 async fn port_free(s: &Session<'_>, port: u16, found: &mut Vec<Finding>) {
-    if s.host.net().listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await.is_err_and(|e| e.in_use) {
+    if in_use(s, port).await {
         found.push(Finding { check: format!("Port-{port}"), words: format!("Port {port} is in use") });
     }
 }

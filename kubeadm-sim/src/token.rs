@@ -12,7 +12,7 @@ use crate::{
     certs::after,
     columns::{aligned, short_duration},
     config::parse_duration,
-    join_command,
+    join_command::{self, Role},
     objects::apply,
     paths::{ADMIN_CONF, KUBE_SYSTEM, NODE_TOKEN_GROUP, TOKEN_TTL},
     session::{Failure, Result, Session},
@@ -117,7 +117,11 @@ async fn run_create(s: &mut Session<'_>, kubeconfig: &str, args: CreateArgs) -> 
         s.say(token.reveal());
         return Ok(());
     }
-    let join = join_command::of_kubeconfig(s, kubeconfig, &token, args.certificate_key.as_deref())
+    let role = match args.certificate_key.as_deref() {
+        None => Role::Worker,
+        key => Role::ControlPlane(key),
+    };
+    let join = join_command::of_kubeconfig(s, kubeconfig, &token, role)
         .map_err(|e| e.within("failed to get join command"))?;
     s.say(join.replace("\\\n\t", ""));
     Ok(())

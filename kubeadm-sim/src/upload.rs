@@ -9,6 +9,7 @@ use crate::{
     config::InitConfig,
     objects::{apply, config_map, group, patch_node, share_config_map},
     paths::{CRI_SOCKET, KUBE_SYSTEM, NODE_TOKEN_GROUP},
+    phases::Parts,
     session::{Result, Session, yaml},
 };
 
@@ -18,11 +19,30 @@ pub(crate) async fn run(
     rest: &Rest,
     config: &InitConfig,
     kubelet: &Value,
+    parts: &Parts,
 ) -> Result<()> {
+    if parts.has("kubeadm") {
+        cluster_configuration(s, rest, config).await?;
+    }
+    if parts.has("kubelet") {
+        kubelet_configuration(s, rest, config, kubelet).await?;
+    }
+    Ok(())
+}
+
+async fn cluster_configuration(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
     s.say("[upload-config] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace");
     let cluster = yaml("the cluster's configuration", &config.cluster.to_value())?;
     let data = json!({"ClusterConfiguration": cluster});
-    upload(s, rest, "kubeadm-config", "kubeadm:nodes-kubeadm-config", data).await?;
+    upload(s, rest, "kubeadm-config", "kubeadm:nodes-kubeadm-config", data).await
+}
+
+async fn kubelet_configuration(
+    s: &mut Session<'_>,
+    rest: &Rest,
+    config: &InitConfig,
+    kubelet: &Value,
+) -> Result<()> {
     if let Some(name) = s.profile.kubelet_config_name() {
         s.say(format!(
             "[kubelet] Creating a ConfigMap {name:?} in namespace kube-system with the configuration for the kubelets in the cluster"

@@ -1,0 +1,188 @@
+//! `kubeadm reset`: takes from this host what init or join put there (`cmd/kubeadm/app/cmd/phases/reset`).
+//!
+//! The cluster's objects stay, this host's Node among them, as do CNI's files and people's kubeconfigs.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+use world::FileKind;
+
+use crate::{
+    kubelet::UNIT,
+    paths::{
+        ADMIN_CONF, API_CALL_TIMEOUT, APISERVER_PORT, BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_CONF,
+        CONTROLLER_MANAGER_PORT, KUBELET_CONF, KUBELET_DIR, KUBERNETES_DIR, MANIFESTS_DIR, PKI_DIR,
+        SCHEDULER_CONF, SCHEDULER_PORT, SUPER_ADMIN_CONF,
+    },
+    preflight,
+    session::{Failure, Result, Session, poll},
+    stored,
+};
+
+/// How often it is looked whether the containers have ended.
+const CONTAINER_POLL: Duration = Duration::from_millis(100);
+
+#[derive(Args)]
+pub(crate) struct ResetArgs {
+    /// Where certificates are kept
+    #[arg(long)]
+    cert_dir: Option<String>,
+    /// Clean /etc/kubernetes/tmp too
+    #[arg(long)]
+    cleanup_tmp_dir: bool,
+    /// Only tell what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// Checks whose failure is only a warning
+    #[arg(long, value_delimiter = ',')]
+    ignore_preflight_errors: Vec<String>,
+    /// The kubeconfig file to use when talking to the cluster
+    #[arg(long, default_value = ADMIN_CONF)]
+    kubeconfig: String,
+}
+
+/// Runs the command.
+pub(crate) async fn run(s: &mut Session<'_>, args: ResetArgs) -> Result<()> {
+    let certificates = match &args.cert_dir {
+        Some(dir) => dir.clone(),
+        None => certificates_dir(s, &args.kubeconfig).await,
+    };
+    if !args.force {
+        s.say(
+            "[reset] WARNING: Changes made to this host by 'kubeadm init' or 'kubeadm join' will be reverted.\n\
+             [reset] Are you sure you want to proceed? [y/N]: ",
+        );
+        // A simulated host has no terminal on which somebody could answer.
+        return Err(Failure::new(
+            "error execution phase preflight: aborted reset operation; repeat it with --force",
+        ));
+    }
+    // Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
+    s.say("[preflight] Running pre-flight checks");
+    remove_etcd_member(s, args.dry_run);
+    cleanup_node(s, &args, &certificates).await;
+    s.say(
+        "\nThe reset process does not perform cleanup of CNI plugin configuration,\n\
+         network filtering rules and kubeconfig files.\n\n\
+         For information on how to perform this cleanup manually, please see:\n    \
+         https://k8s.io/docs/reference/setup-tools/kubeadm/kubeadm-reset/\n",
+    );
+    Ok(())
+}
+
+/// The directory of certificates as the cluster remembers it, where it can be asked.
+async fn certificates_dir(s: &mut Session<'_>, kubeconfig: &str) -> String {
+    if !s.disk().exists(kubeconfig) {
+        return PKI_DIR.to_owned();
+    }
+    let sources = stored::Sources { file: None, kubeconfig, cert_dir: None };
+    match stored::load(s, "reset", &sources, true).await {
+        Ok(config) => config.cluster.certificates_dir,
+        Err(_) => PKI_DIR.to_owned(),
+    }
+}
+
+/// Empties etcd's directory, before its pod is stopped as upstream does. The only member of a cluster cannot
+/// leave it, and simulated members are alone.
+fn remove_etcd_member(s: &mut Session<'_>, dry_run: bool) {
+    let Some(dir) = etcd_data_dir(s) else {
+        s.say("[reset] No etcd config found. Assuming external etcd");
+        s.say("[reset] Please, manually reset etcd to prevent further issues");
+        return;
+    };
+    if dry_run {
+        s.say("[reset] Would remove the etcd member on this node from the etcd cluster");
+        s.say(format!("[reset] Would delete contents of the etcd data directory: {dir}"));
+        return;
+    }
+    match clean(s, &dir) {
+        Ok(()) => s.say(format!("[reset] Deleted contents of the etcd data directory: {dir}")),
+        Err(e) => {
+            s.say(format!("[reset] Failed to delete contents of the etcd directory: {dir:?}, error: {e}"))
+        }
+    }
+}
+
+/// The volume `etcd-data` of etcd's manifest, if this host has one.
+fn etcd_data_dir(s: &Session<'_>) -> Option<String> {
+    let text = s.disk().read_to_string(format!("{MANIFESTS_DIR}/etcd.yaml")).ok()?;
+    let pod: Value = serde_saphyr::from_str(&text).ok()?;
+    let volumes = pod.pointer("/spec/volumes")?.as_array()?;
+    let data = volumes.iter().find(|v| v.get("name").and_then(Value::as_str) == Some("etcd-data"))?;
+    data.pointer("/hostPath/path").and_then(Value::as_str).map(str::to_owned)
+}
+
+async fn cleanup_node(s: &mut Session<'_>, args: &ResetArgs, certificates: &str) {
+    let mut directories = vec![MANIFESTS_DIR.to_owned(), KUBELET_DIR.to_owned(), certificates.to_owned()];
+    if args.cleanup_tmp_dir {
+        directories.push(format!("{KUBERNETES_DIR}/tmp"));
+    }
+    let mut files = vec![ADMIN_CONF];
+    if s.profile.super_admin_conf() {
+        files.push(SUPER_ADMIN_CONF);
+    }
+    files.extend([KUBELET_CONF, BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_CONF, SCHEDULER_CONF]);
+    if args.dry_run {
+        s.say("[reset] Would stop the kubelet service");
+        s.say(format!("[reset] Would unmount mounted directories in {KUBELET_DIR:?}"));
+        s.say("[reset] Would remove Kubernetes-managed containers");
+        s.say(format!("[reset] Would delete contents of directories: [{}]", directories.join(" ")));
+        s.say(format!("[reset] Would delete files: [{}]", files.join(" ")));
+        return;
+    }
+    s.say("[reset] Stopping the kubelet service");
+    s.host.services().stop(UNIT).await;
+    s.say(format!("[reset] Unmounting mounted directories in {KUBELET_DIR:?}"));
+    if let Err(e) = containers_ended(s).await {
+        s.say(format!("[reset] Failed to remove containers: {e}"));
+    }
+    if certificates != PKI_DIR {
+        s.say(format!("[reset] WARNING: Cleaning a non-default certificates directory: {certificates:?}"));
+    }
+    s.say(format!("[reset] Deleting contents of directories: [{}]", directories.join(" ")));
+    for dir in &directories {
+        if let Err(e) = clean(s, dir) {
+            s.say(format!("[reset] Failed to delete contents of {dir:?} directory: {e}"));
+        }
+    }
+    s.say(format!("[reset] Deleting files: [{}]", files.join(" ")));
+    for path in files {
+        if let Err(e) = s.disk().remove_all(path) {
+            s.say(format!("[reset] Failed to remove file: {path:?} [{e}]"));
+        }
+    }
+}
+
+/// The containers of a simulated host are its kubelet's and end with it, each in its own time: what served
+/// on a port of the control plane has ended when the port is free.
+async fn containers_ended(s: &Session<'_>) -> Result<()> {
+    poll(s.host, CONTAINER_POLL, API_CALL_TIMEOUT, async || {
+        for port in [APISERVER_PORT, CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, 2379, 2380] {
+            if preflight::in_use(s, port).await {
+                return Err(Failure::new(format!("port {port} is still in use")));
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Removes everything in a directory, but not the directory itself; fine if it is not there.
+fn clean(s: &Session<'_>, dir: &str) -> Result<()> {
+    if s.disk().stat(dir).is_none() {
+        return Ok(());
+    }
+    for name in s.disk().list(dir)? {
+        let path = format!("{dir}/{name}");
+        match s.disk().stat(&path).map(|stat| stat.kind) {
+            Some(FileKind::Dir) => s.disk().remove_all(&path)?,
+            Some(_) => s.disk().remove(&path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
