@@ -24,6 +24,12 @@ struct AuthorityRow {
     common_name: &'static str,
 }
 
+impl AuthorityRow {
+    fn is_etcds(&self) -> bool {
+        self.file == "etcd/ca"
+    }
+}
+
 /// A leaf certificate of the cluster.
 struct LeafRow {
     /// What the phase calls it.
@@ -156,6 +162,15 @@ pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Re
     let dir = config.cluster.certificates_dir.clone();
     s.say(format!("[certs] Using certificateDir folder {dir:?}"));
     for authority in AUTHORITIES {
+        if authority.is_etcds() && config.cluster.external_etcd.is_some() {
+            let chosen = std::iter::once((authority.part, authority.file))
+                .chain(LEAVES.iter().filter(|l| l.authority == authority.file).map(|l| (l.part, l.file)));
+            for (_, file) in chosen.filter(|(part, _)| parts.has(part)) {
+                let what = if file == authority.file { "certificate authority" } else { "certificate" };
+                s.say(format!("[certs] External etcd mode: Skipping {file} {what} generation"));
+            }
+            continue;
+        }
         if parts.has(authority.part) {
             make_authority(s, config, authority)?;
         }
@@ -193,6 +208,20 @@ pub(crate) fn wanted(s: &mut Session<'_>, config: &InitConfig) -> Result<Vec<Wan
             })
         })
         .collect()
+}
+
+/// The certificates of a further control plane, from authorities that are there.
+pub(crate) fn join(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+    let dir = config.cluster.certificates_dir.clone();
+    s.say(format!("[certs] Using certificateDir folder {dir:?}"));
+    let external = config.cluster.external_etcd.is_some();
+    for authority in AUTHORITIES.iter().filter(|authority| !(external && authority.is_etcds())) {
+        for leaf in LEAVES.iter().filter(|leaf| leaf.authority == authority.file) {
+            make_leaf(s, config, leaf)?;
+        }
+    }
+    s.say(format!("[certs] Valid certificates and keys now exist in {dir:?}"));
+    make_service_account_keys(s, config)
 }
 
 /// The authority in `<dir>/<file>.crt` and `.key`.

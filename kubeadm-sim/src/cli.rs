@@ -3,16 +3,15 @@
 use std::{ffi::OsString, io::Write};
 
 use api::profile::Profile;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use world::{Exit, Host};
 
 use crate::{
     certs_command::{self, CertsArgs},
-    config::{ConfigError, JoinConfig, check_node_name, documents, parse_duration},
     init,
     init_args::{self, InitArgs, InitCommand},
     join,
-    paths::{DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
+    join_args::{self, JoinArgs},
     phases::Plan,
     reset::{self, ResetArgs},
     session::{Failure, Result, Session},
@@ -37,8 +36,8 @@ struct Cli {
 enum Command {
     /// Make this host the first control plane of a cluster
     Init(Box<InitArgs>),
-    /// Make this host a worker of an existing cluster
-    Join(JoinArgs),
+    /// Make this host a worker or a control plane of an existing cluster
+    Join(Box<JoinArgs>),
     /// Commands related to handling Kubernetes certificates
     #[command(alias = "certificates")]
     Certs(CertsArgs),
@@ -46,30 +45,6 @@ enum Command {
     Reset(ResetArgs),
     /// Manage bootstrap tokens
     Token(token::TokenArgs),
-}
-
-#[derive(Args)]
-struct JoinArgs {
-    /// host:port of an apiserver
-    endpoint: Option<String>,
-    /// kubeadm configuration file with a JoinConfiguration
-    #[arg(long)]
-    config: Option<String>,
-    /// Token for discovery and TLS bootstrap
-    #[arg(long)]
-    token: Option<String>,
-    /// sha256:… of the cluster CA's public key
-    #[arg(long, value_delimiter = ',')]
-    discovery_token_ca_cert_hash: Vec<String>,
-    /// Trust whatever CA the apiserver shows
-    #[arg(long)]
-    discovery_token_unsafe_skip_ca_verification: bool,
-    /// Name of this node
-    #[arg(long)]
-    node_name: Option<String>,
-    /// Checks whose failure is only a warning
-    #[arg(long, value_delimiter = ',')]
-    ignore_preflight_errors: Vec<String>,
 }
 
 /// Runs `kubeadm <args>` on `host`, printing to `out`. The exit carries the error's words, which
@@ -115,7 +90,7 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
             init::run(&mut session, &config, &plan, args.only.is_none()).await
         }
         Command::Join(args) => {
-            let config = join_config(host, session.profile, args)?;
+            let config = join_args::config(host, session.profile, *args)?;
             join::run(&mut session, &config).await
         }
         Command::Certs(args) => certs_command::run(&mut session, args).await,
@@ -132,62 +107,7 @@ pub(crate) fn profile(version: Option<&str>) -> Result<Profile> {
     }
 }
 
-fn join_config(host: &Host, profile: Profile, args: JoinArgs) -> Result<JoinConfig> {
-    let mut config = JoinConfig {
-        profile,
-        node_name: args.node_name.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
-        endpoint: args.endpoint.unwrap_or_default(),
-        token: args.token.unwrap_or_default(),
-        ca_cert_hashes: args.discovery_token_ca_cert_hash,
-        unsafe_skip_ca_verification: args.discovery_token_unsafe_skip_ca_verification,
-        ignore_preflight: args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()).collect(),
-        discovery_timeout: DISCOVERY_TIMEOUT,
-        tls_bootstrap_timeout: TLS_BOOTSTRAP_TIMEOUT,
-    };
-    if let Some(path) = &args.config {
-        apply_join_file(&mut config, path, &host.disk().read_to_string(path)?)?;
-    }
-    let required = |field: &str, value: &str| match value {
-        "" => Err(Failure::from(ConfigError::invalid(
-            field,
-            "required; see kubeadm token create --print-join-command",
-        ))),
-        _ => Ok(()),
-    };
-    required("discovery.bootstrapToken.apiServerEndpoint", &config.endpoint)?;
-    required("discovery.bootstrapToken.token", &config.token)?;
-    check_node_name(&config.node_name)?;
-    Ok(config)
-}
-
-fn apply_join_file(config: &mut JoinConfig, path: &str, text: &str) -> Result<()> {
-    for doc in documents(path, text)?
-        .iter()
-        .filter(|d| d.get("kind").and_then(|k| k.as_str()) == Some("JoinConfiguration"))
-    {
-        let at = |pointer: &str| doc.pointer(pointer).and_then(|v| v.as_str()).map(str::to_owned);
-        replace(&mut config.endpoint, at("/discovery/bootstrapToken/apiServerEndpoint"));
-        replace(&mut config.token, at("/discovery/bootstrapToken/token"));
-        replace(&mut config.node_name, at("/nodeRegistration/name").map(|n| n.to_lowercase()));
-        if let Some(hashes) = doc.pointer("/discovery/bootstrapToken/caCertHashes").and_then(|v| v.as_array())
-        {
-            config.ca_cert_hashes.extend(hashes.iter().filter_map(|h| h.as_str()).map(str::to_owned));
-        }
-        if let Some(skip) =
-            doc.pointer("/discovery/bootstrapToken/unsafeSkipCAVerification").and_then(|v| v.as_bool())
-        {
-            config.unsafe_skip_ca_verification |= skip;
-        }
-        if let Some(timeout) = at("/timeouts/discovery") {
-            config.discovery_timeout = parse_duration("timeouts.discovery", &timeout)?;
-        }
-        if let Some(timeout) = at("/timeouts/tlsBootstrap") {
-            config.tls_bootstrap_timeout = parse_duration("timeouts.tlsBootstrap", &timeout)?;
-        }
-    }
-    Ok(())
-}
-
+/// Sets what was given.
 pub(crate) fn replace<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *slot = value;

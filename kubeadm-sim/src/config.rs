@@ -7,6 +7,7 @@ use pki::KeyAlgorithm;
 use serde_json::{Value, json};
 use world::Host;
 
+use crate::external_etcd::ExternalEtcd;
 use crate::paths::{APISERVER_PORT, CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
 
 /// Why a configuration was refused.
@@ -79,6 +80,8 @@ pub struct ClusterConfig {
     pub extra_args: BTreeMap<String, Vec<(String, String)>>,
     /// Default: the release's own.
     pub image_repository: Option<String>,
+    /// An etcd that is not on the control plane.
+    pub external_etcd: Option<ExternalEtcd>,
 }
 
 /// What `kubeadm init` is told (kinds InitConfiguration and ClusterConfiguration).
@@ -108,6 +111,17 @@ pub struct InitConfig {
     pub hide_certificate_key: bool,
 }
 
+/// What `kubeadm join --control-plane` is told besides.
+#[derive(Clone, Debug)]
+pub struct ControlPlaneJoin {
+    /// Default: the host's address.
+    pub advertise_address: IpAddr,
+    /// Default 6443.
+    pub bind_port: u16,
+    /// Decrypts the uploaded certificates; without it they were copied by hand.
+    pub certificate_key: Option<String>,
+}
+
 /// What `kubeadm join` is told (kind JoinConfiguration).
 #[derive(Clone, Debug)]
 pub struct JoinConfig {
@@ -123,6 +137,8 @@ pub struct JoinConfig {
     pub ca_cert_hashes: Vec<String>,
     /// Accept any CA.
     pub unsafe_skip_ca_verification: bool,
+    /// Become a control plane.
+    pub control_plane: Option<ControlPlaneJoin>,
     /// Names of preflight checks, lower case, whose failure is only a warning.
     pub ignore_preflight: Vec<String>,
     /// How long discovery may take.
@@ -148,6 +164,7 @@ impl ClusterConfig {
             cert_sans: Vec::new(),
             extra_args: BTreeMap::new(),
             image_repository: None,
+            external_etcd: None,
         }
     }
 
@@ -184,6 +201,10 @@ impl ClusterConfig {
             let list = self.extra_args.get(component).map(Vec::as_slice).unwrap_or_default();
             list.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
         };
+        let etcd = match &self.external_etcd {
+            Some(external) => json!({"external": external.to_value()}),
+            None => json!({"local": {"dataDir": crate::paths::ETCD_DIR}}),
+        };
         json!({
             "apiServer": {"certSANs": self.cert_sans, "extraArgs": args("kube-apiserver")},
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -195,7 +216,7 @@ impl ClusterConfig {
             "controllerManager": {"extraArgs": args("kube-controller-manager")},
             "dns": {},
             "encryptionAlgorithm": algorithm_name(self.algorithm),
-            "etcd": {"local": {"dataDir": crate::paths::ETCD_DIR}},
+            "etcd": etcd,
             "imageRepository": self.image_repository(),
             "kind": "ClusterConfiguration",
             "kubernetesVersion": self.profile.git_version(),
@@ -369,6 +390,9 @@ impl ClusterConfig {
             let args =
                 extra_args(&format!("{field}.extraArgs"), doc.pointer(&format!("/{field}/extraArgs")))?;
             self.extra_args.entry(component.to_owned()).or_default().extend(args);
+        }
+        if let Some(external) = doc.pointer("/etcd/external") {
+            self.external_etcd = Some(ExternalEtcd::read(external)?);
         }
         let etcd = extra_args("etcd.local.extraArgs", doc.pointer("/etcd/local/extraArgs"))?;
         self.extra_args.entry("etcd".to_owned()).or_default().extend(etcd);

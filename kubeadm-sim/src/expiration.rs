@@ -56,7 +56,8 @@ pub(crate) async fn run(s: &mut Session<'_>, args: ExpirationArgs) -> Result<()>
     };
     let config = stored::load(s, "check-expiration", &sources, args.output == Output::Text).await?;
     let dir = &config.cluster.certificates_dir;
-    let (leaves, authorities) = (leaves(s, dir)?, authorities(s, dir)?);
+    let external = config.cluster.external_etcd.is_some();
+    let (leaves, authorities) = (leaves(s, dir, external)?, authorities(s, dir, external)?);
     let now = s.host.clock().wall();
     let text = match args.output {
         Output::Text => tables(now, &leaves, &authorities),
@@ -68,8 +69,8 @@ pub(crate) async fn run(s: &mut Session<'_>, args: ExpirationArgs) -> Result<()>
     Ok(())
 }
 
-fn leaves(s: &Session<'_>, dir: &str) -> Result<Vec<Row>> {
-    managed::of(s.profile)
+fn leaves(s: &Session<'_>, dir: &str, external_etcd: bool) -> Result<Vec<Row>> {
+    managed::of(s.profile, external_etcd)
         .map(|row| {
             let there = s.disk().exists(row.path(dir));
             Ok(Row {
@@ -82,9 +83,8 @@ fn leaves(s: &Session<'_>, dir: &str) -> Result<Vec<Row>> {
         .collect()
 }
 
-fn authorities(s: &Session<'_>, dir: &str) -> Result<Vec<Row>> {
-    managed::AUTHORITIES
-        .iter()
+fn authorities(s: &Session<'_>, dir: &str, external_etcd: bool) -> Result<Vec<Row>> {
+    managed::authorities(external_etcd)
         .map(|row| {
             let path = format!("{dir}/{}.crt", row.file);
             let there = s.disk().exists(&path);

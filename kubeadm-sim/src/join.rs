@@ -1,4 +1,4 @@
-//! `kubeadm join` of a worker: discovery, then the kubelet gets its own certificate.
+//! `kubeadm join`: discovery, then the kubelet gets its own certificate.
 
 use client::{Resource, Rest};
 use pki::{
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     config::{ClusterConfig, JoinConfig},
-    discovery, kubelet,
+    discovery, join_control_plane, kubelet,
     paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
@@ -17,7 +17,7 @@ use crate::{
     wait,
 };
 
-/// Makes this host a worker of an existing cluster.
+/// Makes this host a worker, or with `--control-plane` a control plane, of an existing cluster.
 pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
     if config.ca_cert_hashes.is_empty() && !config.unsafe_skip_ca_verification {
         return Err(Failure::new(
@@ -28,8 +28,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
     }
     let token: BootstrapToken =
         config.token.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
-    preflight::join(s, config).await?;
-    let cluster = discovery::run(s, config, &token).await?;
+    let at_preflight = |e: Failure| e.within("error execution phase preflight");
+    preflight::join(s, config).await.map_err(at_preflight)?;
+    let cluster = discovery::run(s, config, &token).await.map_err(at_preflight)?;
     s.say("[preflight] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...");
     let (_, server) = cluster.cluster()?;
     let bootstrap = Kubeconfig::new(
@@ -39,7 +40,16 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
         User::with_token(&config.token),
     );
     let rest = s.client_of(&bootstrap)?;
-    read_map(&rest, "kubeadm-config", "ClusterConfiguration").await?;
+    let control_plane = match &config.control_plane {
+        Some(join) => Some((
+            join_control_plane::configuration(s, &rest, config, join).await.map_err(at_preflight)?,
+            join,
+        )),
+        None => {
+            read_map(&rest, "kubeadm-config", "ClusterConfiguration").await?;
+            None
+        }
+    };
     let kubelet_config = match s.profile.kubelet_config_name() {
         Some(name) => serde_saphyr::from_str(&read_map(&rest, &name, "kubelet").await?)
             .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}")))?,
@@ -47,6 +57,16 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
         None => kubelet::configuration(&ClusterConfig::new(s.profile))?,
     };
 
+    let mut bootstrap = bootstrap;
+    if let Some((own, join)) = &control_plane {
+        s.say("[preflight] Running pre-flight checks before initializing the new control plane instance");
+        join_control_plane::prepare(s, &rest, own, join).await?;
+        if s.profile.join_etcd_before_bootstrap() {
+            for named in &mut bootstrap.clusters {
+                named.cluster.server = format!("https://{}", own.local_endpoint());
+            }
+        }
+    }
     s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
     // It is of no use after the bootstrap, however that ends.
     let joined = bootstrap_kubelet(s, config, &rest, &bootstrap, &kubelet_config).await;
@@ -54,6 +74,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
         s.disk().remove(BOOTSTRAP_KUBELET_CONF)?;
     }
     joined?;
+    if let Some((own, _)) = &control_plane {
+        return join_control_plane::finish(s, own).await;
+    }
     s.say(
         "\nThis node has joined the cluster:\n\
          * Certificate signing request was sent to apiserver and a response was received.\n\

@@ -44,7 +44,7 @@ const ETCD_CA: ManagedAuthority = ManagedAuthority { name: "etcd-ca", file: "etc
 const FRONT_PROXY_CA: ManagedAuthority = ManagedAuthority { name: "front-proxy-ca", file: "front-proxy-ca" };
 
 /// Sorted by name, as the second table of `check-expiration` is.
-pub(crate) const AUTHORITIES: &[ManagedAuthority] = &[CA, ETCD_CA, FRONT_PROXY_CA];
+const AUTHORITIES: &[ManagedAuthority] = &[CA, ETCD_CA, FRONT_PROXY_CA];
 
 const fn files(
     name: &'static str,
@@ -110,9 +110,15 @@ const ROWS: &[Managed] = &[
     ),
 ];
 
-/// What a release looks after, sorted by name.
-pub(crate) fn of(profile: Profile) -> impl Iterator<Item = &'static Managed> {
-    ROWS.iter().filter(move |row| (row.exists)(profile))
+/// What a release looks after, sorted by name; etcd's only where it is on the control plane.
+pub(crate) fn of(profile: Profile, external_etcd: bool) -> impl Iterator<Item = &'static Managed> {
+    let elsewhere = move |authority: &ManagedAuthority| external_etcd && authority.name == ETCD_CA.name;
+    ROWS.iter().filter(move |row| (row.exists)(profile) && !elsewhere(row.authority))
+}
+
+/// The authorities, sorted by name.
+pub(crate) fn authorities(external_etcd: bool) -> impl Iterator<Item = &'static ManagedAuthority> {
+    AUTHORITIES.iter().filter(move |row| !(external_etcd && row.name == ETCD_CA.name))
 }
 
 impl ManagedAuthority {
@@ -155,7 +161,8 @@ mod tests {
     use super::*;
 
     fn check(minor: u16, count: usize, last: &str) {
-        let names: Vec<&str> = of(Profile::of_minor(minor).expect("known")).map(|row| row.name).collect();
+        let names: Vec<&str> =
+            of(Profile::of_minor(minor).expect("known"), false).map(|row| row.name).collect();
         assert!(names.is_sorted(), "{names:?}");
         assert_eq!((names.len(), names.last().copied()), (count, Some(last)), "1.{minor}: {names:?}");
     }
@@ -165,5 +172,7 @@ mod tests {
         check(28, 10, "scheduler.conf");
         check(29, 11, "super-admin.conf");
         check(36, 11, "super-admin.conf");
+        assert!(of(Profile::default(), true).all(|row| !row.name.contains("etcd")));
+        assert_eq!(authorities(true).count(), 2);
     }
 }

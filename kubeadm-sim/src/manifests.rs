@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
+    external_etcd::ExternalEtcd,
     paths::{
         CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
         SCHEDULER_CONF, SCHEDULER_PORT,
@@ -49,8 +50,11 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// Writes etcd.yaml.
+/// Writes etcd.yaml, unless etcd is elsewhere.
 pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+    if config.cluster.external_etcd.is_some() {
+        return Ok(());
+    }
     s.say(format!("[etcd] Creating static Pod manifest for local etcd in {MANIFESTS_DIR:?}"));
     let ip = config.advertise_address;
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
@@ -110,6 +114,19 @@ fn released_image(config: &InitConfig, name: &str) -> String {
 fn apiserver(config: &InitConfig) -> Component<'_> {
     let pki = &config.cluster.certificates_dir;
     let ip = config.advertise_address.to_string();
+    let etcd = config.cluster.external_etcd.clone().unwrap_or_else(|| ExternalEtcd {
+        endpoints: vec!["https://127.0.0.1:2379".into()],
+        ca_file: format!("{pki}/etcd/ca.crt"),
+        cert_file: format!("{pki}/apiserver-etcd-client.crt"),
+        key_file: format!("{pki}/apiserver-etcd-client.key"),
+    });
+    let mut mounts = vec![Mount::directory("k8s-certs", pki)];
+    if let Some(external) = &config.cluster.external_etcd
+        && let Some((dir, _)) = external.ca_file.rsplit_once('/')
+        && !dir.starts_with(pki.as_str())
+    {
+        mounts.push(Mount::directory("etcd-certs-0", dir));
+    }
     let flags = vec![
         ("advertise-address", ip.clone()),
         ("allow-privileged", "true".into()),
@@ -117,10 +134,10 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
         ("client-ca-file", format!("{pki}/ca.crt")),
         ("enable-admission-plugins", "NodeRestriction".into()),
         ("enable-bootstrap-token-auth", "true".into()),
-        ("etcd-cafile", format!("{pki}/etcd/ca.crt")),
-        ("etcd-certfile", format!("{pki}/apiserver-etcd-client.crt")),
-        ("etcd-keyfile", format!("{pki}/apiserver-etcd-client.key")),
-        ("etcd-servers", "https://127.0.0.1:2379".into()),
+        ("etcd-cafile", etcd.ca_file),
+        ("etcd-certfile", etcd.cert_file),
+        ("etcd-keyfile", etcd.key_file),
+        ("etcd-servers", etcd.endpoints.join(",")),
         ("kubelet-client-certificate", format!("{pki}/apiserver-kubelet-client.crt")),
         ("kubelet-client-key", format!("{pki}/apiserver-kubelet-client.key")),
         ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname".into()),
@@ -152,7 +169,7 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
             live: "/livez",
             ready: Some("/readyz"),
         },
-        mounts: vec![Mount::directory("k8s-certs", pki)],
+        mounts,
         annotation: Some((
             "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
             config.local_endpoint(),

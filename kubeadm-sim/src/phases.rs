@@ -41,6 +41,10 @@ pub(crate) struct Plan(Vec<(&'static str, Parts)>);
 pub(crate) struct Parts(Vec<&'static str>);
 
 impl Parts {
+    pub(crate) fn of(parts: &[&'static str]) -> Self {
+        Self(parts.to_vec())
+    }
+
     pub(crate) fn has(&self, part: &str) -> bool {
         self.0.contains(&part)
     }

@@ -24,13 +24,22 @@ struct Finding {
 pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.say("[preflight] Running pre-flight checks");
     let mut found = Vec::new();
-    for port in [config.bind_port, SCHEDULER_PORT, CONTROLLER_MANAGER_PORT, KUBELET_PORT, 2379, 2380] {
-        port_free(s, port, &mut found).await;
+    let local_etcd = config.cluster.external_etcd.is_none();
+    control_plane(s, config.bind_port, &mut found).await;
+    port_free(s, KUBELET_PORT, &mut found).await;
+    if let Some(external) = &config.cluster.external_etcd {
+        for (_, path) in external.files() {
+            if !s.disk().exists(path) {
+                let words = format!("{path} doesn't exist");
+                found.push(Finding { check: "ExternalEtcdClientCertificates".into(), words });
+            }
+        }
+    } else {
+        for port in [2379, 2380] {
+            port_free(s, port, &mut found).await;
+        }
     }
-    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"] {
-        file_absent(s, &format!("{MANIFESTS_DIR}/{name}.yaml"), &mut found);
-    }
-    if s.disk().list(ETCD_DIR).is_ok_and(|names| !names.is_empty()) {
+    if local_etcd && s.disk().list(ETCD_DIR).is_ok_and(|names| !names.is_empty()) {
         found.push(Finding {
             check: "DirAvailable--var-lib-etcd".into(),
             words: format!("{ETCD_DIR} is not empty"),
@@ -44,12 +53,26 @@ pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()>
 pub(crate) async fn join(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
     s.say("[preflight] Running pre-flight checks");
     let mut found = Vec::new();
-    for path in [KUBELET_CONF.to_owned(), BOOTSTRAP_KUBELET_CONF.to_owned(), format!("{PKI_DIR}/ca.crt")] {
-        file_absent(s, &path, &mut found);
+    for path in [KUBELET_CONF, BOOTSTRAP_KUBELET_CONF] {
+        file_absent(s, path, &mut found);
+    }
+    match &config.control_plane {
+        Some(join) => control_plane(s, join.bind_port, &mut found).await,
+        None => file_absent(s, &format!("{PKI_DIR}/ca.crt"), &mut found),
     }
     port_free(s, KUBELET_PORT, &mut found).await;
     service(s, &mut found);
     conclude(s, found, &config.ignore_preflight)
+}
+
+/// What no host may have that is to become a control plane.
+async fn control_plane(s: &Session<'_>, bind_port: u16, found: &mut Vec<Finding>) {
+    for port in [bind_port, SCHEDULER_PORT, CONTROLLER_MANAGER_PORT] {
+        port_free(s, port, found).await;
+    }
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"] {
+        file_absent(s, &format!("{MANIFESTS_DIR}/{name}.yaml"), found);
+    }
 }
 
 /// Whether somebody on this host serves on a port.

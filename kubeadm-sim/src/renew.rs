@@ -35,9 +35,9 @@ pub(crate) struct RenewArgs {
 pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
     let all = args.certificate == "all";
     let rows: Vec<&Managed> =
-        managed::of(s.profile).filter(|row| all || row.name == args.certificate).collect();
+        managed::of(s.profile, false).filter(|row| all || row.name == args.certificate).collect();
     if rows.is_empty() {
-        let known: Vec<&str> = managed::of(s.profile).map(|row| row.name).collect();
+        let known: Vec<&str> = managed::of(s.profile, false).map(|row| row.name).collect();
         return Err(Failure::new(format!(
             "invalid subcommand {:?}; name one of all, {}",
             args.certificate,
@@ -50,7 +50,9 @@ pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
         cert_dir: args.cert_dir.as_deref(),
     };
     let config = stored::load(s, "renew", &sources, true).await?;
-    for row in rows {
+    let external = config.cluster.external_etcd.is_some();
+    let here: Vec<&str> = managed::of(s.profile, external).map(|row| row.name).collect();
+    for row in rows.into_iter().filter(|row| here.contains(&row.name)) {
         renew(s, &config, row)?;
     }
     if all {

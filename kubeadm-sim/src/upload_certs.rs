@@ -24,16 +24,24 @@ const SECRETS: Resource = Resource::core("secrets");
 const TTL: Duration = Duration::from_secs(2 * 3600);
 
 /// Files below the directory of certificates; in the Secret `/` is `-`.
-const FILES: &[&str] = &[
-    "ca.crt",
-    "ca.key",
-    "front-proxy-ca.crt",
-    "front-proxy-ca.key",
-    "sa.pub",
-    "sa.key",
-    "etcd/ca.crt",
-    "etcd/ca.key",
-];
+const FILES: &[&str] = &["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key"];
+const ETCD_FILES: &[&str] = &["etcd/ca.crt", "etcd/ca.key"];
+
+/// What travels: its name in the Secret and its file.
+fn files(config: &InitConfig) -> Vec<(String, String)> {
+    let dir = &config.cluster.certificates_dir;
+    let below = |file: &&str| (file.replace('/', "-"), format!("{dir}/{file}"));
+    let mut files: Vec<_> = FILES.iter().map(below).collect();
+    match &config.cluster.external_etcd {
+        None => files.extend(ETCD_FILES.iter().map(below)),
+        Some(external) => {
+            let names = ["external-etcd-ca.crt", "external-etcd.crt", "external-etcd.key"];
+            let paths = external.files().map(|(_, path)| path.to_owned());
+            files.extend(names.map(str::to_owned).into_iter().zip(paths));
+        }
+    }
+    files
+}
 
 /// Runs the phase; returns the key with which the files can be read again.
 pub(crate) async fn run(
@@ -94,16 +102,64 @@ async fn upload(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, key: &Cer
 
 /// The files' contents by their names in the Secret; empty for a file that is not there.
 fn sealed(s: &Session<'_>, config: &InitConfig, key: &CertificateKey) -> Result<Map<String, Value>> {
-    FILES
-        .iter()
-        .map(|file| {
-            let path = format!("{}/{file}", config.cluster.certificates_dir);
+    files(config)
+        .into_iter()
+        .map(|(name, path)| {
             let text = match s.disk().read(&path) {
                 Ok(plain) => STANDARD.encode(key.seal(s.host.entropy(), &plain)?),
                 Err(e) if e.is_not_found() => String::new(),
                 Err(e) => return Err(e.into()),
             };
-            Ok((file.replace('/', "-"), text.into()))
+            Ok((name, text.into()))
         })
         .collect()
+}
+
+/// Writes the Secret's files to this host (`download-certs`).
+pub(crate) async fn download(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, key: &str) -> Result<()> {
+    let at_phase = |e: Failure| {
+        e.within("error execution phase control-plane-prepare/download-certs: error downloading certs")
+    };
+    s.say(format!(
+        "[download-certs] Downloading the certificates in Secret {NAME:?} in the {KUBE_SYSTEM:?} Namespace"
+    ));
+    let key: CertificateKey = key.parse().map_err(at_phase)?;
+    let contents = fetch(rest, config, &key).await.map_err(at_phase)?;
+    s.say(format!(
+        "[download-certs] Saving the certificates to the folder: {:?}",
+        config.cluster.certificates_dir
+    ));
+    for (path, plain) in contents.iter().filter(|(_, plain)| !plain.is_empty()) {
+        let private = path.ends_with(".key");
+        s.disk().write(path, plain, if private { 0o600 } else { 0o644 })?;
+    }
+    Ok(())
+}
+
+/// Paths on this host and what belongs there; empty for what the uploading host did not have.
+async fn fetch(rest: &Rest, config: &InitConfig, key: &CertificateKey) -> Result<Vec<(String, Vec<u8>)>> {
+    let secret = match rest.get(&SECRETS, Some(KUBE_SYSTEM), NAME).await {
+        Ok(secret) => secret,
+        Err(e) if e.is_not_found() => {
+            return Err(Failure::new(format!(
+                "error downloading the secret: Secret {NAME:?} was not found in the {KUBE_SYSTEM:?} Namespace. This Secret \
+                 might have expired. Please, run `kubeadm init phase upload-certs --upload-certs` on a control plane to \
+                 generate a new one"
+            )));
+        }
+        Err(e) => return Err(Failure::from(e).within("error downloading the secret")),
+    };
+    let mut contents = Vec::new();
+    for (name, path) in files(config) {
+        let Some(text) = secret.pointer("/data").and_then(|d| d.get(&name)).and_then(Value::as_str) else {
+            return Err(Failure::new(format!(
+                "the Secret does not include the required certificate or key - name: {name}, path: {path}"
+            )));
+        };
+        let decoding = |e: Failure| e.within("error decoding secret data with provided key");
+        let sealed = STANDARD.decode(text).map_err(|e| decoding(Failure::new(e.to_string())))?;
+        let plain = if sealed.is_empty() { Vec::new() } else { key.open(&sealed).map_err(decoding)? };
+        contents.push((path, plain));
+    }
+    Ok(contents)
 }

@@ -228,7 +228,11 @@ pub async fn join(
     kubeadm(node, args.to_vec()).await
 }
 
-async fn kubeadm(host: &Host, args: Vec<String>) -> Result<String, HarnessError> {
+/// Runs `kubeadm <args>` on `host`; returns what it printed.
+///
+/// # Errors
+/// kubeadm's own words, and what it printed before.
+pub async fn kubeadm(host: &Host, args: Vec<String>) -> Result<String, HarnessError> {
     let mut out = Vec::new();
     let process = host.process("kubeadm");
     let exit = kubeadm_sim::run(process.host().clone(), args, &mut out).await;

@@ -1,0 +1,121 @@
+//! What `kubeadm join --control-plane` does before and after the kubelet's bootstrap: shared certificates, own
+//! certificates, kubeconfigs, manifests; labels and taints at the end.
+//!
+//! Simulated etcd members are alone: nobody replicates. A cluster whose etcd runs on its control plane therefore
+//! takes no second one; with an external etcd everything is as upstream.
+
+use client::Rest;
+
+use crate::{
+    certs,
+    config::{ControlPlaneJoin, InitConfig, JoinConfig},
+    kubeconfigs, manifests,
+    paths::ADMIN_CONF,
+    phases::Parts,
+    session::{Failure, Result, Session},
+    stored, upload, upload_certs,
+};
+
+/// The new control plane's own configuration, once it is known that the cluster can take one.
+pub(crate) async fn configuration(
+    s: &Session<'_>,
+    rest: &Rest,
+    config: &JoinConfig,
+    join: &ControlPlaneJoin,
+) -> Result<InitConfig> {
+    let mut own = InitConfig::new(s.host, s.profile);
+    stored::fetch(rest, &mut own).await?;
+    own.cluster.profile = s.profile;
+    own.node_name.clone_from(&config.node_name);
+    own.advertise_address = join.advertise_address;
+    own.bind_port = join.bind_port;
+    if own.cluster.control_plane_endpoint.is_none() {
+        return Err(unsatisfied(
+            "unable to add a new control plane instance to a cluster that doesn't have a stable controlPlaneEndpoint \
+             address",
+        ));
+    }
+    if join.certificate_key.is_none() {
+        let missing = missing_certificates(s, &own);
+        if !missing.is_empty() {
+            return Err(unsatisfied(&missing.join(", ")));
+        }
+    }
+    if own.cluster.external_etcd.is_none() {
+        return Err(Failure::new(
+            "the etcd on this cluster's control plane is simulated without \
+             membership and takes no second member; make the cluster with an external etcd (etcd.external in \
+             ClusterConfiguration) to join further control planes",
+        ));
+    }
+    Ok(own)
+}
+
+fn unsatisfied(why: &str) -> Failure {
+    Failure::new(format!(
+        "\nOne or more conditions for hosting a new control plane instance is not satisfied.\n\n[{why}]\n\n\
+         Please ensure that:\n\
+         * The cluster has a stable controlPlaneEndpoint address.\n\
+         * The certificates that must be shared among control plane instances are provided.\n\n"
+    ))
+}
+
+/// What should have been copied by hand and was not.
+fn missing_certificates(s: &Session<'_>, config: &InitConfig) -> Vec<String> {
+    let dir = &config.cluster.certificates_dir;
+    let shared = [
+        ("certificate", "CA", "certificate", "ca.crt"),
+        ("key", "service account", "private key", "sa.key"),
+        ("certificate", "front-proxy CA", "certificate", "front-proxy-ca.crt"),
+    ];
+    shared
+        .iter()
+        .map(|(what, owner, kind, file)| (what, owner, kind, format!("{dir}/{file}")))
+        .filter(|(.., path)| !s.disk().exists(path))
+        .map(|(what, owner, kind, path)| {
+            format!(
+                "failure loading {what} for {owner}: couldn't load the {kind} file {path}: open {path}: no such file \
+                 or directory"
+            )
+        })
+        .collect()
+}
+
+/// Runs `control-plane-prepare`.
+pub(crate) async fn prepare(
+    s: &mut Session<'_>,
+    rest: &Rest,
+    own: &InitConfig,
+    join: &ControlPlaneJoin,
+) -> Result<()> {
+    if let Some(key) = &join.certificate_key {
+        upload_certs::download(s, rest, own, key).await?;
+    }
+    certs::join(s, own)?;
+    s.say("[kubeconfig] Generating kubeconfig files");
+    // super-admin.conf stays with the first control plane; kubelet.conf comes of the bootstrap.
+    kubeconfigs::run(s, own, &Parts::of(&["admin", "controller-manager", "scheduler"]))?;
+    manifests::control_plane(s, own, &Parts::of(&["apiserver", "controller-manager", "scheduler"]))?;
+    s.say("[check-etcd] Skipping etcd check in external mode");
+    Ok(())
+}
+
+/// Runs `control-plane-join` and says how it ended.
+pub(crate) async fn finish(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
+    s.say("[control-plane-join] Using external etcd - no local stacked instance added");
+    let admin = s.client(ADMIN_CONF)?;
+    upload::mark(s, &admin, &own.node_name).await?;
+    s.say(format!(
+        "\nThis node has joined the cluster and a new control plane instance was created:\n\n\
+         * Certificate signing request was sent to apiserver and approval was received.\n\
+         * The Kubelet was informed of the new secure connection details.\n\
+         * Control plane label and taint were applied to the new node.\n\
+         * The Kubernetes control plane instances scaled up.\n\n\
+         To start administering your cluster from this node, you need to run the following as a regular user:\n\n\
+         \tmkdir -p $HOME/.kube\n\
+         \tsudo cp -i {ADMIN_CONF} $HOME/.kube/config\n\
+         \tsudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
+         Run 'kubectl get nodes' to see this node join the cluster.\n"
+    ));
+    Ok(())
+}
