@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::profile::Profile;
 use chronoplane::{Cluster, HarnessError, Machinery, Sim, TaskLauncher};
-use client::{DeleteParams, Resource, Rest};
+use client::{DeleteParams, ListParams, Resource, Rest};
 use pki::{Certificate, csr::Csr, kubeconfig::Kubeconfig, token::TokenSecret};
 use world::Host;
 
@@ -535,4 +535,81 @@ async fn a_cluster_without_an_endpoint_or_with_its_own_etcd_takes_no_second_cont
     let words = refusal(&cluster, &host, &join).await;
     assert!(words.contains("takes no second member; make the cluster with an external etcd"), "{words}");
     assert!(!host.disk().exists("/etc/kubernetes/manifests/kube-apiserver.yaml"), "nothing was written");
+}
+
+#[chronoplane::test]
+async fn configurations_are_printed_and_read_again(sim: Sim) {
+    let host = sim.host("cp1");
+    for (what, kind) in [("init-defaults", "InitConfiguration"), ("join-defaults", "JoinConfiguration")] {
+        let text = kubeadm(&host, &["config", "print", what]).await.expect("printed");
+        assert!(text.contains(&format!("\nkind: {kind}\n")), "{text}");
+        host.disk().write("/root/defaults.yaml", &text, 0o600).expect("written");
+        let said =
+            kubeadm(&host, &["config", "validate", "--config=/root/defaults.yaml"]).await.expect("right");
+        assert_eq!(said, "ok\n", "{what}");
+    }
+    let images =
+        kubeadm(&host, &["config", "images", "list", "--image-repository=mirror/k8s"]).await.expect("listed");
+    assert!(images.starts_with("mirror/k8s/kube-apiserver:v1.36.0\n"), "{images}");
+    assert!(
+        images.contains("mirror/k8s/etcd:") && images.contains("mirror/k8s/coredns/coredns:"),
+        "{images}"
+    );
+
+    let validate = async |text: &str| {
+        host.disk().write("/root/bad.yaml", text, 0o600).expect("written");
+        kubeadm(&host, &["config", "validate", "--config=/root/bad.yaml"]).await.expect_err(text).to_string()
+    };
+    let head = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n";
+    for (text, words) in [
+        (format!("{head}podSubnet: x\n"), "strict decoding error: unknown field \"podSubnet\""),
+        (
+            format!("{head}---\n{head}"),
+            "invalid configuration: kind \"ClusterConfiguration\" is specified twice in YAML file",
+        ),
+        (
+            "a: b\n".into(),
+            "invalid configuration for GroupVersionKind /, Kind=: kind and apiVersion is mandatory information that must be specified",
+        ),
+        (
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: Cook\n".into(),
+            "unknown configuration schema.GroupVersionKind{",
+        ),
+        (
+            "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\n".into(),
+            "your configuration file uses an old API spec: \"kubeadm.k8s.io/v1alpha1\" (kind: \"MasterConfiguration\")",
+        ),
+        (format!("{head}networking: [\n"), "unable to read config from \"/root/bad.yaml\""),
+    ] {
+        let said = validate(&text).await;
+        assert!(said.contains(words), "{text}: {said}");
+    }
+    // init itself only warns, as upstream does.
+    host.disk()
+        .write("/root/odd.yaml", format!("{head}encryptionAlgorithm: ECDSA-P256\npodSubnet: x\n"), 0o600)
+        .expect("written");
+    let said =
+        kubeadm(&host, &["init", "phase", "certs", "ca", "--config=/root/odd.yaml"]).await.expect("made");
+    assert!(
+        said.starts_with("WARNING: error unmarshaling configuration")
+            && said.contains("[certs] Generating \"ca\""),
+        "{said}"
+    );
+}
+
+#[chronoplane::test(sparse)]
+async fn a_user_of_ones_own_gets_a_kubeconfig(cluster: Cluster) {
+    let cp = control_plane(&cluster);
+    let args = ["kubeconfig", "user", "--client-name=jane", "--org=system:masters", "--validity-period=24h"];
+    let text = cluster.kubeadm(&cp, &args).await.expect("printed");
+    let config = Kubeconfig::parse(&text, None).expect("a kubeconfig");
+    let rest = Rest::from_kubeconfig(&cp, &config, Profile::default().go(), "kubectl").expect("a client");
+    chronoplane::cluster::nodes_ready(&cp, &rest, 1).await.expect("let in");
+    let pair = config.client_pair(cp.disk()).expect("readable").expect("embedded");
+    let end = pair.leaf().expect("a leaf").not_after();
+    sleep_until_before(&cluster, end, Duration::from_secs(1)).await;
+    rest.list(&Resource::core("nodes"), None, &ListParams::default()).await.expect("one second before");
+    cluster.sim().elapse(Duration::from_secs(3)).await;
+    let late = Rest::from_kubeconfig(&cp, &config, Profile::default().go(), "kubectl").expect("a client");
+    late.list(&Resource::core("nodes"), None, &ListParams::default()).await.expect_err("after its end");
 }

@@ -24,6 +24,11 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, p
     Ok(())
 }
 
+/// CoreDNS's image.
+pub(crate) fn coredns_image(config: &InitConfig) -> String {
+    format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository())
+}
+
 fn service_account(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": KUBE_SYSTEM}})
 }
@@ -84,7 +89,7 @@ fn coredns_deployment(config: &InitConfig) -> Value {
                 "spec": {
                     "containers": [{
                         "args": ["-conf", "/etc/coredns/Corefile"],
-                        "image": format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository()),
+                        "image": coredns_image(config),
                         "imagePullPolicy": "IfNotPresent",
                         "livenessProbe": {"failureThreshold": 5, "httpGet": {"path": "/health", "port": 8080, "scheme": "HTTP"}, "initialDelaySeconds": 60, "successThreshold": 1, "timeoutSeconds": 5},
                         "name": "coredns",

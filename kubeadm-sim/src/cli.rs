@@ -8,6 +8,7 @@ use world::{Exit, Host};
 
 use crate::{
     certs_command::{self, CertsArgs},
+    config_command::{self, ConfigArgs},
     init,
     init_args::{self, InitArgs, InitCommand},
     join,
@@ -16,6 +17,7 @@ use crate::{
     reset::{self, ResetArgs},
     session::{Failure, Result, Session},
     token,
+    user::{self, KubeconfigArgs},
 };
 
 #[derive(Parser)]
@@ -34,6 +36,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Manage configuration of kubeadm
+    Config(ConfigArgs),
+    /// Kubeconfig file utilities
+    Kubeconfig(KubeconfigArgs),
     /// Make this host the first control plane of a cluster
     Init(Box<InitArgs>),
     /// Make this host a worker or a control plane of an existing cluster
@@ -94,6 +100,8 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
             join::run(&mut session, &config).await
         }
         Command::Certs(args) => certs_command::run(&mut session, args).await,
+        Command::Config(args) => config_command::run(&mut session, args),
+        Command::Kubeconfig(args) => user::run(&mut session, args),
         Command::Reset(args) => reset::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,
     }

@@ -9,6 +9,7 @@ use world::Host;
 
 use crate::external_etcd::ExternalEtcd;
 use crate::paths::{APISERVER_PORT, CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
+use crate::schema;
 
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,23 @@ pub enum ConfigError {
         /// The parser's words.
         why: String,
     },
+    /// A document that does not say what it is.
+    #[error(
+        "invalid configuration for GroupVersionKind {api_version}, Kind={kind}: kind and apiVersion is mandatory \
+         information that must be specified"
+    )]
+    NoType {
+        /// What the file says, with the slash that Go prints where there is nothing.
+        api_version: String,
+        /// What the file says.
+        kind: String,
+    },
+    /// The same kind in two documents.
+    #[error("invalid configuration: kind {0:?} is specified twice in YAML file")]
+    Twice(String),
+    /// Not the kinds that the command is about.
+    #[error("no {0} kind was found in the YAML file")]
+    NoKind(&'static str),
     /// A kind of an API version that this release of kubeadm no longer reads.
     #[error(
         "your configuration file uses an old API spec: {api_version:?} (kind: {kind:?}). Please use kubeadm \
@@ -109,6 +127,8 @@ pub struct InitConfig {
     pub certificate_key: Option<String>,
     /// Whether that key stays unsaid.
     pub hide_certificate_key: bool,
+    /// What strict decoding found wrong with the file, to be said first.
+    pub warnings: Vec<String>,
 }
 
 /// What `kubeadm join --control-plane` is told besides.
@@ -135,6 +155,8 @@ pub struct JoinConfig {
     pub token: String,
     /// `sha256:…` pins of the cluster's CA.
     pub ca_cert_hashes: Vec<String>,
+    /// What strict decoding found wrong with the file, to be said first.
+    pub warnings: Vec<String>,
     /// Accept any CA.
     pub unsafe_skip_ca_verification: bool,
     /// Become a control plane.
@@ -278,6 +300,7 @@ impl InitConfig {
             upload_certs: false,
             certificate_key: None,
             hide_certificate_key: false,
+            warnings: Vec::new(),
         }
     }
 
@@ -303,7 +326,18 @@ impl InitConfig {
     /// # Errors
     /// Not YAML, an API version that this release does not read, a field of the wrong kind.
     pub fn apply_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
-        for doc in documents(path, text)? {
+        let documents = documents(path, text)?;
+        let is_ours = |doc: &Value| {
+            matches!(
+                doc.get("kind").and_then(Value::as_str),
+                Some("InitConfiguration" | "ClusterConfiguration")
+            )
+        };
+        if !documents.iter().any(is_ours) {
+            return Err(ConfigError::NoKind("InitConfiguration or ClusterConfiguration"));
+        }
+        for doc in documents {
+            self.warnings.extend(schema::complaint(&doc)?);
             match doc.get("kind").and_then(Value::as_str) {
                 Some("InitConfiguration") => self.apply_init(&doc)?,
                 Some("ClusterConfiguration") => self.cluster.apply(&doc)?,
@@ -441,7 +475,11 @@ pub(crate) fn documents(path: &str, text: &str) -> Result<Vec<Value>, ConfigErro
         let field = |name: &str| doc.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (field("apiVersion"), field("kind"));
         if api_version.is_empty() || kind.is_empty() {
-            return Err(unreadable("a document has no apiVersion or kind".into()));
+            let api_version = if api_version.is_empty() { "/".to_owned() } else { api_version };
+            return Err(ConfigError::NoType { api_version, kind });
+        }
+        if found.iter().any(|earlier: &Value| earlier.get("kind").and_then(Value::as_str) == Some(&kind)) {
+            return Err(ConfigError::Twice(kind));
         }
         if let Some((_, reader)) = OLD.iter().find(|(old, _)| *old == api_version) {
             return Err(ConfigError::Old { api_version, kind, reader });

@@ -26,6 +26,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
         None => BootstrapToken::generate(s.host.entropy()),
     };
     let kubelet_config = kubelet::configuration(&config.cluster)?;
+    for warning in &config.warnings {
+        s.say(format!("WARNING: {warning}"));
+    }
     if whole {
         s.say(format!("[init] Using Kubernetes version: {}", s.profile.git_version()));
     }

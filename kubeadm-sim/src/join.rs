@@ -28,6 +28,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
     }
     let token: BootstrapToken =
         config.token.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
+    for warning in &config.warnings {
+        s.say(format!("WARNING: {warning}"));
+    }
     let at_preflight = |e: Failure| e.within("error execution phase preflight");
     preflight::join(s, config).await.map_err(at_preflight)?;
     let cluster = discovery::run(s, config, &token).await.map_err(at_preflight)?;

@@ -10,11 +10,12 @@ use crate::{
     cli::replace,
     config::{ConfigError, ControlPlaneJoin, JoinConfig, check_node_name, documents, parse_duration},
     paths::{APISERVER_PORT, DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
+    schema,
     session::{Failure, Result},
 };
 
 /// `kubeadm join`.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct JoinArgs {
     /// host:port of an apiserver
     endpoint: Option<String>,
@@ -64,6 +65,7 @@ pub(crate) fn config(host: &Host, profile: Profile, args: JoinArgs) -> Result<Jo
         token: args.token.unwrap_or_default(),
         ca_cert_hashes: args.discovery_token_ca_cert_hash,
         unsafe_skip_ca_verification: args.discovery_token_unsafe_skip_ca_verification,
+        warnings: Vec::new(),
         control_plane: args.control_plane.then_some(control_plane.clone()),
         ignore_preflight: args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()).collect(),
         discovery_timeout: DISCOVERY_TIMEOUT,
@@ -85,15 +87,24 @@ pub(crate) fn config(host: &Host, profile: Profile, args: JoinArgs) -> Result<Jo
     Ok(config)
 }
 
+/// Whether a file alone would do.
+pub(crate) fn check_file(host: &Host, profile: Profile, path: &str) -> Result<()> {
+    let args = JoinArgs { config: Some(path.to_owned()), ..JoinArgs::default() };
+    config(host, profile, args).map(drop)
+}
+
 fn apply_file(
     config: &mut JoinConfig,
     control_plane: ControlPlaneJoin,
     path: &str,
     text: &str,
 ) -> Result<()> {
-    for doc in documents(path, text)?
-        .iter()
-        .filter(|d| d.get("kind").and_then(|k| k.as_str()) == Some("JoinConfiguration"))
+    let documents = documents(path, text)?;
+    for doc in &documents {
+        config.warnings.extend(schema::complaint(doc)?);
+    }
+    for doc in
+        documents.iter().filter(|d| d.get("kind").and_then(|k| k.as_str()) == Some("JoinConfiguration"))
     {
         let at = |pointer: &str| doc.pointer(pointer).and_then(|v| v.as_str()).map(str::to_owned);
         replace(&mut config.endpoint, at("/discovery/bootstrapToken/apiServerEndpoint"));

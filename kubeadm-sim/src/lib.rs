@@ -7,6 +7,8 @@
 //!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
 //!            ├─ token  generate, create, list, delete
 //!            ├─ reset
+//!            ├─ config      print, images, validate
+//!            ├─ kubeconfig  user
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
 //! ```
 //!
@@ -22,6 +24,7 @@ mod certs_command;
 mod cli;
 mod columns;
 mod config;
+mod config_command;
 mod discovery;
 mod expiration;
 mod external_etcd;
@@ -42,11 +45,13 @@ mod phases;
 mod preflight;
 mod renew;
 mod reset;
+mod schema;
 mod session;
 mod stored;
 mod token;
 mod upload;
 mod upload_certs;
+mod user;
 mod wait;
 
 pub use cli::run;

@@ -79,7 +79,7 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     ];
     let component = Component {
         name: "etcd",
-        image: format!("{}/etcd:3.6.8-0", config.cluster.image_repository()),
+        image: etcd_image(config),
         cpu: "100m",
         flags,
         health: Health {
@@ -106,8 +106,13 @@ pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Pa
     Ok(())
 }
 
+/// etcd's image.
+pub(crate) fn etcd_image(config: &InitConfig) -> String {
+    format!("{}/etcd:3.6.8-0", config.cluster.image_repository())
+}
+
 /// The image of a component that is released with Kubernetes.
-fn released_image(config: &InitConfig, name: &str) -> String {
+pub(crate) fn released_image(config: &InitConfig, name: &str) -> String {
     format!("{}/{name}:{}", config.cluster.image_repository(), config.cluster.profile.git_version())
 }
 
