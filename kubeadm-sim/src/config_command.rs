@@ -5,7 +5,8 @@ use pki::token::BootstrapToken;
 
 use crate::{
     addons,
-    config::{InitConfig, documents},
+    config::InitConfig,
+    documents::documents,
     join_args, manifests, schema,
     session::{Failure, Result, Session},
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::ConfigError;
+use crate::documents::ConfigError;
 
 /// Where it is, and how to speak to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

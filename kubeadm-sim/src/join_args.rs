@@ -8,7 +8,8 @@ use world::Host;
 
 use crate::{
     cli::replace,
-    config::{ConfigError, ControlPlaneJoin, JoinConfig, check_node_name, documents, parse_duration},
+    config::{ControlPlaneJoin, JoinConfig, check_node_name, parse_duration},
+    documents::{ConfigError, documents},
     paths::{APISERVER_PORT, DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
     schema,
     session::{Failure, Result},

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::config::ConfigError;
+use crate::documents::ConfigError;
 
 /// What may stand somewhere.
 enum Shape {

@@ -1,0 +1,67 @@
+//! The names and addresses in the serving certificates that kubeadm makes.
+
+use std::net::IpAddr;
+
+use crate::{
+    config::InitConfig,
+    session::{Result, Session},
+};
+
+/// Which names a certificate of the cluster carries.
+pub(crate) enum Sans {
+    None,
+    ApiServer,
+    Etcd,
+}
+
+/// The names and addresses, without repetition.
+pub(crate) fn subject_names(
+    s: &mut Session<'_>,
+    config: &InitConfig,
+    sans: &Sans,
+) -> Result<(Vec<String>, Vec<IpAddr>)> {
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    match sans {
+        Sans::None => return Ok((dns, ips)),
+        Sans::ApiServer => {
+            let domain = &config.cluster.dns_domain;
+            dns.extend([
+                config.node_name.clone(),
+                "kubernetes".into(),
+                "kubernetes.default".into(),
+                "kubernetes.default.svc".into(),
+                format!("kubernetes.default.svc.{domain}"),
+            ]);
+            ips.extend([config.cluster.service_ip(1)?, config.advertise_address]);
+            let endpoint = config.cluster.control_plane_endpoint.clone();
+            let host = endpoint.as_deref().map(|e| e.rsplit_once(':').map_or(e, |(host, _)| host));
+            for extra in host.into_iter().map(str::to_owned).chain(config.cluster.cert_sans.iter().cloned()) {
+                match extra.parse() {
+                    Ok(ip) => ips.push(ip),
+                    Err(_) if api::names::dns1123_subdomain(extra.strip_prefix("*.").unwrap_or(&extra)).is_empty() => dns.push(extra),
+                    Err(_) => s.say(format!(
+                        "[certificates] WARNING: '{extra}' was not added to the 'apiserver' SAN, because it is not a valid IP or RFC-1123 compliant DNS entry"
+                    )),
+                }
+            }
+        }
+        Sans::Etcd => {
+            dns.extend([config.node_name.clone(), "localhost".into()]);
+            ips.extend([
+                config.advertise_address,
+                IpAddr::from([127, 0, 0, 1]),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ]);
+        }
+    }
+    dns.sort();
+    dns.dedup();
+    let mut seen = Vec::new();
+    ips.retain(|ip| {
+        !seen.contains(ip) && {
+            seen.push(*ip);
+            true
+        }
+    });
+    Ok((dns, ips))
+}
