@@ -613,3 +613,68 @@ async fn a_user_of_ones_own_gets_a_kubeconfig(cluster: Cluster) {
     let late = Rest::from_kubeconfig(&cp, &config, Profile::default().go(), "kubectl").expect("a client");
     late.list(&Resource::core("nodes"), None, &ListParams::default()).await.expect_err("after its end");
 }
+
+#[chronoplane::test(sparse)]
+async fn an_authority_kept_elsewhere_makes_a_cluster_that_signs_nothing(sim: Sim) {
+    let cp = sim.host("cp1");
+    let algorithm = "--encryption-algorithm=ECDSA-P256";
+    for phase in ["certs", "kubeconfig"] {
+        kubeadm(&cp, &["init", "phase", phase, "all", algorithm]).await.expect("made");
+    }
+    for key in ["ca", "front-proxy-ca"] {
+        cp.disk().remove(format!("/etc/kubernetes/pki/{key}.key")).expect("there");
+    }
+    Machinery::tasks(TaskLauncher::default()).install(&cp, Profile::default());
+    let conf = "/etc/kubernetes/scheduler.conf";
+    let kept = cp.disk().read(conf).expect("there");
+    cp.disk().remove(conf).expect("removed");
+    let words = kubeadm(&cp, &["init", algorithm]).await.expect_err("incomplete").to_string();
+    assert!(
+        words.contains(
+            "error execution phase kubeconfig: the scheduler.conf file does not exists or it is not valid:"
+        ),
+        "{words}"
+    );
+    cp.disk().write(conf, kept, 0o600).expect("back");
+    let words = kubeadm(&cp, &["init", algorithm]).await.expect("complete");
+    assert!(words.contains("[certs] Using existing ca keyless certificate authority\n"), "{words}");
+    let manifest = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
+    let manifest = cp.disk().read_to_string(manifest).expect("there");
+    assert!(manifest.contains("--cluster-signing-key-file=\n"), "{manifest}");
+    let printed = kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
+    let node = sim.host("node1");
+    Machinery::tasks(TaskLauncher::default()).install(&node, Profile::default());
+    let words = kubeadm(&node, &arguments(&printed)).await.expect_err("nobody signs").to_string();
+    assert!(words.contains("timed out waiting for the kubelet's TLS bootstrap"), "{words}");
+    let words = kubeadm(&cp, &["init", "phase", "upload-certs", "--upload-certs"]).await.expect_err("no key");
+    assert!(words.to_string().contains("can't use upload-certs with an external CA"), "{words}");
+}
+
+#[chronoplane::test]
+async fn damaged_files_stop_init_by_their_names(sim: Sim) {
+    let cp = sim.host("cp1");
+    let pki = "/etc/kubernetes/pki";
+    let init = async |part: &str| {
+        kubeadm(&cp, &["init", "phase", "certs", part, "--encryption-algorithm=ECDSA-P256"]).await
+    };
+    let refused = async |part: &str| init(part).await.expect_err(part).to_string();
+    init("ca").await.expect("made");
+    let crt = cp.disk().read(format!("{pki}/ca.crt")).expect("made");
+    cp.disk().write(format!("{pki}/ca.crt"), "-----BEGIN CERTIFICATE-----\nMIIB", 0o644).expect("written");
+    let words = refused("ca").await;
+    assert!(words.contains("couldn't load the certificate file /etc/kubernetes/pki/ca.crt"), "{words}");
+    cp.disk().remove(format!("{pki}/ca.crt")).expect("there");
+    let words = refused("ca").await;
+    assert!(
+        words.contains("failure loading ca certificate authority: failed to load certificate"),
+        "{words}"
+    );
+    cp.disk().write(format!("{pki}/ca.crt"), &crt, 0o644).expect("back");
+    init("apiserver").await.expect("made");
+    for file in ["ca.crt", "ca.key"] {
+        cp.disk().remove(format!("{pki}/{file}")).expect("there");
+    }
+    init("ca").await.expect("another one");
+    let words = refused("apiserver").await;
+    assert!(words.contains("[certs] certificate apiserver not signed by CA certificate ca"), "{words}");
+}

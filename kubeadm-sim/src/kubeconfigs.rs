@@ -2,12 +2,12 @@
 
 use api::profile::Profile;
 use pki::{
-    Authority, CertSpec, CertifiedKey,
+    Authority, CertSpec, Certificate, CertifiedKey,
     kubeconfig::{Cluster, Kubeconfig, User},
 };
 
 use crate::{
-    certs::{Name, after, issue, load_authority, no_group, organizations},
+    certs::{Name, after, first_certificate, issue, load_authority, no_group, organizations},
     config::InitConfig,
     paths::KUBERNETES_DIR,
     phases::Parts,
@@ -79,7 +79,15 @@ pub(crate) fn parts(profile: Profile) -> Vec<&'static str> {
 /// Runs the phase.
 pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.say(format!("[kubeconfig] Using kubeconfig folder {KUBERNETES_DIR:?}"));
-    let authority = load_authority(s, &config.cluster.certificates_dir, "ca")?;
+    let dir = &config.cluster.certificates_dir;
+    if !s.disk().exists(format!("{dir}/ca.key")) {
+        let authority = first_certificate(s, &format!("{dir}/ca.crt"))?;
+        for row in ROWS.iter().filter(|row| parts.has(row.part())) {
+            provided(s, &authority, row)?;
+        }
+        return Ok(());
+    }
+    let authority = load_authority(s, dir, "ca")?;
     for row in ROWS.iter().filter(|row| parts.has(row.part())) {
         write(s, config, &authority, row)?;
     }
@@ -118,16 +126,7 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
     let path = format!("{KUBERNETES_DIR}/{}", row.file);
     if s.disk().exists(&path) {
         let existing = Kubeconfig::load(s.disk(), &path)?;
-        let trusted = existing.roots(s.disk())?;
-        let ours = authority.certificate.der();
-        if !trusted.is_some_and(|roots| roots.certificates().iter().any(|c| c.der() == ours)) {
-            return Err(Failure::new(format!(
-                "a kubeconfig file {path:?} exists but does not contain a trusted CA in its current context's cluster; \
-                 move it away to have a new one written"
-            )));
-        }
-        s.say(format!("[kubeconfig] Using existing kubeconfig file: {path:?}"));
-        return Ok(());
+        return keep(s, &existing, &authority.certificate, &path);
     }
     s.say(format!("[kubeconfig] Writing {:?} kubeconfig file", row.file));
     let user = row.user.on(&config.node_name);
@@ -149,6 +148,28 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
     let written =
         Kubeconfig::new(&config.cluster.cluster_name, cluster, &user, User::with_certificate(&pair));
     s.disk().write(&path, written.to_yaml(), 0o600)?;
+    Ok(())
+}
+
+/// A kubeconfig that must be there, as its certificate cannot be signed here.
+fn provided(s: &mut Session<'_>, authority: &Certificate, row: &Row) -> Result<()> {
+    let path = format!("{KUBERNETES_DIR}/{}", row.file);
+    let existing = Kubeconfig::load(s.disk(), &path).map_err(|e| {
+        Failure::new(format!("the {} file does not exists or it is not valid: {e}", row.file))
+    })?;
+    keep(s, &existing, authority, &path)
+}
+
+/// Keeps a kubeconfig whose cluster trusts our authority. Its user and dates are not looked at.
+fn keep(s: &mut Session<'_>, existing: &Kubeconfig, authority: &Certificate, path: &str) -> Result<()> {
+    let trusted = existing.roots(s.disk())?;
+    if !trusted.is_some_and(|roots| roots.certificates().iter().any(|c| c.der() == authority.der())) {
+        return Err(Failure::new(format!(
+            "a kubeconfig file {path:?} exists but does not contain a trusted CA in its current context's cluster; \
+             move it away to have a new one written"
+        )));
+    }
+    s.say(format!("[kubeconfig] Using existing kubeconfig file: {path:?}"));
     Ok(())
 }
 

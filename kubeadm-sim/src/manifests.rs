@@ -98,7 +98,9 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
 /// Writes the manifests of the control plane.
 pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.say(format!("[control-plane] Using manifest folder {MANIFESTS_DIR:?}"));
-    let components = [apiserver(config), controller_manager(config), scheduler(config)];
+    // Whoever keeps the authority's key elsewhere signs elsewhere too.
+    let signs = s.disk().exists(format!("{}/ca.key", config.cluster.certificates_dir));
+    let components = [apiserver(config), controller_manager(config, signs), scheduler(config)];
     for component in components.iter().filter(|c| parts.has(c.name.trim_start_matches("kube-"))) {
         s.say(format!("[control-plane] Creating static Pod manifest for {:?}", component.name));
         write(s, config, component)?;
@@ -182,7 +184,8 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
     }
 }
 
-fn controller_manager(config: &InitConfig) -> Component<'_> {
+fn controller_manager(config: &InitConfig, signs: bool) -> Component<'_> {
+    let signing = |path: String| if signs { path } else { String::new() };
     let pki = &config.cluster.certificates_dir;
     let mut flags = vec![
         ("authentication-kubeconfig", CONTROLLER_MANAGER_CONF.into()),
@@ -190,8 +193,8 @@ fn controller_manager(config: &InitConfig) -> Component<'_> {
         ("bind-address", "127.0.0.1".into()),
         ("client-ca-file", format!("{pki}/ca.crt")),
         ("cluster-name", config.cluster.cluster_name.clone()),
-        ("cluster-signing-cert-file", format!("{pki}/ca.crt")),
-        ("cluster-signing-key-file", format!("{pki}/ca.key")),
+        ("cluster-signing-cert-file", signing(format!("{pki}/ca.crt"))),
+        ("cluster-signing-key-file", signing(format!("{pki}/ca.key"))),
         ("controllers", "*,bootstrapsigner,tokencleaner".into()),
         ("kubeconfig", CONTROLLER_MANAGER_CONF.into()),
         ("leader-elect", "true".into()),
