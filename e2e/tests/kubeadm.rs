@@ -678,3 +678,26 @@ async fn damaged_files_stop_init_by_their_names(sim: Sim) {
     let words = refused("apiserver").await;
     assert!(words.contains("[certs] certificate apiserver not signed by CA certificate ca"), "{words}");
 }
+
+#[chronoplane::test(version = "1.28")]
+async fn an_older_release_knows_no_super_admin(cluster: Cluster) {
+    let cp = control_plane(&cluster);
+    let words = cluster.kubeadm(&cp, &["certs", "renew", "all"]).await.expect("renewed");
+    assert_eq!(words.matches(" renewed\n").count(), RENEWED.len() - 1, "{words}");
+    assert!(!words.contains("super-admin") && !words.contains("MISSING!"), "{words}");
+    let start = |path: &str| certificate(&cp, path).not_before();
+    assert_eq!(
+        start("/etc/kubernetes/pki/apiserver.crt"),
+        start("/etc/kubernetes/pki/ca.crt"),
+        "leaves began with their authority then"
+    );
+    let words = cluster.kubeadm(&cp, &["reset", "--dry-run", "--force"]).await.expect("told");
+    assert!(
+        words.contains(
+            "[reset] Would delete files: [/etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf "
+        ),
+        "{words}"
+    );
+    assert!(cp.disk().exists("/etc/kubernetes/admin.conf") && cp.services().is_active("kubelet"));
+    assert!(refusal(&cluster, &cp, &["config", "print", "init-defaults"]).await.contains("v1beta3"));
+}
