@@ -552,7 +552,8 @@ async fn configurations_are_printed_and_read_again(sim: Sim) {
         kubeadm(&host, &["config", "images", "list", "--image-repository=mirror/k8s"]).await.expect("listed");
     assert!(images.starts_with("mirror/k8s/kube-apiserver:v1.36.0\n"), "{images}");
     assert!(
-        images.contains("mirror/k8s/etcd:") && images.contains("mirror/k8s/coredns/coredns:"),
+        images.ends_with("mirror/k8s/pause:3.10.2\nmirror/k8s/etcd:3.6.8-0\n")
+            && images.contains("mirror/k8s/coredns/coredns:"),
         "{images}"
     );
 

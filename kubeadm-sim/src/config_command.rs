@@ -139,6 +139,8 @@ fn images(s: &mut Session<'_>, file: Option<&str>, repository: Option<String>) -
         s.say(manifests::released_image(&config, name));
     }
     s.say(addons::coredns_image(&config));
+    // Kept for the sandboxes of pods by the container runtime; no manifest names it.
+    s.say(format!("{}/pause:3.10.2", config.cluster.image_repository()));
     if config.cluster.external_etcd.is_none() {
         s.say(manifests::etcd_image(&config));
     }
