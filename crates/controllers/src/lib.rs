@@ -6,7 +6,8 @@
 //!                                                            ├─ accounts   default service account, root CA
 //!                                                            ├─ namespace  deletion
 //!                                                            ├─ node       lifecycle, taint eviction
-//!                                                            ├─ workloads  deployment, replicaset
+//!                                                            ├─ workloads  deployment, replicaset, daemonset
+//!                                                            ├─ endpoints  addresses behind services
 //!                                                            └─ garbage    dependents of what is gone
 //! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
 //! ```
@@ -16,9 +17,12 @@
 //! Facts are kube-controller-manager 1.36's (`pkg/controller`).
 
 mod accounts;
+mod affinity;
 mod bootstrap;
 mod context;
 mod csr;
+mod endpoints;
+mod expectations;
 mod garbage;
 mod health;
 pub mod manager;
@@ -26,6 +30,7 @@ mod namespace;
 mod node;
 mod objects;
 mod options;
+mod pods;
 pub mod scheduler;
 mod workloads;
 

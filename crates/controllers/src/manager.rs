@@ -10,8 +10,8 @@ use pki::kubeconfig::Kubeconfig;
 use world::{Exit, Host};
 
 use crate::{
-    accounts, bootstrap, context::Context, csr, garbage, health, namespace, node, options::ManagerOptions,
-    workloads,
+    accounts, bootstrap, context::Context, csr, endpoints, garbage, health, namespace, node,
+    options::ManagerOptions, workloads,
 };
 
 /// Runs `kube-controller-manager <args>` on `host` until it exits.
@@ -97,6 +97,15 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     }
     if on("deployment-controller", "deployment") {
         workloads::deployments(&c);
+    }
+    if on("daemonset-controller", "daemonset") {
+        workloads::daemon_sets(&c);
+    }
+    if on("endpoints-controller", "endpoint") {
+        endpoints::endpoints(&c);
+    }
+    if on("endpointslice-controller", "endpointslice") {
+        endpoints::endpoint_slices(&c);
     }
     if on("garbage-collector-controller", "garbagecollector") {
         garbage::run(&c);

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::resources::{amounts, requests, scored};
 use crate::{
+    affinity,
     node::tolerates,
     objects::{list, text},
 };
@@ -47,49 +48,13 @@ pub(super) fn check(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Verdict 
     if list(node, "/spec/taints").find(blocking).is_some() {
         return refused("node(s) had untolerated taint(s)");
     }
-    if !matches_selector(pod, node) || !matches_affinity(pod, node) {
+    if !affinity::wants(pod, node) {
         return refused("node(s) didn't match Pod's node affinity/selector");
     }
     if ports_clash(pod, taken) {
         return refused("node(s) didn't have free ports for the requested pod ports");
     }
     fits_resources(pod, node, taken)
-}
-
-fn matches_selector(pod: &Value, node: &Value) -> bool {
-    let labels = node.pointer("/metadata/labels");
-    let wanted = pod.pointer("/spec/nodeSelector").and_then(Value::as_object);
-    wanted.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v))
-}
-
-/// Required node affinity: any term, all of its expressions.
-fn matches_affinity(pod: &Value, node: &Value) -> bool {
-    let at = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    let Some(terms) = pod.pointer(at).and_then(Value::as_array) else { return true };
-    let holds = |expression: &Value, value: Option<&str>| {
-        let values = || list(expression, "/values").filter_map(Value::as_str);
-        let number = |s: &str| s.parse::<i64>().ok();
-        match text(expression, "/operator") {
-            "In" => value.is_some_and(|v| values().any(|x| x == v)),
-            "NotIn" => value.is_none_or(|v| !values().any(|x| x == v)),
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            "Gt" => value.and_then(number).zip(values().next().and_then(number)).is_some_and(|(a, b)| a > b),
-            "Lt" => value.and_then(number).zip(values().next().and_then(number)).is_some_and(|(a, b)| a < b),
-            _ => false,
-        }
-    };
-    terms.iter().any(|term| {
-        let labels = node.pointer("/metadata/labels");
-        let label = |e: &Value| labels.and_then(|l| l.get(text(e, "/key"))).and_then(Value::as_str);
-        let name = text(node, "/metadata/name");
-        let empty =
-            list(term, "/matchExpressions").next().is_none() && list(term, "/matchFields").next().is_none();
-        !empty
-            && list(term, "/matchExpressions").all(|e| holds(e, label(e)))
-            && list(term, "/matchFields")
-                .all(|e| holds(e, (text(e, "/key") == "metadata.name").then_some(name)))
-    })
 }
 
 fn host_ports(pod: &Value) -> Vec<(u64, String)> {

@@ -8,10 +8,11 @@ use client::{
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
 
-use super::{DEPLOYMENTS, REPLICA_SETS, replicaset::owner_reference, rollout};
+use super::{DEPLOYMENTS, REPLICA_SETS, rollout};
 use crate::{
     context::Context,
     objects::{condition, controller_uid, is_deleting, number, text},
+    pods::owner_reference,
 };
 
 const WORKERS: usize = 5;

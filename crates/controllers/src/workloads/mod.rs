@@ -1,14 +1,18 @@
-//! Deployments and the ReplicaSets below them.
+//! Deployments and the ReplicaSets below them; DaemonSets.
 
+mod daemonset;
 mod deployment;
 mod replicaset;
+mod revisions;
 mod rollout;
 
 use client::Resource;
 
+pub(crate) use daemonset::run as daemon_sets;
 pub(crate) use deployment::run as deployments;
 pub(crate) use replicaset::run as replica_sets;
 
+const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");
 const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
-const PODS: Resource = Resource::core("pods");
+const REVISIONS: Resource = Resource::new("apps", "v1", "controllerrevisions");

@@ -2,63 +2,25 @@
 
 use std::sync::Arc;
 
-use api::selector::LabelSelector;
 use client::{
-    ClientError, DeleteParams, Informer, Patch, QueueOptions, Rest, WorkQueue, recorder::Recorder,
-    run_workers,
+    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use jiff::SignedDuration;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{cmp::Reverse, collections::BTreeMap};
-use world::{Host, Mono, Wall};
+use std::cmp::Reverse;
+use world::{Host, Wall};
 
-use super::{PODS, REPLICA_SETS};
+use super::REPLICA_SETS;
 use crate::{
     context::Context,
-    objects::{condition, condition_is, controller_uid, is_deleting, number, text, time},
+    expectations::Expectations,
+    objects::{condition, condition_is, is_deleting, number, text, time},
+    pods::{PODS, claimed, from_template, interested, is_active, is_available, is_ready},
 };
 
 const WORKERS: usize = 5;
 /// Creations and deletions of one sync.
 const BURST: usize = 500;
-/// After so long a pod that the informer has not shown is no longer waited for.
-const EXPECTATIONS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
-
-/// Pods created or deleted that the informer has not shown yet: acting again before would do it twice.
-#[derive(Default)]
-struct Expectations(Mutex<BTreeMap<String, Expected>>);
-
-struct Expected {
-    names: Vec<(String, bool)>,
-    since: Mono,
-}
-
-impl Expectations {
-    fn add(&self, set: &str, pod: &str, created: bool, now: Mono) {
-        let mut all = self.0.lock();
-        let expected =
-            all.entry(set.to_owned()).or_insert_with(|| Expected { names: Vec::new(), since: now });
-        expected.names.push((pod.to_owned(), created));
-        expected.since = now;
-    }
-
-    fn fulfilled(&self, set: &str, pods: &Informer, now: Mono) -> bool {
-        let mut all = self.0.lock();
-        let Some(expected) = all.get_mut(set) else { return true };
-        let namespace = client::split_key(set).0;
-        expected.names.retain(|(name, created)| {
-            let seen = pods.get(namespace, name);
-            if *created { seen.is_none() } else { seen.is_some_and(|p| !is_deleting(&p)) }
-        });
-        let done = expected.names.is_empty() || now.since(expected.since) > EXPECTATIONS_TIMEOUT;
-        if done {
-            all.remove(set);
-        }
-        done
-    }
-}
-
 #[derive(Clone)]
 struct Loop {
     host: Host,
@@ -84,43 +46,20 @@ pub(crate) fn run(c: &Context) {
     let feed = queue.clone();
     this.sets.on(move |change| feed.add(change.key()));
     let (feed, sets) = (queue.clone(), this.sets.clone());
-    this.pods.on(move |change| {
-        let pod = change.object();
-        let namespace = text(pod, "/metadata/namespace");
-        match controller_uid(pod) {
-            Some(uid) => {
-                for set in sets.by_namespace(namespace).iter().filter(|s| text(s, "/metadata/uid") == uid) {
-                    feed.add(client::key_of(set));
-                }
-            }
-            // An orphan: every set that selects it may want it.
-            None => {
-                for set in sets.by_namespace(namespace).iter().filter(|s| selects(s, pod)) {
-                    feed.add(client::key_of(set));
-                }
-            }
-        }
-    });
+    this.pods.on(move |change| interested(&sets, change.object()).into_iter().for_each(|key| feed.add(key)));
     run_workers(&c.host, WORKERS, &queue, move |key| {
         let this = this.clone();
         async move { this.sync(&key).await.map_err(|e| e.to_string()) }
     });
 }
 
-fn selects(set: &Value, pod: &Value) -> bool {
-    set.pointer("/spec/selector")
-        .and_then(|s| LabelSelector::from_object(s).ok())
-        .is_some_and(|s| s.matches(pod))
-}
-
-fn is_active(pod: &Value) -> bool {
-    !is_deleting(pod) && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
-}
-
 impl Loop {
     async fn sync(&self, key: &str) -> Result<(), ClientError> {
-        let Some(set) = self.sets.get_key(key) else { return Ok(()) };
-        let pods = self.claimed(&set).await?;
+        let Some(set) = self.sets.get_key(key) else {
+            self.expectations.forget(key);
+            return Ok(());
+        };
+        let pods = claimed(&self.rest, &self.pods, &set).await?;
         let active: Vec<Arc<Value>> = pods.into_iter().filter(|p| is_active(p)).collect();
         let wanted = usize::try_from(number(&set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
         let settled = self.expectations.fulfilled(key, &self.pods, self.host.clock().monotonic());
@@ -128,37 +67,6 @@ impl Loop {
             if settled && !is_deleting(&set) { self.scale(key, &set, &active, wanted).await } else { Ok(()) };
         self.report(&set, &active, outcome.as_ref().err()).await?;
         outcome
-    }
-
-    /// Pods that this set controls; orphans that it selects are adopted, pods it no longer selects let go.
-    async fn claimed(&self, set: &Value) -> Result<Vec<Arc<Value>>, ClientError> {
-        let (uid, namespace) = (text(set, "/metadata/uid"), text(set, "/metadata/namespace"));
-        let mut mine = Vec::new();
-        for pod in self.pods.by_namespace(namespace) {
-            match controller_uid(&pod) {
-                Some(owner) if owner == uid && selects(set, &pod) => mine.push(pod),
-                Some(owner) if owner == uid && !is_deleting(&pod) => {
-                    let patch = json!({"metadata": {"uid": text(&pod, "/metadata/uid"), "ownerReferences": [{"$patch": "delete", "uid": uid}]}});
-                    self.patch_pod(&pod, &patch).await?;
-                }
-                None if !is_deleting(set) && is_active(&pod) && selects(set, &pod) => {
-                    let patch = json!({"metadata": {"uid": text(&pod, "/metadata/uid"), "ownerReferences": [owner_reference(set)]}});
-                    self.patch_pod(&pod, &patch).await?;
-                    mine.push(pod);
-                }
-                _ => {}
-            }
-        }
-        Ok(mine)
-    }
-
-    async fn patch_pod(&self, pod: &Value, patch: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-        match self.rest.patch(&PODS, Some(namespace), name, Patch::Strategic(patch), None).await {
-            Ok(_) => Ok(()),
-            Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
-            Err(e) => Err(e),
-        }
     }
 
     async fn scale(
@@ -175,9 +83,11 @@ impl Loop {
         victims.sort_by_cached_key(|pod| deletion_rank(pod, active, self.host.clock().wall()));
         for pod in victims.into_iter().take((active.len() - wanted).min(BURST)) {
             let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-            self.expectations.add(key, name, false, self.host.clock().monotonic());
             match self.rest.delete(&PODS, Some(namespace), name, &DeleteParams::default()).await {
-                Ok(_) => self.recorder.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}")),
+                Ok(_) => {
+                    self.expectations.deleted(key, pod, self.host.clock().monotonic());
+                    self.recorder.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}"));
+                }
                 Err(e) if e.is_not_found() => {}
                 Err(e) => return Err(e),
             }
@@ -199,24 +109,12 @@ impl Loop {
     }
 
     async fn create_one(&self, key: &str, set: &Value) -> Result<(), ClientError> {
-        let template = set.pointer("/spec/template");
-        let part = |at: &str| template.and_then(|t| t.pointer(at)).cloned().unwrap_or_else(|| json!({}));
         let namespace = text(set, "/metadata/namespace");
-        let pod = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "annotations": part("/metadata/annotations"),
-                "generateName": format!("{}-", text(set, "/metadata/name")),
-                "labels": part("/metadata/labels"),
-                "ownerReferences": [owner_reference(set)],
-            },
-            "spec": part("/spec"),
-        });
+        let pod = from_template(set);
         match self.rest.create(&PODS, Some(namespace), &pod).await {
             Ok(created) => {
                 let name = text(&created, "/metadata/name");
-                self.expectations.add(key, name, true, self.host.clock().monotonic());
+                self.expectations.stored(key, &created, self.host.clock().monotonic());
                 self.recorder.normal(set, "SuccessfulCreate", format!("Created pod: {name}"));
                 Ok(())
             }
@@ -242,13 +140,13 @@ impl Loop {
             let labels = p.pointer("/metadata/labels");
             template.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v))
         };
-        let ready: Vec<&Arc<Value>> = active.iter().filter(|p| condition_is(p, "Ready", "True")).collect();
-        let available = ready.iter().filter(|p| is_available(p, min_ready, now)).count();
+        let ready = active.iter().filter(|p| is_ready(p)).count();
+        let available = active.iter().filter(|p| is_available(p, min_ready, now)).count();
         let mut status = json!({
             "availableReplicas": available,
             "fullyLabeledReplicas": active.iter().filter(|p| labelled(p)).count(),
             "observedGeneration": set.pointer("/metadata/generation"),
-            "readyReplicas": ready.len(),
+            "readyReplicas": ready,
             "replicas": active.len(),
         });
         if let Some(e) = failure {
@@ -286,14 +184,6 @@ fn same_counts(old: Option<&Value>, new: &Value) -> bool {
     keys.iter().all(|k| number(old, k) == number(Some(new), k)) && conditions(old) == conditions(Some(new))
 }
 
-pub(super) fn is_available(pod: &Value, min_ready: SignedDuration, now: Wall) -> bool {
-    if min_ready.is_zero() {
-        return true;
-    }
-    let since = condition(pod, "Ready").and_then(|c| time(c, "/lastTransitionTime"));
-    since.is_some_and(|since| now.duration_since(since) >= min_ready)
-}
-
 /// Unassigned first, then by phase, readiness, cost, crowding, time ready, restarts, age, name.
 type Rank = (bool, u8, bool, i64, Reverse<usize>, i64, Reverse<i64>, Reverse<String>, String);
 
@@ -328,17 +218,6 @@ fn deletion_rank(pod: &Value, all: &[Arc<Value>], now: Wall) -> Rank {
         Reverse(text(pod, "/metadata/creationTimestamp").to_owned()),
         text(pod, "/metadata/name").to_owned(),
     )
-}
-
-pub(super) fn owner_reference(owner: &Value) -> Value {
-    json!({
-        "apiVersion": text(owner, "/apiVersion"),
-        "blockOwnerDeletion": true,
-        "controller": true,
-        "kind": text(owner, "/kind"),
-        "name": text(owner, "/metadata/name"),
-        "uid": text(owner, "/metadata/uid"),
-    })
 }
 
 #[cfg(test)]

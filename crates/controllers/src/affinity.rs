@@ -1,0 +1,46 @@
+//! Whether a node is one that a pod asks for: node selector and node affinity.
+
+use serde_json::Value;
+
+use crate::objects::{list, text};
+
+/// Whether `node` has what the pod's selector and required affinity ask for.
+pub(crate) fn wants(pod: &Value, node: &Value) -> bool {
+    matches_selector(pod, node) && matches_affinity(pod, node)
+}
+
+fn matches_selector(pod: &Value, node: &Value) -> bool {
+    let labels = node.pointer("/metadata/labels");
+    let wanted = pod.pointer("/spec/nodeSelector").and_then(Value::as_object);
+    wanted.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v))
+}
+
+/// Required node affinity: any term, all of its expressions.
+fn matches_affinity(pod: &Value, node: &Value) -> bool {
+    let at = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    let Some(terms) = pod.pointer(at).and_then(Value::as_array) else { return true };
+    let holds = |expression: &Value, value: Option<&str>| {
+        let values = || list(expression, "/values").filter_map(Value::as_str);
+        let number = |s: &str| s.parse::<i64>().ok();
+        match text(expression, "/operator") {
+            "In" => value.is_some_and(|v| values().any(|x| x == v)),
+            "NotIn" => value.is_none_or(|v| !values().any(|x| x == v)),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            "Gt" => value.and_then(number).zip(values().next().and_then(number)).is_some_and(|(a, b)| a > b),
+            "Lt" => value.and_then(number).zip(values().next().and_then(number)).is_some_and(|(a, b)| a < b),
+            _ => false,
+        }
+    };
+    terms.iter().any(|term| {
+        let labels = node.pointer("/metadata/labels");
+        let label = |e: &Value| labels.and_then(|l| l.get(text(e, "/key"))).and_then(Value::as_str);
+        let name = text(node, "/metadata/name");
+        let empty =
+            list(term, "/matchExpressions").next().is_none() && list(term, "/matchFields").next().is_none();
+        !empty
+            && list(term, "/matchExpressions").all(|e| holds(e, label(e)))
+            && list(term, "/matchFields")
+                .all(|e| holds(e, (text(e, "/key") == "metadata.name").then_some(name)))
+    })
+}
