@@ -240,3 +240,174 @@ async fn a_daemon_follows_its_nodes_and_its_template(cluster: Cluster) {
     cluster.admin().patch(&NODES, None, "node1", Patch::Merge(&clean), None).await.expect("untainted");
     until_all(&cluster, "it is back", &PODS, "default", "app=agent", settled(2)).await;
 }
+
+const JOBS: Resource = Resource::new("batch", "v1", "jobs");
+const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A job whose pods nobody runs: the cluster has no worker, and the test says how each pod ends.
+fn job(name: &str, spec: Value) -> Value {
+    let mut job = json!({"metadata": {"name": name}, "spec": spec});
+    job["spec"]["template"] =
+        json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}]}});
+    job
+}
+
+async fn pods_of_job(cluster: &Cluster, job: &str) -> Vec<Value> {
+    let params = ListParams { label_selector: Some(format!("job-name={job}")), ..ListParams::default() };
+    let pods = cluster.admin().list(&PODS, NS, &params).await.expect("listed");
+    pods.items.iter().map(|p| (**p).clone()).collect()
+}
+
+async fn pod_ends(cluster: &Cluster, pod: &Value, phase: &str) {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let status = json!({"status": {"phase": phase}});
+    cluster.admin().patch(&PODS, NS, name, Patch::Strategic(&status), Some("status")).await.expect("told");
+}
+
+fn has_condition(object: &Value, kind: &str) -> bool {
+    let all = object["status"]["conditions"].as_array();
+    all.into_iter().flatten().any(|c| c["type"] == kind && c["status"] == "True")
+}
+
+fn reason<'a>(object: &'a Value, kind: &str) -> &'a str {
+    let all = object["status"]["conditions"].as_array();
+    let found = all.into_iter().flatten().find(|c| c["type"] == kind);
+    found.and_then(|c| c["reason"].as_str()).unwrap_or_default()
+}
+
+async fn one_pod_waits(cluster: &Cluster, job: &str) -> Value {
+    let waiting = |pods: &[Value]| pods.iter().filter(|p| p["status"]["phase"] == "Pending").count() == 1;
+    let labels = format!("job-name={job}");
+    let pods = until_all(cluster, "a pod of the job waits", &PODS, "default", &labels, waiting).await;
+    pods.into_iter().find(|p| p["status"]["phase"] == "Pending").expect("one waits")
+}
+
+#[chronoplane::test]
+async fn a_job_counts_its_pods_once_and_goes_when_its_time_is_over(cluster: Cluster) {
+    create(&cluster, &JOBS, job("sum", json!({"completions": 2, "ttlSecondsAfterFinished": 100}))).await;
+    for _ in 0..2 {
+        let pod = one_pod_waits(&cluster, "sum").await;
+        assert_eq!(pod["metadata"]["finalizers"], json!(["batch.kubernetes.io/job-tracking"]));
+        pod_ends(&cluster, &pod, "Succeeded").await;
+    }
+    let done =
+        until(&cluster, "the job is complete", &JOBS, NS, "sum", |j| has_condition(j, "Complete")).await;
+    assert_eq!(reason(&done, "Complete"), "CompletionsReached");
+    assert!(has_condition(&done, "SuccessCriteriaMet"), "the condition that comes first stays: {done}");
+    assert_eq!(done["status"]["succeeded"], 2);
+    assert_eq!(done["status"].get("active"), None, "{done}");
+    let pods = pods_of_job(&cluster, "sum").await;
+    assert_eq!(pods.len(), 2, "nothing was run twice");
+    assert!(pods.iter().all(|p| p["metadata"].get("finalizers").is_none()), "both are counted");
+    cluster.sim().elapse(seconds(98)).await;
+    cluster.admin().get(&JOBS, NS, "sum").await.expect("one second before");
+    cluster.sim().elapse(seconds(3)).await;
+    wait_for(&cluster.sim().host("workstation"), "job and pods are gone", async || {
+        let gone = cluster.admin().get_opt(&JOBS, NS, "sum").await.ok()?.is_none();
+        (gone && pods_of_job(&cluster, "sum").await.is_empty()).then_some(())
+    })
+    .await
+    .expect("removed");
+}
+
+#[chronoplane::test]
+async fn a_failing_job_waits_ten_seconds_and_then_gives_up(cluster: Cluster) {
+    create(&cluster, &JOBS, job("bad", json!({"backoffLimit": 1}))).await;
+    let first = one_pod_waits(&cluster, "bad").await;
+    pod_ends(&cluster, &first, "Failed").await;
+    cluster.sim().elapse(seconds(9)).await;
+    assert_eq!(pods_of_job(&cluster, "bad").await.len(), 1, "one second before its time");
+    cluster.sim().elapse(seconds(2)).await;
+    let second = one_pod_waits(&cluster, "bad").await;
+    pod_ends(&cluster, &second, "Failed").await;
+    let failed =
+        until(&cluster, "the job has failed", &JOBS, NS, "bad", |j| has_condition(j, "Failed")).await;
+    assert_eq!(reason(&failed, "Failed"), "BackoffLimitExceeded");
+    assert_eq!(failed["status"]["failed"], 2);
+}
+
+#[chronoplane::test]
+async fn a_deadline_ends_a_job_and_its_pods(cluster: Cluster) {
+    create(&cluster, &JOBS, job("late", json!({"activeDeadlineSeconds": 60}))).await;
+    one_pod_waits(&cluster, "late").await;
+    cluster.sim().elapse(seconds(55)).await;
+    let before = cluster.admin().get(&JOBS, NS, "late").await.expect("there");
+    assert!(!has_condition(&before, "FailureTarget"), "before its time: {before}");
+    cluster.sim().elapse(seconds(6)).await;
+    let failed =
+        until(&cluster, "the job has failed", &JOBS, NS, "late", |j| has_condition(j, "Failed")).await;
+    assert_eq!(reason(&failed, "Failed"), "DeadlineExceeded");
+    assert!(pods_of_job(&cluster, "late").await.is_empty());
+}
+
+#[chronoplane::test]
+async fn an_indexed_job_runs_each_index_and_a_deleted_one_lets_its_pods_go(cluster: Cluster) {
+    let spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"});
+    create(&cluster, &JOBS, job("each", spec)).await;
+    let three = |pods: &[Value]| pods.len() == 3;
+    let pods = until_all(&cluster, "three pods", &PODS, "default", "job-name=each", three).await;
+    let mut indexes: Vec<&str> = pods
+        .iter()
+        .filter_map(|p| p["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"].as_str())
+        .collect();
+    indexes.sort_unstable();
+    assert_eq!(indexes, ["0", "1", "2"]);
+    let second = pods.iter().find(|p| p["spec"]["hostname"] == "each-1").expect("index 1");
+    pod_ends(&cluster, second, "Succeeded").await;
+    let counted = |j: &Value| j["status"]["completedIndexes"] == "1" && j["status"]["succeeded"] == 1;
+    until(&cluster, "index 1 is done", &JOBS, NS, "each", counted).await;
+    let background =
+        DeleteParams { propagation_policy: Some("Background".into()), ..DeleteParams::default() };
+    cluster.admin().delete(&JOBS, NS, "each", &background).await.expect("deleted");
+    until_all(&cluster, "its pods are gone", &PODS, "default", "job-name=each", <[Value]>::is_empty).await;
+}
+
+async fn jobs_of(cluster: &Cluster, cron: &str) -> Vec<Value> {
+    let jobs = cluster.admin().list(&JOBS, NS, &ListParams::default()).await.expect("listed");
+    let ours = |j: &Value| j["metadata"]["ownerReferences"][0]["name"] == cron;
+    jobs.items.iter().filter(|j| ours(j)).map(|j| (**j).clone()).collect()
+}
+
+fn cron_job(name: &str, policy: &str) -> Value {
+    let template = job("", json!({}))["spec"].clone();
+    json!({
+        "metadata": {"name": name},
+        "spec": {"schedule": "0 * * * *", "concurrencyPolicy": policy, "jobTemplate": {"spec": template}},
+    })
+}
+
+#[chronoplane::test(sparse)]
+async fn a_schedule_starts_jobs_by_the_wall_clock(cluster: Cluster) {
+    for (name, policy) in [("all", "Allow"), ("one", "Forbid"), ("new", "Replace")] {
+        create(&cluster, &CRON_JOBS, cron_job(name, policy)).await;
+    }
+    let host = cluster.sim().host("cp1");
+    let to_the_hour = |host: &world::Host| {
+        let now = host.clock().wall().as_second();
+        seconds(u64::try_from(3600 - now.rem_euclid(3600)).expect("positive"))
+    };
+    cluster.sim().elapse(to_the_hour(&host) - seconds(2)).await;
+    assert!(jobs_of(&cluster, "all").await.is_empty(), "two seconds before the hour");
+    cluster.sim().elapse(seconds(5)).await;
+    let first = jobs_of(&cluster, "all").await;
+    let minute = host.clock().wall().as_second() / 60;
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0]["metadata"]["name"], format!("all-{minute}"), "named after its time");
+    cluster.sim().elapse(seconds(3600)).await;
+    let count = async |name: &str| jobs_of(&cluster, name).await.len();
+    assert_eq!((count("all").await, count("one").await, count("new").await), (2, 1, 1));
+    let new = jobs_of(&cluster, "new").await;
+    assert_ne!(new[0]["metadata"]["name"], format!("new-{minute}"), "the old one was replaced");
+
+    // The clock jumps over two full hours: at the next look only the latest of them is made up for.
+    cluster.sim().step("cp1", jiff::SignedDuration::from_hours(2));
+    cluster.sim().elapse(to_the_hour(&host) + seconds(3)).await;
+    let names: Vec<Value> =
+        jobs_of(&cluster, "all").await.iter().map(|j| j["metadata"]["name"].clone()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names[2], format!("all-{}", minute + 4 * 60), "{names:?}");
+}

@@ -7,6 +7,7 @@
 //!                                                            ├─ namespace  deletion
 //!                                                            ├─ node       lifecycle, taint eviction
 //!                                                            ├─ workloads  deployment, replicaset, daemonset
+//!                                                            ├─ jobs       job, cronjob, what removes them
 //!                                                            ├─ endpoints  addresses behind services
 //!                                                            └─ garbage    dependents of what is gone
 //! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
@@ -25,6 +26,7 @@ mod endpoints;
 mod expectations;
 mod garbage;
 mod health;
+mod jobs;
 pub mod manager;
 mod namespace;
 mod node;

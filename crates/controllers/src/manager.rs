@@ -10,7 +10,7 @@ use pki::kubeconfig::Kubeconfig;
 use world::{Exit, Host};
 
 use crate::{
-    accounts, bootstrap, context::Context, csr, endpoints, garbage, health, namespace, node,
+    accounts, bootstrap, context::Context, csr, endpoints, garbage, health, jobs, namespace, node,
     options::ManagerOptions, workloads,
 };
 
@@ -100,6 +100,15 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     }
     if on("daemonset-controller", "daemonset") {
         workloads::daemon_sets(&c);
+    }
+    if on("job-controller", "job") {
+        jobs::jobs(&c);
+    }
+    if on("cronjob-controller", "cronjob") {
+        jobs::cron_jobs(&c);
+    }
+    if on("ttl-after-finished-controller", "ttl-after-finished") {
+        jobs::ttl_after_finished(&c);
     }
     if on("endpoints-controller", "endpoint") {
         endpoints::endpoints(&c);

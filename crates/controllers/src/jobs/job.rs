@@ -1,0 +1,499 @@
+//! job: pods until enough of them have succeeded, each counted once.
+//!
+//! A pod carries a finalizer until it is counted: first its UID goes into
+//! `status.uncountedTerminatedPods`, then the finalizer goes, then the count grows. A controller that
+//! dies in between finds everything where it was.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use client::{
+    ClientError, DeleteParams, Informer, Next, Patch, QueueOptions, Rest, WorkQueue, recorder::Recorder,
+    run_workers,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use world::{Host, rfc3339};
+
+use super::{
+    JOBS, indexes,
+    rules::{self, Backoff, Counts, TRACKING, Verdict},
+};
+use crate::{
+    context::Context,
+    expectations::Expectations,
+    objects::{condition_is, controller_uid, is_deleting, list, number, text},
+    pods::{PODS, claimed, from_template, interested, is_active, is_finished, is_ready},
+};
+
+const WORKERS: usize = 5;
+/// Creations and deletions of one sync.
+const BURST: usize = 500;
+
+#[derive(Clone)]
+struct Loop {
+    host: Host,
+    rest: Rest,
+    recorder: Recorder,
+    jobs: Informer,
+    pods: Informer,
+    expectations: Arc<Expectations>,
+    /// Statuses: a pod that has been counted must not be missed because its job looks as before.
+    written: Arc<Expectations>,
+    backoffs: Arc<Mutex<BTreeMap<String, Backoff>>>,
+}
+
+/// Starts the loop.
+pub(crate) fn run(c: &Context) {
+    let rest = c.rest("job-controller");
+    let this = Loop {
+        host: c.host.clone(),
+        recorder: c.recorder(&rest, "job-controller"),
+        rest,
+        jobs: c.informer(JOBS),
+        pods: c.informer(PODS),
+        expectations: Arc::default(),
+        written: Arc::default(),
+        backoffs: Arc::default(),
+    };
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let orphans = WorkQueue::new(&c.host, QueueOptions::default());
+    let host = c.host.clone();
+    c.host.spawn(async move {
+        this.jobs.synced().await;
+        this.pods.synced().await;
+        let (feed, freed, pods) = (queue.clone(), orphans.clone(), this.pods.clone());
+        this.jobs.on(move |change| {
+            feed.add(change.key());
+            if let client::Change::Deleted(job) = change {
+                let uid = text(job, "/metadata/uid");
+                for pod in pods.by_namespace(text(job, "/metadata/namespace")) {
+                    if rules::is_tracked(&pod) && controller_uid(&pod) == Some(uid) {
+                        freed.add(client::key_of(&pod));
+                    }
+                }
+            }
+        });
+        let (feed, freed, jobs) = (queue.clone(), orphans.clone(), this.jobs.clone());
+        this.pods.on(move |change| {
+            let keys = interested(&jobs, change.object());
+            if keys.is_empty() && rules::is_tracked(change.object()) {
+                freed.add(change.key());
+            }
+            keys.into_iter().for_each(|key| feed.add(key));
+        });
+        let freeing = this.clone();
+        run_workers(&host, 1, &orphans, move |key| {
+            let this = freeing.clone();
+            async move { this.free_orphan(&key).await.map_err(|e| e.to_string()) }
+        });
+        run_workers(&host, WORKERS, &queue, move |key| {
+            let this = this.clone();
+            async move {
+                match this.sync(&key).await {
+                    // The informer will show what the other one wrote.
+                    Err(e) if e.is_conflict() => Ok(Next::Retry),
+                    Err(e) if e.is_namespace_terminating() => Ok(Next::OnChange),
+                    other => other.map_err(|e| e.to_string()),
+                }
+            }
+        });
+    });
+}
+
+/// The pods of one sync, sorted.
+struct Sorted {
+    active: Vec<Arc<Value>>,
+    terminating: i64,
+    /// Ended, with the finalizer, and not yet in the status.
+    succeeded: Vec<Arc<Value>>,
+    failed: Vec<Arc<Value>>,
+}
+
+impl Loop {
+    /// A pod whose job is gone is nobody's to count.
+    async fn free_orphan(&self, key: &str) -> Result<(), ClientError> {
+        let Some(pod) = self.pods.get_key(key).filter(|p| rules::is_tracked(p)) else { return Ok(()) };
+        let owner = controller_uid(&pod);
+        let namespace = text(&pod, "/metadata/namespace");
+        if self.jobs.by_namespace(namespace).iter().any(|j| owner == Some(text(j, "/metadata/uid"))) {
+            return Ok(());
+        }
+        self.release(&pod).await.map(drop)
+    }
+
+    /// Takes the finalizer off a pod; the pod as it is then, if it is still there.
+    async fn release(&self, pod: &Value) -> Result<Option<Value>, ClientError> {
+        let left: Vec<Value> =
+            list(pod, "/metadata/finalizers").filter(|f| *f != TRACKING).cloned().collect();
+        let finalizers = if left.is_empty() { Value::Null } else { left.into() };
+        let patch = json!({"metadata": {"finalizers": finalizers, "uid": text(pod, "/metadata/uid")}});
+        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        match self.rest.patch(&PODS, Some(namespace), name, Patch::Merge(&patch), None).await {
+            Ok(patched) => Ok(Some(patched)),
+            Err(e) if e.is_not_found() || e.is_conflict() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
+        let Some(shown) = self.jobs.get_key(key) else {
+            self.expectations.forget(key);
+            self.written.forget(key);
+            self.backoffs.lock().remove(key);
+            return Ok(Next::OnChange);
+        };
+        let now = self.host.clock().wall();
+        if rules::finished(&shown).is_some() {
+            self.backoffs.lock().remove(key);
+            return Ok(Next::OnChange);
+        }
+        let mono = self.host.clock().monotonic();
+        if !self.written.fulfilled(key, &self.jobs, mono)
+            || !self.expectations.fulfilled(key, &self.pods, mono)
+        {
+            return Ok(Next::OnChange);
+        }
+        let pods = claimed(&self.rest, &self.pods, &shown).await?;
+        let mut job = (*shown).clone();
+        if !job["status"].is_object() {
+            job["status"] = json!({});
+        }
+        self.start_or_suspend(&mut job);
+        let sorted = sort(&job, &pods);
+        let backoff = {
+            let ended = |pods: &[Arc<Value>], success| {
+                pods.iter().map(|p| (rules::ended_at(p, now), success)).collect::<Vec<_>>()
+            };
+            let mut all = ended(&sorted.succeeded, true);
+            all.extend(ended(&sorted.failed, false));
+            self.backoffs.lock().get(key).copied().unwrap_or_default().after(all)
+        };
+        let done = completed(&job, &pods, &sorted);
+        let counts = count(&job, &pods, &sorted, &done);
+        let verdict = rules::decided(&job).or_else(|| rules::verdict(&job, counts, now));
+        let mut waits: Vec<Duration> = rules::time_left(&job, now).into_iter().collect();
+        let mut managed = Ok(());
+        let (mut active, mut terminating) = (counts.active, sorted.terminating);
+        if verdict.is_some() || rules::is_suspended(&job) {
+            self.delete(key, &job, &sorted.active).await?;
+            terminating += active;
+            active = 0;
+        } else if !is_deleting(&job) {
+            match self.manage(key, &job, &sorted, counts, &done, backoff).await {
+                Ok((change, wait)) => {
+                    active += change;
+                    waits.extend(wait);
+                }
+                Err(e) => managed = Err(e),
+            }
+        }
+        if let Some(verdict) = &verdict {
+            rules::set_condition(&mut job, verdict.interim(), true, &verdict.reason, &verdict.message, now);
+        }
+        job["status"]["active"] = active.into();
+        job["status"]["terminating"] = terminating.into();
+        job["status"]["ready"] = sorted.active.iter().filter(|p| is_ready(p)).count().into();
+        if rules::is_indexed(&job) {
+            job["status"]["completedIndexes"] = indexes::format(&done).into();
+        }
+        self.track(key, job, &shown, &pods, &sorted, verdict).await?;
+        self.backoffs.lock().insert(key.to_owned(), backoff);
+        managed?;
+        Ok(waits.into_iter().filter(|w| !w.is_zero()).min().into())
+    }
+
+    /// The time since which the job counts as active, and what people are told about its pauses.
+    fn start_or_suspend(&self, job: &mut Value) {
+        let now = self.host.clock().wall();
+        if rules::is_suspended(job) {
+            if !condition_is(job, "Suspended", "True") {
+                rules::set_condition(job, "Suspended", true, "JobSuspended", "Job suspended", now);
+                self.recorder.normal(job, "Suspended", "Job suspended");
+            }
+            if let Some(status) = job["status"].as_object_mut() {
+                status.shift_remove("startTime");
+            }
+            return;
+        }
+        if condition_is(job, "Suspended", "True") {
+            rules::set_condition(job, "Suspended", false, "JobResumed", "Job resumed", now);
+            self.recorder.normal(job, "Resumed", "Job resumed");
+        }
+        if text(job, "/status/startTime").is_empty() {
+            job["status"]["startTime"] = rfc3339(now).into();
+        }
+    }
+
+    /// Creates what is missing, deletes what is too much; by how much the number of active pods changed,
+    /// and when to come back.
+    async fn manage(
+        &self,
+        key: &str,
+        job: &Value,
+        sorted: &Sorted,
+        counts: Counts,
+        done: &BTreeSet<i64>,
+        backoff: Backoff,
+    ) -> Result<(i64, Option<Duration>), ClientError> {
+        let wanted = rules::wanted(job, counts);
+        if counts.active > wanted {
+            let mut victims = sorted.active.clone();
+            // What has achieved least goes first.
+            victims.sort_by_key(|p| {
+                let bound = !text(p, "/spec/nodeName").is_empty();
+                let born = text(p, "/metadata/creationTimestamp").to_owned();
+                (bound, text(p, "/status/phase") == "Running", is_ready(p), std::cmp::Reverse(born))
+            });
+            victims.truncate(usize::try_from(counts.active - wanted).unwrap_or(0).min(BURST));
+            self.delete(key, job, &victims).await?;
+            return Ok((-i64::try_from(victims.len()).unwrap_or(0), None));
+        }
+        let held = if rules::replaces_only_failed(job) { sorted.terminating } else { 0 };
+        let missing = usize::try_from(wanted - counts.active - held).unwrap_or(0).min(BURST);
+        if missing == 0 {
+            return Ok((0, None));
+        }
+        let wait = backoff.left(self.host.clock().wall());
+        if !wait.is_zero() {
+            return Ok((0, Some(wait)));
+        }
+        let indexes: Vec<Option<i64>> = if rules::is_indexed(job) {
+            let busy: BTreeSet<i64> = sorted.active.iter().filter_map(|p| indexes::of(p)).collect();
+            let all = 0..number(job, "/spec/completions").unwrap_or(0);
+            all.filter(|i| !done.contains(i) && !busy.contains(i)).take(missing).map(Some).collect()
+        } else {
+            vec![None; missing]
+        };
+        let mut made = 0;
+        for index in indexes {
+            self.create(key, job, index).await?;
+            made += 1;
+        }
+        Ok((made, None))
+    }
+
+    async fn create(&self, key: &str, job: &Value, index: Option<i64>) -> Result<(), ClientError> {
+        let mut pod = from_template(job);
+        pod["metadata"]["finalizers"] = json!([TRACKING]);
+        if let Some(index) = index {
+            let name = format!("{}-{index}", text(job, "/metadata/name"));
+            pod["metadata"]["generateName"] = format!("{name}-").into();
+            pod["metadata"]["annotations"][indexes::INDEX] = index.to_string().into();
+            pod["metadata"]["labels"][indexes::INDEX] = index.to_string().into();
+            if text(&pod, "/spec/hostname").is_empty() {
+                pod["spec"]["hostname"] = name.into();
+            }
+            tell_index(&mut pod);
+        }
+        match self.rest.create(&PODS, Some(text(job, "/metadata/namespace")), &pod).await {
+            Ok(created) => {
+                self.expectations.stored(key, &created, self.host.clock().monotonic());
+                let words = format!("Created pod: {}", text(&created, "/metadata/name"));
+                self.recorder.normal(job, "SuccessfulCreate", words);
+                Ok(())
+            }
+            Err(e) => {
+                if !e.is_namespace_terminating() {
+                    self.recorder.warning(job, "FailedCreate", format!("Error creating: {e}"));
+                }
+                Err(e)
+            }
+        }
+    }
+
+    async fn delete(&self, key: &str, job: &Value, pods: &[Arc<Value>]) -> Result<(), ClientError> {
+        for pod in pods {
+            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+            let params = DeleteParams::uid(text(pod, "/metadata/uid"));
+            match self.rest.delete(&PODS, Some(namespace), name, &params).await {
+                Ok(_) => {
+                    self.expectations.deleted(key, pod, self.host.clock().monotonic());
+                    self.recorder.normal(job, "SuccessfulDelete", format!("Deleted pod: {name}"));
+                }
+                Err(e) if e.is_not_found() || e.is_conflict() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the status and counts pods, as the module says.
+    async fn track(
+        &self,
+        key: &str,
+        mut job: Value,
+        shown: &Value,
+        pods: &[Arc<Value>],
+        sorted: &Sorted,
+        verdict: Option<Verdict>,
+    ) -> Result<(), ClientError> {
+        let mut uncounted = [uncounted(&job, "succeeded"), uncounted(&job, "failed")];
+        for (set, pods) in uncounted.iter_mut().zip([&sorted.succeeded, &sorted.failed]) {
+            set.extend(pods.iter().map(|p| text(p, "/metadata/uid").to_owned()));
+        }
+        write_uncounted(&mut job, &uncounted);
+        let pending = uncounted.iter().any(|set| !set.is_empty());
+        if pending && job.get("status") != shown.get("status") {
+            job = self.write(&job).await?;
+        }
+        for pod in pods.iter().filter(|p| rules::is_tracked(p)) {
+            let uid = text(pod, "/metadata/uid");
+            if uncounted.iter().any(|set| set.contains(uid))
+                && let Some(released) = self.release(pod).await?
+            {
+                self.expectations.stored(key, &released, self.host.clock().monotonic());
+            }
+        }
+        for (field, set) in ["succeeded", "failed"].into_iter().zip(&uncounted) {
+            let counted = number(&job, &format!("/status/{field}")).unwrap_or(0);
+            let more = i64::try_from(set.len()).unwrap_or(0);
+            job["status"][field] = (counted + more).into();
+        }
+        if rules::is_indexed(&job) {
+            let completions = number(&job, "/spec/completions").unwrap_or(0);
+            let done = indexes::parse(text(&job, "/status/completedIndexes"), completions);
+            job["status"]["succeeded"] = done.len().into();
+        }
+        write_uncounted(&mut job, &[BTreeSet::new(), BTreeSet::new()]);
+        let over = |field: &str| number(&job, &format!("/status/{field}")).unwrap_or(0) == 0;
+        let ended = verdict.filter(|_| over("active") && over("terminating"));
+        if let Some(verdict) = &ended {
+            let now = self.host.clock().wall();
+            rules::set_condition(&mut job, verdict.last(), true, &verdict.reason, &verdict.message, now);
+            if verdict.success {
+                job["status"]["completionTime"] = rfc3339(now).into();
+            }
+        }
+        if !same_status(&job, shown) || pending {
+            self.write(&job).await?;
+        }
+        match ended {
+            Some(Verdict { success: true, .. }) => self.recorder.normal(shown, "Completed", "Job completed"),
+            Some(Verdict { reason, message, .. }) => self.recorder.warning(shown, &reason, message),
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn write(&self, job: &Value) -> Result<Value, ClientError> {
+        let (namespace, name) = (text(job, "/metadata/namespace"), text(job, "/metadata/name"));
+        let mut written = job.clone();
+        if let Some(status) = written["status"].as_object_mut() {
+            // Fields that upstream leaves out when they are zero.
+            let zero =
+                |key: &str, v: &Value| matches!(key, "active" | "succeeded" | "failed") && *v == json!(0);
+            status.retain(|key, v| !zero(key, v));
+        }
+        let stored = self.rest.update_sub(&JOBS, Some(namespace), name, "status", &written).await?;
+        self.written.stored(&client::key_of(&stored), &stored, self.host.clock().monotonic());
+        Ok(stored)
+    }
+}
+
+/// Each container learns its index from the environment, as upstream's do.
+fn tell_index(pod: &mut Value) {
+    let from = json!({"fieldRef": {"fieldPath": format!("metadata.labels['{}']", indexes::INDEX)}});
+    let variable = json!({"name": "JOB_COMPLETION_INDEX", "valueFrom": from});
+    for list in ["/spec/initContainers", "/spec/containers"] {
+        for container in pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let mut env = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
+            if !env.iter().any(|v| text(v, "/name") == "JOB_COMPLETION_INDEX") {
+                env.push(variable.clone());
+                container["env"] = env.into();
+            }
+        }
+    }
+}
+
+fn uncounted(job: &Value, kind: &str) -> BTreeSet<String> {
+    list(job, &format!("/status/uncountedTerminatedPods/{kind}"))
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn write_uncounted(job: &mut Value, sets: &[BTreeSet<String>; 2]) {
+    let mut written = json!({});
+    for (kind, set) in ["succeeded", "failed"].into_iter().zip(sets) {
+        if !set.is_empty() {
+            written[kind] = set.iter().cloned().collect();
+        }
+    }
+    job["status"]["uncountedTerminatedPods"] = written;
+}
+
+fn sort(job: &Value, pods: &[Arc<Value>]) -> Sorted {
+    let known = [uncounted(job, "succeeded"), uncounted(job, "failed")];
+    let is_new = |p: &&Arc<Value>| {
+        rules::is_tracked(p) && !known.iter().any(|set| set.contains(text(p, "/metadata/uid")))
+    };
+    let pick = |wanted: &dyn Fn(&Value) -> bool| -> Vec<Arc<Value>> {
+        pods.iter().filter(|p| wanted(p)).cloned().collect()
+    };
+    let terminating = pods.iter().filter(|p| is_deleting(p) && !is_finished(p));
+    Sorted {
+        active: pick(&|p| is_active(p)),
+        terminating: i64::try_from(terminating.count()).unwrap_or(0),
+        succeeded: pods
+            .iter()
+            .filter(is_new)
+            .filter(|p| text(p, "/status/phase") == "Succeeded")
+            .cloned()
+            .collect(),
+        failed: pods.iter().filter(is_new).filter(|p| rules::is_failed(job, p)).cloned().collect(),
+    }
+}
+
+/// The indexes that are done, those of pods that have just succeeded included.
+fn completed(job: &Value, pods: &[Arc<Value>], sorted: &Sorted) -> BTreeSet<i64> {
+    if !rules::is_indexed(job) {
+        return BTreeSet::new();
+    }
+    let completions = number(job, "/spec/completions").unwrap_or(0);
+    let mut done = indexes::parse(text(job, "/status/completedIndexes"), completions);
+    let known = uncounted(job, "succeeded");
+    let earlier = pods.iter().filter(|p| known.contains(text(p, "/metadata/uid")));
+    let new = earlier.chain(&sorted.succeeded).filter_map(|p| indexes::of(p));
+    done.extend(new.filter(|i| *i < completions));
+    done
+}
+
+fn count(job: &Value, pods: &[Arc<Value>], sorted: &Sorted, done: &BTreeSet<i64>) -> Counts {
+    let size = |n: usize| i64::try_from(n).unwrap_or(0);
+    let total = |kind: &str, new: usize| {
+        number(job, &format!("/status/{kind}")).unwrap_or(0) + size(uncounted(job, kind).len()) + size(new)
+    };
+    let restarts = pods
+        .iter()
+        .filter(|p| matches!(text(p, "/status/phase"), "Running" | "Pending"))
+        .flat_map(|p| list(p, "/status/initContainerStatuses").chain(list(p, "/status/containerStatuses")))
+        .filter_map(|c| number(c, "/restartCount"))
+        .sum();
+    Counts {
+        active: size(sorted.active.len()),
+        succeeded: if rules::is_indexed(job) {
+            size(done.len())
+        } else {
+            total("succeeded", sorted.succeeded.len())
+        },
+        failed: total("failed", sorted.failed.len()),
+        new_failures: size(sorted.failed.len()),
+        restarts,
+    }
+}
+
+/// Zero and absent are the same.
+fn same_status(a: &Value, b: &Value) -> bool {
+    let shown = |job: &Value| -> BTreeMap<String, Value> {
+        let fields = job.get("status").and_then(Value::as_object).cloned().unwrap_or_default();
+        let empty = |v: &Value| {
+            v.is_null() || *v == json!(0) || *v == json!({}) || *v == json!([]) || *v == json!("")
+        };
+        fields.into_iter().filter(|(_, v)| !empty(v)).collect()
+    };
+    shown(a) == shown(b)
+}
