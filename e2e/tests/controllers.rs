@@ -411,3 +411,115 @@ async fn a_schedule_starts_jobs_by_the_wall_clock(cluster: Cluster) {
     assert_eq!(names.len(), 3, "{names:?}");
     assert_eq!(names[2], format!("all-{}", minute + 4 * 60), "{names:?}");
 }
+
+const STATEFUL_SETS: Resource = Resource::new("apps", "v1", "statefulsets");
+
+fn names(objects: &[Value]) -> Vec<&str> {
+    let mut names: Vec<&str> = objects.iter().filter_map(|o| o["metadata"]["name"].as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn a_stateful_set_goes_up_and_down_in_order(cluster: Cluster) {
+    let set = json!({
+        "metadata": {"name": "db"},
+        "spec": {
+            "replicas": 3,
+            "serviceName": "db",
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": template(json!({"app": "db"})),
+        },
+    });
+    create(&cluster, &STATEFUL_SETS, set).await;
+    let ready = |n: i64| move |s: &Value| s["status"]["readyReplicas"] == n && s["status"]["replicas"] == n;
+    until(&cluster, "three are ready", &STATEFUL_SETS, NS, "db", ready(3)).await;
+    let settled = |count: usize| move |pods: &[Value]| pods.len() == count && all_running(pods);
+    let pods = until_all(&cluster, "three run", &PODS, "default", "app=db", settled(3)).await;
+    assert_eq!(names(&pods), ["db-0", "db-1", "db-2"]);
+    let bound: Vec<String> = cluster
+        .sim()
+        .events()
+        .iter()
+        .filter(|e| e.kind == "bind")
+        .flat_map(|e| e.fields.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>())
+        .filter(|pod| pod.starts_with("default/db-"))
+        .collect();
+    assert_eq!(bound, ["default/db-0", "default/db-1", "default/db-2"], "one after the other");
+
+    // A new template, but only from ordinal 1 on.
+    let change = json!({"spec": {
+        "template": {"metadata": {"annotations": {"turn": "2"}}},
+        "updateStrategy": {"rollingUpdate": {"partition": 1}},
+    }});
+    cluster.admin().patch(&STATEFUL_SETS, NS, "db", Patch::Strategic(&change), None).await.expect("patched");
+    let turned = |pods: &[Value]| {
+        settled(3)(pods)
+            && pods.iter().all(|p| {
+                let first = p["metadata"]["name"] == "db-0";
+                (p["metadata"]["annotations"]["turn"] == "2") != first
+            })
+    };
+    until_all(&cluster, "all but the first are updated", &PODS, "default", "app=db", turned).await;
+
+    // Below the partition a pod comes back as it was, under its own name.
+    let old = cluster.admin().get(&PODS, NS, "db-0").await.expect("there");
+    cluster.admin().delete(&PODS, NS, "db-0", &DeleteParams::default()).await.expect("deleted");
+    let back = until(&cluster, "db-0 is back", &PODS, NS, "db-0", |p| {
+        p["metadata"]["uid"] != old["metadata"]["uid"] && p["status"]["phase"] == "Running"
+    })
+    .await;
+    assert_eq!(back["metadata"]["annotations"].get("turn"), None, "{back}");
+
+    let less = json!({"spec": {"replicas": 1}});
+    cluster.admin().patch(&STATEFUL_SETS, NS, "db", Patch::Merge(&less), None).await.expect("patched");
+    let left = until_all(&cluster, "one is left", &PODS, "default", "app=db", settled(1)).await;
+    assert_eq!(names(&left), ["db-0"]);
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn pods_of_a_node_that_is_gone_are_collected(cluster: Cluster) {
+    let mut pod = template(json!({"app": "lost"}));
+    pod["metadata"]["name"] = "lost".into();
+    pod["spec"]["nodeName"] = "nowhere".into();
+    create(&cluster, &PODS, pod).await;
+    cluster.sim().elapse(seconds(39)).await;
+    cluster.admin().get(&PODS, NS, "lost").await.expect("its node has forty seconds to come back");
+    cluster.sim().elapse(seconds(22)).await;
+    assert!(cluster.admin().get_opt(&PODS, NS, "lost").await.expect("an answer").is_none(), "collected");
+}
+
+#[chronoplane::test]
+async fn a_secret_gets_the_token_that_it_asks_for_and_goes_with_its_account(cluster: Cluster) {
+    let secrets = Resource::core("secrets");
+    create(&cluster, &ACCOUNTS, json!({"metadata": {"name": "robot"}})).await;
+    let secret = |name: &str, account: &str| {
+        json!({
+            "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": account}},
+            "type": "kubernetes.io/service-account-token",
+        })
+    };
+    create(&cluster, &secrets, secret("robot-token", "robot")).await;
+    let filled = |s: &Value| s["data"].get("token").is_some();
+    let there = until(&cluster, "the secret is filled", &secrets, NS, "robot-token", filled).await;
+    assert!(there["data"].get("ca.crt").is_some() && there["data"].get("namespace").is_some(), "{there}");
+    let token = api::object::unbase64(there["data"]["token"].as_str().unwrap_or_default()).expect("base64");
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": String::from_utf8_lossy(&token)},
+    });
+    let reviews = Resource::new("authentication.k8s.io", "v1", "tokenreviews");
+    let answer = cluster.admin().create(&reviews, None, &review).await.expect("reviewed");
+    assert_eq!(answer["status"]["user"]["username"], "system:serviceaccount:default:robot", "{answer}");
+    // Nobody's secret does not stay, and neither does one whose account goes.
+    create(&cluster, &secrets, secret("stray", "nobody")).await;
+    cluster.admin().delete(&ACCOUNTS, NS, "robot", &DeleteParams::default()).await.expect("deleted");
+    wait_for(&cluster.sim().host("workstation"), "both secrets are gone", async || {
+        let gone =
+            async |name: &str| cluster.admin().get_opt(&secrets, NS, name).await.ok().flatten().is_none();
+        (gone("robot-token").await && gone("stray").await).then_some(())
+    })
+    .await
+    .expect("gone");
+}

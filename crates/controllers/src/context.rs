@@ -34,6 +34,11 @@ impl Context {
             .clone()
     }
 
+    /// The manager's own client: of the one loop that no service account can stand for.
+    pub(crate) fn root(&self) -> Rest {
+        self.root.clone()
+    }
+
     /// The client of the loop whose service account is `kube-system/<name>`.
     pub(crate) fn rest(&self, name: &str) -> Rest {
         if !self.options.use_service_account_credentials {

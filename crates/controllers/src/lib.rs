@@ -4,11 +4,13 @@
 //! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner
 //!                                                            ├─ bootstrap  signer, token cleaner
 //!                                                            ├─ accounts   default service account, root CA
+//!                                                            ├─ tokens     secrets that hold one
 //!                                                            ├─ namespace  deletion
 //!                                                            ├─ node       lifecycle, taint eviction
-//!                                                            ├─ workloads  deployment, replicaset, daemonset
+//!                                                            ├─ workloads  deployment, replicaset, daemonset, statefulset
 //!                                                            ├─ jobs       job, cronjob, what removes them
 //!                                                            ├─ endpoints  addresses behind services
+//!                                                            ├─ podgc      pods that nobody else removes
 //!                                                            └─ garbage    dependents of what is gone
 //! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
 //! ```
@@ -32,8 +34,10 @@ mod namespace;
 mod node;
 mod objects;
 mod options;
+mod podgc;
 mod pods;
 pub mod scheduler;
+mod tokens;
 mod workloads;
 
 pub use options::{ManagerOptions, OptionsError, SchedulerOptions};

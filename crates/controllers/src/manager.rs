@@ -11,7 +11,7 @@ use world::{Exit, Host};
 
 use crate::{
     accounts, bootstrap, context::Context, csr, endpoints, garbage, health, jobs, namespace, node,
-    options::ManagerOptions, workloads,
+    options::ManagerOptions, podgc, tokens, workloads,
 };
 
 /// Runs `kube-controller-manager <args>` on `host` until it exits.
@@ -80,6 +80,9 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     if on("serviceaccount-controller", "serviceaccount") {
         accounts::service_accounts(&c);
     }
+    if on("serviceaccount-token-controller", "serviceaccount-token") {
+        tokens::run(&c)?;
+    }
     if on("root-ca-certificate-publisher-controller", "root-ca-cert-publisher") {
         accounts::publish_root_ca(&c)?;
     }
@@ -100,6 +103,12 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     }
     if on("daemonset-controller", "daemonset") {
         workloads::daemon_sets(&c);
+    }
+    if on("statefulset-controller", "statefulset") {
+        workloads::stateful_sets(&c);
+    }
+    if on("pod-garbage-collector-controller", "podgc") {
+        podgc::run(&c);
     }
     if on("job-controller", "job") {
         jobs::jobs(&c);

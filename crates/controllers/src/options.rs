@@ -63,7 +63,7 @@ pub struct ManagerOptions {
     /// CA that is published to every namespace
     #[arg(long)]
     pub root_ca_file: Option<String>,
-    /// Signs legacy service-account tokens; accepted
+    /// Signs service-account tokens that are kept in Secrets
     #[arg(long)]
     pub service_account_private_key_file: Option<String>,
     /// Each loop is a service account of its own

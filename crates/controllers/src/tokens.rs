@@ -1,0 +1,199 @@
+//! serviceaccount-token: fills the Secrets in which somebody asks for a token of a service account,
+//! and removes them with the account.
+//!
+//! These tokens have no end; since 1.24 nobody makes such a Secret on an account's own.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use client::{
+    Change, ClientError, DeleteParams, Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers,
+    split_key,
+};
+use pki::{
+    PrivateKey,
+    jwt::{Claims, LEGACY_ISSUER, ServiceAccountSigner},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    context::Context,
+    objects::{base64, is_deleting, list, text},
+};
+
+const SECRETS: Resource = Resource::core("secrets");
+const ACCOUNTS: Resource = Resource::core("serviceaccounts");
+const WORKERS: usize = 5;
+const KIND: &str = "kubernetes.io/service-account-token";
+const NAME: &str = "/metadata/annotations/kubernetes.io~1service-account.name";
+const UID: &str = "/metadata/annotations/kubernetes.io~1service-account.uid";
+const CLAIM: &str = "kubernetes.io/serviceaccount/";
+
+#[derive(Clone)]
+struct Loop {
+    rest: Rest,
+    accounts: Informer,
+    secrets: Informer,
+    signer: Arc<ServiceAccountSigner>,
+    root_ca: String,
+}
+
+/// Starts the loop; off without --service-account-private-key-file.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn run(c: &Context) -> Result<(), String> {
+    let Some(path) = c.options.service_account_private_key_file.as_deref().filter(|p| !p.is_empty()) else {
+        tracing::info!("skipping the token controller because no private key was specified");
+        return Ok(());
+    };
+    let pem = c
+        .host
+        .disk()
+        .read(path)
+        .map_err(|e| format!("error reading key for service account token controller: {e}"))?;
+    let key = PrivateKey::from_pem(&pem)
+        .map_err(|e| format!("error reading key for service account token controller: {path}: {e}"))?;
+    let root_ca = match c.options.root_ca_file.as_deref().filter(|p| !p.is_empty()) {
+        Some(path) => c
+            .host
+            .disk()
+            .read_to_string(path)
+            .map_err(|e| format!("error reading root-ca-file at {path}: {e}"))?,
+        None => String::new(),
+    };
+    let this = Loop {
+        rest: c.root(),
+        accounts: c.informer(ACCOUNTS),
+        secrets: c.informer(SECRETS),
+        signer: Arc::new(ServiceAccountSigner::new(LEGACY_ISSUER, &key)),
+        root_ca,
+    };
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let host = c.host.clone();
+    c.host.spawn(async move {
+        this.accounts.synced().await;
+        this.secrets.synced().await;
+        let feed = queue.clone();
+        let leaving = WorkQueue::new(&host, QueueOptions::default());
+        let gone = leaving.clone();
+        this.secrets.on(move |change| {
+            let secret = change.object();
+            if text(secret, "/type") != KIND {
+                return;
+            }
+            match change {
+                Change::Deleted(_) => {
+                    let (namespace, account) = (text(secret, "/metadata/namespace"), text(secret, NAME));
+                    gone.add(format!("{namespace}/{account}/{}", text(secret, "/metadata/name")));
+                }
+                _ => feed.add(change.key()),
+            }
+        });
+        let (feed, secrets) = (queue.clone(), this.secrets.clone());
+        this.accounts.on(move |change| {
+            let (namespace, name) =
+                (text(change.object(), "/metadata/namespace"), text(change.object(), "/metadata/name"));
+            for secret in secrets.by_namespace(namespace) {
+                if text(&secret, "/type") == KIND && text(&secret, NAME) == name {
+                    feed.add(client::key_of(&secret));
+                }
+            }
+        });
+        let unreferring = this.clone();
+        run_workers(&host, 1, &leaving, move |key| {
+            let this = unreferring.clone();
+            async move { this.forget(&key).await.map_err(|e| e.to_string()) }
+        });
+        run_workers(&host, WORKERS, &queue, move |key| {
+            let this = this.clone();
+            async move { this.sync(&key).await }
+        });
+    });
+    Ok(())
+}
+
+impl Loop {
+    async fn sync(&self, key: &str) -> Result<(), String> {
+        let Some(secret) = self.secrets.get_key(key).filter(|s| !is_deleting(s)) else { return Ok(()) };
+        let (namespace, name) = (text(&secret, "/metadata/namespace"), text(&secret, "/metadata/name"));
+        let (account, uid) = (text(&secret, NAME), text(&secret, UID));
+        let fits = |a: &Value| uid.is_empty() || text(a, "/metadata/uid") == uid;
+        let found = match self.accounts.get(namespace, account).filter(|a| fits(a)) {
+            Some(found) => Some((*found).clone()),
+            // The informer may be behind.
+            None => self
+                .rest
+                .get_opt(&ACCOUNTS, Some(namespace), account)
+                .await
+                .map_err(|e| e.to_string())?
+                .filter(|a| fits(a)),
+        };
+        let Some(found) = found else {
+            let params = DeleteParams::uid(text(&secret, "/metadata/uid"));
+            return match self.rest.delete(&SECRETS, Some(namespace), name, &params).await {
+                Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e.to_string()),
+                _ => Ok(()),
+            };
+        };
+        let Some(filled) = self.filled(&secret, &found)? else { return Ok(()) };
+        match self.rest.update(&SECRETS, Some(namespace), name, &filled).await {
+            Err(e) if e.is_not_found() => Ok(()),
+            Err(e) => Err(e.to_string()),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// The secret with what is missing in it; `None` if nothing is.
+    fn filled(&self, secret: &Value, account: &Value) -> Result<Option<Value>, String> {
+        let mut next = secret.clone();
+        if !next["data"].is_object() {
+            next["data"] = json!({});
+        }
+        next["metadata"]["annotations"]["kubernetes.io/service-account.uid"] =
+            text(account, "/metadata/uid").into();
+        if !self.root_ca.is_empty() {
+            next["data"]["ca.crt"] = base64(self.root_ca.as_bytes()).into();
+        }
+        next["data"]["namespace"] = base64(text(secret, "/metadata/namespace").as_bytes()).into();
+        if text(secret, "/data/token").is_empty() {
+            let token = self.signer.sign(&claims(secret, account)).map_err(|e| e.to_string())?;
+            next["data"]["token"] = base64(token.as_bytes()).into();
+        }
+        Ok((next != *secret).then_some(next))
+    }
+
+    /// Takes a secret that is gone off its account's list.
+    async fn forget(&self, key: &str) -> Result<(), ClientError> {
+        let (at, secret) = key.rsplit_once('/').unwrap_or(("", key));
+        let (namespace, name) = split_key(at);
+        let refers = |account: &Value| list(account, "/secrets").any(|s| text(s, "/name") == secret);
+        if !self.accounts.get_key(at).is_some_and(|a| refers(&a)) {
+            return Ok(());
+        }
+        let unlist = |account: &mut Value| {
+            let left: Vec<Value> =
+                list(account, "/secrets").filter(|s| text(s, "/name") != secret).cloned().collect();
+            account["secrets"] = left.into();
+        };
+        match self.rest.modify(&ACCOUNTS, namespace, name, None, unlist).await {
+            Err(e) if !e.is_not_found() => Err(e),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a token in a Secret says (`pkg/serviceaccount/legacy.go`).
+fn claims(secret: &Value, account: &Value) -> Claims {
+    let (namespace, name) = (text(account, "/metadata/namespace"), text(account, "/metadata/name"));
+    let other = [
+        ("namespace", namespace),
+        ("secret.name", text(secret, "/metadata/name")),
+        ("service-account.name", name),
+        ("service-account.uid", text(account, "/metadata/uid")),
+    ];
+    Claims {
+        subject: format!("system:serviceaccount:{namespace}:{name}"),
+        other: other.into_iter().map(|(k, v)| (format!("{CLAIM}{k}"), v.into())).collect::<BTreeMap<_, _>>(),
+        ..Claims::default()
+    }
+}

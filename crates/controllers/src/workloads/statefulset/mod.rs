@@ -1,0 +1,299 @@
+//! statefulset: pods with names of their own, made and ended in order.
+
+mod identity;
+mod order;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use client::{
+    ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue, recorder::Recorder,
+    run_workers,
+};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use world::Host;
+
+use super::{REVISIONS, STATEFUL_SETS, revisions};
+use crate::{
+    context::Context,
+    expectations::Expectations,
+    objects::{is_deleting, number, text},
+    pods::{PODS, claimed, interested, is_available, is_finished, is_ready},
+};
+use order::{Action, Member, Wish};
+
+const CLAIMS: Resource = Resource::core("persistentvolumeclaims");
+const WORKERS: usize = 5;
+
+#[derive(Clone)]
+struct Loop {
+    host: Host,
+    rest: Rest,
+    recorder: Recorder,
+    sets: Informer,
+    pods: Informer,
+    revisions: Informer,
+    expectations: Arc<Expectations>,
+    /// Statuses, which say of which revision the next pod is.
+    written: Arc<Expectations>,
+}
+
+/// Starts the loop.
+pub(crate) fn run(c: &Context) {
+    let rest = c.rest("statefulset-controller");
+    let this = Loop {
+        host: c.host.clone(),
+        recorder: c.recorder(&rest, "statefulset-controller"),
+        rest,
+        sets: c.informer(STATEFUL_SETS),
+        pods: c.informer(PODS),
+        revisions: c.informer(REVISIONS),
+        expectations: Arc::default(),
+        written: Arc::default(),
+    };
+    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let host = c.host.clone();
+    c.host.spawn(async move {
+        for informer in [&this.sets, &this.pods, &this.revisions] {
+            informer.synced().await;
+        }
+        let feed = queue.clone();
+        this.sets.on(move |change| feed.add(change.key()));
+        let (feed, sets) = (queue.clone(), this.sets.clone());
+        this.pods.on(move |change| {
+            interested(&sets, change.object()).into_iter().for_each(|key| feed.add(key));
+        });
+        run_workers(&host, WORKERS, &queue, move |key| {
+            let this = this.clone();
+            async move {
+                match this.sync(&key).await {
+                    // The informer will show what the other one wrote.
+                    Err(e) if e.is_conflict() => Ok(Next::Retry),
+                    Err(e) if e.is_namespace_terminating() => Ok(Next::OnChange),
+                    other => other.map_err(|e| e.to_string()),
+                }
+            }
+        });
+    });
+}
+
+impl Loop {
+    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
+        let Some(shown) = self.sets.get_key(key) else {
+            self.expectations.forget(key);
+            self.written.forget(key);
+            return Ok(Next::OnChange);
+        };
+        let mono = self.host.clock().monotonic();
+        if !self.written.fulfilled(key, &self.sets, mono)
+            || !self.expectations.fulfilled(key, &self.pods, mono)
+        {
+            return Ok(Next::OnChange);
+        }
+        let mut set = (*shown).clone();
+        if !set["status"].is_object() {
+            set["status"] = json!({});
+        }
+        let mut pods: BTreeMap<i64, Arc<Value>> = BTreeMap::new();
+        for pod in claimed(&self.rest, &self.pods, &set).await? {
+            if let Some(ordinal) = identity::ordinal(&set, &pod) {
+                pods.insert(ordinal, pod);
+            }
+        }
+        let history = revisions::history(&self.revisions, &set);
+        let update = match revisions::current(&self.rest, &set, &history).await? {
+            revisions::Current::Is(revision) => revision,
+            revisions::Current::Collides => {
+                let collisions = number(&set, "/status/collisionCount").unwrap_or(0);
+                set["status"]["collisionCount"] = (collisions + 1).into();
+                self.write(key, &set).await?;
+                return Ok(Next::Retry);
+            }
+        };
+        let named = text(&set, "/status/currentRevision").to_owned();
+        let current = history.iter().find(|r| text(r, "/metadata/name") == named);
+        let current = current.map_or_else(|| update.clone(), |r| (**r).clone());
+        let wish = Wish::of(&set, text(&update, "/metadata/name"), is_deleting(&set));
+        let members = pods.iter().map(|(o, p)| (*o, self.member(&set, p))).collect();
+        let mut outcome = Ok(());
+        for action in order::next(&wish, &members) {
+            outcome = self.act(key, &set, &pods, &wish, [&current, &update], &action).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        let waits = self.report(key, &shown, set, &pods, [&current, &update]).await?;
+        let live: Vec<&str> = pods
+            .values()
+            .map(|p| revisions::hash_of(p))
+            .chain([text(&current, "/metadata/name"), text(&update, "/metadata/name")])
+            .collect();
+        // Pods are labelled with the name of their revision, revisions with its hash.
+        let live: Vec<&str> = history
+            .iter()
+            .filter(|r| live.contains(&text(r, "/metadata/name")))
+            .map(|r| revisions::hash_of(r))
+            .collect();
+        revisions::clean_up(&self.rest, &shown, &history, &live).await?;
+        outcome?;
+        Ok(waits.into())
+    }
+
+    fn member(&self, set: &Value, pod: &Value) -> Member {
+        let running = text(pod, "/status/phase") == "Running";
+        Member {
+            deleting: is_deleting(pod),
+            finished: is_finished(pod),
+            available: running && is_available(pod, min_ready(set), self.host.clock().wall()),
+            revision: revisions::hash_of(pod).to_owned(),
+        }
+    }
+
+    async fn act(
+        &self,
+        key: &str,
+        set: &Value,
+        pods: &BTreeMap<i64, Arc<Value>>,
+        wish: &Wish,
+        [current, update]: [&Value; 2],
+        action: &Action,
+    ) -> Result<(), ClientError> {
+        match action {
+            Action::Create(ordinal) => {
+                // Below the partition a pod comes back as it was.
+                let old = wish.partition.is_some_and(|p| *ordinal < p);
+                self.create(key, set, if old { current } else { update }, *ordinal).await
+            }
+            Action::Replace(ordinal) | Action::Delete(ordinal) => {
+                let Some(pod) = pods.get(ordinal) else { return Ok(()) };
+                if matches!(action, Action::Replace(_)) {
+                    let (set_key, name) = (client::key_of(set), text(pod, "/metadata/name"));
+                    let words = format!(
+                        "StatefulSet {set_key} is recreating {} Pod {name}",
+                        if text(pod, "/status/phase") == "Failed" { "failed" } else { "terminated" }
+                    );
+                    self.recorder.warning(set, "RecreatingFailedPod", words);
+                }
+                self.delete(key, set, pod).await
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        set: &Value,
+        revision: &Value,
+        ordinal: i64,
+    ) -> Result<(), ClientError> {
+        let (namespace, set_name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        let pod = identity::pod(set, revision, ordinal);
+        let name = text(&pod, "/metadata/name");
+        for claim in identity::claims(set, ordinal) {
+            let claim_name = text(&claim, "/metadata/name");
+            match self.rest.create(&CLAIMS, Some(namespace), &claim).await {
+                Ok(_) => {
+                    let words =
+                        format!("create Claim {claim_name} Pod {name} in StatefulSet {set_name} success");
+                    self.recorder.normal(set, "SuccessfulCreate", words);
+                }
+                Err(e) if e.is_already_exists() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        match self.rest.create(&PODS, Some(namespace), &pod).await {
+            Ok(created) => {
+                self.expectations.stored(key, &created, self.host.clock().monotonic());
+                let words = format!("create Pod {name} in StatefulSet {set_name} successful");
+                self.recorder.normal(set, "SuccessfulCreate", words);
+                Ok(())
+            }
+            Err(e) => {
+                if !e.is_namespace_terminating() {
+                    let words = format!("create Pod {name} in StatefulSet {set_name} failed error: {e}");
+                    self.recorder.warning(set, "FailedCreate", words);
+                }
+                Err(e)
+            }
+        }
+    }
+
+    async fn delete(&self, key: &str, set: &Value, pod: &Value) -> Result<(), ClientError> {
+        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        let params = DeleteParams::uid(text(pod, "/metadata/uid"));
+        match self.rest.delete(&PODS, Some(namespace), name, &params).await {
+            Ok(_) => {
+                self.expectations.deleted(key, pod, self.host.clock().monotonic());
+                let set_name = text(set, "/metadata/name");
+                let words = format!("delete Pod {name} in StatefulSet {set_name} successful");
+                self.recorder.normal(set, "SuccessfulDelete", words);
+                Ok(())
+            }
+            Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes the status; how long until a ready pod counts as available.
+    async fn report(
+        &self,
+        key: &str,
+        shown: &Value,
+        mut set: Value,
+        pods: &BTreeMap<i64, Arc<Value>>,
+        [current, update]: [&Value; 2],
+    ) -> Result<Option<Duration>, ClientError> {
+        let (now, min_ready) = (self.host.clock().wall(), min_ready(&set));
+        let running = |p: &Value| text(p, "/status/phase") == "Running" && is_ready(p);
+        let count = |holds: &dyn Fn(&Value) -> bool| pods.values().filter(|p| holds(p)).count();
+        let ready = count(&running);
+        let available = count(&|p| running(p) && is_available(p, min_ready, now));
+        let of = |revision: &Value, pod: &Value| {
+            !is_deleting(pod) && revisions::hash_of(pod) == text(revision, "/metadata/name")
+        };
+        let updated = count(&|p| of(update, p));
+        let mut current_revision = text(current, "/metadata/name");
+        let mut currents = count(&|p| of(current, p));
+        let update_revision = text(update, "/metadata/name");
+        let rolling = text(&set, "/spec/updateStrategy/type") != "OnDelete";
+        if rolling && updated == pods.len() && ready == pods.len() {
+            // The update is over.
+            (current_revision, currents) = (update_revision, updated);
+        }
+        let mut status = json!({
+            "availableReplicas": available,
+            "currentRevision": current_revision,
+            "observedGeneration": number(&set, "/metadata/generation").unwrap_or(0),
+            "replicas": pods.len(),
+            "updateRevision": update_revision,
+        });
+        let optional =
+            [("currentReplicas", currents), ("readyReplicas", ready), ("updatedReplicas", updated)];
+        for (field, n) in optional.into_iter().filter(|(_, n)| *n != 0) {
+            status[field] = n.into();
+        }
+        status["collisionCount"] = number(&set, "/status/collisionCount").unwrap_or(0).into();
+        if shown.get("status") != Some(&status) {
+            set["status"] = status;
+            self.write(key, &set).await?;
+        }
+        let waits = ready != available && !min_ready.is_zero();
+        Ok(waits.then(|| Duration::try_from(min_ready).unwrap_or_default()))
+    }
+
+    async fn write(&self, key: &str, set: &Value) -> Result<(), ClientError> {
+        let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        match self.rest.update_sub(&STATEFUL_SETS, Some(namespace), name, "status", set).await {
+            Ok(stored) => {
+                self.written.stored(key, &stored, self.host.clock().monotonic());
+                Ok(())
+            }
+            Err(e) if e.is_not_found() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn min_ready(set: &Value) -> SignedDuration {
+    SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0))
+}
