@@ -523,3 +523,39 @@ async fn a_secret_gets_the_token_that_it_asks_for_and_goes_with_its_account(clus
     .await
     .expect("gone");
 }
+
+#[chronoplane::test(nodes = 2)]
+async fn pods_that_avoid_each_other_get_a_node_each(cluster: Cluster) {
+    let mut shy = deployment("shy", 3);
+    shy["spec"]["template"]["spec"]["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "shy"}}}
+    ]}});
+    create(&cluster, &DEPLOYMENTS, shy).await;
+    let why = |p: &Value| {
+        let all = p["status"]["conditions"].as_array();
+        let found = all.into_iter().flatten().find(|c| c["type"] == "PodScheduled" && c["status"] == "False");
+        found.and_then(|c| c["message"].as_str()).unwrap_or_default().to_owned()
+    };
+    let one_waits = |pods: &[Value]| {
+        pods.len() == 3
+            && pods.iter().filter(|p| !why(p).is_empty()).count() == 1
+            && pods.iter().filter(|p| p["status"]["phase"] == "Running").count() == 2
+    };
+    let pods = until_all(&cluster, "two run, one waits", &PODS, "default", "app=shy", one_waits).await;
+    let mut nodes: Vec<&str> = pods.iter().map(node_of).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["", "node1", "node2"]);
+    let words = pods.iter().map(why).find(|w| !w.is_empty()).unwrap_or_default();
+    let expected = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 node(s) didn't match pod anti-affinity rules.";
+    assert!(words.starts_with(expected), "{words}");
+    // Room for it, once one of the others is gone for good.
+    let running = pods.iter().find(|p| node_of(p) == "node1").expect("on node1");
+    let name = running["metadata"]["name"].as_str().unwrap_or_default();
+    cluster.admin().delete(&PODS, NS, name, &DeleteParams::default()).await.expect("deleted");
+    let moved = |pods: &[Value]| {
+        pods.iter().any(|p| {
+            node_of(p) == "node1" && p["metadata"]["name"] != name && p["status"]["phase"] == "Running"
+        })
+    };
+    until_all(&cluster, "another one has its place", &PODS, "default", "app=shy", moved).await;
+}

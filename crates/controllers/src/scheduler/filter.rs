@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::resources::{amounts, requests, scored};
+use super::{
+    neighbours::{self, Around},
+    resources::{amounts, requests, scored},
+};
 use crate::{
     affinity,
     node::tolerates,
@@ -29,7 +32,7 @@ pub(super) fn matters(old: &Value, new: &Value) -> bool {
 }
 
 /// Filters in upstream's order, then the score.
-pub(super) fn check(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Verdict {
+pub(super) fn check(pod: &Value, node: &Value, taken: &[Arc<Value>], around: &Around) -> Verdict {
     let refused = |why: &str| Verdict::Refused(vec![why.to_owned()]);
     if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
         let taint = serde_json::json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
@@ -54,22 +57,43 @@ pub(super) fn check(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Verdict 
     if ports_clash(pod, taken) {
         return refused("node(s) didn't have free ports for the requested pod ports");
     }
-    fits_resources(pod, node, taken)
+    match (fits_resources(pod, node, taken), neighbours::refusal(pod, node, around)) {
+        (Verdict::Fits(_), Some(why)) => refused(why),
+        (verdict, _) => verdict,
+    }
 }
 
-fn host_ports(pod: &Value) -> Vec<(u64, String)> {
+struct HostPort {
+    port: u64,
+    protocol: String,
+    ip: String,
+}
+
+impl HostPort {
+    /// An address that means all of them clashes with each.
+    fn clashes(&self, other: &Self) -> bool {
+        let all = |p: &Self| matches!(p.ip.as_str(), "" | "0.0.0.0");
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || all(self) || all(other))
+    }
+}
+
+fn host_ports(pod: &Value) -> Vec<HostPort> {
     let ports = list(pod, "/spec/containers").flat_map(|c| list(c, "/ports"));
     ports
         .filter_map(|p| {
-            let protocol = Some(text(p, "/protocol")).filter(|s| !s.is_empty()).unwrap_or("TCP");
-            p.get("hostPort").and_then(Value::as_u64).filter(|n| *n > 0).map(|n| (n, protocol.to_owned()))
+            let protocol = Some(text(p, "/protocol")).filter(|s| !s.is_empty()).unwrap_or("TCP").to_owned();
+            let port = p.get("hostPort").and_then(Value::as_u64).filter(|n| *n > 0)?;
+            Some(HostPort { port, protocol, ip: text(p, "/hostIP").to_owned() })
         })
         .collect()
 }
 
 fn ports_clash(pod: &Value, taken: &[Arc<Value>]) -> bool {
     let wanted = host_ports(pod);
-    !wanted.is_empty() && taken.iter().flat_map(|p| host_ports(p)).any(|p| wanted.contains(&p))
+    !wanted.is_empty()
+        && taken.iter().flat_map(|p| host_ports(p)).any(|p| wanted.iter().any(|w| w.clashes(&p)))
 }
 
 fn fits_resources(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Verdict {
@@ -128,7 +152,7 @@ mod tests {
 
     fn check_row(pod: Value, extra: Value, taken: Vec<Value>, expect: &[&str]) {
         let taken: Vec<Arc<Value>> = taken.into_iter().map(Arc::new).collect();
-        let got = match check(&pod, &node(extra), &taken) {
+        let got = match check(&pod, &node(extra), &taken, &Around::default()) {
             Verdict::Fits(_) => Vec::new(),
             Verdict::Refused(why) => why,
         };
@@ -169,6 +193,14 @@ mod tests {
         check_row(affinity("Gt", "cores", json!(["4"])), json!({}), vec![], &[]);
         check_row(affinity("Lt", "cores", json!(["4"])), json!({}), vec![], &[mismatch]);
         let port = json!({"spec": {"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}});
+        let on = |ip: &str| json!({"spec": {"containers": [{"ports": [{"hostPort": 80, "hostIP": ip}]}]}});
+        check_row(on("10.0.0.1"), json!({}), vec![on("10.0.0.2")], &[]);
+        check_row(
+            on("10.0.0.1"),
+            json!({}),
+            vec![port.clone()],
+            &["node(s) didn't have free ports for the requested pod ports"],
+        );
         check_row(
             port.clone(),
             json!({}),
@@ -187,6 +219,7 @@ mod tests {
             &asks("100m"),
             &node(json!({})),
             &taken.into_iter().map(Arc::new).collect::<Vec<_>>(),
+            &Around::default(),
         ) {
             Verdict::Fits(score) => score,
             Verdict::Refused(why) => panic!("{why:?}"),

@@ -1,6 +1,7 @@
 //! kube-scheduler, in the part that a simulation needs: filter, score, bind.
 
 mod filter;
+mod neighbours;
 mod resources;
 
 use std::{sync::Arc, time::Duration};
@@ -23,9 +24,11 @@ use crate::{
     options::SchedulerOptions,
 };
 use filter::Verdict;
+use neighbours::{Around, Placed};
 
 const PODS: Resource = Resource::core("pods");
 const NODES: Resource = Resource::core("nodes");
+const NAMESPACES: Resource = Resource::core("namespaces");
 const NAME: &str = "default-scheduler";
 /// Backoff of a pod that does not fit, and when it is looked at again in any case.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -65,6 +68,7 @@ struct Scheduler {
     recorder: Recorder,
     pods: Informer,
     nodes: Informer,
+    namespaces: Informer,
     /// Pods bound here that the informer still shows as unbound, with their node.
     assumed: Mutex<BTreeMap<String, (Arc<Value>, String)>>,
 }
@@ -77,10 +81,12 @@ async fn schedule(host: &Host, rest: &Rest) {
         recorder: Recorder::new(host, rest, NAME),
         pods: start(PODS),
         nodes: start(NODES),
+        namespaces: start(NAMESPACES),
         assumed: Mutex::default(),
     });
     this.nodes.synced().await;
     this.pods.synced().await;
+    this.namespaces.synced().await;
     let options = QueueOptions { base: FIRST_BACKOFF, max: LONGEST_BACKOFF, bucket: None };
     let queue = WorkQueue::new(host, options);
     let (feed, seen) = (queue.clone(), this.clone());
@@ -90,8 +96,11 @@ async fn schedule(host: &Host, rest: &Rest) {
             feed.add(change.key());
         } else {
             seen.assumed.lock().remove(text(pod, "/metadata/uid"));
-            if matches!(change, client::Change::Deleted(_)) {
-                seen.retry_waiting(&feed);
+            match change {
+                client::Change::Deleted(_) => seen.retry_waiting(&feed),
+                client::Change::Updated { old, new } if !is_new_neighbour(old, new) => {}
+                // Somebody may wait for company.
+                _ => seen.retry(&feed, neighbours::concern),
             }
         }
     });
@@ -121,11 +130,39 @@ fn is_waiting(pod: &Value) -> bool {
         && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
+/// Whether a pod with a node has just got it, or other labels.
+fn is_new_neighbour(old: &Value, new: &Value) -> bool {
+    old.pointer("/spec/nodeName") != new.pointer("/spec/nodeName")
+        || old.pointer("/metadata/labels") != new.pointer("/metadata/labels")
+}
+
 impl Scheduler {
     fn retry_waiting(&self, queue: &WorkQueue) {
-        for pod in self.pods.list().iter().filter(|p| is_waiting(p)) {
+        self.retry(queue, |_| true);
+    }
+
+    fn retry(&self, queue: &WorkQueue, concerned: impl Fn(&Value) -> bool) {
+        for pod in self.pods.list().iter().filter(|p| is_waiting(p) && concerned(p)) {
             queue.add(client::key_of(pod));
         }
+    }
+
+    /// What pods and nodes there are, with the pods bound here that the informer still shows as unbound.
+    fn around(&self) -> Around {
+        let nodes = self.nodes.list();
+        let find = |name: &str| self.nodes.get(None, name);
+        let ended = |p: &Value| matches!(text(p, "/status/phase"), "Succeeded" | "Failed");
+        let mut placed: Vec<Placed> = self
+            .pods
+            .list()
+            .into_iter()
+            .filter(|p| !ended(p))
+            .filter_map(|pod| Some(Placed { node: find(text(&pod, "/spec/nodeName"))?, pod }))
+            .collect();
+        let assumed = self.assumed.lock();
+        let assumed = assumed.values().filter_map(|(p, n)| Some(Placed { node: find(n)?, pod: p.clone() }));
+        placed.extend(assumed);
+        Around { nodes, placed, namespaces: self.namespaces.list() }
     }
 
     /// Pods that take room on `node`.
@@ -160,10 +197,11 @@ impl Scheduler {
                 .await;
         }
         let (mut fitting, mut reasons) = (Vec::new(), BTreeMap::<String, usize>::new());
-        let nodes = self.nodes.list();
-        for node in &nodes {
+        let around = self.around();
+        let nodes = &around.nodes;
+        for node in nodes {
             let taken = self.on_node(text(node, "/metadata/name"));
-            match filter::check(&pod, node, &taken) {
+            match filter::check(&pod, node, &taken, &around) {
                 Verdict::Fits(score) => fitting.push((score, text(node, "/metadata/name").to_owned())),
                 Verdict::Refused(why) => why.into_iter().for_each(|w| *reasons.entry(w).or_default() += 1),
             }
