@@ -4,6 +4,8 @@
 //! `status.uncountedTerminatedPods`, then the finalizer goes, then the count grows. A controller that
 //! dies in between finds everything where it was.
 
+mod tracking;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -11,8 +13,7 @@ use std::{
 };
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, Patch, QueueOptions, Rest, WorkQueue, recorder::Recorder,
-    run_workers,
+    ClientError, DeleteParams, Informer, Next, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use world::{Host, rfc3339};
 
 use super::{
     JOBS, indexes,
-    rules::{self, Backoff, Counts, TRACKING, Verdict},
+    rules::{self, Backoff, Counts, TRACKING},
 };
 use crate::{
     context::Context,
@@ -28,6 +29,7 @@ use crate::{
     objects::{condition_is, controller_uid, is_deleting, list, number, text},
     pods::{PODS, claimed, from_template, interested, is_active, is_finished, is_ready},
 };
+use tracking::uncounted;
 
 const WORKERS: usize = 5;
 /// Creations and deletions of one sync.
@@ -123,20 +125,6 @@ impl Loop {
             return Ok(());
         }
         self.release(&pod).await.map(drop)
-    }
-
-    /// Takes the finalizer off a pod; the pod as it is then, if it is still there.
-    async fn release(&self, pod: &Value) -> Result<Option<Value>, ClientError> {
-        let left: Vec<Value> =
-            list(pod, "/metadata/finalizers").filter(|f| *f != TRACKING).cloned().collect();
-        let finalizers = if left.is_empty() { Value::Null } else { left.into() };
-        let patch = json!({"metadata": {"finalizers": finalizers, "uid": text(pod, "/metadata/uid")}});
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-        match self.rest.patch(&PODS, Some(namespace), name, Patch::Merge(&patch), None).await {
-            Ok(patched) => Ok(Some(patched)),
-            Err(e) if e.is_not_found() || e.is_conflict() => Ok(None),
-            Err(e) => Err(e),
-        }
     }
 
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
@@ -320,78 +308,6 @@ impl Loop {
         }
         Ok(())
     }
-
-    /// Writes the status and counts pods, as the module says.
-    async fn track(
-        &self,
-        key: &str,
-        mut job: Value,
-        shown: &Value,
-        pods: &[Arc<Value>],
-        sorted: &Sorted,
-        verdict: Option<Verdict>,
-    ) -> Result<(), ClientError> {
-        let mut uncounted = [uncounted(&job, "succeeded"), uncounted(&job, "failed")];
-        for (set, pods) in uncounted.iter_mut().zip([&sorted.succeeded, &sorted.failed]) {
-            set.extend(pods.iter().map(|p| text(p, "/metadata/uid").to_owned()));
-        }
-        write_uncounted(&mut job, &uncounted);
-        let pending = uncounted.iter().any(|set| !set.is_empty());
-        if pending && job.get("status") != shown.get("status") {
-            job = self.write(&job).await?;
-        }
-        for pod in pods.iter().filter(|p| rules::is_tracked(p)) {
-            let uid = text(pod, "/metadata/uid");
-            if uncounted.iter().any(|set| set.contains(uid))
-                && let Some(released) = self.release(pod).await?
-            {
-                self.expectations.stored(key, &released, self.host.clock().monotonic());
-            }
-        }
-        for (field, set) in ["succeeded", "failed"].into_iter().zip(&uncounted) {
-            let counted = number(&job, &format!("/status/{field}")).unwrap_or(0);
-            let more = i64::try_from(set.len()).unwrap_or(0);
-            job["status"][field] = (counted + more).into();
-        }
-        if rules::is_indexed(&job) {
-            let completions = number(&job, "/spec/completions").unwrap_or(0);
-            let done = indexes::parse(text(&job, "/status/completedIndexes"), completions);
-            job["status"]["succeeded"] = done.len().into();
-        }
-        write_uncounted(&mut job, &[BTreeSet::new(), BTreeSet::new()]);
-        let over = |field: &str| number(&job, &format!("/status/{field}")).unwrap_or(0) == 0;
-        let ended = verdict.filter(|_| over("active") && over("terminating"));
-        if let Some(verdict) = &ended {
-            let now = self.host.clock().wall();
-            rules::set_condition(&mut job, verdict.last(), true, &verdict.reason, &verdict.message, now);
-            if verdict.success {
-                job["status"]["completionTime"] = rfc3339(now).into();
-            }
-        }
-        if !same_status(&job, shown) || pending {
-            self.write(&job).await?;
-        }
-        match ended {
-            Some(Verdict { success: true, .. }) => self.recorder.normal(shown, "Completed", "Job completed"),
-            Some(Verdict { reason, message, .. }) => self.recorder.warning(shown, &reason, message),
-            None => {}
-        }
-        Ok(())
-    }
-
-    async fn write(&self, job: &Value) -> Result<Value, ClientError> {
-        let (namespace, name) = (text(job, "/metadata/namespace"), text(job, "/metadata/name"));
-        let mut written = job.clone();
-        if let Some(status) = written["status"].as_object_mut() {
-            // Fields that upstream leaves out when they are zero.
-            let zero =
-                |key: &str, v: &Value| matches!(key, "active" | "succeeded" | "failed") && *v == json!(0);
-            status.retain(|key, v| !zero(key, v));
-        }
-        let stored = self.rest.update_sub(&JOBS, Some(namespace), name, "status", &written).await?;
-        self.written.stored(&client::key_of(&stored), &stored, self.host.clock().monotonic());
-        Ok(stored)
-    }
 }
 
 /// Each container learns its index from the environment, as upstream's do.
@@ -407,23 +323,6 @@ fn tell_index(pod: &mut Value) {
             }
         }
     }
-}
-
-fn uncounted(job: &Value, kind: &str) -> BTreeSet<String> {
-    list(job, &format!("/status/uncountedTerminatedPods/{kind}"))
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
-}
-
-fn write_uncounted(job: &mut Value, sets: &[BTreeSet<String>; 2]) {
-    let mut written = json!({});
-    for (kind, set) in ["succeeded", "failed"].into_iter().zip(sets) {
-        if !set.is_empty() {
-            written[kind] = set.iter().cloned().collect();
-        }
-    }
-    job["status"]["uncountedTerminatedPods"] = written;
 }
 
 fn sort(job: &Value, pods: &[Arc<Value>]) -> Sorted {
@@ -484,16 +383,4 @@ fn count(job: &Value, pods: &[Arc<Value>], sorted: &Sorted, done: &BTreeSet<i64>
         new_failures: size(sorted.failed.len()),
         restarts,
     }
-}
-
-/// Zero and absent are the same.
-fn same_status(a: &Value, b: &Value) -> bool {
-    let shown = |job: &Value| -> BTreeMap<String, Value> {
-        let fields = job.get("status").and_then(Value::as_object).cloned().unwrap_or_default();
-        let empty = |v: &Value| {
-            v.is_null() || *v == json!(0) || *v == json!({}) || *v == json!([]) || *v == json!("")
-        };
-        fields.into_iter().filter(|(_, v)| !empty(v)).collect()
-    };
-    shown(a) == shown(b)
 }
