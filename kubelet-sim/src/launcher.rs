@@ -1,9 +1,16 @@
 //! The seam between a pod and what really runs: the container runtime's part.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use world::Host;
+
+use crate::{
+    logs::Log,
+    shell::{self, Knows, Mount},
+};
 
 /// What is to be started.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +25,18 @@ pub struct Container {
     pub image: String,
     /// Entry point and arguments; empty means the image's own.
     pub command: Vec<String>,
+    /// Whether `command` is only arguments of the image's own entry point.
+    pub own_entrypoint: bool,
+    /// Its environment, in order.
+    pub env: Vec<(String, String)>,
+    /// Its volumes.
+    pub mounts: Vec<Mount>,
+    /// Where it starts; empty for the root.
+    pub working_dir: String,
+    /// What it takes for its host's name.
+    pub hostname: String,
+    /// Where its output goes.
+    pub log: Option<Arc<Log>>,
     /// Whether it shares the host's network.
     pub host_network: bool,
 }
@@ -47,15 +66,51 @@ pub trait Running: Send + Sync {
     async fn wait(&self) -> (i32, String);
     /// SIGKILL.
     async fn kill(&self);
-    /// Whether a program behind it answers probes.
-    fn serves(&self) -> bool;
+    /// SIGTERM; what does not know it is killed.
+    async fn terminate(&self) {
+        self.kill().await;
+    }
+    /// What would answer a probe.
+    fn behind(&self) -> Behind;
+    /// Runs a command beside it, as probes and hooks do: its exit code and output. `None` where
+    /// nothing can be run.
+    async fn exec(&self, _command: &[String]) -> Option<(i32, String)> {
+        None
+    }
 }
 
-/// A container with nothing behind it: it runs until it is killed.
+/// What is behind a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// A program that may listen on the network.
+    Program,
+    /// An interpreted script: commands can be run beside it, and it listens nowhere.
+    Script,
+    /// Nothing: probes of it count as passed.
+    Nothing,
+}
+
+/// Runs a container that is no component of ours: its command is interpreted, and an image of which
+/// nothing is known idles.
+pub fn interpret(host: &Host, container: &Container) -> Box<dyn Running> {
+    match shell::knows(container) {
+        Knows::Command(words) => Box::new(shell::start(host, container, words)),
+        Knows::Nothing => Box::new(Idle::default()),
+    }
+}
+
+/// A container with nothing behind it: it runs until it is stopped, and stops at once.
 #[derive(Default)]
 pub struct Idle {
-    killed: Mutex<bool>,
+    code: Mutex<Option<i32>>,
     told: Notify,
+}
+
+impl Idle {
+    fn end(&self, code: i32) {
+        self.code.lock().get_or_insert(code);
+        self.told.notify_waiters();
+    }
 }
 
 #[async_trait]
@@ -63,20 +118,23 @@ impl Running for Idle {
     async fn wait(&self) -> (i32, String) {
         loop {
             let told = self.told.notified();
-            if *self.killed.lock() {
-                return (137, String::new());
+            if let Some(code) = *self.code.lock() {
+                return (code, String::new());
             }
             told.await;
         }
     }
 
     async fn kill(&self) {
-        *self.killed.lock() = true;
-        self.told.notify_waiters();
+        self.end(137);
     }
 
-    fn serves(&self) -> bool {
-        false
+    async fn terminate(&self) {
+        self.end(0);
+    }
+
+    fn behind(&self) -> Behind {
+        Behind::Nothing
     }
 }
 

@@ -18,11 +18,15 @@ mod certificates;
 mod kubelet;
 mod launcher;
 mod lease;
+mod logs;
 mod node;
 mod options;
 mod pods;
 mod server;
+mod shell;
 
 pub use kubelet::run;
-pub use launcher::{Container, Idle, Launcher, Running};
+pub use launcher::{Behind, Container, Idle, Launcher, Running, interpret};
+pub use logs::{Line, Log, Stream, Wanted};
 pub use options::{Options, OptionsError};
+pub use shell::Mount;

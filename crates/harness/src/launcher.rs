@@ -1,11 +1,11 @@
 //! Containers as tasks of this process: a table from image to component.
 
 use async_trait::async_trait;
-use kubelet_sim::{Container, Idle, Launcher, Running};
+use kubelet_sim::{Behind, Container, Launcher, Running, interpret};
 use parking_lot::Mutex;
 use world::{Exit, Host, Process, Task};
 
-/// Runs the components that it knows by their image and lets every other container idle.
+/// Runs the components that it knows by their image and interprets every other container.
 #[derive(Clone, Debug)]
 pub struct TaskLauncher {
     /// The switch of a story's proof: without it no loopback certificate ever seems to end.
@@ -35,7 +35,7 @@ impl Launcher for TaskLauncher {
             "kube-apiserver" => process.host().spawn(apiserver(inner, args, self.clone())),
             "kube-controller-manager" => process.host().spawn(controllers::manager::run(inner, args)),
             "kube-scheduler" => process.host().spawn(controllers::scheduler::run(inner, args)),
-            _ => return Ok(Box::new(Idle::default())),
+            _ => return Ok(interpret(host, container)),
         };
         Ok(Box::new(Component { process, task: Mutex::new(Some(task)) }))
     }
@@ -79,7 +79,7 @@ impl Running for Component {
         self.process.kill().await;
     }
 
-    fn serves(&self) -> bool {
-        true
+    fn behind(&self) -> Behind {
+        Behind::Program
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use chronoplane::{Machinery, machinery::kubelet_args};
-use kubelet_sim::{Container, Idle, Launcher, Running};
+use kubelet_sim::{Behind, Container, Launcher, Running, interpret};
 use parking_lot::Mutex;
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -156,7 +156,7 @@ async fn say_goodbye(child: &mut Child, input: Option<ChildStdin>) -> std::io::R
     }
 }
 
-/// Runs the components that it knows by their image as processes; everything else idles.
+/// Runs the components that it knows by their image as processes; everything else is interpreted in the kubelet's own.
 pub struct ProcessLauncher {
     place: Place,
 }
@@ -170,14 +170,14 @@ impl ProcessLauncher {
 
 #[async_trait]
 impl Launcher for ProcessLauncher {
-    async fn launch(&self, _: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
+    async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
         let (name, tag) = container.program();
         let component = match name {
             "etcd" => Component::Etcd,
             "kube-apiserver" => Component::Apiserver,
             "kube-controller-manager" => Component::Controllers,
             "kube-scheduler" => Component::Scheduler,
-            _ => return Ok(Box::new(Idle::default())),
+            _ => return Ok(interpret(host, container)),
         };
         let mut args: Vec<String> = container.command.iter().skip(1).cloned().collect();
         if component != Component::Etcd && !tag.is_empty() {
@@ -202,7 +202,7 @@ impl Running for Program {
         }
     }
 
-    fn serves(&self) -> bool {
-        true
+    fn behind(&self) -> Behind {
+        Behind::Program
     }
 }

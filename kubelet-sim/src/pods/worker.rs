@@ -183,6 +183,8 @@ impl Worker {
             image: text(spec, "image"),
             command: words.filter_map(|w| w.as_str().map(str::to_owned)).collect(),
             host_network: self.pod.pointer("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false),
+            own_entrypoint: list("command").is_empty(),
+            ..Container::default()
         }
     }
 
@@ -199,7 +201,8 @@ impl Worker {
                     let id = format!("chronoplane://{}", self.host.entropy().uuid().replace('-', ""));
                     self.edit_container(i, |c| {
                         c.phase = Phase::Running { since: started.clone() };
-                        c.ready = !running.serves() || spec.get("readinessProbe").is_none();
+                        c.ready = running.behind() != crate::launcher::Behind::Program
+                            || spec.get("readinessProbe").is_none();
                         c.running = Some(running.clone());
                         c.id = id;
                     });
@@ -258,7 +261,7 @@ impl Worker {
 
     /// Waits for the end of a running container, probing it meanwhile.
     async fn attend(self: &Arc<Self>, i: usize, spec: &Value, running: &Arc<dyn Running>) -> (i32, String) {
-        if !running.serves() {
+        if running.behind() != crate::launcher::Behind::Program {
             return running.wait().await;
         }
         let go = self.options.profile.go();

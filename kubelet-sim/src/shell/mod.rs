@@ -1,0 +1,33 @@
+//! The interpreter of what test pods do. It executes nothing: commands are functions of this crate.
+//!
+//! ```text
+//!   text ── parse ──► syntax ── evaluate ──► expand ── arithmetic
+//!                                  │
+//!                              commands ── date, print, condition
+//!                                  │
+//!                     files (volumes, scratch)   Log (output)   host.clock() (sleep)
+//! ```
+//!
+//! A command takes no time but what it sleeps. A script that never sleeps is made to: after a slice
+//! of steps it waits, longer each time, so that a busy loop cannot keep a simulated world from
+//! moving on.
+
+mod arithmetic;
+mod commands;
+mod condition;
+mod date;
+mod evaluate;
+mod expand;
+mod files;
+mod machine;
+mod parse;
+mod print;
+mod program;
+mod streams;
+mod syntax;
+
+#[cfg(test)]
+mod tests;
+
+pub use files::Mount;
+pub(crate) use program::{Knows, knows, start};

@@ -1,0 +1,148 @@
+//! A container whose program is interpreted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use world::{Host, Process};
+
+use super::{
+    commands,
+    evaluate::Shell,
+    files::Files,
+    machine::{Machine, Signals},
+    streams::{Output, Streams},
+};
+use crate::{
+    launcher::{Behind, Container, Running},
+    logs::{Log, Stream},
+};
+
+/// What the interpreter makes of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Knows {
+    /// It runs these words.
+    Command(Vec<String>),
+    /// The program of an image, of which nothing is known.
+    Nothing,
+}
+
+/// Images that are a shell and nothing else.
+const SHELLS: &[&str] = &["alpine", "bash", "busybox", "debian", "ubuntu"];
+
+/// What `container` does, as far as one can know.
+pub(crate) fn knows(container: &Container) -> Knows {
+    let (image, _) = container.program();
+    let shell = SHELLS.contains(&image);
+    match container.command.split_first() {
+        // Without a terminal a shell has nothing to read, and ends.
+        None if shell => Knows::Command(vec!["sh".into()]),
+        None => Knows::Nothing,
+        Some((program, _)) if commands::is_known(program) => Knows::Command(container.command.clone()),
+        // Arguments of an entry point that only the image knows.
+        Some(_) if container.own_entrypoint && !shell => Knows::Nothing,
+        // The image's own program, named: `nginx -g …` in nginx.
+        Some((program, _)) if program.rsplit('/').next() == Some(image) => Knows::Nothing,
+        Some(_) => Knows::Command(container.command.clone()),
+    }
+}
+
+/// Runs `words` in a process of its own on `host`.
+pub(crate) fn start(host: &Host, container: &Container, words: Vec<String>) -> Interpreted {
+    let process = host.process(&container.name);
+    let machine = Arc::new(Machine {
+        host: process.host().clone(),
+        hostname: container.hostname.clone(),
+        files: Files::new(host.disk().clone(), container.mounts.clone(), &container.hostname),
+    });
+    let (signals, ended) = (Arc::<Signals>::default(), Arc::<Ended>::default());
+    let mut shell = Shell::new(machine.clone(), signals.clone(), &container.env);
+    shell.start_in(&container.working_dir);
+    let log = container.log.clone();
+    let streams = match &log {
+        Some(log) => Streams {
+            input: Arc::default(),
+            out: Output::Log(log.clone(), Stream::Out),
+            err: Output::Log(log.clone(), Stream::Err),
+        },
+        None => Streams { input: Arc::default(), out: Output::Nowhere, err: Output::Nowhere },
+    };
+    let tell = ended.clone();
+    process.host().spawn(async move {
+        if let Some((program, args)) = words.split_first() {
+            shell.call(program, args, &streams).await;
+        }
+        tell.set(shell.status);
+    });
+    Interpreted { process, machine, signals, ended, log, env: container.env.clone() }
+}
+
+/// See the module.
+pub(crate) struct Interpreted {
+    process: Process,
+    machine: Arc<Machine>,
+    signals: Arc<Signals>,
+    ended: Arc<Ended>,
+    log: Option<Arc<Log>>,
+    env: Vec<(String, String)>,
+}
+
+/// The exit code, once there is one.
+#[derive(Default)]
+struct Ended {
+    code: Mutex<Option<i32>>,
+    told: Notify,
+}
+
+impl Ended {
+    fn set(&self, code: i32) {
+        self.code.lock().get_or_insert(code);
+        self.told.notify_waiters();
+    }
+
+    async fn wait(&self) -> i32 {
+        loop {
+            let told = self.told.notified();
+            if let Some(code) = *self.code.lock() {
+                return code;
+            }
+            told.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Running for Interpreted {
+    async fn wait(&self) -> (i32, String) {
+        let code = self.ended.wait().await;
+        if let Some(log) = &self.log {
+            log.close();
+        }
+        (code, String::new())
+    }
+
+    async fn kill(&self) {
+        self.process.kill().await;
+        self.ended.set(137);
+    }
+
+    async fn terminate(&self) {
+        self.signals.raise();
+    }
+
+    fn behind(&self) -> Behind {
+        Behind::Script
+    }
+
+    async fn exec(&self, command: &[String]) -> Option<(i32, String)> {
+        let mut shell = Shell::new(self.machine.clone(), Arc::default(), &self.env);
+        let none = Streams { input: Arc::default(), out: Output::Nowhere, err: Output::Nowhere };
+        let (mut streams, buffer) = none.captured();
+        streams.err = streams.out.clone();
+        let (program, args) = command.split_first()?;
+        shell.call(program, args, &streams).await;
+        let output = std::mem::take(&mut *buffer.lock());
+        Some((shell.status, output))
+    }
+}
