@@ -1,12 +1,31 @@
 //! The pods of a node: from files and from the API, each run by a worker of its own.
+//!
+//! * `source`: what is to run; `status`: telling the API what does.
+//! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus.
+//! * `images`, `environment`, `volumes`, `token`: what a container needs before it starts.
+//! * `health`, `probe`: started, ready, alive; `faults`: what goes wrong on purpose.
 
-mod probe;
 mod source;
 mod status;
+
+mod node;
 mod worker;
+
+mod container;
+mod state;
+
+mod environment;
+mod images;
+mod token;
+mod volumes;
+
+mod faults;
+mod health;
+mod probe;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use client::Rest;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -14,13 +33,13 @@ use tokio::sync::Notify;
 use world::{Host, Process};
 
 use crate::{kubelet::Registered, launcher::Launcher, options::Options};
-use worker::Worker;
+use node::Node;
+pub(crate) use worker::Worker;
 
 /// All pods of this node, by UID.
 pub(crate) struct Pods {
     host: Host,
-    options: Arc<Options>,
-    launcher: Arc<dyn Launcher>,
+    node: Arc<Node>,
     workers: Mutex<BTreeMap<String, Entry>>,
     next_ip: Mutex<u32>,
     /// A pod came or went.
@@ -30,14 +49,15 @@ pub(crate) struct Pods {
 struct Entry {
     worker: Arc<Worker>,
     process: Process,
+    /// Somebody is ending it.
+    ending: bool,
 }
 
 impl Pods {
     pub(crate) fn new(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Arc<Self> {
         Arc::new(Self {
             host: host.clone(),
-            options,
-            launcher,
+            node: Arc::new(Node::new(options, launcher)),
             workers: Mutex::default(),
             next_ip: Mutex::new(1),
             arrivals: Notify::new(),
@@ -46,19 +66,31 @@ impl Pods {
 
     /// Watches the directory of static pods, from now on.
     pub(crate) fn run_static(self: &Arc<Self>) {
-        if let Some(dir) = self.options.static_pods.clone() {
+        if let Some(dir) = self.node.options.static_pods.clone() {
             self.host.spawn(source::follow_files(self.clone(), dir));
         }
     }
 
     /// Follows the pods that are bound to this node.
     pub(crate) fn follow(self: &Arc<Self>, rest: Rest, registered: Arc<Registered>) {
+        self.node.connect(&self.host, &rest);
         self.host.spawn(source::follow_api(self.clone(), rest, registered));
     }
 
     /// The pods with their present status, ordered by UID.
     pub(crate) fn snapshot(&self) -> Vec<Value> {
-        self.workers.lock().values().map(|e| e.worker.pod()).collect()
+        self.workers.lock().values().map(|e| e.worker.snapshot()).collect()
+    }
+
+    /// The worker of the pod of that name, static ones included.
+    pub(crate) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Worker>> {
+        let key = format!("{namespace}/{name}");
+        self.workers.lock().values().find(|e| e.worker.key() == key).map(|e| e.worker.clone())
+    }
+
+    /// The way to the apiserver, once there is one.
+    pub(crate) fn rest(&self) -> Option<&Rest> {
+        self.node.rest()
     }
 
     /// Waits for the next pod that starts.
@@ -66,32 +98,39 @@ impl Pods {
         self.arrivals.notified().await;
     }
 
-    /// Starts a pod that is not running yet.
-    fn start(self: &Arc<Self>, uid: &str, pod: Value, is_static: bool) {
+    /// Starts a pod that is not running yet; one that is gets its newer version.
+    fn start(self: &Arc<Self>, uid: &str, pod: Arc<Value>, is_static: bool) {
         let mut workers = self.workers.lock();
-        if workers.contains_key(uid) {
+        if let Some(entry) = workers.get(uid) {
+            entry.worker.update(pod);
             return;
         }
-        let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("pod").to_owned();
+        let name = if pod.name().is_empty() { "pod" } else { pod.name() };
         let process = self.host.process(format!("pod/{name}"));
-        let host_network = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false);
-        let ip = if host_network { self.options.node_ip.to_string() } else { self.pod_ip() };
-        let worker =
-            Worker::new(process.host(), self.options.clone(), self.launcher.clone(), pod, ip, is_static);
+        let host_network = pod.bool_at("/spec/hostNetwork");
+        let ip = if host_network { self.node.options.node_ip.to_string() } else { self.pod_ip() };
+        let worker = Worker::new(process.host(), self.node.clone(), (*pod).clone(), ip, is_static);
         let running = worker.clone();
         process.host().spawn(async move { running.run().await });
-        workers.insert(uid.to_owned(), Entry { worker, process });
+        workers.insert(uid.to_owned(), Entry { worker, process, ending: false });
         drop(workers);
         self.arrivals.notify_waiters();
     }
 
-    /// Ends a pod's containers and forgets it.
-    async fn stop(&self, uid: &str) {
-        let entry = self.workers.lock().remove(uid);
-        if let Some(entry) = entry {
-            entry.worker.terminate().await;
-            entry.process.kill().await;
-        }
+    /// Ends a pod's containers, says so with `tell`, and forgets it. Whoever comes second does
+    /// nothing.
+    async fn stop(&self, uid: &str, tell: impl AsyncFnOnce(&Worker)) {
+        let found = self
+            .workers
+            .lock()
+            .get_mut(uid)
+            .map(|e| (std::mem::replace(&mut e.ending, true), e.worker.clone(), e.process.clone()));
+        let Some((false, worker, process)) = found else { return };
+        worker.terminate(worker.grace()).await;
+        process.kill().await;
+        worker.unmount();
+        tell(&worker).await;
+        self.workers.lock().remove(uid);
     }
 
     fn worker(&self, uid: &str) -> Option<Arc<Worker>> {
@@ -111,7 +150,7 @@ impl Pods {
     fn pod_ip(&self) -> String {
         let mut next = self.next_ip.lock();
         *next += 1;
-        let node = match self.options.node_ip {
+        let node = match self.node.options.node_ip {
             std::net::IpAddr::V4(ip) => ip.octets()[3],
             std::net::IpAddr::V6(ip) => ip.octets()[15],
         };

@@ -1,55 +1,137 @@
-//! HTTP probes of containers behind which a program runs.
+//! One probe: a request, a connection, or a command beside the container.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use pki::ClientTls;
 use serde_json::Value;
 use wire::HttpClient;
-use world::Host;
+use world::{Host, Mono};
+
+use crate::launcher::{Behind, Running};
 
 /// What a probe asks, and how often.
 pub(super) struct Probe {
-    http: HttpClient,
-    path: String,
+    ask: Ask,
+    running: Arc<dyn Running>,
+    /// Until then it fails: a fault.
+    slow_until: Mono,
     pub period: Duration,
     pub timeout: Duration,
     pub initial_delay: Duration,
     pub failures: u64,
+    pub successes: u64,
+}
+
+enum Ask {
+    Http { client: HttpClient, path: String, at: String },
+    Tcp { target: String, port: u16, at: String },
+    Exec { command: Vec<String> },
 }
 
 impl Probe {
-    /// `spec` is a container's livenessProbe and so on; `None` for what is not an HTTP probe.
-    pub(super) fn new(host: &Host, spec: &Value, pod_ip: &str, go: (u16, u16)) -> Option<Self> {
-        let get = spec.get("httpGet")?;
-        let text = |key: &str| get.get(key).and_then(Value::as_str).filter(|s| !s.is_empty());
-        let port = get.get("port").and_then(Value::as_u64)?;
-        let secure = text("scheme") == Some("HTTPS");
-        let target = text("host").unwrap_or(pod_ip);
-        let url = format!("{}://{target}:{port}", if secure { "https" } else { "http" });
-        let tls = secure.then(|| ClientTls::new(host, go).insecure());
-        let seconds = |key: &str, default: u64| {
-            Duration::from_secs(spec.get(key).and_then(Value::as_u64).unwrap_or(default))
+    /// `spec` is a container's livenessProbe and so on; `None` for a kind that nobody here answers.
+    pub(super) fn new(
+        host: &Host,
+        spec: &Value,
+        pod_ip: &str,
+        go: (u16, u16),
+        running: Arc<dyn Running>,
+        slow_until: Mono,
+    ) -> Option<Self> {
+        let text = |at: &str| Some(spec.str_at(at)).filter(|s| !s.is_empty());
+        let ask = if spec.at("/httpGet").is_some() {
+            let port = spec.i64_at("/httpGet/port")?;
+            let secure = text("/httpGet/scheme") == Some("HTTPS");
+            let target = text("/httpGet/host").unwrap_or(pod_ip);
+            let url = format!("{}://{target}:{port}", if secure { "https" } else { "http" });
+            let tls = secure.then(|| ClientTls::new(host, go).insecure());
+            let path = text("/httpGet/path").unwrap_or("/").to_owned();
+            Ask::Http { client: HttpClient::new(host, &url, tls).ok()?, path, at: format!("{target}:{port}") }
+        } else if spec.at("/tcpSocket").is_some() {
+            let target = text("/tcpSocket/host").unwrap_or(pod_ip);
+            {
+                let port = u16::try_from(spec.i64_at("/tcpSocket/port")?).ok()?;
+                Ask::Tcp { target: target.to_owned(), port, at: format!("{target}:{port}") }
+            }
+        } else {
+            let words = spec.at("/exec")?.list_at("/command");
+            Ask::Exec { command: words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect() }
         };
+        let number =
+            |at: &str, default: u64| spec.i64_at(at).and_then(|n| u64::try_from(n).ok()).unwrap_or(default);
         Some(Self {
-            http: HttpClient::new(host, &url, tls).ok()?,
-            path: text("path").unwrap_or("/").to_owned(),
-            period: seconds("periodSeconds", 10).max(Duration::from_secs(1)),
-            timeout: seconds("timeoutSeconds", 1).max(Duration::from_secs(1)),
-            initial_delay: seconds("initialDelaySeconds", 0),
-            failures: spec.get("failureThreshold").and_then(Value::as_u64).unwrap_or(3).max(1),
+            ask,
+            running,
+            slow_until,
+            period: Duration::from_secs(number("/periodSeconds", 10).max(1)),
+            timeout: Duration::from_secs(number("/timeoutSeconds", 1).max(1)),
+            initial_delay: Duration::from_secs(number("/initialDelaySeconds", 0)),
+            failures: number("/failureThreshold", 3).max(1),
+            successes: number("/successThreshold", 1).max(1),
         })
     }
 
-    /// Whether it answers with 2xx or 3xx in time.
+    /// Whether the answer is good and comes in time.
     pub(super) async fn ask(&self, host: &Host) -> Result<(), String> {
-        let request = http::Request::get(&self.path).body(wire::body::empty()).map_err(|e| e.to_string())?;
-        match host.clock().timeout(self.timeout, self.http.send(request)).await {
-            Ok(Ok(response)) if response.status().as_u16() < 400 => Ok(()),
-            Ok(Ok(response)) => {
-                Err(format!("HTTP probe failed with statuscode: {}", response.status().as_u16()))
+        if host.clock().monotonic() < self.slow_until {
+            return Err(format!(
+                "the container is still starting (chronoplane.dev/slow-start){}",
+                self.refused()
+            ));
+        }
+        match &self.ask {
+            Ask::Exec { command } => {
+                let limit = self.timeout;
+                match host.clock().timeout(limit, self.running.exec(command)).await {
+                    Ok(None | Some((0, _))) => Ok(()),
+                    Ok(Some((_, output))) => Err(output.trim_end().to_owned()),
+                    Err(_) => Err(format!(
+                        "command timed out: {command:?} timed out after {}",
+                        api::duration::format(limit)
+                    )),
+                }
             }
-            Ok(Err(e)) => Err(e.to_string()),
-            Err(e) => Err(e.to_string()),
+            // Nothing behind it, or a script: the one passes, the other listens nowhere.
+            _ if self.running.behind() == Behind::Nothing => Ok(()),
+            Ask::Http { path, at, client } if self.running.behind() == Behind::Script => {
+                let url = client.url();
+                Err(format!(
+                    "Get \"{}{path}\": dial tcp {at}: connect: connection refused",
+                    url.trim_end_matches('/')
+                ))
+            }
+            Ask::Tcp { at, .. } if self.running.behind() == Behind::Script => {
+                Err(format!("dial tcp {at}: connect: connection refused"))
+            }
+            Ask::Http { client, path, .. } => {
+                let request =
+                    http::Request::get(path).body(wire::body::empty()).map_err(|e| e.to_string())?;
+                match host.clock().timeout(self.timeout, client.send(request)).await {
+                    Ok(Ok(response)) if response.status().as_u16() < 400 => Ok(()),
+                    Ok(Ok(response)) => {
+                        Err(format!("HTTP probe failed with statuscode: {}", response.status().as_u16()))
+                    }
+                    Ok(Err(e)) => Err(e.to_string()),
+                    Err(e) => Err(e.to_string()),
+                }
+            }
+            Ask::Tcp { target, port, .. } => {
+                match host.clock().timeout(self.timeout, host.net().dial(target, *port)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(e)) => Err(e.to_string()),
+                    Err(e) => Err(e.to_string()),
+                }
+            }
+        }
+    }
+
+    fn refused(&self) -> String {
+        match &self.ask {
+            Ask::Http { at, .. } | Ask::Tcp { at, .. } => {
+                format!(": dial tcp {at}: connect: connection refused")
+            }
+            Ask::Exec { .. } => String::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{Change, DeleteParams, Informer, InformerOptions, QueueOptions, Resource, Rest, WorkQueue};
 use serde_json::{Value, json};
 use world::Host;
@@ -19,14 +20,14 @@ const STATUS_RETRY: Duration = Duration::from_secs(10);
 pub(super) async fn follow_files(pods: Arc<Pods>, dir: String) {
     let host = pods.host.clone();
     loop {
-        let wanted = read_manifests(&host, &dir, &pods.options.node_name);
+        let wanted = read_manifests(&host, &dir, &pods.node.options.node_name);
         for uid in pods.uids(true) {
             if !wanted.contains_key(&uid) {
-                pods.stop(&uid).await;
+                pods.stop(&uid, async |_| {}).await;
             }
         }
         for (uid, pod) in wanted {
-            pods.start(&uid, pod, true);
+            pods.start(&uid, Arc::new(pod), true);
         }
         let _ = host
             .clock()
@@ -86,7 +87,7 @@ pub(super) async fn follow_api(pods: Arc<Pods>, rest: Rest, registered: Arc<Regi
     let host = pods.host.clone();
     let node_uid = registered.wait().await;
     let options = InformerOptions {
-        field_selector: Some(format!("spec.nodeName={}", pods.options.node_name)),
+        field_selector: Some(format!("spec.nodeName={}", pods.node.options.node_name)),
         ..InformerOptions::default()
     };
     let informer = Informer::start(&host, &rest, PODS, options);
@@ -119,34 +120,59 @@ async fn sync(
     let (namespace, name) = client::split_key(key);
     let current = informer.get(namespace, name);
     // A pod of that name that is gone, or another one with the same name.
-    let present = current.as_ref().and_then(|p| p.pointer("/metadata/uid")).and_then(Value::as_str);
+    let present = current.as_ref().map(|p| p.uid());
     for uid in pods.uids(false) {
         let ours = pods.worker(&uid).is_some_and(|w| w.key() == key);
         if ours && present != Some(&uid) {
-            pods.stop(&uid).await;
+            let pods = pods.clone();
+            pods.host.clone().spawn(async move { pods.stop(&uid, async |_| {}).await });
         }
     }
     let (Some(pod), Some(uid)) = (current.as_ref(), present) else { return Ok(()) };
-    if pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
+    if pod.annotation("kubernetes.io/config.mirror").is_some() {
         return Ok(());
     }
-    let finished =
-        matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"));
-    if pod.pointer("/metadata/deletionTimestamp").is_some() {
-        pods.stop(uid).await;
-        let params = DeleteParams {
-            grace_period_seconds: Some(0),
-            uid: Some(uid.to_owned()),
-            ..DeleteParams::default()
-        };
-        return match rest.delete(&PODS, namespace, name, &params).await {
-            Ok(_) => Ok(()),
-            Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
-            Err(e) => Err(e),
-        };
+    let known = pods.worker(uid).is_some();
+    if pod.is_terminating() {
+        if !known {
+            return delete(rest, pod).await;
+        }
+        pods.start(uid, pod.clone(), false);
+        let (pods, rest, pod, uid) = (pods.clone(), rest.clone(), pod.clone(), uid.to_owned());
+        // Its grace must not keep other pods waiting.
+        pods.host.clone().spawn(async move {
+            let host = pods.host.clone();
+            let last = async |worker: &super::Worker| {
+                while let Err(e) = gone(&rest, &pod, &worker.status()).await {
+                    tracing::error!("Failed to delete pod {}: {e}", worker.key());
+                    host.clock().sleep(STATUS_RETRY).await;
+                }
+            };
+            pods.stop(&uid, last).await;
+        });
+        return Ok(());
     }
-    if !finished {
-        pods.start(uid, (**pod).clone(), false);
+    if known || !matches!(pod.str_at("/status/phase"), "Succeeded" | "Failed") {
+        pods.start(uid, pod.clone(), false);
     }
     Ok(())
+}
+
+/// The last status of a pod, and then its deletion.
+async fn gone(rest: &Rest, pod: &Value, status: &Value) -> Result<(), client::ClientError> {
+    status::report(rest, pod, status).await?;
+    delete(rest, pod).await
+}
+
+async fn delete(rest: &Rest, pod: &Value) -> Result<(), client::ClientError> {
+    let params = DeleteParams {
+        grace_period_seconds: Some(0),
+        uid: Some(pod.uid().to_owned()),
+        ..DeleteParams::default()
+    };
+    match rest.delete(&PODS, Some(pod.namespace()), pod.name(), &params).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
+        Err(e) => Err(e),
+    }
 }

@@ -13,6 +13,8 @@ pub(super) struct State {
     pub containers: Vec<ContainerState>,
     pub initialized: bool,
     pub terminating: bool,
+    /// Only sidecars are left, and nobody needs them any more.
+    pub draining: bool,
     /// Nothing runs any more and nothing will.
     pub finished: bool,
     /// Why the pod as a whole has failed: reason and message.
@@ -91,7 +93,6 @@ impl ContainerState {
         }
     }
 
-
     pub(super) fn status(&self) -> Value {
         json!({
             "containerID": self.id,
@@ -160,10 +161,10 @@ impl State {
             // Ended before all had begun, or after.
             return if stopped == mains.len() && stopped == succeeded { "Succeeded" } else { "Failed" };
         }
-        if !self.initialized || waiting > 0 && running + stopped == 0 {
+        if !self.initialized || waiting > 0 {
             return "Pending";
         }
-        if running > 0 || waiting > 0 {
+        if running > 0 {
             return "Running";
         }
         match restart {
@@ -294,7 +295,7 @@ mod tests {
             assert_eq!(state.phase(restart), phase, "{mains:?}");
         }
         check(Restart::Always, &[("waiting", WAITS)], "Pending");
-        check(Restart::Always, &[("running", None), ("waiting", WAITS)], "Running");
+        check(Restart::Always, &[("running", None), ("waiting", WAITS)], "Pending");
         check(Restart::Always, &[("waiting", Some(1))], "Running");
         check(Restart::Always, &[("ended", Some(0))], "Running");
         check(Restart::Never, &[("ended", Some(0)), ("running", None)], "Running");
@@ -307,7 +308,10 @@ mod tests {
     #[test]
     fn a_failed_init_container_fails_the_pod_only_if_it_may_not_restart() {
         let state = || State {
-            containers: vec![container(Role::Init, "ended", Some(1)), container(Role::Main, "waiting", WAITS)],
+            containers: vec![
+                container(Role::Init, "ended", Some(1)),
+                container(Role::Main, "waiting", WAITS),
+            ],
             ..State::default()
         };
         assert_eq!(state().phase(Restart::Never), "Failed");
@@ -316,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_time_while_it_stays() {
-        let mut state = State { containers: vec![container(Role::Main, "running", None)], ..State::default() };
+        let mut state =
+            State { containers: vec![container(Role::Main, "running", None)], ..State::default() };
         state.settle(Restart::Always, "t1");
         state.initialized = true;
         state.settle(Restart::Always, "t2");

@@ -68,7 +68,7 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
     }
 }
 
-async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<(), ClientError> {
+pub(super) async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<(), ClientError> {
     let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default();
     // The UID keeps a namesake from getting this pod's status.
     let patch = json!({"metadata": {"uid": text("/metadata/uid")}, "status": status});
@@ -122,7 +122,7 @@ async fn mirror(
                 "apiVersion": "v1",
                 "controller": true,
                 "kind": "Node",
-                "name": pods.options.node_name,
+                "name": pods.node.options.node_name,
                 "uid": node_uid,
             }]);
             match rest.create(&PODS, Some(&namespace), &object).await {

@@ -1,161 +1,181 @@
-//! One pod: its containers start, are probed, end, start again; its status says so.
+//! One pod: volumes, init containers, containers, and its end.
+//!
+//! ```text
+//!   run: mount ─► init containers in order (sidecars stay) ─► containers ─► sidecars end ─► finished
+//!   terminate: everything that waits gives up, everything that runs gets SIGTERM, later SIGKILL
+//! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use world::{Host, rfc3339};
 
-use super::probe::Probe;
-use crate::{
-    launcher::{Container, Launcher, Running},
-    options::Options,
+use super::{
+    node::Node,
+    state::{ContainerState, Phase, Restart, Role, State},
+    token::Tokens,
 };
+use crate::logs::Log;
 
-/// kubeadm asks its components for a sign of life this often.
-const LIVENESS_PACE: Duration = Duration::from_secs(10);
-/// Restart delays of a failing container.
-const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
-/// After so long a run the delay begins anew.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+/// Containers always get so long to end (`minimumGracePeriodInSeconds`).
+const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     host: Host,
-    options: Arc<Options>,
-    launcher: Arc<dyn Launcher>,
-    pod: Value,
+    node: Arc<Node>,
+    /// The pod as it was last seen; its containers never change.
+    pod: Mutex<Arc<Value>>,
     ip: String,
     is_static: bool,
     started: String,
     state: Mutex<State>,
+    tokens: Tokens,
     changed: Notify,
 }
 
-struct State {
-    initialized: bool,
-    containers: Vec<ContainerState>,
-    terminating: bool,
-}
-
-#[derive(Clone)]
-struct ContainerState {
-    name: String,
-    image: String,
-    phase: Phase,
-    last: Option<Value>,
-    restarts: u64,
-    ready: bool,
-    running: Option<Arc<dyn Running>>,
-    id: String,
-}
-
-#[derive(Clone)]
-enum Phase {
-    Waiting { reason: &'static str, message: String },
-    Running { since: String },
-    Terminated { code: i32, reason: &'static str, message: String, started: String, finished: String },
-}
-
-/// Whether and how a container starts again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Restart {
-    Always,
-    OnFailure,
-    Never,
-}
-
 impl Worker {
-    pub(super) fn new(
-        host: &Host,
-        options: Arc<Options>,
-        launcher: Arc<dyn Launcher>,
-        pod: Value,
-        ip: String,
-        is_static: bool,
-    ) -> Arc<Self> {
-        let containers = specs(&pod, "containers")
-            .map(|c| ContainerState {
-                name: text(c, "name"),
-                image: text(c, "image"),
-                phase: Phase::Waiting { reason: "ContainerCreating", message: String::new() },
-                last: None,
-                restarts: 0,
-                ready: false,
-                running: None,
-                id: String::new(),
-            })
-            .collect();
-        Arc::new(Self {
+    pub(super) fn new(host: &Host, node: Arc<Node>, pod: Value, ip: String, is_static: bool) -> Arc<Self> {
+        let entry = |spec: &Value, role| {
+            ContainerState::new(spec.str_at("/name").to_owned(), spec.str_at("/image").to_owned(), role)
+        };
+        let inits = pod.list_at("/spec/initContainers").iter().map(|c| {
+            entry(c, if c.str_at("/restartPolicy") == "Always" { Role::Sidecar } else { Role::Init })
+        });
+        let mains = pod.list_at("/spec/containers").iter().map(|c| entry(c, Role::Main));
+        let mut containers: Vec<ContainerState> = inits.chain(mains).collect();
+        if containers.iter().any(|c| c.role != Role::Main) {
+            for container in &mut containers {
+                container.phase = Phase::Waiting { reason: "PodInitializing", message: String::new() };
+            }
+        }
+        let state = State { containers, ..State::default() };
+        let worker = Self {
             started: rfc3339(host.clock().wall()),
             host: host.clone(),
-            options,
-            launcher,
-            pod,
+            node,
+            pod: Mutex::new(Arc::new(pod)),
             ip,
             is_static,
-            state: Mutex::new(State { initialized: false, containers, terminating: false }),
+            state: Mutex::new(state),
+            tokens: Tokens::default(),
             changed: Notify::new(),
-        })
+        };
+        worker.edit(|_| {});
+        Arc::new(worker)
     }
 
     pub(super) fn is_static(&self) -> bool {
         self.is_static
     }
 
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub(super) fn ip(&self) -> &str {
+        &self.ip
+    }
+
     /// `namespace/name`.
     pub(super) fn key(&self) -> String {
-        client::key_of(&self.pod)
+        client::key_of(&self.pod())
+    }
+
+    /// The pod as it was last seen.
+    pub(super) fn pod(&self) -> Arc<Value> {
+        self.pod.lock().clone()
+    }
+
+    /// A newer version of the pod: labels, annotations and the time to end may differ.
+    pub(super) fn update(&self, pod: Arc<Value>) {
+        *self.pod.lock() = pod;
     }
 
     /// The pod with its present status.
-    pub(super) fn pod(&self) -> Value {
-        let mut pod = self.pod.clone();
+    pub(crate) fn snapshot(&self) -> Value {
+        let mut pod = (*self.pod()).clone();
         pod["status"] = self.status();
         pod
+    }
+
+    /// What containers take for their host's name.
+    pub(super) fn hostname(&self) -> String {
+        let pod = self.pod();
+        match pod.str_at("/spec/hostname") {
+            _ if pod.bool_at("/spec/hostNetwork") => self.host.name().to_owned(),
+            "" => pod.name().chars().take(63).collect(),
+            name => name.to_owned(),
+        }
+    }
+
+    /// Container `i` of the spec: init containers first.
+    pub(super) fn spec(&self, i: usize) -> Option<Value> {
+        let pod = self.pod();
+        let inits = pod.list_at("/spec/initContainers");
+        inits.iter().chain(pod.list_at("/spec/containers")).nth(i).cloned()
     }
 
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    fn restart_policy(&self) -> Restart {
-        match self.pod.pointer("/spec/restartPolicy").and_then(Value::as_str) {
-            Some("Never") => Restart::Never,
-            Some("OnFailure") => Restart::OnFailure,
+    /// The output of a container, or of the one before its last restart.
+    pub(crate) fn log(&self, container: &str, previous: bool) -> Option<Option<Arc<Log>>> {
+        let state = self.state.lock();
+        let found = state.containers.iter().find(|c| c.name == container)?;
+        Some(if previous { found.previous.clone() } else { found.log.clone() })
+    }
+
+    pub(super) fn restart_policy(&self) -> Restart {
+        match self.pod().str_at("/spec/restartPolicy") {
+            "Never" => Restart::Never,
+            "OnFailure" => Restart::OnFailure,
             _ => Restart::Always,
         }
     }
 
-    /// Runs the pod until all its containers have ended for good.
-    pub(super) async fn run(self: Arc<Self>) {
-        self.note("started");
-        for init in specs(&self.pod, "initContainers") {
-            // A simulated init container has nothing to do and is done at once.
-            let container = self.container(init);
-            tracing::debug!(pod = container.pod_name, container = container.name, "init container completed");
+    pub(super) fn normal(&self, reason: &str, message: String) {
+        if let Some(recorder) = self.node.recorder().filter(|_| !self.is_static) {
+            recorder.normal(&self.pod(), reason, message);
         }
-        self.edit(|s| s.initialized = true);
-        let tasks = (0..self.state.lock().containers.len()).map(|i| {
-            let this = self.clone();
-            self.host.spawn(async move { this.supervise(i).await }).join()
-        });
-        futures::future::join_all(tasks.collect::<Vec<_>>()).await;
-        self.note("ended");
+    }
+
+    pub(super) fn warning(&self, reason: &str, message: String) {
+        if let Some(recorder) = self.node.recorder().filter(|_| !self.is_static) {
+            recorder.warning(&self.pod(), reason, message);
+        }
     }
 
     fn note(&self, state: &str) {
         self.host.record("pod", vec![("pod", self.key()), ("state", state.to_owned())]);
     }
 
-    fn edit(&self, f: impl FnOnce(&mut State)) {
-        f(&mut self.state.lock());
+    pub(super) fn look<T>(&self, f: impl FnOnce(&State) -> T) -> T {
+        f(&self.state.lock())
+    }
+
+    pub(super) fn edit(&self, f: impl FnOnce(&mut State)) {
+        let (restart, now) = (self.restart_policy(), rfc3339(self.host.clock().wall()));
+        let mut state = self.state.lock();
+        f(&mut state);
+        state.settle(restart, &now);
+        drop(state);
         self.changed.notify_waiters();
     }
 
-    fn edit_container(&self, i: usize, f: impl FnOnce(&mut ContainerState)) {
+    pub(super) fn edit_container(&self, i: usize, f: impl FnOnce(&mut ContainerState)) {
         self.edit(|s| {
             if let Some(container) = s.containers.get_mut(i) {
                 f(container);
@@ -163,307 +183,140 @@ impl Worker {
         });
     }
 
-    fn container(&self, spec: &Value) -> Container {
-        let list = |key: &str| spec.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-        let words = list("command").into_iter().chain(list("args"));
-        Container {
-            pod_name: self
-                .pod
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            namespace: self
-                .pod
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            name: text(spec, "name"),
-            image: text(spec, "image"),
-            command: words.filter_map(|w| w.as_str().map(str::to_owned)).collect(),
-            host_network: self.pod.pointer("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false),
-            own_entrypoint: list("command").is_empty(),
-            ..Container::default()
-        }
-    }
-
-    async fn supervise(self: Arc<Self>, i: usize) {
-        let Some(spec) = specs(&self.pod, "containers").nth(i).cloned() else { return };
-        let container = self.container(&spec);
-        let mut backoff = FIRST_BACKOFF;
+    /// Waits until `holds` does.
+    pub(super) async fn until(&self, holds: impl Fn(&State) -> bool) {
         loop {
-            let began = self.host.clock().monotonic();
-            let started = rfc3339(self.host.clock().wall());
-            let (code, words) = match self.launcher.launch(&self.host, &container).await {
-                Ok(running) => {
-                    let running: Arc<dyn Running> = running.into();
-                    let id = format!("chronoplane://{}", self.host.entropy().uuid().replace('-', ""));
-                    self.edit_container(i, |c| {
-                        c.phase = Phase::Running { since: started.clone() };
-                        c.ready = running.behind() != crate::launcher::Behind::Program
-                            || spec.get("readinessProbe").is_none();
-                        c.running = Some(running.clone());
-                        c.id = id;
-                    });
-                    self.attend(i, &spec, &running).await
-                }
-                Err(why) => {
-                    self.edit_container(i, |c| {
-                        c.phase = Phase::Waiting { reason: "CreateContainerError", message: why.clone() }
-                    });
-                    (128, why)
-                }
-            };
-            let finished = rfc3339(self.host.clock().wall());
-            tracing::warn!(
-                pod = container.pod_name,
-                container = container.name,
-                code,
-                "container ended: {words}"
-            );
-            self.host.record(
-                "container",
-                vec![("name", container.name.clone()), ("code", code.to_string()), ("words", words.clone())],
-            );
-            let reason = if code == 0 { "Completed" } else { "Error" };
-            let ended = Phase::Terminated { code, reason, message: words, started, finished };
-            let again = match self.restart_policy() {
-                Restart::Always => true,
-                Restart::OnFailure => code != 0,
-                Restart::Never => false,
-            };
-            if self.state.lock().terminating || !again {
-                self.edit_container(i, |c| {
-                    (c.phase, c.ready, c.running) = (ended, false, None);
-                });
+            let changed = self.changed.notified();
+            if self.look(&holds) {
                 return;
             }
-            if self.host.clock().monotonic().since(began) > FORGIVEN_AFTER {
-                backoff = FIRST_BACKOFF;
-            }
-            let message =
-                format!("back-off {}s restarting failed container={}", backoff.as_secs(), container.name);
-            // The first restart comes at once.
-            let first = self.state.lock().containers.get(i).is_some_and(|c| c.restarts == 0);
-            self.edit_container(i, |c| {
-                c.last = Some(state_of(&ended, &c.id));
-                (c.ready, c.running) = (false, None);
-                c.phase = Phase::Waiting { reason: "CrashLoopBackOff", message };
-            });
-            if !first {
-                self.host.clock().sleep(backoff).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
-            }
-            self.edit_container(i, |c| c.restarts += 1);
+            changed.await;
         }
     }
 
-    /// Waits for the end of a running container, probing it meanwhile.
-    async fn attend(self: &Arc<Self>, i: usize, spec: &Value, running: &Arc<dyn Running>) -> (i32, String) {
-        if running.behind() != crate::launcher::Behind::Program {
-            return running.wait().await;
-        }
-        let go = self.options.profile.go();
-        let probe = |key: &str| spec.get(key).and_then(|p| Probe::new(&self.host, p, &self.ip, go));
-        let (startup, liveness, readiness) =
-            (probe("startupProbe"), probe("livenessProbe"), probe("readinessProbe"));
-        let probes = async {
-            let live = async {
-                if let Some(startup) = &startup
-                    && !self.becomes_healthy(startup).await
-                {
-                    return "startup";
-                }
-                match &liveness {
-                    Some(liveness) => self.until_unhealthy(liveness).await,
-                    None => std::future::pending().await,
-                }
-                "liveness"
-            };
-            let ready = async {
-                match &readiness {
-                    Some(readiness) => self.watch_readiness(i, readiness).await,
-                    None => std::future::pending::<()>().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                which = live => which,
-                () = ready => "readiness",
-            }
-        };
+    /// `work`'s output; `None` if the pod is to end before that.
+    pub(super) async fn unless_ending<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            ended = running.wait() => ended,
-            which = probes => {
-                self.host.record("probe", vec![("pod", self.key()), ("failed", which.to_owned())]);
-                running.kill().await;
-                (137, format!("container failed its {which} probe and was killed"))
-            }
+            () = self.until(|s| s.terminating || s.draining) => None,
+            done = work => Some(done),
         }
     }
 
-    async fn becomes_healthy(&self, probe: &Probe) -> bool {
-        self.host.clock().sleep(probe.initial_delay).await;
-        for _ in 0..probe.failures {
-            if probe.ask(&self.host).await.is_ok() {
-                return true;
-            }
-            self.host.clock().sleep(probe.period).await;
+    /// Runs the pod until all its containers have ended for good.
+    pub(super) async fn run(self: Arc<Self>) {
+        self.note("started");
+        if let Some(seconds) = self.pod().i64_at("/spec/activeDeadlineSeconds") {
+            let (this, limit) =
+                (self.clone(), Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
+            self.host.spawn(async move {
+                this.host.clock().sleep(limit).await;
+                let words = "Pod was active on the node longer than the specified deadline";
+                this.normal("DeadlineExceeded", words.into());
+                this.edit(|s| s.failure = Some(("DeadlineExceeded", words.to_owned())));
+                this.terminate(this.grace()).await;
+            });
         }
-        false
+        let mounted = self.unless_ending(self.mount()).await.is_some();
+        if mounted {
+            let this = self.clone();
+            self.host.spawn(async move { this.keep_volumes().await });
+        }
+        let sidecars = self.clone().run_containers().await;
+        self.edit(|s| s.draining = true);
+        // Last started first, as upstream.
+        for (i, sidecar) in sidecars.into_iter().rev() {
+            self.stop_container(i, self.grace()).await;
+            sidecar.join().await;
+        }
+        self.edit(|s| s.finished = true);
+        self.note("ended");
     }
 
-    /// A healthy container is asked at this world's period, a failing one at upstream's: the
-    /// failure threshold counts real periods.
-    async fn until_unhealthy(&self, probe: &Probe) {
-        self.host.clock().sleep(probe.initial_delay).await;
-        let mut failures = 0;
-        while failures < probe.failures {
-            match probe.ask(&self.host).await {
-                Ok(()) => {
-                    failures = 0;
-                    self.asked_again(probe).await;
+    /// Runs init containers and containers to their end; returns the sidecars, which run on.
+    async fn run_containers(self: Arc<Self>) -> Vec<(usize, world::Task<bool>)> {
+        let mut sidecars = Vec::new();
+        let roles: Vec<Role> = self.look(|s| s.containers.iter().map(|c| c.role).collect());
+        for (i, role) in roles.iter().enumerate() {
+            match role {
+                Role::Init => {
+                    if !self.clone().supervise(i).await {
+                        return sidecars;
+                    }
                 }
-                Err(why) => {
-                    failures += 1;
-                    self.host.record("probe", vec![("pod", self.key()), ("unhealthy", why)]);
-                    self.host.clock().sleep(probe.period).await;
+                Role::Sidecar => {
+                    let this = self.clone();
+                    sidecars.push((i, self.host.spawn(async move { this.supervise(i).await })));
+                    let up = self.until(|s| s.containers.get(i).is_some_and(|c| c.started));
+                    if self.unless_ending(up).await.is_none() {
+                        return sidecars;
+                    }
                 }
+                Role::Main => {}
             }
         }
+        self.edit(|s| s.initialized = true);
+        let mains = roles.iter().enumerate().filter(|(_, role)| **role == Role::Main).map(|(i, _)| {
+            let this = self.clone();
+            self.host.spawn(async move { this.supervise(i).await }).join()
+        });
+        futures::future::join_all(mains.collect::<Vec<_>>()).await;
+        sidecars
     }
 
-    /// A world that stretches time gains nothing from asking every second: liveness sets the pace.
-    async fn asked_again(&self, probe: &Probe) {
-        let upstream = self.host.periods().is_upstream();
-        self.host.recur(if upstream { probe.period } else { probe.period.max(LIVENESS_PACE) }).await;
+    /// How long its containers get to end.
+    pub(super) fn grace(&self) -> Duration {
+        let pod = self.pod();
+        let seconds = pod.deletion_grace_period_seconds();
+        let seconds = seconds.or_else(|| pod.i64_at("/spec/terminationGracePeriodSeconds"));
+        Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(30)).max(LEAST_GRACE)
     }
 
-    async fn watch_readiness(&self, i: usize, probe: &Probe) {
-        self.host.clock().sleep(probe.initial_delay).await;
-        let mut failures = 0;
-        loop {
-            let healthy = probe.ask(&self.host).await.is_ok();
-            failures = if healthy { 0 } else { failures + 1 };
-            let was = self.state.lock().containers.get(i).is_some_and(|c| c.ready);
-            let is = healthy || (was && failures < probe.failures);
-            if was != is {
-                self.edit_container(i, |c| c.ready = is);
-            }
-            if is {
-                self.asked_again(probe).await;
-            } else {
-                self.host.clock().sleep(probe.period).await;
-            }
-        }
-    }
-
-    /// Ends all containers.
-    pub(super) async fn terminate(&self) {
-        let running: Vec<_> = {
-            let mut state = self.state.lock();
-            state.terminating = true;
-            state.containers.iter().filter_map(|c| c.running.clone()).collect()
+    /// Ends all containers within `grace`, and returns when nothing runs any more.
+    pub(super) async fn terminate(&self, grace: Duration) {
+        self.edit(|s| s.terminating = true);
+        let running = |s: &State| -> Vec<usize> {
+            let all = s.containers.iter().enumerate();
+            all.filter(|(_, c)| c.running.is_some() && c.role != Role::Sidecar).map(|(i, _)| i).collect()
         };
-        for container in running {
-            container.kill().await;
+        let ends = self.look(running).into_iter().map(|i| self.stop_container(i, grace));
+        futures::future::join_all(ends.collect::<Vec<_>>()).await;
+        self.until(|s| s.finished).await;
+    }
+
+    /// Ends one container: its hook, SIGTERM, and SIGKILL when its time is over.
+    async fn stop_container(&self, i: usize, grace: Duration) {
+        let Some(running) = self.look(|s| s.containers.get(i).and_then(|c| c.running.clone())) else {
+            return;
+        };
+        let Some(spec) = self.spec(i) else { return };
+        let deadline = self.host.clock().monotonic() + grace;
+        self.normal("Killing", format!("Stopping container {}", spec.str_at("/name")));
+        let ended = || self.until(|s| s.containers.get(i).is_none_or(|c| c.running.is_none()));
+        if let Some(hook) = spec.at("/lifecycle/preStop") {
+            let hook = self.hook(hook, &running);
+            if let Ok(Err(why)) = self.host.clock().timeout(grace, hook).await {
+                self.warning("FailedPreStopHook", format!("PreStopHook failed: {why}"));
+            }
+        }
+        running.terminate().await;
+        let left = deadline.since(self.host.clock().monotonic()).max(LEAST_GRACE);
+        if self.host.clock().timeout(left, ended()).await.is_err() {
+            running.kill().await;
+            ended().await;
         }
     }
 
     /// PodStatus as the API shows it.
     pub(super) fn status(&self) -> Value {
-        let state = self.state.lock();
-        let all_ready =
-            state.initialized && !state.containers.is_empty() && state.containers.iter().all(|c| c.ready);
-        let phase = phase_of(&state, self.restart_policy());
-        let condition = |kind: &str, ok: bool, reason: &str| {
-            let mut c = json!({"type": kind, "status": if ok { "True" } else { "False" }, "lastProbeTime": null, "lastTransitionTime": self.started});
-            if !ok {
-                c["reason"] = reason.into();
-            }
-            c
-        };
-        let not_ready = if matches!(phase, "Succeeded") { "PodCompleted" } else { "ContainersNotReady" };
-        let statuses: Vec<Value> = state.containers.iter().map(container_status).collect();
-        let host_ip = self.options.node_ip.to_string();
-        json!({
-            "conditions": [
-                condition("PodReadyToStartContainers", true, ""),
-                condition("Initialized", state.initialized, "ContainersNotInitialized"),
-                condition("Ready", all_ready, not_ready),
-                condition("ContainersReady", all_ready, not_ready),
-                condition("PodScheduled", true, ""),
-            ],
-            "containerStatuses": statuses,
-            "hostIP": host_ip,
-            "hostIPs": [{"ip": host_ip}],
-            "phase": phase,
-            "podIP": self.ip,
-            "podIPs": [{"ip": self.ip}],
-            "qosClass": api::strategy::pods::qos_class(&self.pod),
-            "startTime": self.started,
-        })
+        let mut status = self.look(|s| s.status(self.restart_policy()));
+        let host_ip = self.node.options.node_ip.to_string();
+        status["hostIP"] = host_ip.as_str().into();
+        status["hostIPs"] = json!([{"ip": host_ip}]);
+        status["podIP"] = self.ip.as_str().into();
+        status["podIPs"] = json!([{"ip": self.ip}]);
+        status["qosClass"] = api::strategy::pods::qos_class(&self.pod()).into();
+        status["startTime"] = self.started.as_str().into();
+        status
     }
-}
-
-fn phase_of(state: &State, restart: Restart) -> &'static str {
-    let codes: Vec<Option<i32>> = state
-        .containers
-        .iter()
-        .map(|c| match &c.phase {
-            Phase::Terminated { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect();
-    let started = state
-        .containers
-        .iter()
-        .any(|c| !matches!(c.phase, Phase::Waiting { .. }) || c.restarts > 0 || c.last.is_some());
-    if !codes.is_empty()
-        && codes.iter().all(Option::is_some)
-        && (restart != Restart::Always || state.terminating)
-    {
-        return if codes.iter().all(|c| *c == Some(0)) { "Succeeded" } else { "Failed" };
-    }
-    if started { "Running" } else { "Pending" }
-}
-
-fn state_of(phase: &Phase, id: &str) -> Value {
-    match phase {
-        Phase::Waiting { reason, message } if message.is_empty() => json!({"waiting": {"reason": reason}}),
-        Phase::Waiting { reason, message } => json!({"waiting": {"message": message, "reason": reason}}),
-        Phase::Running { since } => json!({"running": {"startedAt": since}}),
-        Phase::Terminated { code, reason, message, started, finished } => json!({"terminated": {
-            "containerID": id,
-            "exitCode": code,
-            "finishedAt": finished,
-            "message": message,
-            "reason": reason,
-            "startedAt": started,
-        }}),
-    }
-}
-
-fn container_status(c: &ContainerState) -> Value {
-    json!({
-        "containerID": c.id,
-        "image": c.image,
-        "imageID": "",
-        "lastState": c.last.clone().unwrap_or_else(|| json!({})),
-        "name": c.name,
-        "ready": c.ready,
-        "restartCount": c.restarts,
-        "started": matches!(c.phase, Phase::Running { .. }),
-        "state": state_of(&c.phase, &c.id),
-    })
-}
-
-fn specs<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
-    pod.get("spec").and_then(|s| s.get(list)).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn text(spec: &Value, key: &str) -> String {
-    spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

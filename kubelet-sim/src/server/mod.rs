@@ -1,7 +1,10 @@
 //! The kubelet's two ports: healthz for its host, and 10250 for the apiserver.
 //!
-//! Port 10250 serves `/healthz` and `/pods` to clients with a certificate of the cluster's CA, and
-//! answers 401 to all others. Logs, exec and port-forward are not served yet: 404 says so.
+//! Port 10250 serves `/healthz`, `/pods` and `/containerLogs/` to whom the apiserver allows it; exec
+//! and port-forward are not served: 404 says so.
+
+mod access;
+mod logs;
 
 use std::{
     future::Future,
@@ -11,7 +14,7 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use pki::{Roots, ServerTls, Usage, verify_chain};
+use pki::{Roots, ServerTls};
 use serde_json::json;
 use wire::{Body, Handler, Peer, ServeOptions, Server, body};
 use world::{Host, ListenError};
@@ -19,12 +22,14 @@ use world::{Host, ListenError};
 use crate::{options::Options, pods::Pods};
 
 /// Answers on both ports.
+#[derive(Clone)]
 struct Ports {
     host: Host,
     pods: Arc<Pods>,
     /// `None` on the healthz port, which asks for no credentials.
     client_ca: Option<Roots>,
     open: bool,
+    node: String,
 }
 
 impl Handler for Ports {
@@ -33,24 +38,53 @@ impl Handler for Ports {
         peer: Arc<Peer>,
         request: Request<Body>,
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        let response = self.answer(&peer, request.uri().path());
-        Box::pin(std::future::ready(response))
+        let this = self.clone();
+        Box::pin(async move {
+            // Nobody sends the kubelet a body that it reads.
+            let (request, _) = request.into_parts();
+            let path = request.uri.path().to_owned();
+            let query = request.uri.query().unwrap_or_default().to_owned();
+            if this.open {
+                return match path.as_str() {
+                    "/healthz" => text(StatusCode::OK, "ok"),
+                    _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+                };
+            }
+            match this.permit(&peer, &request.method, &request.headers, &path).await {
+                Ok(()) => this.answer(&path, &query),
+                Err((status, words)) => text(status, &words),
+            }
+        })
     }
 }
 
 impl Ports {
-    fn answer(&self, peer: &Peer, path: &str) -> Response<Body> {
-        let known = self.client_ca.as_ref().is_some_and(|roots| {
-            !peer.certificates.is_empty()
-                && verify_chain(&peer.certificates, roots, self.host.clock().wall(), Usage::ClientAuth, None)
-                    .is_ok()
-        });
-        if !self.open && !known {
-            return text(StatusCode::UNAUTHORIZED, "Unauthorized");
+    async fn permit(
+        &self,
+        peer: &Peer,
+        method: &http::Method,
+        headers: &http::HeaderMap,
+        path: &str,
+    ) -> Result<(), access::Refusal> {
+        let (rest, roots) = (self.pods.rest(), self.client_ca.as_ref());
+        let user = access::authenticate(&self.host, peer, headers, roots, rest).await?;
+        let verb = match method.as_str() {
+            "POST" => "create",
+            "PUT" => "update",
+            "PATCH" => "patch",
+            "DELETE" => "delete",
+            _ => "get",
+        };
+        access::authorize(rest, user, verb, &self.node, subresource(path)).await
+    }
+
+    fn answer(&self, path: &str, query: &str) -> Response<Body> {
+        if let Some(rest) = path.strip_prefix("/containerLogs/") {
+            return logs::serve(&self.host, &self.pods, rest, query);
         }
         match path {
             "/healthz" => text(StatusCode::OK, "ok"),
-            "/pods" if !self.open => {
+            "/pods" => {
                 let list = json!({"apiVersion": "v1", "items": self.pods.snapshot(), "kind": "PodList", "metadata": {}});
                 let mut response = text(StatusCode::OK, &list.to_string());
                 response
@@ -60,6 +94,21 @@ impl Ports {
             }
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
+    }
+}
+
+/// Which part of the node a path belongs to: what is nothing else is the proxy's.
+fn subresource(path: &str) -> &'static str {
+    let within =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if within("/stats") {
+        "stats"
+    } else if within("/metrics") {
+        "metrics"
+    } else if within("/logs") {
+        "log"
+    } else {
+        "proxy"
     }
 }
 
@@ -88,7 +137,8 @@ pub(crate) async fn healthz(host: &Host, options: &Options, pods: Arc<Pods>) -> 
     }
     let at = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), options.healthz_port);
     let listener = host.net().listen(at).await?;
-    let ports = Ports { host: host.clone(), pods, client_ca: None, open: true };
+    let ports =
+        Ports { host: host.clone(), pods, client_ca: None, open: true, node: options.node_name.clone() };
     Server::spawn(host, listener, ServeOptions::plain(), Arc::new(ports));
     Ok(())
 }
@@ -125,7 +175,8 @@ pub(crate) async fn secure(host: &Host, options: &Options, pods: Arc<Pods>) -> R
     let config = tls.config();
     let at = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), options.port);
     let listener = host.net().listen(at).await?;
-    let ports = Ports { host: host.clone(), pods, client_ca: roots, open: false };
+    let ports =
+        Ports { host: host.clone(), pods, client_ca: roots, open: false, node: options.node_name.clone() };
     let serve = ServeOptions::tls(move || config.clone());
     Server::spawn(host, listener, serve, Arc::new(ports));
     Ok(())
