@@ -224,6 +224,13 @@ impl Worker {
         }
     }
 
+    /// Whether any of its containers is interpreted.
+    pub(super) fn runs_scripts(&self) -> bool {
+        let pod = self.pod();
+        let mut all = pod.list_at("/spec/initContainers").iter().chain(pod.list_at("/spec/containers"));
+        all.any(|spec| matches!(knows(&self.container(spec)), Knows::Command(_)))
+    }
+
     /// Waits for the end of a running container, probing it meanwhile.
     async fn attend(
         self: &Arc<Self>,

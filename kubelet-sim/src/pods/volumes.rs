@@ -59,7 +59,10 @@ impl Worker {
             // One that a new token did not push back (the apiserver's clock is behind this one) is
             // looked at again as often as upstream looks.
             let due = async {
-                if self.tokens().are_there() {
+                // Where time is stretched, a token that no script can read may age until the next
+                // turn: a year of renewals for programs that do not exist would be most of its cost.
+                let read = host.periods().is_upstream() || self.runs_scripts();
+                if read && self.tokens().are_there() {
                     host.clock().sleep(self.tokens().due(&host).unwrap_or(SYNC)).await;
                 } else {
                     std::future::pending::<()>().await;
