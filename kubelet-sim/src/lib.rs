@@ -5,13 +5,15 @@
 //!   ├─ bootstrap     which kubeconfig, which credentials (client-go's LoadClientConfig)
 //!   ├─ certificates  manager (when to rotate), request (CSR), store (files and their symlink)
 //!   ├─ node, lease   registration, status, heartbeats
-//!   ├─ pods          static pods from files, pods bound to this node; probes; status
+//!   ├─ pods          static pods from files, pods bound to this node; their life, probes, status
+//!   ├─ shell, logs   the interpreter of what test pods do, and what they say
 //!   └─ server        healthz on 10248, the kubelet's own port 10250
 //! ```
 //!
 //! What a container *is* the kubelet does not know: a [`Launcher`] starts it. A launcher may run a
-//! real component for an image it knows and let all others idle; then probes of these count as
-//! passed, because there is no program behind them that could answer.
+//! real component for an image it knows and hand all others to [`interpret`], which runs commands
+//! that the interpreter knows and lets images idle of which nothing is known; probes of these count
+//! as passed, because there is no program behind them that could answer.
 
 mod bootstrap;
 mod certificates;
