@@ -18,6 +18,7 @@ use crate::{
     health::Health,
     hooks::HookBoard,
     informers::Informers,
+    kubelets::Kubelets,
     options::Options,
     pipeline::{Delegate, Pages, Seats},
     registry::Leases,
@@ -42,6 +43,7 @@ pub struct Context {
     /// The loopback client.
     pub rest: Rest,
     pub allocator: Allocator,
+    pub kubelets: Kubelets,
     /// Leases of the store for objects that end by themselves: events.
     pub leases: Leases,
     pub seats: Seats,

@@ -45,6 +45,7 @@ pub mod allocate;
 pub mod health;
 pub mod hooks;
 pub mod informers;
+pub mod kubelets;
 pub mod loopback;
 
 pub use options::{Options, UsageError};

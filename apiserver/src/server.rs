@@ -30,6 +30,7 @@ use crate::{
     health::Health,
     hooks::{self, HookBoard},
     informers::Informers,
+    kubelets::Kubelets,
     loopback::{Loopback, LoopbackError},
     openapi::OpenApi,
     options::{Backend, Options},
@@ -201,6 +202,7 @@ async fn start(
     let ctx: Ctx = Arc::new(Context {
         admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
+        kubelets: Kubelets::new(host, &options),
         leases: Leases::new(options.event_ttl),
         seats: Seats::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
         health: Health::new(facts.livez_check.then_some(facts.max_age), options.livez_grace_period),

@@ -398,3 +398,23 @@ async fn logs_are_read_at_the_kubelet_by_whom_the_apiserver_allows(cluster: Clus
     let expected = "Forbidden (user=system:serviceaccount:default:default, verb=get, resource=nodes, subresource(s)=[proxy])";
     assert_eq!((status, words.as_str()), (403, expected));
 }
+
+#[chronoplane::test(nodes = 1)]
+async fn logs_are_read_through_the_apiserver(cluster: Cluster) {
+    create(&cluster, &pod("talker", "echo one; echo two; sleep 60; echo three", json!({}))).await;
+    when(&cluster, "talker", "it runs", |p| p["status"]["phase"] == "Running").await;
+    let read = async |query: &str| {
+        let path = format!("/api/v1/namespaces/default/pods/talker/log?{query}");
+        let (status, body) =
+            cluster.admin().raw(http::Method::GET, &path, None).await.expect("the server answers");
+        (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    };
+    assert_eq!(read("").await, (200, "one\ntwo\n".into()));
+    assert_eq!(read("container=c&tailLines=1").await, (200, "two\n".into()));
+    let (status, words) = read("container=d").await;
+    assert!(status == 400 && words.contains("container d is not valid for pod talker"), "{status} {words}");
+    let (status, words) = read("previous=true").await;
+    let expected = "previous terminated container \\\"c\\\" in pod \\\"talker\\\" not found";
+    assert!(status == 400 && words.contains(expected), "{status} {words}");
+    assert_eq!(read("follow=true").await, (200, "one\ntwo\nthree\n".into()), "to its end");
+}

@@ -9,6 +9,7 @@ mod eviction;
 mod get;
 mod leases;
 mod list;
+mod log;
 mod namespace;
 mod page_token;
 mod patch;
@@ -80,6 +81,7 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
         ("get", "" | "status" | "approval" | "ephemeralcontainers" | "resize") => {
             Box::pin(get::get(ctx, permitted, served)).await
         }
+        ("get", "log") => Box::pin(log::log(ctx, permitted, served)).await,
         ("list", "") => Box::pin(list::list(ctx, permitted, served)).await,
         ("watch", "") => Box::pin(watch::watch(ctx, permitted, served)).await,
         ("create", "") => Box::pin(create::create(ctx, permitted, served)).await,

@@ -2,7 +2,7 @@
 //!
 //! Every Kubernetes program reads them with `time.ParseDuration` and prints them with
 //! `Duration.String` (Go's `src/time/format.go` and `time.go`), so both stand here once. How kubectl
-//! prints an age is another notation: [`crate::table::duration`].
+//! prints an age is another notation, which `table` has.
 
 use std::time::Duration;
 

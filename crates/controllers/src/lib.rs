@@ -1,4 +1,4 @@
-//! The loops of kube-controller-manager that a bootstrap needs, and a scheduler.
+//! The loops of kube-controller-manager, and a scheduler.
 //!
 //! ```text
 //! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner

@@ -1,0 +1,88 @@
+//! The server's way to kubelets: connections with its own client certificate, kept per kubelet.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{object::ObjectExt, status::Status};
+use parking_lot::Mutex;
+use pki::{ClientTls, FileIdentity, Roots};
+use serde_json::Value;
+use wire::HttpClient;
+use world::Host;
+
+use crate::Options;
+
+/// Where a kubelet listens whose node does not say.
+const PORT: i64 = 10250;
+/// Upstream's order of preference (`--kubelet-preferred-address-types`).
+const ADDRESS_TYPES: [&str; 5] = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];
+
+/// See the module.
+pub struct Kubelets {
+    host: Host,
+    options: Arc<Options>,
+    clients: Mutex<BTreeMap<String, HttpClient>>,
+}
+
+impl Kubelets {
+    /// Nothing is read or dialled before the first use.
+    pub fn new(host: &Host, options: &Arc<Options>) -> Self {
+        Self { host: host.clone(), options: options.clone(), clients: Mutex::default() }
+    }
+
+    /// The client for the kubelet of `node`, an object.
+    ///
+    /// # Errors
+    /// The node has no usable address, or the authority's file cannot be used.
+    pub fn of(&self, node: &Value) -> Result<HttpClient, Status> {
+        let url = self.url(node)?;
+        let mut clients = self.clients.lock();
+        if let Some(client) = clients.get(&url) {
+            return Ok(client.clone());
+        }
+        let client = HttpClient::new(&self.host, &url, Some(self.tls()?))
+            .map_err(|e| Status::unclassified(format!("cannot reach the kubelet at {url}: {e}")))?;
+        clients.insert(url, client.clone());
+        Ok(client)
+    }
+
+    fn url(&self, node: &Value) -> Result<String, Status> {
+        let given = &self.options.kubelet_preferred_address_types;
+        let preferred: Vec<&str> = if given.is_empty() {
+            ADDRESS_TYPES.to_vec()
+        } else {
+            given.iter().map(String::as_str).collect()
+        };
+        let addresses = node.list_at("/status/addresses");
+        let found = preferred.iter().find_map(|kind| addresses.iter().find(|a| a.str_at("/type") == *kind));
+        let Some(address) = found.map(|a| a.str_at("/address")) else {
+            let words = format!("no preferred addresses found; known addresses: {}", Value::from(addresses));
+            return Err(Status::unclassified(words));
+        };
+        let port = node.i64_at("/status/daemonEndpoints/kubeletEndpoint/Port").unwrap_or(PORT);
+        // An address of IPv6 stands in brackets.
+        let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        Ok(format!("https://{address}:{port}"))
+    }
+
+    fn tls(&self) -> Result<ClientTls, Status> {
+        let options = &self.options;
+        let mut tls = ClientTls::new(&self.host, options.profile.go());
+        tls = match &options.kubelet_certificate_authority {
+            // Kubelets sign their serving certificates themselves unless told otherwise.
+            None => tls.insecure(),
+            Some(path) => {
+                let shown = path.display();
+                let pem = self.host.disk().read(path);
+                let pem =
+                    pem.map_err(|e| Status::unclassified(format!("cannot read the CA bundle {shown}: {e}")))?;
+                tls.roots(Roots::from_pem(&pem).map_err(|e| Status::unclassified(format!("{shown}: {e}")))?)
+            }
+        };
+        if let (Some(certificate), Some(key)) =
+            (&options.kubelet_client_certificate, &options.kubelet_client_key)
+        {
+            tls = tls.identity(Arc::new(FileIdentity::new(self.host.disk(), certificate, key)));
+        }
+        Ok(tls)
+    }
+}

@@ -1,0 +1,132 @@
+//! GET of `pods/log`: what the kubelet of the pod's node has kept of a container's output.
+//!
+//! Upstream: `pkg/registry/core/pod/strategy.go` (`LogLocation`) and `rest/log.go`.
+
+use std::sync::Arc;
+
+use api::{object::ObjectExt, status::Status};
+use http::{HeaderValue, Request, Response, header};
+use serde_json::Value;
+use wire::{Body, body};
+
+use super::fetch;
+use crate::{
+    catalog::Served,
+    context::Ctx,
+    pipeline::{Permitted, Refusal},
+    respond,
+};
+
+/// So much of a kubelet's refusal is read.
+const REFUSAL_BYTES: usize = 2048;
+
+pub(super) async fn log(
+    ctx: &Ctx,
+    permitted: Permitted,
+    served: Arc<Served>,
+) -> Result<Response<Body>, Refusal> {
+    let info = permitted.info();
+    let (namespace, name) = (&info.namespace, &info.name);
+    let pod = fetch(ctx, &served, namespace, name).await?.object;
+    let request = permitted.request();
+    let container = container(&pod, request.query.get("container").unwrap_or_default())?;
+    let node = pod.str_at("/spec/nodeName");
+    if node.is_empty() {
+        return Ok(respond::text(200, ""));
+    }
+    let Some(nodes) = ctx.catalog.find("", "v1", "nodes") else {
+        return Err(Status::no_such_resource().into());
+    };
+    let node = fetch(ctx, &nodes, "", node).await?.object;
+    let kubelet = ctx.kubelets.of(&node)?;
+    let options = request.target.split_once('?').map_or("", |(_, query)| query);
+    let path = format!("/containerLogs/{namespace}/{name}/{container}?{options}");
+    let asked = Request::get(&path)
+        .body(body::empty())
+        .map_err(|e| Status::bad_request(format!("cannot ask the kubelet for {path}: {e}")))?;
+    let answer = kubelet
+        .send(asked)
+        .await
+        .map_err(|e| Status::unclassified(format!("Get \"{}{path}\": {e}", kubelet.url())))?;
+    let (head, content) = answer.into_parts();
+    if !head.status.is_success() {
+        let words = body::collect(content, REFUSAL_BYTES).await.unwrap_or_default();
+        let words = String::from_utf8_lossy(&words);
+        return Err(match head.status.as_u16() {
+            400 => Status::bad_request(words.trim()),
+            500 => Status::internal(words.trim()),
+            code => Status::from_response(code, words.as_bytes(), "", &served.qualified(), name),
+        }
+        .into());
+    }
+    let mut response = Response::new(content);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}
+
+/// The container that is meant: the named one, or the only one.
+fn container(pod: &Value, named: &str) -> Result<String, Status> {
+    let names = |list: &str| -> Vec<&str> { pod.list_at(list).iter().map(|c| c.str_at("/name")).collect() };
+    let (containers, init) = (names("/spec/containers"), names("/spec/initContainers"));
+    let ephemeral = names("/spec/ephemeralContainers");
+    let pod = pod.name();
+    if named.is_empty() {
+        if let ([only], []) = (containers.as_slice(), init.as_slice()) {
+            return Ok((*only).to_owned());
+        }
+        let or_init = if init.is_empty() {
+            String::new()
+        } else {
+            format!(" or one of the init containers: [{}]", init.join(" "))
+        };
+        return Err(Status::bad_request(format!(
+            "a container name must be specified for pod {pod}, choose one of: [{}]{or_init}",
+            containers.join(" ")
+        )));
+    }
+    if [containers, init, ephemeral].concat().contains(&named) {
+        return Ok(named.to_owned());
+    }
+    Err(Status::bad_request(format!("container {named} is not valid for pod {pod}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_is_named_or_the_only_one() {
+        let pod = |containers: &[&str], init: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>();
+            json!({"metadata": {"name": "p"}, "spec": {"containers": list(containers), "initContainers": list(init)}})
+        };
+        let check = |containers: &[&str], init: &[&str], named: &str, expected: Result<&str, &str>| {
+            let found = container(&pod(containers, init), named).map_err(|status| status.message);
+            assert_eq!(
+                found.as_deref().map_err(String::as_str),
+                expected,
+                "{containers:?} {init:?} {named:?}"
+            );
+        };
+        check(&["a"], &[], "", Ok("a"));
+        check(&["a", "b"], &[], "b", Ok("b"));
+        check(&["a"], &["i"], "i", Ok("i"));
+        check(
+            &["a", "b"],
+            &[],
+            "",
+            Err("a container name must be specified for pod p, choose one of: [a b]"),
+        );
+        check(
+            &["a"],
+            &["i"],
+            "",
+            Err(
+                "a container name must be specified for pod p, choose one of: [a] or one of the init containers: [i]",
+            ),
+        );
+        check(&["a"], &[], "x", Err("container x is not valid for pod p"));
+    }
+}
