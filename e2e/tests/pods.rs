@@ -399,6 +399,15 @@ async fn logs_are_read_at_the_kubelet_by_whom_the_apiserver_allows(cluster: Clus
     assert_eq!((status, words.as_str()), (403, expected));
 }
 
+#[chronoplane::test(nodes = 2, sparse)]
+async fn in_a_sparse_world_pods_run_as_soon_as_ever(cluster: Cluster) {
+    let began = cluster.sim().host("workstation").clock().monotonic();
+    create(&cluster, &pod("soon", "sleep 5", json!({}))).await;
+    when(&cluster, "soon", "it runs", |p| p["status"]["phase"] == "Running").await;
+    let took = cluster.sim().host("workstation").clock().monotonic().since(began);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
 #[chronoplane::test(nodes = 1)]
 async fn logs_are_read_through_the_apiserver(cluster: Cluster) {
     create(&cluster, &pod("talker", "echo one; echo two; sleep 60; echo three", json!({}))).await;

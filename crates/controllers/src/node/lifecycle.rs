@@ -61,10 +61,10 @@ pub(crate) fn run(c: &Context) {
         lifecycle.nodes.synced().await;
         lifecycle.leases.synced().await;
         loop {
-            lifecycle.look().await;
-            // A taint must not wait for the next look when a node has just changed.
+            // A taint must not wait for the next look when a node changes, were it during this one.
             let changed = lifecycle.nodes.clone();
             let version = changed.resource_version();
+            lifecycle.look().await;
             tokio::select! {
                 biased;
                 () = changed.until(|i| i.resource_version() != version) => {}
