@@ -211,6 +211,19 @@ fn a_full_disk_keeps_the_old_contents() {
 }
 
 #[test]
+fn uuids_are_of_version_four() {
+    let sim = |seed| run(Config { seed, ..Config::default() }, async |sim| sim.host("a").entropy().uuid());
+    for seed in 0..20 {
+        let uuid = sim(seed).expect("a runtime");
+        let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12], "{uuid}");
+        assert!(uuid.chars().all(|c| c == '-' || matches!(c, '0'..='9' | 'a'..='f')), "{uuid}");
+        assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
+        assert!(matches!(uuid.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{uuid}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_chance_and_hosts_differ() {
     let draw = |seed| {
         run(Config { seed, ..Config::default() }, async |sim: Sim| {
