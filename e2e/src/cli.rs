@@ -14,7 +14,7 @@ const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
 
 Try:
-  cargo run --release -- run loopback-expiry   the certificate that dies after a year, in a second
+  cargo run --release -- run loopback-expiry   the certificate that dies after a year, in two seconds
   cargo run --release -- up --nodes 3          a cluster on this machine, for any kubectl
   cargo run --release -- list                  all stories
   cargo run --release -- bench boot            how fast it starts

@@ -9,22 +9,14 @@ use crate::{
     certs::first_certificate,
     columns::{aligned, short_duration},
     managed,
-    paths::ADMIN_CONF,
     session::{Failure, Result, Session, yaml},
     stored,
 };
 
 #[derive(Args)]
 pub(crate) struct ExpirationArgs {
-    /// kubeadm configuration file
-    #[arg(long)]
-    config: Option<String>,
-    /// Where certificates are kept, when neither file nor cluster says so
-    #[arg(long)]
-    cert_dir: Option<String>,
-    /// The kubeconfig file to use when talking to the cluster
-    #[arg(long, default_value = ADMIN_CONF)]
-    kubeconfig: String,
+    #[command(flatten)]
+    sources: stored::Sources,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -49,12 +41,7 @@ struct Row {
 
 /// Runs the command.
 pub(crate) async fn run(s: &mut Session<'_>, args: ExpirationArgs) -> Result<()> {
-    let sources = stored::Sources {
-        file: args.config.as_deref(),
-        kubeconfig: &args.kubeconfig,
-        cert_dir: args.cert_dir.as_deref(),
-    };
-    let config = stored::load(s, "check-expiration", &sources, args.output == Output::Text).await?;
+    let config = stored::load(s, "check-expiration", &args.sources, args.output == Output::Text).await?;
     let dir = &config.cluster.certificates_dir;
     let external = config.cluster.external_etcd.is_some();
     let (leaves, authorities) = (leaves(s, dir, external)?, authorities(s, dir, external)?);

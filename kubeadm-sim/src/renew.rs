@@ -11,7 +11,6 @@ use crate::{
     certs::{after, issue, leaf_not_before, load_authority},
     config::InitConfig,
     managed::{self, Managed, Place},
-    paths::ADMIN_CONF,
     session::{Failure, Result, Session},
     stored,
 };
@@ -20,15 +19,8 @@ use crate::{
 pub(crate) struct RenewArgs {
     /// What to renew: all, or a name that check-expiration shows
     certificate: String,
-    /// kubeadm configuration file
-    #[arg(long)]
-    config: Option<String>,
-    /// Where certificates are kept, when neither file nor cluster says so
-    #[arg(long)]
-    cert_dir: Option<String>,
-    /// The kubeconfig file to use when talking to the cluster
-    #[arg(long, default_value = ADMIN_CONF)]
-    kubeconfig: String,
+    #[command(flatten)]
+    sources: stored::Sources,
 }
 
 /// Runs the command.
@@ -44,12 +36,7 @@ pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
             known.join(", ")
         )));
     }
-    let sources = stored::Sources {
-        file: args.config.as_deref(),
-        kubeconfig: &args.kubeconfig,
-        cert_dir: args.cert_dir.as_deref(),
-    };
-    let config = stored::load(s, "renew", &sources, true).await?;
+    let config = stored::load(s, "renew", &args.sources, true).await?;
     let external = config.cluster.external_etcd.is_some();
     let here: Vec<&str> = managed::of(s.profile, external).map(|row| row.name).collect();
     for row in rows.into_iter().filter(|row| here.contains(&row.name)) {

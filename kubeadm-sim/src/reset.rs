@@ -79,7 +79,7 @@ async fn certificates_dir(s: &mut Session<'_>, kubeconfig: &str) -> String {
     if !s.disk().exists(kubeconfig) {
         return PKI_DIR.to_owned();
     }
-    let sources = stored::Sources { file: None, kubeconfig, cert_dir: None };
+    let sources = stored::Sources { config: None, kubeconfig: kubeconfig.to_owned(), cert_dir: None };
     match stored::load(s, "reset", &sources, true).await {
         Ok(config) => config.cluster.certificates_dir,
         Err(_) => PKI_DIR.to_owned(),

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use client::{Resource, Rest};
 use serde_json::Value;
 
 use crate::{
     config::InitConfig,
-    paths::KUBE_SYSTEM,
+    paths::{ADMIN_CONF, KUBE_SYSTEM},
     session::{Failure, Result, Session},
 };
 
@@ -16,13 +17,17 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a command looks for the configuration.
-pub(crate) struct Sources<'a> {
-    /// `--config`
-    pub file: Option<&'a str>,
-    /// `--kubeconfig`
-    pub kubeconfig: &'a str,
-    /// `--cert-dir`; counts only without the cluster's own answer.
-    pub cert_dir: Option<&'a str>,
+#[derive(Args)]
+pub(crate) struct Sources {
+    /// kubeadm configuration file
+    #[arg(long)]
+    pub config: Option<String>,
+    /// Where certificates are kept, when neither file nor cluster says so
+    #[arg(long)]
+    pub cert_dir: Option<String>,
+    /// The kubeconfig file to use when talking to the cluster
+    #[arg(long, default_value = ADMIN_CONF)]
+    pub kubeconfig: String,
 }
 
 /// The configuration; `who` stands in the brackets before its lines. Without words for a command whose output
@@ -30,18 +35,18 @@ pub(crate) struct Sources<'a> {
 pub(crate) async fn load(
     s: &mut Session<'_>,
     who: &str,
-    sources: &Sources<'_>,
+    sources: &Sources,
     words: bool,
 ) -> Result<InitConfig> {
     let mut config = InitConfig::new(s.host, s.profile);
-    if let Some(dir) = sources.cert_dir {
-        config.cluster.certificates_dir = dir.to_owned();
+    if let Some(dir) = &sources.cert_dir {
+        config.cluster.certificates_dir.clone_from(dir);
     }
-    if let Some(path) = sources.file {
+    if let Some(path) = &sources.config {
         config.apply_file(path, &s.disk().read_to_string(path)?)?;
         return Ok(config);
     }
-    let Ok(rest) = s.client(sources.kubeconfig) else { return Ok(config) };
+    let Ok(rest) = s.client(&sources.kubeconfig) else { return Ok(config) };
     let mut say = |line: String| {
         if words {
             s.say(line);

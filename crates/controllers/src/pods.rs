@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
-use client::{ClientError, Informer, Patch, Resource, Rest};
+use client::{ClientError, Informer, Next, Patch, Resource, Rest};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Wall;
@@ -11,6 +11,16 @@ use world::Wall;
 use crate::objects::{condition, condition_is, controller_uid, is_deleting, text, time};
 
 pub(crate) const PODS: Resource = Resource::core("pods");
+
+/// What a sync's outcome means for its key: a lost race is run again, not reported.
+pub(crate) fn settled(outcome: Result<Next, ClientError>) -> Result<Next, String> {
+    match outcome {
+        // The informer will show what the other one wrote.
+        Err(e) if e.is_conflict() => Ok(Next::Retry),
+        Err(e) if e.is_namespace_terminating() => Ok(Next::OnChange),
+        other => other.map_err(|e| e.to_string()),
+    }
+}
 
 pub(crate) fn is_finished(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")

@@ -89,6 +89,18 @@ fn a_step_in_the_real_gear_moves_one_wall_clock() {
 }
 
 #[test]
+fn a_real_world_may_start_at_another_time() {
+    let block = || Block::reserve().expect("a free block");
+    let year = jiff::SignedDuration::from_hours(24 * 365);
+    let now = Real::new(std::env::temp_dir(), block()).host("a").expect("room").clock().wall();
+    for start in [year, -year] {
+        let world = Real::starting(std::env::temp_dir(), block(), start);
+        let ahead = world.host("a").expect("room").clock().wall().duration_since(now);
+        assert!((ahead.as_secs() - start.as_secs()).abs() <= 1, "{ahead:?}");
+    }
+}
+
+#[test]
 fn two_worlds_have_different_addresses() {
     let (one, two) = (Block::reserve().expect("a block"), Block::reserve().expect("another"));
     assert_ne!(one.base(), two.base());

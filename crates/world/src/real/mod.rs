@@ -91,6 +91,7 @@ struct World {
     root: PathBuf,
     /// The root is the one host's own, not the directory of all hosts.
     single: bool,
+    start: SignedDuration,
     hosts: Mutex<BTreeMap<String, (Host, Arc<RealClock>)>>,
     names: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
 }
@@ -98,13 +99,40 @@ struct World {
 impl Real {
     /// A world whose hosts keep their files in `<root>/<host>`.
     pub fn new(root: PathBuf, block: Block) -> Self {
-        Self(Arc::new(World { block, root, single: false, hosts: Mutex::default(), names: Arc::default() }))
+        Self(Arc::new(World {
+            block,
+            root,
+            single: false,
+            start: SignedDuration::ZERO,
+            hosts: Mutex::default(),
+            names: Arc::default(),
+        }))
+    }
+
+    /// As [`Real::new`], with every host's wall clock ahead of the system's by `start` (behind it, if
+    /// negative) from the moment that it is switched on.
+    pub fn starting(root: PathBuf, block: Block, start: SignedDuration) -> Self {
+        Self(Arc::new(World {
+            block,
+            root,
+            single: false,
+            start,
+            hosts: Mutex::default(),
+            names: Arc::default(),
+        }))
     }
 
     /// A world seen from one of its hosts, whose own root is `root`: a component in a process of
     /// its own.
     pub fn rooted(root: PathBuf, block: Block) -> Self {
-        Self(Arc::new(World { block, root, single: true, hosts: Mutex::default(), names: Arc::default() }))
+        Self(Arc::new(World {
+            block,
+            root,
+            single: true,
+            start: SignedDuration::ZERO,
+            hosts: Mutex::default(),
+            names: Arc::default(),
+        }))
     }
 
     /// The host of that name, switched on when first asked for, with the next free address.
@@ -140,7 +168,7 @@ impl Real {
         address: Ipv4Addr,
     ) -> Host {
         self.0.names.lock().insert(name.to_owned(), address);
-        let clock = Arc::new(RealClock::new());
+        let clock = Arc::new(RealClock::ahead(self.0.start));
         let host = Host::new(Parts {
             name: name.to_owned(),
             gear: Gear::Real,
@@ -164,13 +192,10 @@ impl Real {
         self.0.names.lock().clone()
     }
 
-    /// Moves one host's wall clock by `by`, now and from now on. Also the way to a start offset:
-    /// step before anything runs there.
+    /// Moves one host's wall clock by `by`, now and from now on.
     pub fn step(&self, name: &str, by: SignedDuration) {
         if let Some((_, clock)) = self.0.hosts.lock().get(name) {
-            let nanos =
-                i64::try_from(by.as_nanos()).unwrap_or(if by.is_negative() { i64::MIN } else { i64::MAX });
-            clock.offset.fetch_add(nanos, Ordering::SeqCst);
+            clock.offset.fetch_add(offset_nanos(by), Ordering::SeqCst);
         }
     }
 }
@@ -181,6 +206,10 @@ impl std::fmt::Debug for Real {
     }
 }
 
+fn offset_nanos(by: SignedDuration) -> i64 {
+    i64::try_from(by.as_nanos()).unwrap_or(if by.is_negative() { i64::MIN } else { i64::MAX })
+}
+
 struct RealClock {
     boot: Instant,
     /// Nanoseconds (about ±292 years).
@@ -189,8 +218,8 @@ struct RealClock {
 
 impl RealClock {
     #[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
-    fn new() -> Self {
-        Self { boot: Instant::now(), offset: AtomicI64::new(0) }
+    fn ahead(by: SignedDuration) -> Self {
+        Self { boot: Instant::now(), offset: AtomicI64::new(offset_nanos(by)) }
     }
 }
 

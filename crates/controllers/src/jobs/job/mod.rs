@@ -27,7 +27,7 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{condition_is, controller_uid, is_deleting, list, number, text},
-    pods::{PODS, claimed, from_template, interested, is_active, is_finished, is_ready},
+    pods::{PODS, claimed, from_template, interested, is_active, is_finished, is_ready, settled},
 };
 use tracking::uncounted;
 
@@ -94,14 +94,7 @@ pub(crate) fn run(c: &Context) {
         });
         run_workers(&host, WORKERS, &queue, move |key| {
             let this = this.clone();
-            async move {
-                match this.sync(&key).await {
-                    // The informer will show what the other one wrote.
-                    Err(e) if e.is_conflict() => Ok(Next::Retry),
-                    Err(e) if e.is_namespace_terminating() => Ok(Next::OnChange),
-                    other => other.map_err(|e| e.to_string()),
-                }
-            }
+            async move { settled(this.sync(&key).await) }
         });
     });
 }

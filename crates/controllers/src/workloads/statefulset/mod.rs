@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{is_deleting, number, text},
-    pods::{PODS, claimed, interested, is_available, is_finished, is_ready},
+    pods::{PODS, claimed, interested, is_available, is_finished, is_ready, settled},
 };
 use order::{Action, Member, Wish};
 
@@ -65,14 +65,7 @@ pub(crate) fn run(c: &Context) {
         });
         run_workers(&host, WORKERS, &queue, move |key| {
             let this = this.clone();
-            async move {
-                match this.sync(&key).await {
-                    // The informer will show what the other one wrote.
-                    Err(e) if e.is_conflict() => Ok(Next::Retry),
-                    Err(e) if e.is_namespace_terminating() => Ok(Next::OnChange),
-                    other => other.map_err(|e| e.to_string()),
-                }
-            }
+            async move { settled(this.sync(&key).await) }
         });
     });
 }

@@ -1,0 +1,244 @@
+//! Files in memory, with the faults of a real disk.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
+
+#[derive(Clone, Debug)]
+enum Node {
+    File { data: Arc<[u8]>, mode: u32 },
+    Dir,
+    Symlink(PathBuf),
+    Resident(Resident),
+}
+
+#[derive(Clone)]
+struct Resident(Arc<dyn Any + Send + Sync>);
+
+impl fmt::Debug for Resident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resident")
+    }
+}
+
+/// Files in memory, with the faults of a real disk.
+#[derive(Debug)]
+pub struct MemoryDisk {
+    nodes: Mutex<BTreeMap<PathBuf, Node>>,
+    faults: Mutex<Faults>,
+    pub(super) changes: Notify,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Faults {
+    full: bool,
+    read_only: bool,
+}
+
+impl Default for MemoryDisk {
+    fn default() -> Self {
+        let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
+        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), changes: Notify::new() }
+    }
+}
+
+impl MemoryDisk {
+    /// While set, every write fails with "no space left on device".
+    pub fn set_full(&self, full: bool) {
+        self.faults.lock().full = full;
+    }
+
+    /// While set, every change fails with "permission denied".
+    pub fn set_read_only(&self, read_only: bool) {
+        self.faults.lock().read_only = read_only;
+    }
+
+    pub(super) fn changed(&self) {
+        self.changes.notify_waiters();
+    }
+
+    pub(super) fn writable(&self, op: &'static str, path: &Path) -> Result<()> {
+        let faults = *self.faults.lock();
+        let kind = match faults {
+            Faults { read_only: true, .. } => DiskErrorKind::Denied,
+            Faults { full: true, .. } if op == "open" => DiskErrorKind::Full,
+            _ => return Ok(()),
+        };
+        Err(DiskError { op, path: path.to_owned(), kind })
+    }
+
+    fn resolve(nodes: &BTreeMap<PathBuf, Node>, path: &Path) -> PathBuf {
+        let mut at = under(Path::new("/"), path);
+        for _ in 0..16 {
+            match nodes.get(&at) {
+                Some(Node::Symlink(target)) => at = under(Path::new("/"), &target_of(&at, target)),
+                _ => break,
+            }
+        }
+        at
+    }
+
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let nodes = self.nodes.lock();
+        match nodes.get(&Self::resolve(&nodes, path)) {
+            Some(Node::File { data, .. }) => Ok(data.to_vec()),
+            Some(Node::Resident(_)) => Ok(Vec::new()),
+            Some(_) => Err(DiskError {
+                op: "read",
+                path: path.to_owned(),
+                kind: DiskErrorKind::Other("is a directory".into()),
+            }),
+            None => Err(DiskError { op: "open", path: path.to_owned(), kind: DiskErrorKind::NotFound }),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+        self.writable("open", path)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let at = Self::resolve(&nodes, path);
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::File { data: contents.into(), mode });
+        }
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn resident<T: Any + Send + Sync>(
+        &self,
+        path: &Path,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> Result<Arc<T>> {
+        let fail = |kind| Err(DiskError { op: "open", path: path.to_owned(), kind });
+        {
+            let nodes = self.nodes.lock();
+            match nodes.get(&Self::resolve(&nodes, path)) {
+                Some(Node::Resident(Resident(there))) => {
+                    return there.clone().downcast().or_else(|_| fail(DiskErrorKind::Exists));
+                }
+                Some(_) => return fail(DiskErrorKind::Exists),
+                None => {}
+            }
+        }
+        self.writable("open", path)?;
+        let made = make();
+        {
+            let mut nodes = self.nodes.lock();
+            let at = Self::resolve(&nodes, path);
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::Resident(Resident(made.clone())));
+        }
+        self.changed();
+        Ok(made)
+    }
+
+    fn make_dirs(nodes: &mut BTreeMap<PathBuf, Node>, dir: &Path) {
+        for at in dir.ancestors() {
+            nodes.entry(at.to_owned()).or_insert(Node::Dir);
+        }
+    }
+
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        self.writable("remove", path)?;
+        let removed = self.nodes.lock().remove(&under(Path::new("/"), path));
+        self.changed();
+        removed.map(drop).ok_or(DiskError {
+            op: "remove",
+            path: path.to_owned(),
+            kind: DiskErrorKind::NotFound,
+        })
+    }
+
+    pub(super) fn remove_all(&self, path: &Path) -> Result<()> {
+        self.writable("remove", path)?;
+        let at = under(Path::new("/"), path);
+        self.nodes.lock().retain(|p, _| !p.starts_with(&at));
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn create_dir_all(&self, path: &Path) -> Result<()> {
+        self.writable("mkdir", path)?;
+        Self::make_dirs(&mut self.nodes.lock(), &under(Path::new("/"), path));
+        Ok(())
+    }
+
+    pub(super) fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        let nodes = self.nodes.lock();
+        let at = Self::resolve(&nodes, dir);
+        if !nodes.contains_key(&at) {
+            return Err(DiskError { op: "open", path: dir.to_owned(), kind: DiskErrorKind::NotFound });
+        }
+        let children = nodes.keys().filter(|p| p.parent() == Some(at.as_path()));
+        Ok(children.filter_map(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).collect())
+    }
+
+    pub(super) fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
+        self.writable("symlink", link)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let at = under(Path::new("/"), link);
+            if nodes.contains_key(&at) {
+                return Err(DiskError { op: "symlink", path: link.to_owned(), kind: DiskErrorKind::Exists });
+            }
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            nodes.insert(at, Node::Symlink(target.to_owned()));
+        }
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        match self.nodes.lock().get(&under(Path::new("/"), path)) {
+            Some(Node::Symlink(target)) => Ok(target.clone()),
+            Some(_) => Err(DiskError {
+                op: "readlink",
+                path: path.to_owned(),
+                kind: DiskErrorKind::Other("invalid argument".into()),
+            }),
+            None => Err(DiskError { op: "readlink", path: path.to_owned(), kind: DiskErrorKind::NotFound }),
+        }
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.writable("rename", from)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let Some(node) = nodes.remove(&under(Path::new("/"), from)) else {
+                return Err(DiskError { op: "rename", path: from.to_owned(), kind: DiskErrorKind::NotFound });
+            };
+            nodes.insert(under(Path::new("/"), to), node);
+        }
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn stat(&self, path: &Path) -> Option<Stat> {
+        self.nodes.lock().get(&under(Path::new("/"), path)).map(|node| match node {
+            Node::File { data, mode } => Stat { kind: FileKind::File, mode: *mode, len: data.len() as u64 },
+            Node::Dir => Stat { kind: FileKind::Dir, mode: 0o755, len: 0 },
+            Node::Resident(_) => Stat { kind: FileKind::File, mode: 0o600, len: 0 },
+            Node::Symlink(_) => Stat { kind: FileKind::Symlink, mode: 0o777, len: 0 },
+        })
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        let nodes = self.nodes.lock();
+        nodes.contains_key(&Self::resolve(&nodes, path))
+    }
+}
