@@ -24,6 +24,8 @@ pub(crate) struct Call<'a> {
     /// What it is about, for the words of errors.
     pub about: Option<(&'a Resource, &'a str)>,
     pub body: Option<(Bytes, &'static str)>,
+    /// Representations of the answer that are understood, best first.
+    pub accept: &'static str,
     /// The client's own limit.
     pub timeout: Option<Duration>,
     pub watch: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(method: Method, uri: String) -> Self {
-        Self { method, uri, about: None, body: None, timeout: None, watch: false }
+        Self { method, uri, about: None, body: None, accept: JSON, timeout: None, watch: false }
     }
 
     pub(crate) fn about(mut self, resource: &'a Resource, name: &'a str) -> Self {
@@ -141,7 +143,7 @@ impl Line {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&call.uri)
-            .header(ACCEPT, JSON)
+            .header(ACCEPT, call.accept)
             .header(USER_AGENT, &self.agent);
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, bearer(token)?);

@@ -7,6 +7,7 @@
 //!            │ on(Change)
 //!         WorkQueue ── run_workers            a key is in one worker's hands at a time
 //!
+//!   discovery                what the server serves
 //!   leader::LeaderElector    one of several candidates acts
 //!   recorder::Recorder       what a component tells people: events
 //!   kube_client              the same connection for users: a `kube::Client`
@@ -33,6 +34,7 @@ mod limiter;
 mod queue;
 mod workers;
 
+pub mod discovery;
 pub mod leader;
 pub mod recorder;
 

@@ -322,6 +322,12 @@ impl Rest {
         Ok((status, body))
     }
 
+    /// What a path that is no object's says, in the best of the representations that are understood.
+    pub(crate) async fn document(&self, path: &str, accept: &'static str) -> Result<Value, ClientError> {
+        let call = Call { accept, timeout: self.timeout, ..Call::new(Method::GET, path.to_owned()) };
+        self.line.value(&call).await
+    }
+
     fn call<'a>(
         &self,
         method: Method,

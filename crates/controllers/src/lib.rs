@@ -11,7 +11,7 @@
 //!                                                            ├─ jobs       job, cronjob, what removes them
 //!                                                            ├─ endpoints  addresses behind services
 //!                                                            ├─ podgc      pods that nobody else removes
-//!                                                            └─ garbage    dependents of what is gone
+//!                                                            └─ garbage    dependents of what is gone, of any kind
 //! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
 //! ```
 //!

@@ -48,8 +48,32 @@ pub struct ManagerOptions {
     /// Its key
     #[arg(long)]
     pub cluster_signing_key_file: Option<String>,
+    /// Certificate of the authority of kubernetes.io/kubelet-serving alone
+    #[arg(long)]
+    pub cluster_signing_kubelet_serving_cert_file: Option<String>,
+    /// Its key
+    #[arg(long)]
+    pub cluster_signing_kubelet_serving_key_file: Option<String>,
+    /// Certificate of the authority of kubernetes.io/kube-apiserver-client-kubelet alone
+    #[arg(long)]
+    pub cluster_signing_kubelet_client_cert_file: Option<String>,
+    /// Its key
+    #[arg(long)]
+    pub cluster_signing_kubelet_client_key_file: Option<String>,
+    /// Certificate of the authority of kubernetes.io/kube-apiserver-client alone
+    #[arg(long)]
+    pub cluster_signing_kube_apiserver_client_cert_file: Option<String>,
+    /// Its key
+    #[arg(long)]
+    pub cluster_signing_kube_apiserver_client_key_file: Option<String>,
+    /// Certificate of the authority of kubernetes.io/legacy-unknown alone
+    #[arg(long)]
+    pub cluster_signing_legacy_unknown_cert_file: Option<String>,
+    /// Its key
+    #[arg(long)]
+    pub cluster_signing_legacy_unknown_key_file: Option<String>,
     /// Longest validity of a signed certificate
-    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse)]
+    #[arg(long, alias = "experimental-cluster-signing-duration", default_value = "8760h0m0s", value_parser = duration::parse)]
     pub cluster_signing_duration: Duration,
     /// Loops to run: `*`, `name`, `-name`
     #[arg(long, default_value = "*", value_delimiter = ',', allow_hyphen_values = true)]

@@ -1,81 +1,28 @@
-//! csrsigning: four signers, one authority, dates as upstream's.
+//! csrsigning: four signers, dates as upstream's (`pkg/controller/certificates/signer`).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use client::{Rest, run_workers};
-use parking_lot::Mutex;
 use pki::{Authority, Grant, csr::Csr, parse_usages};
 use serde_json::{Value, json};
 use world::{Host, Wall, rfc3339};
 
-use super::{CSRS, approving::queue, rules};
+use super::{CSRS, approving::queue, files::Signing, rules};
 use crate::{
     context::Context,
     objects::{base64, bytes, condition_is, list, number, text},
-    options::ManagerOptions,
 };
 
 const WORKERS: usize = 5;
-const SIGNERS: [&str; 4] =
-    [rules::KUBELET_SERVING, rules::KUBELET_CLIENT, rules::CLIENT, rules::LEGACY_UNKNOWN];
 const BACKDATE: Duration = Duration::from_secs(300);
-/// Certificates shorter than this get their full time in spite of the backdate.
+/// What counts as short.
 const SHORT: Duration = Duration::from_secs(8 * 3600);
 const RELOAD: Duration = Duration::from_secs(60);
 
-/// The authority of the signers, reloaded from its files.
-#[derive(Clone)]
-pub(crate) struct Signing(Arc<Files>);
-
-struct Files {
-    host: Host,
-    certificate: String,
-    key: String,
-    authority: Mutex<Arc<Authority>>,
-}
-
-impl Signing {
-    /// From the flags; `None` when no files are given.
-    ///
-    /// # Errors
-    /// Only one of the two is given, or they are unreadable.
-    pub(crate) fn load(host: &Host, options: &ManagerOptions) -> Result<Option<Self>, String> {
-        let given = |o: &Option<String>| o.clone().filter(|p| !p.is_empty());
-        match (given(&options.cluster_signing_cert_file), given(&options.cluster_signing_key_file)) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => {
-                let authority = Mutex::new(Arc::new(read(host, &certificate, &key)?));
-                Ok(Some(Self(Arc::new(Files { host: host.clone(), certificate, key, authority }))))
-            }
-            _ => Err("--cluster-signing-cert-file and --cluster-signing-key-file belong together: give both or neither".into()),
-        }
-    }
-
-    fn authority(&self) -> Arc<Authority> {
-        self.0.authority.lock().clone()
-    }
-
-    /// Reads the files anew; keeps the old pair when the new one does not fit.
-    fn reload(&self) {
-        match read(&self.0.host, &self.0.certificate, &self.0.key) {
-            Ok(authority) => *self.0.authority.lock() = Arc::new(authority),
-            Err(e) => tracing::error!("keeping the CSR signing authority in use: {e}"),
-        }
-    }
-}
-
-fn read(host: &Host, certificate: &str, key: &str) -> Result<Authority, String> {
-    let pem = |path: &str| {
-        host.disk().read(path).map_err(|e| format!("failed to load the CSR signing authority: {e}"))
-    };
-    Authority::from_pem(&pem(certificate)?, &pem(key)?)
-        .map_err(|e| format!("failed to load the CSR signing authority from {certificate} and {key}: {e}"))
-}
-
-/// Starts the loops.
+/// Starts the loops, one for each signer that has an authority.
 pub(crate) fn run(c: &Context, signing: Signing) {
     let (informer, rest) = (c.informer(CSRS), c.rest("certificate-controller"));
-    for signer in SIGNERS {
+    for (signer, files) in signing.signers() {
         let queue = queue(&c.host);
         let feed = queue.clone();
         informer.on(move |change| {
@@ -83,17 +30,18 @@ pub(crate) fn run(c: &Context, signing: Signing) {
                 feed.add(change.key());
             }
         });
-        let (host, options) = (c.host.clone(), c.options.clone());
-        let (rest, informer, signing) = (rest.clone(), informer.clone(), signing.clone());
+        let options = &c.options;
+        let terms = Terms {
+            longest: options.cluster_signing_duration,
+            spare_short: options.kubernetes_version.signer_spares_short_certificates(),
+        };
+        let (host, rest, informer, files) = (c.host.clone(), rest.clone(), informer.clone(), files.clone());
         run_workers(&c.host, WORKERS, &queue, move |key| {
-            let (host, options, rest) = (host.clone(), options.clone(), rest.clone());
-            let (informer, signing) = (informer.clone(), signing.clone());
+            let (host, rest, informer) = (host.clone(), rest.clone(), informer.clone());
+            let authority = files.authority();
             async move {
                 match informer.get_key(&key) {
-                    Some(csr) => {
-                        handle(&host, &rest, &signing.authority(), options.cluster_signing_duration, &csr)
-                            .await
-                    }
+                    Some(csr) => handle(&host, &rest, &authority, terms, &csr).await,
                     None => Ok(()),
                 }
             }
@@ -103,16 +51,24 @@ pub(crate) fn run(c: &Context, signing: Signing) {
     c.host.spawn(async move {
         loop {
             host.recur(RELOAD).await;
-            signing.reload();
+            signing.signers().for_each(|(_, files)| files.reload());
         }
     });
+}
+
+/// For how long certificates are signed.
+#[derive(Clone, Copy)]
+struct Terms {
+    longest: Duration,
+    /// Whether a short certificate keeps its full time in spite of the backdate.
+    spare_short: bool,
 }
 
 async fn handle(
     host: &Host,
     rest: &Rest,
     authority: &Authority,
-    longest: Duration,
+    terms: Terms,
     csr: &Value,
 ) -> Result<(), String> {
     let ready = condition_is(csr, "Approved", "True")
@@ -146,8 +102,9 @@ async fn handle(
     }
     let asked =
         number(csr, "/spec/expirationSeconds").and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
-    let life = asked.map_or(longest, |asked| asked.min(longest).max(Duration::from_secs(600)));
-    let (not_before, not_after) = validity(host.clock().wall(), life, authority.certificate.not_after())?;
+    let life = asked.map_or(terms.longest, |asked| asked.min(terms.longest).max(Duration::from_secs(600)));
+    let ends = authority.certificate.not_after();
+    let (not_before, not_after) = validity(host.clock().wall(), life, terms.spare_short, ends)?;
     let (key_usage, extended) = parse_usages(usages.iter().copied()).map_err(|e| e.to_string())?;
     let grant = Grant { key_usage, extended, not_before, not_after };
     let certificate = authority
@@ -170,17 +127,20 @@ async fn handle(
     Ok(())
 }
 
-/// Backdated by 5 min; a short certificate does not pay for it; nothing outlives the authority.
-fn validity(now: Wall, life: Duration, authority_ends: Wall) -> Result<(Wall, Wall), String> {
-    if now >= authority_ends {
-        return Err(format!(
-            "refusing to sign a certificate that expired in the past: NotAfter={authority_ends}"
-        ));
-    }
+/// Backdated by 5 min; a short certificate may be spared the loss; nothing outlives the authority
+/// (`authority/policies.go`).
+fn validity(now: Wall, life: Duration, spare_short: bool, ends: Wall) -> Result<(Wall, Wall), String> {
     let not_before = now.saturating_sub(BACKDATE).unwrap_or(Wall::MIN);
-    let from = if life < SHORT { now } else { not_before };
+    let shown = ends.strftime("%Y-%m-%d %H:%M:%S +0000 UTC");
+    if not_before >= ends {
+        return Err(format!("the signer has expired: NotAfter={shown}"));
+    }
+    if now >= ends {
+        return Err(format!("refusing to sign a certificate that expired in the past: NotAfter={shown}"));
+    }
+    let from = if spare_short && life < SHORT { now } else { not_before };
     let not_after = from.saturating_add(life).unwrap_or(Wall::MAX);
-    Ok((not_before, not_after.min(authority_ends)))
+    Ok((not_before, not_after.min(ends)))
 }
 
 #[cfg(test)]
@@ -194,15 +154,33 @@ mod tests {
     #[test]
     fn dates_of_a_signed_certificate() {
         let hours = |h: u64| Duration::from_secs(h * 3600);
-        let check = |life: Duration, ca_ends: i64, from: i64, to: i64| {
-            assert_eq!(validity(at(0), life, at(ca_ends)), Ok((at(from), at(to))), "{life:?}");
+        let check = |life: Duration, spare: bool, ca_ends: i64, from: i64, to: i64| {
+            let dates = validity(at(0), life, spare, at(ca_ends));
+            assert_eq!(dates, Ok((at(from), at(to))), "{life:?}, spared: {spare}");
         };
         let far = 3650 * 86_400;
-        check(hours(8760), far, -300, 8760 * 3600 - 300);
-        check(hours(8), far, -300, 8 * 3600 - 300);
-        check(hours(8) - Duration::from_secs(1), far, -300, 8 * 3600 - 1);
-        check(Duration::from_secs(600), far, -300, 600);
-        check(hours(8760), 1000, -300, 1000);
-        assert!(validity(at(1000), hours(1), at(1000)).is_err(), "an expired authority signs nothing");
+        check(hours(8760), true, far, -300, 8760 * 3600 - 300);
+        check(hours(8), true, far, -300, 8 * 3600 - 300);
+        check(hours(8) - Duration::from_secs(1), true, far, -300, 8 * 3600 - 1);
+        check(Duration::from_secs(600), true, far, -300, 600);
+        check(hours(8760), true, 1000, -300, 1000);
+        // Until 1.21 a certificate could be over when it was issued.
+        check(Duration::from_secs(300), false, far, -300, 0);
+        check(hours(1), false, far, -300, 3300);
+    }
+
+    #[test]
+    fn an_expired_authority_signs_nothing() {
+        let check = |now: i64, words: &str| {
+            let refused = validity(at(now), Duration::from_secs(3600), true, at(1000));
+            assert_eq!(
+                refused.expect_err("too late"),
+                format!("{words}: NotAfter=2026-01-01 00:16:40 +0000 UTC")
+            );
+        };
+        assert!(validity(at(999), Duration::from_secs(3600), true, at(1000)).is_ok());
+        check(1000, "refusing to sign a certificate that expired in the past");
+        check(1299, "refusing to sign a certificate that expired in the past");
+        check(1300, "the signer has expired");
     }
 }
