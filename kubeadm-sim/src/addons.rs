@@ -1,10 +1,11 @@
-//! The `addon` phase: CoreDNS and kube-proxy as API objects.
+//! The `addon` phase: CoreDNS, or the release's kube-dns, and kube-proxy as API objects.
 
 use client::{Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
+    kube_dns,
     objects::{apply, bind, cluster_role, config_map, group, rbac, share_config_map},
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
@@ -14,8 +15,15 @@ use crate::{
 /// Runs the phase.
 pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, parts: &Parts) -> Result<()> {
     if parts.has("coredns") {
-        coredns(s, rest, config).await?;
-        s.say("[addons] Applied essential addon: CoreDNS");
+        let kube_dns =
+            !config.master.feature_gates.get("CoreDNS").unwrap_or(!s.profile.kube_dns_by_default());
+        if kube_dns {
+            kube_dns::apply_all(s, rest, config).await?;
+        } else {
+            coredns(s, rest, config).await?;
+        }
+        let name = if kube_dns { "kube-dns" } else { "CoreDNS" };
+        s.say(format!("[addons] Applied essential addon: {name}"));
     }
     if parts.has("kube-proxy") {
         kube_proxy(s, rest, config).await?;
@@ -29,7 +37,7 @@ pub(crate) fn coredns_image(config: &InitConfig) -> String {
     format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository())
 }
 
-fn service_account(name: &str) -> Value {
+pub(crate) fn service_account(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": KUBE_SYSTEM}})
 }
 
@@ -130,7 +138,25 @@ async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result
         "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt\n    server: https://{}\n  name: default\ncontexts:\n- context:\n    cluster: default\n    namespace: default\n    user: default\n  name: default\ncurrent-context: default\nusers:\n- name: default\n  user:\n    tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token\n",
         config.endpoint()
     );
-    let data = json!({"config.conf": yaml("the configuration of kube-proxy", &proxy_config)?, "kubeconfig.conf": kubeconfig});
+    let mut data = json!({"kubeconfig.conf": kubeconfig});
+    let command = if s.profile.kube_proxy_config_file() {
+        data["config.conf"] = yaml("the configuration of kube-proxy", &proxy_config)?.into();
+        json!([
+            "/usr/local/bin/kube-proxy",
+            "--config=/var/lib/kube-proxy/config.conf",
+            "--hostname-override=$(NODE_NAME)"
+        ])
+    } else {
+        json!(["/usr/local/bin/kube-proxy", "--kubeconfig=/var/lib/kube-proxy/kubeconfig.conf"])
+    };
+    let tolerations = if s.profile.kube_proxy_tolerates_all() {
+        json!([{"operator": "Exists"}])
+    } else {
+        json!([
+            {"effect": "NoSchedule", "key": "node-role.kubernetes.io/master"},
+            {"effect": "NoSchedule", "key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true"},
+        ])
+    };
     apply(s, rest, &Resource::core("configmaps"), &config_map(KUBE_SYSTEM, "kube-proxy", data)).await?;
     let proxy = service_account_subject("kube-proxy");
     bind(s, rest, "kubeadm:node-proxier", "system:node-proxier", proxy).await?;
@@ -146,9 +172,9 @@ async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result
                 "metadata": {"labels": labels},
                 "spec": {
                     "containers": [{
-                        "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf", "--hostname-override=$(NODE_NAME)"],
+                        "command": command,
                         "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
-                        "image": format!("{}/kube-proxy:{}", config.cluster.image_repository(), s.profile.git_version()),
+                        "image": format!("{}/kube-proxy{}:{}", config.cluster.image_repository(), s.profile.image_suffix(), s.profile.git_version()),
                         "imagePullPolicy": "IfNotPresent",
                         "name": "kube-proxy",
                         "securityContext": {"privileged": true},
@@ -158,7 +184,7 @@ async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result
                     "nodeSelector": {"kubernetes.io/os": "linux"},
                     "priorityClassName": "system-node-critical",
                     "serviceAccountName": "kube-proxy",
-                    "tolerations": [{"operator": "Exists"}],
+                    "tolerations": tolerations,
                     "volumes": [{"configMap": {"name": "kube-proxy"}, "name": "kube-proxy"}],
                 },
             },

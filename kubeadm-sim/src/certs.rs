@@ -1,16 +1,18 @@
 //! The `certs` phase: every certificate and key below /etc/kubernetes/pki, as one table.
 //!
 //! Existing files are kept: a CA or a leaf that is there is used, even when it has expired (with a
-//! warning); a leaf that its CA did not sign is refused. A CA without its key is external.
+//! warning); a leaf that its CA did not sign is refused. A CA without its key is external. The order is
+//! the release's own.
 
 use std::{net::IpAddr, time::Duration};
 
-use api::profile::{LeafStart, Profile};
+use api::profile::{LeafStart, Profile, console};
 use pki::{Authority, CertSpec, Certificate, PrivateKey, Roots, Usage, X509Error, verify_chain};
 use world::Wall;
 
 use crate::{
     config::InitConfig,
+    external_ca,
     paths::BACKDATE,
     phases::Parts,
     session::{Failure, Result, Session},
@@ -88,8 +90,8 @@ const LEAVES: &[LeafRow] = &[
         Profile::kubelet_client_group,
     ),
     client("front-proxy-client", "front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
-    etcd_member("etcd-server", "etcd/server"),
-    etcd_member("etcd-peer", "etcd/peer"),
+    etcd_member("etcd-server", "etcd/server", Sans::EtcdServer),
+    etcd_member("etcd-peer", "etcd/peer", Sans::EtcdPeer),
     client(
         "etcd-healthcheck-client",
         "etcd/healthcheck-client",
@@ -117,18 +119,9 @@ const fn client(
     LeafRow { part, file, authority, name, group, server: false, client: true, sans: Sans::None }
 }
 
-const fn etcd_member(part: &'static str, file: &'static str) -> LeafRow {
+const fn etcd_member(part: &'static str, file: &'static str, sans: Sans) -> LeafRow {
     let name = Name::Node("");
-    LeafRow {
-        part,
-        file,
-        authority: "etcd/ca",
-        name,
-        group: no_group,
-        server: true,
-        client: true,
-        sans: Sans::Etcd,
-    }
+    LeafRow { part, file, authority: "etcd/ca", name, group: no_group, server: true, client: true, sans }
 }
 
 /// For a certificate without a group.
@@ -141,41 +134,61 @@ pub(crate) fn organizations(group: &str) -> Vec<String> {
     if group.is_empty() { Vec::new() } else { vec![group.to_owned()] }
 }
 
-/// The phase's parts in their order.
-pub(crate) fn parts() -> Vec<&'static str> {
-    let mut parts = Vec::new();
-    for authority in AUTHORITIES {
-        parts.push(authority.part);
-        parts.extend(LEAVES.iter().filter(|leaf| leaf.authority == authority.file).map(|leaf| leaf.part));
+/// The phase's parts in the release's order.
+pub(crate) fn parts(profile: Profile) -> Vec<&'static str> {
+    profile.certificate_order().to_vec()
+}
+
+/// What a part makes.
+enum Made {
+    Authority(&'static AuthorityRow),
+    Leaf(&'static LeafRow),
+    Keys,
+}
+
+impl Made {
+    fn by(part: &str) -> Self {
+        let authority = AUTHORITIES.iter().find(|row| row.part == part).map(Self::Authority);
+        let leaf = || LEAVES.iter().find(|row| row.part == part).map(Self::Leaf);
+        authority.or_else(leaf).unwrap_or(Self::Keys)
     }
-    parts.push("sa");
-    parts
+
+    /// The file of etcd's that it makes, and what that is.
+    fn of_etcd(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Authority(row) => row.is_etcds().then_some((row.file, "certificate authority")),
+            Self::Leaf(row) => (row.authority == "etcd/ca").then_some((row.file, "certificate")),
+            Self::Keys => None,
+        }
+    }
 }
 
 /// Runs the phase.
 pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     let dir = config.cluster.certificates_dir.clone();
-    s.say(format!("[certs] Using certificateDir folder {dir:?}"));
-    for authority in AUTHORITIES {
-        if authority.is_etcds() && config.cluster.external_etcd.is_some() {
-            let chosen = std::iter::once((authority.part, authority.file))
-                .chain(LEAVES.iter().filter(|l| l.authority == authority.file).map(|l| (l.part, l.file)));
-            for (_, file) in chosen.filter(|(part, _)| parts.has(part)) {
-                let what = if file == authority.file { "certificate authority" } else { "certificate" };
-                s.say(format!("[certs] External etcd mode: Skipping {file} {what} generation"));
-            }
+    s.tell(&console::CERTS_FOLDER, &[&dir]);
+    if external_ca::is_used(s, &dir) {
+        s.tell(&console::EXTERNAL_CA, &[]);
+        return Ok(());
+    }
+    for part in self::parts(s.profile).into_iter().filter(|part| parts.has(part)) {
+        let made = Made::by(part);
+        if config.cluster.external_etcd.is_some()
+            && let Some((file, what)) = made.of_etcd()
+        {
+            s.tell(&console::ETCD_ELSEWHERE, &[file, what]);
             continue;
         }
-        if parts.has(authority.part) {
-            make_authority(s, config, authority)?;
-        }
-        for leaf in LEAVES.iter().filter(|leaf| leaf.authority == authority.file && parts.has(leaf.part)) {
-            make_leaf(s, config, leaf)?;
+        match made {
+            Made::Authority(row) => make_authority(s, config, row)?,
+            Made::Leaf(row) => make_leaf(s, config, row)?,
+            Made::Keys => {
+                s.tell(&console::CERTS_VALID_EARLY, &[&dir]);
+                make_service_account_keys(s, config)?;
+            }
         }
     }
-    if parts.has("sa") {
-        make_service_account_keys(s, config)?;
-    }
+    s.tell(&console::CERTS_VALID, &[&dir]);
     Ok(())
 }
 
@@ -248,8 +261,16 @@ fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) 
         (true, true) => {
             let certificate = first_certificate(s, &crt)?;
             warn_about_dates(s, row.file, &certificate);
-            s.say(format!("[certs] Using existing {} certificate authority", row.file));
+            s.tell(&console::AUTHORITY_KEPT, &[row.file]);
             return Ok(());
+        }
+        (true, false) if s.profile.external_ca_is_all_or_nothing() => {
+            return Err(Failure::new(format!(
+                "failure loading {} certificate: failed to load key: couldn't load the private key file {key}: open \
+                 {key}: no such file or directory; external CA mode needs every other certificate and the service \
+                 account keys below {}",
+                row.file, config.cluster.certificates_dir
+            )));
         }
         (true, false) => {
             s.say(format!("[certs] Using existing {} keyless certificate authority", row.file));
@@ -265,21 +286,22 @@ fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) 
         }
         (false, false) => {}
     }
-    s.say(format!("[certs] Generating {:?} certificate and key", row.file));
+    s.tell(&console::CERT_BEGUN, &[row.file]);
     let from = before(s.started, s.profile.authority_backdate());
     let to = after(s.started, config.cluster.ca_validity);
-    let authority = Authority::new_root(
-        s.host.entropy(),
-        config.cluster.algorithm,
-        row.common_name,
-        &[row.common_name.to_owned()],
-        from,
-        to,
-    )
+    let common_name =
+        if s.profile.authorities_share_a_name() { AUTHORITIES[0].common_name } else { row.common_name };
+    let (algorithm, names) = (config.cluster.algorithm, [common_name.to_owned()]);
+    let authority = if s.profile.authority_serial_is_zero() {
+        Authority::new_root_numbered_zero(algorithm, common_name, &names, from, to)
+    } else {
+        Authority::new_root(s.host.entropy(), algorithm, common_name, &names, from, to)
+    }
     .map_err(|e| Failure::new(format!("couldn't create the {} certificate authority: {e}", row.file)))?;
     s.disk().write(&key, authority.key().to_pem(), 0o600)?;
     s.disk().write(&crt, authority.certificate.to_pem(), 0o644)?;
     record(s, row.file, &authority.certificate);
+    s.tell(&console::CERT_MADE, &[row.file]);
     Ok(())
 }
 
@@ -296,7 +318,7 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
             )));
         }
         warn_about_dates(s, row.file, &leaf);
-        s.say(format!("[certs] Using existing {} certificate and key on disk", row.file));
+        s.tell(&console::CERT_KEPT, &[row.file]);
         return Ok(());
     }
     if !s.disk().exists(format!("{dir}/{}.key", row.authority)) {
@@ -307,17 +329,10 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
         )));
     }
     let authority = load_authority(s, dir, row.authority)?;
-    s.say(format!("[certs] Generating {:?} certificate and key", row.file));
+    s.tell(&console::CERT_BEGUN, &[row.file]);
     let (dns_names, ips) = subject_names(s, config, &row.sans)?;
-    if !dns_names.is_empty() {
-        let ips: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
-        s.say(format!(
-            "[certs] {} serving cert is signed for DNS names [{}] and IPs [{}]",
-            row.file,
-            dns_names.join(" "),
-            ips.join(" ")
-        ));
-    }
+    let shown: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
+    let names = [row.file.to_owned(), dns_names.join(" "), shown.join(" ")];
     let spec = CertSpec {
         common_name: row.name.on(&config.node_name),
         organizations: organizations((row.group)(s.profile)),
@@ -331,6 +346,10 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
     let (leaf, private) = issue(s, config, &authority, row.file, &spec)?;
     s.disk().write(&key, private.to_pem(), 0o600)?;
     s.disk().write(&crt, leaf.to_pem(), 0o644)?;
+    s.tell(&console::CERT_MADE, &[row.file]);
+    if row.server {
+        s.tell(&console::CERT_NAMES, &names.each_ref().map(String::as_str));
+    }
     Ok(())
 }
 
@@ -363,7 +382,7 @@ pub(crate) fn leaf_not_before(s: &Session<'_>, authority: &Certificate) -> Wall 
 }
 
 /// Whether the signature holds; dates are another question, asked at a moment when the leaf is valid.
-fn signed_by(leaf: &Certificate, authority: &Certificate) -> bool {
+pub(crate) fn signed_by(leaf: &Certificate, authority: &Certificate) -> bool {
     let roots = Roots::new(vec![authority.clone()]);
     let verdict = verify_chain(std::slice::from_ref(leaf), &roots, leaf.not_before(), Usage::Any, None);
     !matches!(verdict, Err(X509Error::UnknownAuthority { .. }))
@@ -373,14 +392,15 @@ fn make_service_account_keys(s: &mut Session<'_>, config: &InitConfig) -> Result
     let path = format!("{}/sa", config.cluster.certificates_dir);
     let (key, public) = (format!("{path}.key"), format!("{path}.pub"));
     if s.disk().exists(&key) {
-        s.say("[certs] Using the existing \"sa\" key");
+        s.tell(&console::KEYS_KEPT, &[]);
         return Ok(());
     }
-    s.say("[certs] Generating \"sa\" key and public key");
+    s.tell(&console::KEYS_BEGUN, &[]);
     let private = new_key(config, "sa")?;
     s.disk().write(&key, private.to_pem(), 0o600)?;
     // kubeadm writes the public half 0600 too.
     s.disk().write(&public, private.public().to_pem(), 0o600)?;
+    s.tell(&console::KEYS_MADE, &[]);
     Ok(())
 }
 

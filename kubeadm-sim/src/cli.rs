@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use world::{Exit, Host};
 
 use crate::{
+    alpha::{self, AlphaArgs},
     certs_command::{self, CertsArgs},
     config_command::{self, ConfigArgs},
     init,
@@ -36,6 +37,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Experimental sub-commands of old releases
+    Alpha(AlphaArgs),
     /// Manage configuration of kubeadm
     Config(ConfigArgs),
     /// Kubeconfig file utilities
@@ -99,6 +102,7 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
             let config = join_args::config(host, session.profile, *args)?;
             join::run(&mut session, &config).await
         }
+        Command::Alpha(args) => alpha::run(&mut session, args).await,
         Command::Certs(args) => certs_command::run(&mut session, args).await,
         Command::Config(args) => config_command::run(&mut session, args),
         Command::Kubeconfig(args) => user::run(&mut session, args),

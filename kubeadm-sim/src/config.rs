@@ -9,8 +9,10 @@ use world::Host;
 
 use crate::documents::{ConfigError, documents};
 use crate::external_etcd::ExternalEtcd;
+use crate::master_fields::MasterFields;
 use crate::paths::{APISERVER_PORT, CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
 use crate::schema;
+use crate::v1alpha1;
 
 /// What concerns the whole cluster (kind ClusterConfiguration).
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub struct InitConfig {
     pub hide_certificate_key: bool,
     /// What strict decoding found wrong with the file, to be said first.
     pub warnings: Vec<String>,
+    /// What only the kinds before 1.12 can say.
+    pub master: MasterFields,
 }
 
 /// What `kubeadm join --control-plane` is told besides.
@@ -96,6 +100,8 @@ pub struct JoinConfig {
     pub endpoint: String,
     /// For discovery and TLS bootstrap.
     pub token: String,
+    /// For the TLS bootstrap, where it is another one.
+    pub tls_bootstrap_token: Option<String>,
     /// `sha256:…` pins of the cluster's CA.
     pub ca_cert_hashes: Vec<String>,
     /// What strict decoding found wrong with the file, to be said first.
@@ -244,6 +250,7 @@ impl InitConfig {
             certificate_key: None,
             hide_certificate_key: false,
             warnings: Vec::new(),
+            master: MasterFields::default(),
         }
     }
 
@@ -269,6 +276,9 @@ impl InitConfig {
     /// # Errors
     /// Not YAML, an API version that this release does not read, a field of the wrong kind.
     pub fn apply_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
+        if v1alpha1::is_read(self.cluster.profile, text) {
+            return v1alpha1::master(self, path, text);
+        }
         let documents = documents(path, text)?;
         let is_ours = |doc: &Value| {
             matches!(

@@ -1,5 +1,6 @@
 //! Token discovery: from a token and a pin to a trusted CA, over an untrusted connection.
 
+use api::profile::console;
 use client::{Resource, Rest};
 use pki::{
     kubeconfig::{Cluster, Kubeconfig},
@@ -19,21 +20,29 @@ pub(crate) async fn run(
     config: &JoinConfig,
     token: &BootstrapToken,
 ) -> Result<Kubeconfig> {
-    discover(s, config, token).await.map_err(|e| e.within("couldn't validate the identity of the API Server"))
+    s.tell(&console::DISCOVERY_TRIES, &[&config.endpoint]);
+    let found = discover(s, config, token)
+        .await
+        .map_err(|e| e.within("couldn't validate the identity of the API Server"))?;
+    s.tell(&console::DISCOVERY_DONE, &[&config.endpoint]);
+    Ok(found)
 }
 
-async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<Kubeconfig> {
+async fn discover(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<Kubeconfig> {
     let insecure = s.client_of(&Kubeconfig::cluster_info(Cluster {
         server: format!("https://{}", config.endpoint),
         insecure_skip_tls_verify: true,
         ..Cluster::default()
     }))?;
+    s.tell(&console::DISCOVERY_ASKS, &[&config.endpoint]);
     let first =
         poll(s.host, DISCOVERY_POLL, config.discovery_timeout, async || signed_info(&insecure, token).await)
             .await?;
     let kubeconfig = verified(&first, token)?;
     let found = Kubeconfig::parse(&kubeconfig, None).map_err(|e| Failure::new(e.to_string()))?;
+    let server = server_of(&found)?;
     if config.ca_cert_hashes.is_empty() {
+        s.tell(&console::DISCOVERY_UNPINNED, &[&server]);
         return Ok(found);
     }
     let pins = Pins::parse(config.ca_cert_hashes.iter().map(String::as_str))
@@ -41,6 +50,7 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
     let roots = found.roots(s.disk())?.unwrap_or_default();
     pins.check(roots.certificates())
         .map_err(|e| Failure::new(format!("cluster CA found in cluster-info ConfigMap is invalid: {e}")))?;
+    s.tell(&console::DISCOVERY_VALIDATES, &[&server]);
     // Once more, now over a connection that this CA vouches for.
     let secure = s.client_of(&found)?;
     let second =
@@ -51,7 +61,14 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
             "the second kubeconfig from the cluster-info ConfigMap (using validated TLS) was different from the first",
         ));
     }
+    s.tell(&console::DISCOVERY_PINNED, &[&server]);
     Ok(found)
+}
+
+/// Address and port of a kubeconfig's server.
+fn server_of(config: &Kubeconfig) -> Result<String> {
+    let server = config.server()?;
+    Ok(server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/').to_owned())
 }
 
 /// cluster-info, once it carries a signature by `token`.

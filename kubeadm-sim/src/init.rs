@@ -1,5 +1,6 @@
 //! `kubeadm init`: the phases in order, each leaving files or objects for the next.
 
+use api::profile::console;
 use client::Rest;
 use pki::token::BootstrapToken;
 use serde_json::Value;
@@ -9,12 +10,13 @@ use crate::{
     certificate_key::CertificateKey,
     certs::{self, first_certificate},
     config::InitConfig,
+    dynamic_kubelet,
     join_command::{self, Role},
     kubeconfigs, kubelet, manifests,
     objects::{apply, cluster_role_binding, group, rbac},
     paths::{ADMIN_CONF, DISCOVERY_TIMEOUT, HEALTH_POLL, SUPER_ADMIN_CONF},
     phases::{Parts, Plan},
-    preflight,
+    preflight, self_hosting,
     session::{Failure, Result, Session, poll},
     upload, upload_certs, wait,
 };
@@ -30,7 +32,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
         s.say(format!("WARNING: {warning}"));
     }
     if whole {
-        s.say(format!("[init] Using Kubernetes version: {}", s.profile.git_version()));
+        s.tell(&console::BETA, &[]);
+        s.tell(&console::VERSION, &[&s.profile.git_version()]);
+        s.tell(&console::AUTHORIZATION, &[]);
     }
     let mut init = Init { config, token, kubelet_config, admin: None, certificate_key: None };
     for (phase, parts) in plan.iter() {
@@ -59,13 +63,26 @@ impl Init<'_> {
             "kubeconfig" => kubeconfigs::run(s, config, parts),
             "etcd" if parts.has("local") => manifests::etcd(s, config),
             "control-plane" => manifests::control_plane(s, config, parts),
-            "kubelet-start" => kubelet::start(s, &self.kubelet_config, &config.node_name).await,
+            "kubelet-start" => {
+                kubelet::start(s, &self.kubelet_config, &config.node_name).await?;
+                s.tell(&console::TOKENS_EXPIRE, &[]);
+                Ok(())
+            }
+            "kubelet-base-config" => dynamic_kubelet::write_base(s, config, &self.kubelet_config),
             "wait-control-plane" => wait::control_plane(s, config).await,
             "upload-config" => {
                 upload::run(s, &self.admin(s).await?, config, &self.kubelet_config, parts).await
             }
+            "dynamic-kubelet-config" => {
+                let admin = self.admin(s).await?;
+                dynamic_kubelet::run(s, &admin, config, &self.kubelet_config).await
+            }
+            "self-hosting" => self_hosting::run(s, &self.admin(s).await?, config).await,
             "upload-certs" => self.upload_certs(s).await,
-            "mark-control-plane" => upload::mark(s, &self.admin(s).await?, &config.node_name).await,
+            "mark-control-plane" => {
+                let admin = self.admin(s).await?;
+                upload::label_and_taint(s, &admin, &config.node_name, !config.master.no_taint).await
+            }
             "bootstrap-token" => bootstrap_token::run(s, &self.admin(s).await?, config, &self.token).await,
             "kubelet-finalize" if parts.has("enable-client-cert-rotation") => kubelet::finalize(s).await,
             "addon" => addons::run(s, &self.admin(s).await?, config, parts).await,
@@ -98,7 +115,11 @@ impl Init<'_> {
     fn farewell(&self, s: &mut Session<'_>) -> Result<()> {
         let ca = first_certificate(s, &format!("{}/ca.crt", self.config.cluster.certificates_dir))?;
         let (endpoint, pins) = (self.config.endpoint(), [ca.public_key().pin()]);
-        let command = |role: Role<'_>| join_command::text(&endpoint, &self.token, &pins, role);
+        let profile = s.profile;
+        let command = |role: Role<'_>| join_command::text(profile, &endpoint, &self.token, &pins, role);
+        if s.tell(&console::INIT_DONE, &[&command(Role::Worker)]) {
+            return Ok(());
+        }
         s.say(format!(
             "\nYour Kubernetes control-plane has initialized successfully!\n\n\
              To start using your cluster, you need to run the following as a regular user:\n\n  \

@@ -88,6 +88,9 @@ pub(crate) struct InitFlags {
     /// Upload the control plane's certificates, encrypted, for two hours
     #[arg(long)]
     pub upload_certs: bool,
+    /// kubeadm's own feature gates, where the release has any: A=true,B=false
+    #[arg(long)]
+    feature_gates: Option<String>,
     /// Algorithm of all keys: RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384
     #[arg(long)]
     encryption_algorithm: Option<String>,
@@ -127,6 +130,9 @@ pub(crate) fn config(host: &Host, version: Option<&str>, args: &InitFlags) -> Re
     config.upload_certs = args.upload_certs;
     config.hide_certificate_key = args.skip_certificate_key_print;
     config.ignore_preflight.extend(args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
+    if let Some(gates) = &args.feature_gates {
+        config.master.feature_gates.read_flag(config.cluster.profile, gates)?;
+    }
     check_node_name(&config.node_name)?;
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! `kubeadm join`: discovery, then the kubelet gets its own certificate.
 
+use api::profile::console;
 use client::{Resource, Rest};
 use pki::{
     kubeconfig::{Kubeconfig, User},
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     config::{ClusterConfig, JoinConfig},
-    discovery, join_control_plane, kubelet,
+    discovery, join_control_plane, kubelet, old_join,
     paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
@@ -19,7 +20,10 @@ use crate::{
 
 /// Makes this host a worker, or with `--control-plane` a control plane, of an existing cluster.
 pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
-    if config.ca_cert_hashes.is_empty() && !config.unsafe_skip_ca_verification {
+    if config.ca_cert_hashes.is_empty()
+        && !config.unsafe_skip_ca_verification
+        && !s.tell(&console::UNPINNED, &[])
+    {
         return Err(Failure::new(
             "discovery.bootstrapToken: Invalid value: \"\": using token-based discovery without caCertHashes can be \
              unsafe. Set unsafeSkipCAVerification as true in your kubeadm config file or pass \
@@ -30,6 +34,9 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
         config.token.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
     for warning in &config.warnings {
         s.say(format!("WARNING: {warning}"));
+    }
+    if !s.profile.join_reads_configuration() {
+        return old_join::run(s, config, &token).await;
     }
     let at_preflight = |e: Failure| e.within("error execution phase preflight");
     preflight::join(s, config).await.map_err(at_preflight)?;
@@ -100,7 +107,9 @@ async fn bootstrap_kubelet(
     if !s.disk().exists(&ca) {
         s.disk().write(&ca, bootstrap.roots(s.disk())?.unwrap_or_default().to_pem(), 0o644)?;
     }
-    refuse_ready_namesake(rest, &config.node_name).await?;
+    if s.profile.tokens_get_nodes() {
+        refuse_ready_namesake(rest, &config.node_name).await?;
+    }
     kubelet::start(s, kubelet_config, &config.node_name).await?;
     wait::kubelet(s).await?;
     s.say("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap");

@@ -13,6 +13,7 @@ use crate::{
     paths::{APISERVER_PORT, DISCOVERY_TIMEOUT, TLS_BOOTSTRAP_TIMEOUT},
     schema,
     session::{Failure, Result},
+    v1alpha1,
 };
 
 /// `kubeadm join`.
@@ -64,6 +65,7 @@ pub(crate) fn config(host: &Host, profile: Profile, args: JoinArgs) -> Result<Jo
         node_name: args.node_name.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
         endpoint: args.endpoint.unwrap_or_default(),
         token: args.token.unwrap_or_default(),
+        tls_bootstrap_token: None,
         ca_cert_hashes: args.discovery_token_ca_cert_hash,
         unsafe_skip_ca_verification: args.discovery_token_unsafe_skip_ca_verification,
         warnings: Vec::new(),
@@ -100,6 +102,9 @@ fn apply_file(
     path: &str,
     text: &str,
 ) -> Result<()> {
+    if v1alpha1::is_read(config.profile, text) {
+        return Ok(v1alpha1::node(config, path, text)?);
+    }
     let documents = documents(path, text)?;
     for doc in &documents {
         config.warnings.extend(schema::complaint(doc)?);

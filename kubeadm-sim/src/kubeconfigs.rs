@@ -1,6 +1,6 @@
 //! The `kubeconfig` phase: the files by which people and components reach the apiserver.
 
-use api::profile::Profile;
+use api::profile::{Profile, console};
 use pki::{
     Authority, CertSpec, Certificate, CertifiedKey,
     kubeconfig::{Cluster, Kubeconfig, User},
@@ -9,6 +9,7 @@ use pki::{
 use crate::{
     certs::{Name, after, first_certificate, issue, load_authority, no_group, organizations},
     config::InitConfig,
+    external_ca,
     paths::KUBERNETES_DIR,
     phases::Parts,
     session::{Failure, Result, Session},
@@ -78,8 +79,11 @@ pub(crate) fn parts(profile: Profile) -> Vec<&'static str> {
 
 /// Runs the phase.
 pub(crate) fn run(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
-    s.say(format!("[kubeconfig] Using kubeconfig folder {KUBERNETES_DIR:?}"));
     let dir = &config.cluster.certificates_dir;
+    if external_ca::is_used(s, dir) {
+        return Ok(());
+    }
+    s.tell(&console::KUBECONFIG_FOLDER, &[KUBERNETES_DIR]);
     if !s.disk().exists(format!("{dir}/ca.key")) {
         let authority = first_certificate(s, &format!("{dir}/ca.crt"))?;
         for row in ROWS.iter().filter(|row| parts.has(row.part())) {
@@ -128,7 +132,7 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
         let existing = Kubeconfig::load(s.disk(), &path)?;
         return keep(s, &existing, &authority.certificate, &path);
     }
-    s.say(format!("[kubeconfig] Writing {:?} kubeconfig file", row.file));
+    s.tell(&console::KUBECONFIG_BEGUN, &[row.file]);
     let user = row.user.on(&config.node_name);
     let spec = CertSpec {
         common_name: user.clone(),
@@ -148,6 +152,7 @@ fn write(s: &mut Session<'_>, config: &InitConfig, authority: &Authority, row: &
     let written =
         Kubeconfig::new(&config.cluster.cluster_name, cluster, &user, User::with_certificate(&pair));
     s.disk().write(&path, written.to_yaml(), 0o600)?;
+    s.tell(&console::KUBECONFIG_MADE, &[row.file, &path]);
     Ok(())
 }
 
@@ -169,7 +174,7 @@ fn keep(s: &mut Session<'_>, existing: &Kubeconfig, authority: &Certificate, pat
              move it away to have a new one written"
         )));
     }
-    s.say(format!("[kubeconfig] Using existing kubeconfig file: {path:?}"));
+    s.tell(&console::KUBECONFIG_KEPT, &[path]);
     Ok(())
 }
 

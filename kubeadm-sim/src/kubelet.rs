@@ -1,5 +1,6 @@
 //! The kubelet's files and its unit: `kubelet-start` and `kubelet-finalize`.
 
+use api::profile::console;
 use pki::kubeconfig::{Kubeconfig, User};
 use serde_json::{Value, json};
 
@@ -43,8 +44,38 @@ pub(crate) async fn start(s: &mut Session<'_>, config: &Value, node_name: &str) 
             "no kubelet service on this host: install the unit \"kubelet\" in its init system first",
         ));
     }
+    if s.profile.kubelet_unit_flags_only() {
+        try_start(s);
+        return Ok(());
+    }
+    stop(s).await;
+    write_flags(s, node_name)?;
+    write_config(s, config)?;
+    start_unit(s);
+    Ok(())
+}
+
+/// Stops the kubelet.
+pub(crate) async fn stop(s: &Session<'_>) {
     s.host.services().stop(UNIT).await;
-    s.say(format!("[kubelet-start] Writing kubelet environment file with flags to file {KUBELET_FLAGS:?}"));
+}
+
+/// Starts the kubelet with what lies there now.
+pub(crate) fn start_unit(s: &mut Session<'_>) {
+    s.tell(&console::KUBELET_STARTS, &[]);
+    s.host.services().start(s.host, UNIT);
+}
+
+/// Writes KubeletConfiguration.
+pub(crate) fn write_config(s: &mut Session<'_>, config: &Value) -> Result<()> {
+    s.tell(&console::KUBELET_CONFIG, &[KUBELET_CONFIG]);
+    s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", config)?, 0o644)?;
+    Ok(())
+}
+
+/// Writes the flags that belong to this host.
+pub(crate) fn write_flags(s: &mut Session<'_>, node_name: &str) -> Result<()> {
+    s.tell(&console::KUBELET_FLAGS, &[KUBELET_FLAGS]);
     let mut flags = Vec::new();
     if s.profile.node_local_cri_socket() {
         let instance = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "containerRuntimeEndpoint": CRI_SOCKET, "kind": "KubeletConfiguration"});
@@ -60,11 +91,16 @@ pub(crate) async fn start(s: &mut Session<'_>, config: &Value, node_name: &str) 
         flags.push(format!("--hostname-override={node_name}"));
     }
     s.disk().write(KUBELET_FLAGS, format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", flags.join(" ")), 0o644)?;
-    s.say(format!("[kubelet-start] Writing kubelet configuration to file {KUBELET_CONFIG:?}"));
-    s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", config)?, 0o644)?;
-    s.say("[kubelet-start] Starting the kubelet");
-    s.host.services().start(s.host, UNIT);
     Ok(())
+}
+
+/// Starts a kubelet that does not run, with the flags of its package. What it needs is not there yet: it ends,
+/// and its unit starts it again until it is (`cmd/kubeadm/app/preflight`, TryStartKubelet).
+pub(crate) fn try_start(s: &mut Session<'_>) {
+    if !s.host.services().is_active(UNIT) {
+        s.tell(&console::KUBELET_STARTS, &[]);
+        s.host.services().start(s.host, UNIT);
+    }
 }
 
 /// Makes the control plane's kubelet.conf name the rotating certificate instead of embedding one.

@@ -5,6 +5,7 @@
 //!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
 //!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//!            ├─ alpha  phase selfhosting convert-from-staticpods, where a release has it
 //!            ├─ token  generate, create, list, delete
 //!            ├─ reset
 //!            ├─ config      print, images, validate
@@ -17,6 +18,8 @@
 //! otherwise, the order of these phases among it, is asked of `api::profile`: no minor is compared here.
 
 mod addons;
+mod alpha;
+mod api_wait;
 mod bootstrap_token;
 mod certificate_key;
 mod certs;
@@ -27,8 +30,12 @@ mod config;
 mod config_command;
 mod discovery;
 mod documents;
+mod dynamic_kubelet;
 mod expiration;
+mod external_ca;
 mod external_etcd;
+mod features;
+mod fields;
 mod generate_csr;
 mod init;
 mod init_args;
@@ -36,17 +43,22 @@ mod join;
 mod join_args;
 mod join_command;
 mod join_control_plane;
+mod kube_dns;
 mod kubeconfigs;
 mod kubelet;
 mod managed;
 mod manifests;
+mod master_fields;
 mod objects;
+mod old_join;
 mod paths;
 mod phases;
 mod preflight;
 mod renew;
 mod reset;
 mod schema;
+mod self_hosted_secrets;
+mod self_hosting;
 mod session;
 mod stored;
 mod subject_names;
@@ -54,10 +66,14 @@ mod token;
 mod upload;
 mod upload_certs;
 mod user;
+mod v1alpha1;
+mod v1alpha2;
 mod wait;
 
 pub use cli::run;
 pub use config::{ClusterConfig, ControlPlaneJoin, InitConfig, JoinConfig};
 pub use documents::ConfigError;
 pub use external_etcd::ExternalEtcd;
+pub use features::FeatureGates;
+pub use master_fields::{HostPathMount, MasterFields};
 pub use session::Failure;

@@ -1,10 +1,12 @@
 //! The `etcd` and `control-plane` phases: static pod manifests for the kubelet to run.
 
+use api::profile::console;
 use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
     external_etcd::ExternalEtcd,
+    master_fields::HostPathMount,
     paths::{
         CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
         SCHEDULER_CONF, SCHEDULER_PORT,
@@ -55,14 +57,21 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     if config.cluster.external_etcd.is_some() {
         return Ok(());
     }
-    s.say(format!("[etcd] Creating static Pod manifest for local etcd in {MANIFESTS_DIR:?}"));
+    s.tell(&console::ETCD_BEGUN, &[MANIFESTS_DIR]);
     let ip = config.advertise_address;
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
+    let data_dir = config.master.etcd_data_dir.as_deref().unwrap_or(ETCD_DIR);
+    if !s.profile.etcd_tls() {
+        let component = plain_etcd(config, data_dir);
+        write(s, config, &component)?;
+        s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
+        return Ok(());
+    }
     let flags = vec![
         ("advertise-client-urls", format!("https://{ip}:2379")),
         ("cert-file", format!("{pki}/server.crt")),
         ("client-cert-auth", "true".into()),
-        ("data-dir", ETCD_DIR.into()),
+        ("data-dir", data_dir.into()),
         ("initial-advertise-peer-urls", format!("https://{ip}:2380")),
         ("initial-cluster", format!("{}=https://{ip}:2380", config.node_name)),
         ("key-file", format!("{pki}/server.key")),
@@ -89,33 +98,66 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
             live: "/livez",
             ready: Some("/readyz"),
         },
-        mounts: vec![Mount::directory("etcd-data", ETCD_DIR), Mount::directory("etcd-certs", &pki)],
+        mounts: vec![Mount::directory("etcd-data", data_dir), Mount::directory("etcd-certs", &pki)],
         annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"))),
     };
-    write(s, config, &component)
+    write(s, config, &component)?;
+    s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
+    Ok(())
+}
+
+/// The etcd of releases whose apiserver spoke to it in the clear, on this host alone.
+fn plain_etcd<'a>(config: &InitConfig, data_dir: &'a str) -> Component<'a> {
+    let url = "http://127.0.0.1:2379";
+    Component {
+        name: "etcd",
+        image: etcd_image(config),
+        cpu: "100m",
+        flags: vec![
+            ("advertise-client-urls", url.into()),
+            ("data-dir", data_dir.into()),
+            ("listen-client-urls", url.into()),
+        ],
+        health: Health { scheme: "HTTP", host: "127.0.0.1".into(), port: 2379, live: "/health", ready: None },
+        mounts: vec![Mount::directory("etcd-data", data_dir)],
+        annotation: None,
+    }
+}
+
+fn path_of(component: &str) -> String {
+    format!("{MANIFESTS_DIR}/{component}.yaml")
 }
 
 /// Writes the manifests of the control plane.
 pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
-    s.say(format!("[control-plane] Using manifest folder {MANIFESTS_DIR:?}"));
+    s.tell(&console::MANIFESTS_FOLDER, &[MANIFESTS_DIR]);
     // Whoever keeps the authority's key elsewhere signs elsewhere too.
     let signs = s.disk().exists(format!("{}/ca.key", config.cluster.certificates_dir));
     let components = [apiserver(config), controller_manager(config, signs), scheduler(config)];
     for component in components.iter().filter(|c| parts.has(c.name.trim_start_matches("kube-"))) {
-        s.say(format!("[control-plane] Creating static Pod manifest for {:?}", component.name));
+        s.tell(&console::MANIFEST_BEGUN, &[component.name]);
         write(s, config, component)?;
+        s.tell(&console::MANIFEST_MADE, &[component.name, &path_of(component.name)]);
     }
     Ok(())
 }
 
 /// etcd's image.
 pub(crate) fn etcd_image(config: &InitConfig) -> String {
-    format!("{}/etcd:3.6.8-0", config.cluster.image_repository())
+    if let Some(image) = &config.master.etcd_image {
+        return image.clone();
+    }
+    let suffix = config.cluster.profile.image_suffix();
+    format!("{}/etcd{suffix}:3.6.8-0", config.cluster.image_repository())
 }
 
 /// The image of a component that is released with Kubernetes.
 pub(crate) fn released_image(config: &InitConfig, name: &str) -> String {
-    format!("{}/{name}:{}", config.cluster.image_repository(), config.cluster.profile.git_version())
+    if let Some(image) = &config.master.unified_image {
+        return image.clone();
+    }
+    let (repository, profile) = (config.cluster.image_repository(), config.cluster.profile);
+    format!("{repository}/{name}{}:{}", profile.image_suffix(), profile.git_version())
 }
 
 fn apiserver(config: &InitConfig) -> Component<'_> {
@@ -128,23 +170,20 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
         key_file: format!("{pki}/apiserver-etcd-client.key"),
     });
     let mut mounts = vec![Mount::directory("k8s-certs", pki)];
+    let local_etcd = config.cluster.external_etcd.is_none();
     if let Some(external) = &config.cluster.external_etcd
         && let Some((dir, _)) = external.ca_file.rsplit_once('/')
         && !dir.starts_with(pki.as_str())
     {
         mounts.push(Mount::directory("etcd-certs-0", dir));
     }
-    let flags = vec![
+    let mut flags = vec![
         ("advertise-address", ip.clone()),
         ("allow-privileged", "true".into()),
         ("authorization-mode", "Node,RBAC".into()),
         ("client-ca-file", format!("{pki}/ca.crt")),
         ("enable-admission-plugins", "NodeRestriction".into()),
         ("enable-bootstrap-token-auth", "true".into()),
-        ("etcd-cafile", etcd.ca_file),
-        ("etcd-certfile", etcd.cert_file),
-        ("etcd-keyfile", etcd.key_file),
-        ("etcd-servers", etcd.endpoints.join(",")),
         ("kubelet-client-certificate", format!("{pki}/apiserver-kubelet-client.crt")),
         ("kubelet-client-key", format!("{pki}/apiserver-kubelet-client.key")),
         ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname".into()),
@@ -163,6 +202,17 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
         ("tls-cert-file", format!("{pki}/apiserver.crt")),
         ("tls-private-key-file", format!("{pki}/apiserver.key")),
     ];
+    if local_etcd && !config.cluster.profile.etcd_tls() {
+        flags.push(("etcd-servers", "http://127.0.0.1:2379".into()));
+    } else {
+        flags.push(("etcd-servers", etcd.endpoints.join(",")));
+        let files = [
+            ("etcd-cafile", etcd.ca_file),
+            ("etcd-certfile", etcd.cert_file),
+            ("etcd-keyfile", etcd.key_file),
+        ];
+        flags.extend(files.into_iter().filter(|(_, path)| !path.is_empty()));
+    }
     let name = "kube-apiserver";
     Component {
         name,
@@ -263,6 +313,7 @@ fn probe(health: &Health, path: &str, mut settings: Value) -> Value {
 
 fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
     let Component { name, health, mounts, .. } = component;
+    let extra = config.master.extra_volumes.get(*name).map(Vec::as_slice).unwrap_or_default();
     let patient = |failures: u32| json!({"failureThreshold": failures, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15});
     let mut container = json!({
         "command": command(config, component),
@@ -272,7 +323,8 @@ fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
         "name": name,
         "resources": {"requests": {"cpu": component.cpu}},
         "startupProbe": probe(health, health.live, patient(24)),
-        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name})).collect::<Vec<_>>(),
+        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name}))
+            .chain(extra.iter().map(HostPathMount::mount)).collect::<Vec<_>>(),
     });
     if let Some(ready) = health.ready {
         let eager = json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15});
@@ -293,7 +345,7 @@ fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
             "priority": 2_000_001_000,
             "priorityClassName": "system-node-critical",
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": mounts.iter().map(volume).collect::<Vec<_>>(),
+            "volumes": mounts.iter().map(volume).chain(extra.iter().map(HostPathMount::volume)).collect::<Vec<_>>(),
         },
         "status": {},
     });
@@ -322,6 +374,6 @@ fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
 fn write(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<()> {
     let name = component.name;
     let text = yaml(&format!("the manifest of {name}"), &static_pod(config, component))?;
-    s.disk().write(format!("{MANIFESTS_DIR}/{name}.yaml"), text, 0o600)?;
+    s.disk().write(path_of(name), text, 0o600)?;
     Ok(())
 }

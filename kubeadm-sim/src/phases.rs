@@ -21,7 +21,7 @@ pub(crate) fn of(profile: Profile) -> Vec<&'static str> {
 /// What a phase consists of; empty for one that is done whole.
 fn parts(profile: Profile, phase: &str) -> Vec<&'static str> {
     match phase {
-        "certs" => crate::certs::parts(),
+        "certs" => crate::certs::parts(profile),
         "kubeconfig" => crate::kubeconfigs::parts(profile),
         "etcd" => vec!["local"],
         "control-plane" => vec!["apiserver", "controller-manager", "scheduler"],

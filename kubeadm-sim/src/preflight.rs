@@ -5,6 +5,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use api::profile::console;
+
 use crate::{
     config::{InitConfig, JoinConfig},
     kubelet::UNIT,
@@ -22,13 +24,13 @@ struct Finding {
 
 /// The checks of `kubeadm init`.
 pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
-    s.say("[preflight] Running pre-flight checks");
+    s.tell(&console::PREFLIGHT, &[]);
     let mut found = Vec::new();
     let local_etcd = config.cluster.external_etcd.is_none();
     control_plane(s, config.bind_port, &mut found).await;
     port_free(s, KUBELET_PORT, &mut found).await;
     if let Some(external) = &config.cluster.external_etcd {
-        for (_, path) in external.files() {
+        for (_, path) in external.files().into_iter().filter(|(_, path)| !path.is_empty()) {
             if !s.disk().exists(path) {
                 let words = format!("{path} doesn't exist");
                 found.push(Finding { check: "ExternalEtcdClientCertificates".into(), words });
@@ -46,12 +48,14 @@ pub(crate) async fn init(s: &mut Session<'_>, config: &InitConfig) -> Result<()>
         });
     }
     service(s, &mut found);
-    conclude(s, found, &config.ignore_preflight)
+    conclude(s, found, &config.ignore_preflight)?;
+    s.tell(&console::IMAGES, &[]);
+    Ok(())
 }
 
 /// The checks of `kubeadm join`.
 pub(crate) async fn join(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
-    s.say("[preflight] Running pre-flight checks");
+    s.tell(&console::PREFLIGHT, &[]);
     let mut found = Vec::new();
     for path in [KUBELET_CONF, BOOTSTRAP_KUBELET_CONF] {
         file_absent(s, path, &mut found);

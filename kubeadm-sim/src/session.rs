@@ -2,7 +2,7 @@
 
 use std::{fmt, io::Write, time::Duration};
 
-use api::profile::Profile;
+use api::profile::{Profile, console::Line};
 use client::{ClientError, Rest};
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
@@ -69,6 +69,15 @@ impl Session<'_> {
     pub(crate) fn say(&mut self, line: impl AsRef<str>) {
         // A closed terminal must not end a bootstrap half way.
         let _ = writeln!(self.out, "{}", line.as_ref());
+    }
+
+    /// Prints what this release says there; returns whether it says anything.
+    pub(crate) fn tell(&mut self, line: &Line, parts: &[&str]) -> bool {
+        let filled = line.fill(self.profile, parts);
+        if let Some(text) = &filled {
+            self.say(text);
+        }
+        filled.is_some()
     }
 
     /// A client with the credentials of a kubeconfig file on this host.

@@ -69,7 +69,7 @@ pub(crate) async fn load(
 
 /// Applies what the cluster remembers.
 pub(crate) async fn fetch(rest: &Rest, config: &mut InitConfig) -> Result<()> {
-    let text = read_map(rest, "kubeadm-config", "ClusterConfiguration").await?;
+    let text = read_map(rest, "kubeadm-config", config.cluster.profile.kubeadm_config().key).await?;
     Ok(config.apply_file("kubeadm-config", &text)?)
 }
 

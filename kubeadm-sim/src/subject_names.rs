@@ -1,6 +1,8 @@
 //! The names and addresses in the serving certificates that kubeadm makes.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
+
+use api::profile::EtcdNames;
 
 use crate::{
     config::InitConfig,
@@ -11,7 +13,8 @@ use crate::{
 pub(crate) enum Sans {
     None,
     ApiServer,
-    Etcd,
+    EtcdServer,
+    EtcdPeer,
 }
 
 /// The names and addresses, without repetition.
@@ -45,17 +48,38 @@ pub(crate) fn subject_names(
                 }
             }
         }
-        Sans::Etcd => {
-            dns.extend([config.node_name.clone(), "localhost".into()]);
-            ips.extend([
-                config.advertise_address,
-                IpAddr::from([127, 0, 0, 1]),
-                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-            ]);
+        Sans::EtcdServer | Sans::EtcdPeer => {
+            let names = s.profile.etcd_names();
+            let serves_clients = matches!(sans, Sans::EtcdServer);
+            // Each kind was once known only where it was asked for.
+            let node = !(serves_clients && names == EtcdNames::Apart);
+            let local = serves_clients || names != EtcdNames::Apart;
+            let advertised = !serves_clients || names == EtcdNames::Both;
+            let given = &config.master;
+            dns.extend(node.then(|| config.node_name.clone()));
+            dns.extend(local.then(|| "localhost".to_owned()));
+            ips.extend(advertised.then_some(config.advertise_address));
+            ips.extend(local.then_some(IpAddr::from([127, 0, 0, 1])));
+            if local && names != EtcdNames::Apart {
+                ips.push(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]));
+            }
+            let extra = if serves_clients { &given.etcd_server_sans } else { &given.etcd_peer_sans };
+            for name in extra {
+                match name.parse() {
+                    Ok(ip) => ips.push(ip),
+                    Err(_) => dns.push(name.clone()),
+                }
+            }
         }
     }
-    dns.sort();
-    dns.dedup();
+    // Releases that knew this order wrote the names down as they came.
+    if s.profile.external_ca_is_all_or_nothing() {
+        let mut seen = BTreeSet::new();
+        dns.retain(|name| seen.insert(name.clone()));
+    } else {
+        dns.sort();
+        dns.dedup();
+    }
     let mut seen = Vec::new();
     ips.retain(|ip| {
         !seen.contains(ip) && {

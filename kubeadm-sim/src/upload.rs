@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use api::profile::console;
 use client::{Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
     objects::{apply, config_map, group, patch_node, share_config_map},
-    paths::{CRI_SOCKET, KUBE_SYSTEM, NODE_TOKEN_GROUP},
+    paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
     session::{Result, Session, yaml},
+    v1alpha1, v1alpha2,
 };
 
 /// Runs `upload-config`.
@@ -31,10 +33,19 @@ pub(crate) async fn run(
 }
 
 async fn cluster_configuration(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
-    s.say("[upload-config] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace");
-    let cluster = yaml("the cluster's configuration", &config.cluster.to_value())?;
-    let data = json!({"ClusterConfiguration": cluster});
-    upload(s, rest, "kubeadm-config", "kubeadm:nodes-kubeadm-config", data).await
+    s.tell(&console::CONFIG_STORED, &[]);
+    let format = s.profile.kubeadm_config();
+    let document = match format.version {
+        "v1alpha1" => v1alpha1::to_value(config),
+        "v1alpha2" => v1alpha2::to_value(config),
+        _ => config.cluster.to_value(),
+    };
+    let data = json!({format.key: yaml("the cluster's configuration", &document)?});
+    if s.profile.configuration_is_shared() {
+        return upload(s, rest, "kubeadm-config", "kubeadm:nodes-kubeadm-config", data).await;
+    }
+    let map = config_map(KUBE_SYSTEM, "kubeadm-config", data);
+    apply(s, rest, &Resource::core("configmaps"), &map).await
 }
 
 async fn kubelet_configuration(
@@ -50,11 +61,18 @@ async fn kubelet_configuration(
         let data = json!({"kubelet": yaml("the kubelets' configuration", kubelet)?});
         upload(s, rest, &name, "kubeadm:kubelet-config", data).await?;
     }
-    if !s.profile.node_local_cri_socket() {
-        let annotations = json!({"kubeadm.alpha.kubernetes.io/cri-socket": CRI_SOCKET});
-        patch_node(s, rest, &config.node_name, &json!({"metadata": {"annotations": annotations}})).await?;
+    if !s.profile.node_local_cri_socket() && s.profile.cri_socket_annotated_in() == "upload-config" {
+        annotate_cri_socket(s, rest, &config.node_name).await?;
     }
     Ok(())
+}
+
+/// Writes the CRI socket down on the node.
+pub(crate) async fn annotate_cri_socket(s: &mut Session<'_>, rest: &Rest, node: &str) -> Result<()> {
+    let socket = s.profile.cri_socket();
+    s.tell(&console::CRI_SOCKET, &[socket, node]);
+    let annotations = json!({"kubeadm.alpha.kubernetes.io/cri-socket": socket});
+    patch_node(s, rest, node, &json!({"metadata": {"annotations": annotations}})).await
 }
 
 /// Writes a ConfigMap that joining and joined nodes may read.
@@ -66,17 +84,35 @@ async fn upload(s: &Session<'_>, rest: &Rest, name: &str, role: &str, data: Valu
 
 /// Runs `mark-control-plane`.
 pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, node: &str) -> Result<()> {
-    let (labels, taints) = (s.profile.control_plane_labels(), s.profile.control_plane_taints());
-    s.say(format!(
-        "[mark-control-plane] Marking the node {node} as control-plane by adding the labels: [{}]",
-        labels.join(" ")
-    ));
+    label_and_taint(s, rest, node, true).await
+}
+
+/// As [`mark`], without taints where pods may run on the control plane.
+pub(crate) async fn label_and_taint(
+    s: &mut Session<'_>,
+    rest: &Rest,
+    node: &str,
+    tainted: bool,
+) -> Result<()> {
+    let labels = s.profile.control_plane_labels();
+    let taints = if tainted { s.profile.control_plane_taints() } else { &[] };
+    let first = labels.first().copied().unwrap_or_default();
+    s.tell(&console::MARK_BEGUN, &[node]);
+    s.tell(&console::MARK_LABELS, &[node, first, &labels.join(" ")]);
     let shown: Vec<String> = taints.iter().map(|key| format!("{key}:NoSchedule")).collect();
-    s.say(format!(
-        "[mark-control-plane] Marking the node {node} as control-plane by adding the taints [{}]",
-        shown.join(" ")
-    ));
-    let labels: BTreeMap<&str, &str> = labels.iter().map(|key| (*key, "")).collect();
-    let taints: Vec<Value> = taints.iter().map(|key| json!({"effect": "NoSchedule", "key": key})).collect();
-    patch_node(s, rest, node, &json!({"metadata": {"labels": labels}, "spec": {"taints": taints}})).await
+    if tainted {
+        s.tell(&console::MARK_TAINTS, &[node, &shown.join(" ")]);
+    }
+    let marks: BTreeMap<&str, &str> = labels.iter().map(|key| (*key, "")).collect();
+    let mut patch = json!({"metadata": {"labels": marks}});
+    if tainted {
+        patch["spec"]["taints"] =
+            taints.iter().map(|key| json!({"effect": "NoSchedule", "key": key})).collect();
+    }
+    patch_node(s, rest, node, &patch).await?;
+    s.tell(&console::MARK_MADE, &[node, first]);
+    if s.profile.cri_socket_annotated_in() == "mark-control-plane" {
+        annotate_cri_socket(s, rest, node).await?;
+    }
+    Ok(())
 }

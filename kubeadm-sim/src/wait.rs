@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use api::duration;
+use api::{duration, profile::console};
 use pki::ClientTls;
 use wire::HttpClient;
 
 use crate::{
+    api_wait,
     config::InitConfig,
     paths::{
         CONTROLLER_MANAGER_PORT, HEALTH_POLL, HEALTH_TIMEOUT, KUBELET_HEALTH_PORT, MANIFESTS_DIR,
@@ -31,9 +32,11 @@ pub(crate) async fn kubelet(s: &mut Session<'_>) -> Result<()> {
 
 /// Waits for the apiserver, and where the release does so for controller-manager and scheduler too.
 pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
-    s.say(format!(
-        "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory {MANIFESTS_DIR:?}"
-    ));
+    s.tell(&console::WAIT, &[MANIFESTS_DIR]);
+    s.tell(&console::PATIENCE, &[]);
+    if s.profile.waits_for_api_alone() {
+        return api_wait::control_plane(s, config).await;
+    }
     kubelet(s).await?;
     s.say("[control-plane-check] Waiting for healthy control plane components. This can take up to 4m0s");
     let mut checks = vec![("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez")];
@@ -70,7 +73,7 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
     Err(Failure::new(format!("failed while waiting for the control plane to start: [{}]", failed.join(", "))))
 }
 
-async fn healthy(http: &HttpClient, path: &str) -> Result<()> {
+pub(crate) async fn healthy(http: &HttpClient, path: &str) -> Result<()> {
     let request = http::Request::get(path)
         .body(wire::body::empty())
         .map_err(|e| Failure::new(format!("cannot ask {path}: {e}")))?;

@@ -52,10 +52,34 @@ pub trait Launcher: Send + Sync {
 }
 
 impl Container {
-    /// The image's name without registry and path, and its tag: `kube-apiserver`, `v1.32.0`.
+    /// The image's name without registry, path and architecture, and its tag: `kube-apiserver`, `v1.32.0`.
+    /// An image of all components at once is the one that its command names.
     pub fn program(&self) -> (&str, &str) {
         let last = self.image.rsplit('/').next().unwrap_or(&self.image);
-        last.split_once(':').unwrap_or((last, ""))
+        let (name, tag) = last.split_once(':').unwrap_or((last, ""));
+        match (name.strip_suffix("-amd64").unwrap_or(name), self.command.first()) {
+            ("hyperkube", Some(component)) => (component, tag),
+            (name, _) => (name, tag),
+        }
+    }
+
+    /// The command without its program, for one that reads the host's own disk: a path in a volume is where
+    /// the host has it.
+    pub fn arguments(&self) -> Vec<String> {
+        self.command.iter().skip(1).map(|word| self.on_host(word)).collect()
+    }
+
+    fn on_host(&self, word: &str) -> String {
+        let Some((flag, path)) = word.split_once('=') else { return word.to_owned() };
+        let mounts = self.mounts.iter().filter_map(|mount| {
+            let below = path.strip_prefix(mount.path.trim_end_matches('/'))?;
+            (below.is_empty() || below.starts_with('/')).then_some((mount, below))
+        });
+        // Of nested mounts the innermost counts.
+        match mounts.max_by_key(|(mount, _)| mount.path.len()) {
+            Some((mount, below)) => format!("{flag}={}{below}", mount.source),
+            None => word.to_owned(),
+        }
     }
 }
 
@@ -151,5 +175,20 @@ mod tests {
         check("registry.k8s.io/kube-apiserver:v1.32.0", ("kube-apiserver", "v1.32.0"));
         check("localhost:5000/a/nginx", ("nginx", ""));
         check("etcd:3.6", ("etcd", "3.6"));
+        check("k8s.gcr.io/kube-scheduler-amd64:v1.10.0", ("kube-scheduler", "v1.10.0"));
+    }
+
+    #[test]
+    fn one_image_of_all_components_runs_what_its_command_names() {
+        let container = Container {
+            image: "k8s.gcr.io/hyperkube:v1.10.0".into(),
+            command: ["kube-apiserver", "--a=/etc/pki/ca.crt", "--b=/etc/pkis", "--c"]
+                .map(str::to_owned)
+                .to_vec(),
+            mounts: vec![Mount { path: "/etc/pki".into(), source: "/var/v".into(), read_only: true }],
+            ..Container::default()
+        };
+        assert_eq!(container.program(), ("kube-apiserver", "v1.10.0"));
+        assert_eq!(container.arguments(), ["--a=/var/v/ca.crt", "--b=/etc/pkis", "--c"]);
     }
 }

@@ -3,9 +3,12 @@
 use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use clap::Parser;
+use clap::{ArgAction, Parser};
 use serde_json::Value;
 use world::{Host, Mono};
+
+/// Where the configuration file is unless a flag says so.
+const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
 /// Why the kubelet does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +38,18 @@ struct Flags {
     /// Kubeconfig of the running kubelet; written by the bootstrap
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     kubeconfig: String,
-    /// KubeletConfiguration file
-    #[arg(long, default_value = "/var/lib/kubelet/config.yaml")]
-    config: String,
+    /// KubeletConfiguration file; releases before 1.11 have flags in its place
+    #[arg(long)]
+    config: Option<String>,
+    /// Directory of static pods, for a kubelet without a configuration file
+    #[arg(long)]
+    pod_manifest_path: Option<String>,
+    /// Whether client certificates are rotated, for a kubelet without a configuration file
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    rotate_certificates: Option<bool>,
+    /// Authority of client certificates, for a kubelet without a configuration file
+    #[arg(long)]
+    client_ca_file: Option<String>,
     /// Where certificates are kept
     #[arg(long, default_value = "/var/lib/kubelet/pki")]
     cert_dir: String,
@@ -65,6 +77,27 @@ struct Flags {
     /// Accepted for kubeadm before 1.24
     #[arg(long)]
     network_plugin: Option<String>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    allow_privileged: Option<bool>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    authorization_mode: Option<String>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    cadvisor_port: Option<u16>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    cluster_dns: Option<String>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    cluster_domain: Option<String>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    cni_bin_dir: Option<String>,
+    /// Accepted for the package of kubelets before 1.11
+    #[arg(long, hide = true)]
+    cni_conf_dir: Option<String>,
     /// Log verbosity; accepted
     #[arg(short = 'v', long = "v")]
     verbosity: Option<u8>,
@@ -119,16 +152,26 @@ impl Options {
     pub fn load(host: &Host, args: Vec<String>) -> Result<Self, OptionsError> {
         let argv = std::iter::once("kubelet".to_owned()).chain(args);
         let flags = Flags::try_parse_from(argv).map_err(|e| OptionsError::Usage(e.to_string()))?;
-        let fail = |why: String| OptionsError::Config { path: flags.config.clone(), why };
-        let text = host.disk().read_to_string(&flags.config).map_err(|e| fail(e.to_string()))?;
-        let file: Value = serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))?;
-        if file.get("kind").and_then(Value::as_str) != Some("KubeletConfiguration") {
-            return Err(fail("kind is not KubeletConfiguration".into()));
-        }
         let profile = match &flags.kubernetes_version {
             None => Profile::default(),
             Some(v) => {
                 Profile::parse(v).map_err(|e| OptionsError::Usage(format!("--kubernetes-version: {e}")))?
+            }
+        };
+        let path = match &flags.config {
+            None if profile.kubelet_unit_flags_only() => None,
+            given => Some(given.as_deref().unwrap_or(CONFIG)),
+        };
+        let fail = |why: String| OptionsError::Config { path: path.unwrap_or_default().to_owned(), why };
+        let file = match path {
+            None => Value::Null,
+            Some(path) => {
+                let text = host.disk().read_to_string(path).map_err(|e| fail(e.to_string()))?;
+                let file: Value = serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))?;
+                if file.get("kind").and_then(Value::as_str) != Some("KubeletConfiguration") {
+                    return Err(fail("kind is not KubeletConfiguration".into()));
+                }
+                file
             }
         };
         let number = |field: &str, default: u64| file.get(field).and_then(Value::as_u64).unwrap_or(default);
@@ -152,9 +195,13 @@ impl Options {
                 .collect(),
             taints: flags.register_with_taints.iter().filter_map(|t| parse_taint(t)).collect(),
             profile,
-            rotate: file.get("rotateCertificates").and_then(Value::as_bool).unwrap_or(false),
-            static_pods: text("/staticPodPath"),
-            client_ca: text("/authentication/x509/clientCAFile"),
+            // A flag wins over the file.
+            rotate: flags
+                .rotate_certificates
+                .or(file.get("rotateCertificates").and_then(Value::as_bool))
+                .unwrap_or(false),
+            static_pods: flags.pod_manifest_path.or(text("/staticPodPath")),
+            client_ca: flags.client_ca_file.or(text("/authentication/x509/clientCAFile")),
             healthz_port: port("healthzPort", 10_248),
             port: port("port", 10_250),
             status_update: seconds("nodeStatusUpdateFrequency", 10)?,

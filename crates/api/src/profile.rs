@@ -4,11 +4,12 @@
 //! `profile/facts.rs`, with the minor where it begins. The API that is served is 1.36's in every
 //! profile.
 
+pub mod console;
 mod facts;
 
 use std::{fmt, str::FromStr, time::Duration};
 
-pub use facts::{Difference, Fact, facts};
+pub use facts::{Difference, EtcdNames, Fact, facts};
 
 /// Oldest minor that has a profile.
 pub const OLDEST: u16 = 8;

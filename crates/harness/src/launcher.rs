@@ -24,7 +24,7 @@ impl Default for TaskLauncher {
 impl Launcher for TaskLauncher {
     async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
         let (name, tag) = container.program();
-        let mut args: Vec<String> = container.command.iter().skip(1).cloned().collect();
+        let mut args = container.arguments();
         if name.starts_with("kube-") && name != "kube-proxy" && !tag.is_empty() {
             args.push(format!("--kubernetes-version={tag}"));
         }

@@ -11,6 +11,24 @@ use crate::TaskLauncher;
 /// How soon systemd starts a kubelet again (`RestartSec` of its unit).
 const RESTART_AFTER: Duration = Duration::from_secs(10);
 
+/// The flags in `10-kubeadm.conf` of packages before 1.11, whose kubeadm wrote none.
+const PACKAGE_FLAGS: &[&str] = &[
+    "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
+    "--kubeconfig=/etc/kubernetes/kubelet.conf",
+    "--pod-manifest-path=/etc/kubernetes/manifests",
+    "--allow-privileged=true",
+    "--network-plugin=cni",
+    "--cni-conf-dir=/etc/cni/net.d",
+    "--cni-bin-dir=/opt/cni/bin",
+    "--cluster-dns=10.96.0.10",
+    "--cluster-domain=cluster.local",
+    "--authorization-mode=Webhook",
+    "--client-ca-file=/etc/kubernetes/pki/ca.crt",
+    "--cadvisor-port=0",
+    "--rotate-certificates=true",
+    "--cert-dir=/var/lib/kubelet/pki",
+];
+
 /// Makes the kubelet unit of a host.
 #[derive(Clone)]
 pub struct Machinery(Arc<dyn Fn(Profile) -> Unit + Send + Sync>);
@@ -53,6 +71,10 @@ impl Machinery {
 /// # Errors
 /// kubeadm has not written the file yet.
 pub fn kubelet_args(host: &Host, profile: Profile) -> Result<Vec<String>, String> {
+    let version = format!("--kubernetes-version={}", profile.git_version());
+    if profile.kubelet_unit_flags_only() {
+        return Ok(PACKAGE_FLAGS.iter().map(|flag| (*flag).to_owned()).chain([version]).collect());
+    }
     let env = host.disk().read_to_string("/var/lib/kubelet/kubeadm-flags.env").map_err(|e| {
         format!("the kubelet is not configured yet: {e}; run kubeadm init or join on this host")
     })?;
@@ -62,7 +84,6 @@ pub fn kubelet_args(host: &Host, profile: Profile) -> Result<Vec<String>, String
         "--kubeconfig=/etc/kubernetes/kubelet.conf",
         "--config=/var/lib/kubelet/config.yaml",
     ];
-    let version = format!("--kubernetes-version={}", profile.git_version());
     Ok(own
         .into_iter()
         .map(str::to_owned)

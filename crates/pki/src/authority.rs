@@ -97,6 +97,21 @@ impl Authority {
         )
     }
 
+    /// As [`Authority::new_root`] with the serial number 0, as client-go numbered authorities up to 1.27.
+    ///
+    /// # Errors
+    /// As [`Authority::new_root`].
+    pub fn new_root_numbered_zero(
+        algorithm: KeyAlgorithm,
+        common_name: &str,
+        dns_names: &[String],
+        not_before: Wall,
+        not_after: Wall,
+    ) -> Result<Self, IssueError> {
+        let key = PrivateKey::generate(algorithm)?;
+        Self::numbered(vec![0], key, common_name, dns_names, (not_before, not_after))
+    }
+
     /// As [`Authority::new_root`], with a key that is there already (`kubeadm certs renew`, CA rotation).
     ///
     /// # Errors
@@ -109,12 +124,22 @@ impl Authority {
         not_before: Wall,
         not_after: Wall,
     ) -> Result<Self, IssueError> {
+        Self::numbered(serial(entropy), key, common_name, dns_names, (not_before, not_after))
+    }
+
+    fn numbered(
+        serial: Vec<u8>,
+        key: PrivateKey,
+        common_name: &str,
+        dns_names: &[String],
+        dates: (Wall, Wall),
+    ) -> Result<Self, IssueError> {
         let public = key.public();
         let template = Template {
-            serial: serial(entropy),
+            serial,
             subject: &der::name(common_name, &[]),
             names: AltNames { dns: dns_names.to_vec(), ..AltNames::default() },
-            dates: (not_before, not_after),
+            dates,
             key_usage: LEAF_USAGE.and(KeyUsage::CERT_SIGN),
             extended: &[],
             ca: true,

@@ -179,7 +179,7 @@ impl Launcher for ProcessLauncher {
             "kube-scheduler" => Component::Scheduler,
             _ => return Ok(interpret(host, container)),
         };
-        let mut args: Vec<String> = container.command.iter().skip(1).cloned().collect();
+        let mut args = container.arguments();
         if component != Component::Etcd && !tag.is_empty() {
             args.push(format!("--kubernetes-version={tag}"));
         }

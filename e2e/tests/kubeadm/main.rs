@@ -5,4 +5,6 @@ mod certificates;
 mod commands;
 mod common;
 mod control_planes;
+mod historic;
+mod self_hosting;
 mod tokens;

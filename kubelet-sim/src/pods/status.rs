@@ -44,6 +44,10 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
                 }
             }
         }
+        if let Err(e) = forget_mirrors(&pods, &rest, &informer).await {
+            tracing::error!("Failed to delete the mirror of a static pod that is gone: {e}");
+            failed = true;
+        }
         if failed {
             host.clock().sleep(RETRY).await;
             continue;
@@ -78,6 +82,30 @@ pub(super) async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<(
         Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// Deletes mirrors of static pods that this node no longer has.
+async fn forget_mirrors(pods: &Pods, rest: &Rest, informer: &Informer) -> Result<(), ClientError> {
+    for mirror in informer.list() {
+        let text = |at: &str| mirror.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let hash = text("/metadata/annotations/kubernetes.io~1config.mirror");
+        let runs = pods.named(namespace, name).is_some_and(|worker| worker.is_static());
+        if hash.is_empty() || runs {
+            continue;
+        }
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            uid: Some(text("/metadata/uid").to_owned()),
+            ..DeleteParams::default()
+        };
+        match rest.delete(&PODS, Some(namespace), name, &params).await {
+            Ok(_) => {}
+            Err(e) if e.is_not_found() || e.is_conflict() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 fn has_mirror(informer: &Informer, key: &str, hash: &str) -> bool {

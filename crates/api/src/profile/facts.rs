@@ -125,8 +125,14 @@ facts! {
     // kubernetes/kubernetes: 17 is #84118, 19 is #90892, 26 is #111512, 28 is #117984.
     init_phases: &'static [&'static str] = "phases of kubeadm init" {
         8 => &["preflight", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane", "upload-config",
-            "mark-control-plane", "bootstrap-token", "addon"],
+            "mark-control-plane", "bootstrap-token", "addon", "self-hosting"],
+        9 => &["preflight", "certs", "kubeconfig", "control-plane", "etcd", "kubelet-base-config",
+            "wait-control-plane", "dynamic-kubelet-config", "upload-config", "mark-control-plane", "bootstrap-token",
+            "addon", "self-hosting"],
         11 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
+            "upload-config", "mark-control-plane", "dynamic-kubelet-config", "bootstrap-token", "addon",
+            "self-hosting"],
+        13 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
             "upload-config", "mark-control-plane", "bootstrap-token", "addon"],
         14 => &["preflight", "kubelet-start", "certs", "kubeconfig", "control-plane", "etcd", "wait-control-plane",
             "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "addon"],
@@ -142,6 +148,91 @@ facts! {
             "show-join-command"],
     }
 
+    /// What `kubeadm init` makes below the directory of certificates, in order.
+    // 12 walked a map: the groups behind the first came in any order.
+    certificate_order: &'static [&'static str] = "order of kubeadm's certificates" {
+        8 => &["ca", "apiserver", "apiserver-kubelet-client", "sa", "front-proxy-ca", "front-proxy-client"],
+        10 => &["ca", "apiserver", "apiserver-kubelet-client", "etcd-ca", "etcd-server", "etcd-peer",
+            "etcd-healthcheck-client", "apiserver-etcd-client", "sa", "front-proxy-ca", "front-proxy-client"],
+        11 => &["ca", "apiserver", "apiserver-kubelet-client", "sa", "front-proxy-ca", "front-proxy-client", "etcd-ca",
+            "etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client"],
+        12 => &["ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd-ca",
+            "etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client", "sa"],
+    }
+
+    /// Serial number of kubeadm's certificate authorities: zero, or a random one.
+    // kubernetes/kubernetes#117791; which patch releases have it was not looked up.
+    authority_serial_is_zero: bool = "serial number 0 in kubeadm's authorities" { 8 => true, 28 => false }
+
+    /// Whether kubeadm can turn its static pods into a self-hosted control plane by `alpha phase`.
+    self_hosting_phase: bool = "kubeadm alpha phase selfhosting" { 8 => false, 9 => true, 13 => false }
+
+    /// Whether every authority of kubeadm was called `kubernetes`.
+    authorities_share_a_name: bool = "all authorities are called kubernetes" { 8 => true, 12 => false }
+
+    /// What etcd's serving and peer certificates name: the serving one first.
+    etcd_names: EtcdNames = "names in etcd's certificates" {
+        8 => EtcdNames::Apart, 11 => EtcdNames::LocalServing, 13 => EtcdNames::Both,
+    }
+
+    /// Whether an etcd on the control plane is spoken to with TLS.
+    etcd_tls: bool = "local etcd with TLS" { 8 => false, 10 => true }
+
+    /// Whether a certificate authority without its key takes the whole of certificates and kubeconfigs out
+    /// of kubeadm's hands, or each file by itself.
+    external_ca_is_all_or_nothing: bool = "external CA: all files or none" { 8 => true, 13 => false }
+
+    /// Feature gates of kubeadm's own.
+    // cmd/kubeadm/app/features. From 13 on self-hosting was a command of its own (`alpha selfhosting pivot`).
+    kubeadm_feature_gates: &'static [&'static str] = "kubeadm's feature gates up to 1.13" {
+        8 => &["HighAvailability", "SelfHosting", "StoreCertsInSecrets", "SupportIPVSProxyMode"],
+        9 => &["CoreDNS", "DynamicKubeletConfig", "HighAvailability", "SelfHosting", "StoreCertsInSecrets",
+            "SupportIPVSProxyMode"],
+        10 => &["Auditing", "CoreDNS", "DynamicKubeletConfig", "HighAvailability", "SelfHosting",
+            "StoreCertsInSecrets"],
+        13 => &["Auditing", "CoreDNS", "DynamicKubeletConfig"],
+        14 => &[],
+    }
+
+    /// Whether cluster DNS is kube-dns unless the gate CoreDNS is set.
+    kube_dns_by_default: bool = "cluster DNS is kube-dns" { 8 => true, 11 => false }
+
+    /// Version of kube-dns's images.
+    kube_dns_version: &'static str = "kube-dns" { 8 => "1.14.5", 9 => "1.14.7", 10 => "1.14.8", 11 => "1.14.10", 12 => "1.14.13" }
+
+    /// Whether kube-proxy reads a configuration file.
+    kube_proxy_config_file: bool = "kube-proxy has a configuration file" { 8 => false, 9 => true }
+
+    /// Whether kube-proxy runs on nodes with any taint.
+    kube_proxy_tolerates_all: bool = "kube-proxy tolerates every taint" { 8 => false, 11 => true }
+
+    /// Whether `kubeadm join` reads kubeadm-config first.
+    join_reads_configuration: bool = "join reads kubeadm-config" { 8 => false, 13 => true }
+
+    /// Whether joining nodes may read kubeadm-config.
+    configuration_is_shared: bool = "nodes may read kubeadm-config" { 8 => false, 12 => true }
+
+    /// Whether a join without pins of the authority is refused unless it is asked for.
+    join_demands_pins: bool = "join refuses to go without pins" { 8 => false, 9 => true }
+
+    /// Whether bootstrap tokens may get nodes, so that a join sees a node of its own name.
+    // kubernetes/kubernetes#81056.
+    tokens_get_nodes: bool = "bootstrap tokens may get nodes" { 8 => false, 18 => true }
+
+    /// The phase in which the CRI socket becomes an annotation of the node; empty before there was one.
+    // After marking in 11 and 12, as their transcripts have it.
+    cri_socket_annotated_in: &'static str = "phase that annotates the CRI socket" {
+        8 => "", 11 => "mark-control-plane", 13 => "upload-config",
+    }
+
+    /// kubeadm's default CRI socket.
+    cri_socket: &'static str = "default CRI socket" {
+        8 => "/var/run/dockershim.sock", 24 => "unix:///var/run/containerd/containerd.sock",
+    }
+
+    /// Whether the kubelet has its flags from its package's unit alone.
+    kubelet_unit_flags_only: bool = "the kubelet's package has all its flags" { 8 => true, 11 => false }
+
     /// Whether a joining control plane starts etcd before it waits for the kubelet's certificate, and
     /// its kubelet talks to the local apiserver.
     join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
@@ -151,8 +242,8 @@ facts! {
     // kubernetes/kubernetes#129620.
     waits_for_all_components: bool = "init waits for all control plane components" { 8 => false, 33 => true }
 
-    /// Whether console lines carry the words before phases had names (`[certificates]`, `[markmaster]`).
-    old_console_words: bool = "console lines as before 1.13" { 8 => true, 13 => false }
+    /// Whether `init` asks the apiserver's /healthz alone, for half an hour, and the kubelet's only beside it.
+    waits_for_api_alone: bool = "init waits for the apiserver's /healthz" { 8 => true, 13 => false }
 
     /// How kubeadm writes and stores its configuration.
     kubeadm_config: ConfigFormat = "kubeadm configuration" {
@@ -184,9 +275,6 @@ facts! {
     kubelet_config_map: &'static str = "kubelet configuration ConfigMap" {
         8 => "", 11 => "kubelet-config-1.<minor>", 24 => "kubelet-config",
     }
-
-    /// Whether /var/lib/kubelet/kubeadm-flags.env is written.
-    kubelet_flags_file: bool = "kubeadm writes the kubelet's flags to a file" { 8 => false, 11 => true }
 
     /// Whether the kubelet's CRI endpoint goes to instance-config.yaml instead of the flags file and an
     /// annotation of the node (gate NodeLocalCRISocket, on by default).
@@ -241,10 +329,35 @@ facts! {
         25 => &["node-role.kubernetes.io/control-plane"],
     }
 
+    /// What stands behind the names of images that are released with Kubernetes, and etcd's.
+    // kubernetes/kubernetes#66960.
+    image_suffix: &'static str = "suffix of image names" { 8 => "-amd64", 12 => "" }
+
     /// Registry of the images in manifests.
     // The step at 10 was not looked up.
     image_repository: &'static str = "image registry" {
         8 => "gcr.io/google_containers", 10 => "k8s.gcr.io", 25 => "registry.k8s.io",
+    }
+}
+
+/// What the certificates of an etcd on the control plane name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EtcdNames {
+    /// The serving one `localhost` and 127.0.0.1, the peer's node name and advertised address.
+    Apart,
+    /// Both node name and `localhost`, but only the peer's the advertised address.
+    LocalServing,
+    /// The same in both.
+    Both,
+}
+
+impl Shown for EtcdNames {
+    fn shown(&self) -> String {
+        match self {
+            EtcdNames::Apart => "localhost for clients, the node for peers".into(),
+            EtcdNames::LocalServing => "the advertised address for peers only".into(),
+            EtcdNames::Both => "the same for clients and peers".into(),
+        }
     }
 }
 
@@ -276,7 +389,7 @@ impl Shown for &'static str {
 
 impl Shown for &'static [&'static str] {
     fn shown(&self) -> String {
-        self.join(", ")
+        if self.is_empty() { "none".into() } else { self.join(", ") }
     }
 }
 

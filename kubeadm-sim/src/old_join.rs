@@ -1,0 +1,99 @@
+//! `kubeadm join` before 1.13: nothing was read of kubeadm's own configuration
+//! (`cmd/kubeadm/app/cmd/join.go` of 1.8 to 1.12).
+//!
+//! Up to 1.10 kubeadm only tried to start the kubelet, left bootstrap-kubelet.conf for it and was done: the
+//! kubelet, started again and again by its unit, obtained kubelet.conf by itself. 1.11 and 1.12 write its
+//! configuration, start it and wait.
+
+use api::profile::console;
+use client::Rest;
+use pki::{
+    kubeconfig::{Kubeconfig, User},
+    token::BootstrapToken,
+};
+use serde_json::Value;
+
+use crate::{
+    config::JoinConfig,
+    discovery, kubelet,
+    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
+    preflight,
+    session::{Failure, Result, Session, poll},
+    stored::read_map,
+    upload::annotate_cri_socket,
+};
+
+/// Makes this host a worker of an existing cluster.
+pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<()> {
+    if config.control_plane.is_some() {
+        return Err(Failure::new(format!(
+            "unknown flag: --control-plane: kubeadm {} joins workers; further masters are made with init and \
+             the certificates of the first",
+            s.profile.git_version()
+        )));
+    }
+    s.tell(&console::BETA, &[]);
+    preflight::join(s, config).await?;
+    if s.profile.kubelet_unit_flags_only() {
+        kubelet::try_start(s);
+    }
+    let found = discovery::run(s, config, token).await?;
+    let (_, server) = found.cluster()?;
+    let secret = config.tls_bootstrap_token.as_ref().unwrap_or(&config.token);
+    let bootstrap =
+        Kubeconfig::new("kubernetes", server.clone(), "tls-bootstrap-token-user", User::with_token(secret));
+    let rest = s.client_of(&bootstrap)?;
+    let kubelet_config = match s.profile.kubelet_config_name() {
+        Some(name) => {
+            s.tell(&console::KUBELET_CONFIG_ASKED, &[&name]);
+            Some(downloaded(&rest, &name).await?)
+        }
+        None => None,
+    };
+    s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
+    let ca = format!("{PKI_DIR}/ca.crt");
+    s.disk().write(&ca, bootstrap.roots(s.disk())?.unwrap_or_default().to_pem(), 0o644)?;
+    match kubelet_config {
+        Some(document) => start_and_wait(s, config, &document).await?,
+        None => detect_server(s, &rest).await?,
+    }
+    s.tell(&console::JOIN_DONE, &[]);
+    Ok(())
+}
+
+async fn downloaded(rest: &Rest, name: &str) -> Result<Value> {
+    serde_saphyr::from_str(&read_map(rest, name, "kubelet").await?)
+        .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}")))
+}
+
+/// Once it was not certain that a server could sign certificates.
+async fn detect_server(s: &mut Session<'_>, rest: &Rest) -> Result<()> {
+    if console::SERVER_DETECTED.fill(s.profile, &[]).is_none() {
+        return Ok(());
+    }
+    let (_, body) = rest.raw(http::Method::GET, "/version", None).await?;
+    let version: Value = serde_json::from_slice(&body)
+        .map_err(|e| Failure::new(format!("failed to check server version: {e}")))?;
+    let version = version.get("gitVersion").and_then(Value::as_str).unwrap_or_default();
+    s.tell(&console::SERVER_DETECTED, &[version]);
+    Ok(())
+}
+
+async fn start_and_wait(s: &mut Session<'_>, config: &JoinConfig, document: &Value) -> Result<()> {
+    kubelet::stop(s).await;
+    kubelet::write_config(s, document)?;
+    kubelet::write_flags(s, &config.node_name)?;
+    kubelet::start_unit(s);
+    s.tell(&console::TLS_BOOTSTRAP, &[]);
+    let host = s.host;
+    poll(host, TLS_BOOTSTRAP_POLL, config.tls_bootstrap_timeout, async || {
+        match Kubeconfig::load(host.disk(), KUBELET_CONF)?.client_pair(host.disk())? {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
+        }
+    })
+    .await
+    .map_err(|e| e.within("timed out waiting for the kubelet's TLS bootstrap"))?;
+    let node = s.client(KUBELET_CONF)?;
+    annotate_cri_socket(s, &node, &config.node_name).await
+}
