@@ -169,7 +169,11 @@ impl From<StoreError> for Status {
             StoreError::LeaseExists { .. } => Code::FailedPrecondition,
             StoreError::Full { .. } => Code::ResourceExhausted,
             StoreError::Closed => return Self::unavailable("etcdserver: server stopped"),
-            StoreError::Transport(_) | StoreError::Lagged { .. } => Code::Unavailable,
+            StoreError::Transport(_)
+            | StoreError::Lagged { .. }
+            | StoreError::TimedOut
+            | StoreError::NoLeader
+            | StoreError::Learner => Code::Unavailable,
             StoreError::Remote { code, message } => return Self::new(Code::from(*code), message.clone()),
             StoreError::Locked { .. }
             | StoreError::Format { .. }
@@ -201,6 +205,9 @@ impl Asked {
             StoreError::LeaseNotFound { id: self.lease },
             StoreError::LeaseExists { id: self.lease },
             StoreError::LeaseTooLong { seconds: self.seconds },
+            StoreError::TimedOut,
+            StoreError::NoLeader,
+            StoreError::Learner,
         ];
         let message = status.message();
         known

@@ -74,6 +74,15 @@ pub enum StoreError {
         /// Seconds asked for.
         seconds: u64,
     },
+    /// No majority of the members is there to answer for the cluster.
+    #[error("etcdserver: request timed out")]
+    TimedOut,
+    /// The member has lost the majority of the members.
+    #[error("etcdserver: no leader")]
+    NoLeader,
+    /// The member does not vote yet, and answers for nobody.
+    #[error("etcdserver: rpc not supported for learner")]
+    Learner,
     /// The store was closed, or the process it ran in was killed.
     #[error("the store is closed")]
     Closed,

@@ -52,18 +52,10 @@ struct State {
 }
 
 impl Medium {
-    /// The medium that `disk`, which is in memory, keeps in the directory `dir`; made if there is none.
-    /// It is gone when the directory is removed, and it is full and read-only when the disk is.
-    ///
-    /// # Errors
-    /// The disk refuses, or is a real one.
-    pub fn on_disk(disk: &Disk, dir: &Path) -> Result<Self, StoreError> {
-        let resident = disk.resident(dir.join("memory"), Self::default).map_err(|e| disk_error(e, dir))?;
-        let Some(medium) = resident else {
-            let why = "a real disk has no room for a store in memory; use sled there".into();
-            return Err(StoreError::Io { op: "open", path: dir.to_owned(), why });
-        };
-        Ok(Self { shared: medium.shared.clone(), disk: Some((disk.clone(), dir.to_owned())) })
+    /// The same medium as somebody uses it who works in the directory `dir` of `disk`: full and read-only when that
+    /// disk is.
+    pub(crate) fn at(&self, disk: &Disk, dir: &Path) -> Self {
+        Self { shared: self.shared.clone(), disk: Some((disk.clone(), dir.to_owned())) }
     }
 
     /// A store that continues with what is durable here.
@@ -127,7 +119,7 @@ impl Medium {
     }
 }
 
-fn disk_error(e: DiskError, dir: &Path) -> StoreError {
+pub(crate) fn disk_error(e: DiskError, dir: &Path) -> StoreError {
     match e.kind {
         DiskErrorKind::Full => StoreError::Full { path: dir.to_owned() },
         kind => {

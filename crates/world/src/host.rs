@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Clock, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace};
+use crate::{Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace};
 
 /// Which of the two gears a host runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ struct Shared {
     trace: Trace,
     pace: Pace,
     gate: Gate,
+    commons: Option<Commons>,
 }
 
 pub(crate) struct Parts {
@@ -54,6 +55,7 @@ pub(crate) struct Parts {
     pub trace: Trace,
     pub pace: Pace,
     pub gate: Gate,
+    pub commons: Option<Commons>,
 }
 
 impl Host {
@@ -70,6 +72,7 @@ impl Host {
                 trace: p.trace,
                 pace: p.pace,
                 gate: p.gate,
+                commons: p.commons,
             }),
             group: Group::new("init"),
         }
@@ -108,6 +111,11 @@ impl Host {
     /// The host's init system.
     pub fn services(&self) -> &Services {
         &self.shared.services
+    }
+
+    /// What the hosts of this world keep together; `None` in the real gear, where they have nothing but the network.
+    pub fn commons(&self) -> Option<&Commons> {
+        self.shared.commons.as_ref()
     }
 
     /// How often recurring work recurs in this world.
@@ -334,6 +342,10 @@ impl Gate {
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.lock().closed
     }
 
     fn passes(&self, cx: &Context<'_>) -> bool {

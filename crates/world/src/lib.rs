@@ -22,6 +22,7 @@
 //! freezes with the host and dies with the process.
 
 mod clock;
+mod commons;
 mod disk;
 mod entropy;
 mod host;
@@ -33,6 +34,7 @@ pub mod sim;
 mod trace;
 
 pub use clock::{Clock, Elapsed, Interval, Mono, Wall, rfc3339};
+pub use commons::Commons;
 pub use disk::{Disk, DiskError, DiskErrorKind, FileKind, MemoryDisk, Stat};
 pub use entropy::Entropy;
 pub use host::{Gear, Host, Process, Task};

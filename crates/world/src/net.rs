@@ -19,6 +19,7 @@ pub(crate) trait Endpoint: Send + Sync {
     fn address(&self) -> IpAddr;
     fn listen(&self, at: SocketAddr) -> BoxFuture<Result<Listener, ListenError>>;
     fn dial(&self, host: String, port: u16) -> BoxFuture<Result<Stream, DialError>>;
+    fn reaches(&self, host: &str, port: u16) -> Option<bool>;
 }
 
 /// Why a port could not be listened on.
@@ -90,6 +91,12 @@ impl Net {
     /// Connects to `host:port`; `host` is an address or the name of a host of this world.
     pub async fn dial(&self, host: &str, port: u16) -> Result<Stream, DialError> {
         self.0.dial(host.to_owned(), port).await
+    }
+
+    /// Whether somebody would answer at `host:port` now, without dialling: a listener on a machine that runs and is
+    /// not cut off. `None` in the real gear, where only a dial can tell.
+    pub fn reaches(&self, host: &str, port: u16) -> Option<bool> {
+        self.0.reaches(host, port)
     }
 }
 

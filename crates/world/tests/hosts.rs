@@ -247,3 +247,43 @@ fn the_same_seed_gives_the_same_chance_and_hosts_differ() {
     assert_ne!(draw(7), draw(8));
     assert_ne!(draw(7)[0], draw(7)[1]);
 }
+
+/// What a dial would find, without dialling: each fault beside the healed network.
+#[test]
+fn a_machine_is_reached_while_it_listens_runs_and_is_not_cut_off() {
+    run(Config::default(), async |sim: Sim| {
+        let (a, b) = (sim.host("a"), sim.host("b"));
+        let reaches = || a.net().reaches("b", 80);
+        assert_eq!(reaches(), Some(false), "nobody listens");
+        let listener = b.net().listen("0.0.0.0:80".parse().expect("an address")).await.expect("free");
+        assert_eq!(reaches(), Some(true));
+        assert_eq!(a.net().reaches("c", 80), Some(false), "there is no such machine");
+        sim.cut("a", "b");
+        assert_eq!(reaches(), Some(false), "cut off");
+        sim.heal("a", "b");
+        assert_eq!(reaches(), Some(true));
+        for stopped in ["a", "b"] {
+            let pause = sim.pause(stopped, Duration::from_secs(1));
+            tokio::pin!(pause);
+            assert!(futures::poll!(pause.as_mut()).is_pending());
+            assert_eq!(reaches(), Some(false), "{stopped} is paused");
+            pause.await;
+            assert_eq!(reaches(), Some(true), "{stopped} runs again");
+        }
+        drop(listener);
+        assert_eq!(reaches(), Some(false), "closed");
+    })
+    .expect("a runtime");
+}
+
+#[test]
+fn hosts_of_one_world_share_its_commons_and_worlds_share_nothing() {
+    type Count = std::sync::atomic::AtomicU32;
+    let raise = |host: &world::Host| {
+        host.commons().expect("simulated").get::<Count>().fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+    };
+    for _ in 0..2 {
+        let seen = run(Config::default(), async |sim: Sim| [raise(&sim.host("a")), raise(&sim.host("b"))]);
+        assert_eq!(seen.expect("a runtime"), [0, 1]);
+    }
+}

@@ -30,7 +30,9 @@ pub(super) struct Committer<E> {
 impl<E> Drop for Committer<E> {
     // Also when the process is killed: nobody waits for a store that nobody writes to.
     fn drop(&mut self) {
-        self.shared.state.write().close();
+        if !self.shared.lasting {
+            self.shared.state.write().close();
+        }
     }
 }
 

@@ -58,6 +58,15 @@ impl Leases {
         Ok(entry.ttl)
     }
 
+    /// Every lease lives for its full time from `now` on.
+    pub(super) fn renew(&mut self, now: Mono) {
+        self.by_deadline.clear();
+        for (id, entry) in &mut self.leases {
+            entry.deadline = now + entry.ttl;
+            self.by_deadline.insert((entry.deadline, *id));
+        }
+    }
+
     /// The lease has ended, but could not be ended: it is tried again in half a second, as etcd does.
     pub(super) fn postpone(&mut self, id: i64, now: Mono) {
         if let Some(entry) = self.leases.get_mut(&id) {

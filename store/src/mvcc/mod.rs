@@ -11,6 +11,7 @@
 
 mod commit;
 mod feeds;
+mod history;
 mod lease;
 mod state;
 mod subscription;
@@ -27,6 +28,7 @@ use crate::{
     Txn, TxnResult, Watch, WatchOptions,
 };
 use commit::{Command, Committer};
+pub(crate) use history::History;
 use state::State;
 use subscription::Subscription;
 
@@ -61,6 +63,8 @@ pub struct Mvcc<E> {
 struct Shared<E> {
     engine: E,
     state: Arc<RwLock<State>>,
+    /// The history outlives who commits to it: another member goes on.
+    lasting: bool,
 }
 
 impl<E: Engine> Mvcc<E> {
@@ -77,10 +81,32 @@ impl<E: Engine> Mvcc<E> {
     /// process: when that is killed, the store is closed.
     pub fn start(host: &Host, engine: E, image: Image, limits: Limits) -> Self {
         let state = Arc::new(RwLock::new(State::new(image, limits, host.clock().monotonic())));
-        let shared = Arc::new(Shared { engine, state });
+        let shared = Arc::new(Shared { engine, state, lasting: false });
         let (commands, queue) = mpsc::channel(1024);
         host.spawn(Committer::new(host, shared.clone(), queue).run());
         Self { shared, commands, host: host.clone() }
+    }
+
+    /// Goes on with a history whose former committer has ended. What that one did not publish never happened;
+    /// leases live for their full time from now on, as after an election.
+    pub(crate) fn resume(host: &Host, engine: E, history: &History) -> Self {
+        history.0.write().resume(host.clock().monotonic());
+        let shared = Arc::new(Shared { engine, state: history.0.clone(), lasting: true });
+        let (commands, queue) = mpsc::channel(1024);
+        host.spawn(Committer::new(host, shared.clone(), queue).run());
+        Self { shared, commands, host: host.clone() }
+    }
+
+    /// Reads and watches a history that somebody else commits to. Writes find it closed.
+    pub(crate) fn reading(host: &Host, engine: E, history: &History) -> Self {
+        let shared = Arc::new(Shared { engine, state: history.0.clone(), lasting: true });
+        let (commands, _) = mpsc::channel(1);
+        Self { shared, commands, host: host.clone() }
+    }
+
+    /// Whether nobody commits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.commands.is_closed()
     }
 
     async fn list_at(

@@ -83,6 +83,19 @@ impl State {
         if self.closed { Err(StoreError::Closed) } else { Ok(self) }
     }
 
+    /// Another committer goes on from what is visible.
+    pub(super) fn resume(&mut self, now: Mono) {
+        if self.newest > self.visible {
+            let visible = self.visible;
+            self.keys.retain(|_, versions| {
+                versions.retain(|v| v.at <= visible);
+                !versions.is_empty()
+            });
+            self.newest = visible;
+        }
+        self.leases.renew(now);
+    }
+
     /// No more reads or writes; watches end.
     pub(super) fn close(&mut self) {
         self.closed = true;

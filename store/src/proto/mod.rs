@@ -28,6 +28,9 @@ pub(crate) mod path {
     pub(crate) const STATUS: &str = "/etcdserverpb.Maintenance/Status";
     pub(crate) const ALARM: &str = "/etcdserverpb.Maintenance/Alarm";
     pub(crate) const MEMBER_LIST: &str = "/etcdserverpb.Cluster/MemberList";
+    pub(crate) const MEMBER_ADD: &str = "/etcdserverpb.Cluster/MemberAdd";
+    pub(crate) const MEMBER_REMOVE: &str = "/etcdserverpb.Cluster/MemberRemove";
+    pub(crate) const MEMBER_PROMOTE: &str = "/etcdserverpb.Cluster/MemberPromote";
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

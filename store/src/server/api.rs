@@ -6,7 +6,7 @@ use tonic::Status;
 use wire::Body;
 use world::Host;
 
-use super::{flags::Options, health, rpc};
+use super::{cluster::Member, flags::Options, health, rpc};
 use crate::{Store, proto};
 
 /// The version of etcd whose API this is: Kubernetes 1.36 runs it.
@@ -22,12 +22,25 @@ pub(super) struct Api {
     pub(super) options: Options,
     pub(super) cluster_id: u64,
     pub(super) member_id: u64,
+    /// Who it is among others; `None` where members are alone.
+    pub(super) member: Option<Arc<Member>>,
 }
 
+/// The term of a member that is alone.
+pub(super) const FIRST_TERM: u64 = 2;
+
 impl Api {
-    pub(super) fn new(host: &Host, options: Options, store: Arc<dyn Store>) -> Self {
-        let (cluster_id, member_id) = options.ids();
-        Self { host: host.clone(), store, options, cluster_id, member_id }
+    pub(super) fn new(
+        host: &Host,
+        options: Options,
+        store: Arc<dyn Store>,
+        member: Option<Arc<Member>>,
+    ) -> Self {
+        let (cluster_id, member_id) = match &member {
+            Some(member) => (member.cluster_id(), member.id()),
+            None => (options.cluster_id(), options.member_id(&options.name)),
+        };
+        Self { host: host.clone(), store, options, cluster_id, member_id, member }
     }
 
     pub(super) fn header_at(&self, revision: i64) -> Option<proto::ResponseHeader> {
@@ -35,13 +48,23 @@ impl Api {
             cluster_id: self.cluster_id,
             member_id: self.member_id,
             revision,
-            raft_term: 2,
+            raft_term: self.leader().1,
         })
     }
 
     /// A header that tells the store's present revision.
     pub(super) async fn header(&self) -> Result<Option<proto::ResponseHeader>, Status> {
         Ok(self.header_at(self.store.revision().await?))
+    }
+
+    /// The leader's id, if this member knows of one, and the term.
+    pub(super) fn leader(&self) -> (Option<u64>, u64) {
+        self.member.as_ref().map_or((Some(self.member_id), FIRST_TERM), |member| member.leader())
+    }
+
+    /// The store without agreement of the others: what a `serializable` request asks for.
+    pub(super) fn local(&self) -> &dyn Store {
+        self.member.as_ref().map_or(&*self.store, |member| member.local())
     }
 
     fn max_request(&self) -> usize {
@@ -73,6 +96,9 @@ impl Api {
             proto::path::STATUS => rpc::unary(request, max, |m| api.status(m)).await,
             proto::path::ALARM => rpc::unary(request, max, |m| api.alarm(m)).await,
             proto::path::MEMBER_LIST => rpc::unary(request, max, |m| api.member_list(m)).await,
+            proto::path::MEMBER_ADD => rpc::unary(request, max, |m| api.member_add(m)).await,
+            proto::path::MEMBER_REMOVE => rpc::unary(request, max, |m| api.member_remove(m)).await,
+            proto::path::MEMBER_PROMOTE => rpc::unary(request, max, |m| api.member_promote(m)).await,
             other => rpc::unimplemented(other),
         }
     }

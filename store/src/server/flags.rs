@@ -30,6 +30,8 @@ pub struct Options {
     pub listen_metrics: Vec<Url>,
     /// `--initial-cluster`: members' names and peer URLs.
     pub initial_cluster: Vec<(String, String)>,
+    /// `--initial-cluster-state=existing`: the cluster is there already.
+    pub existing: bool,
     /// `--initial-cluster-token`.
     pub cluster_token: String,
     /// `--cert-file`, `--key-file`, `--trusted-ca-file`, `--client-cert-auth`.
@@ -151,6 +153,7 @@ impl Options {
             advertise_peer: list("initial-advertise-peer-urls", "http://localhost:2380".into()),
             listen_metrics: urls("listen-metrics-urls", "")?,
             initial_cluster: peers.into_iter().map(member).collect::<Result<_, _>>()?,
+            existing: given.text("initial-cluster-state") == Some("existing"),
             cluster_token: given.text("initial-cluster-token").unwrap_or("etcd-cluster").to_owned(),
             client_tls: tls(""),
             peer_tls: tls("peer-"),
@@ -203,17 +206,22 @@ impl Options {
         Ok(())
     }
 
-    /// Ids of the cluster and of this member: as stable as etcd's, though not the same numbers.
-    pub(super) fn ids(&self) -> (u64, u64) {
+    /// The id of a cluster that begins with these flags: as stable as etcd's, though not the same number.
+    pub(super) fn cluster_id(&self) -> u64 {
         let mut members: Vec<String> =
             self.initial_cluster.iter().map(|(name, url)| format!("{name}={url}")).collect();
         members.sort();
-        let id = |text: String| {
-            Sha256::digest(text).iter().take(8).fold(0, |id, byte| (id << 8) | u64::from(*byte))
-        };
-        let cluster = id(format!("{} {}", self.cluster_token, members.join(",")));
-        (cluster, id(format!("{} {}", self.cluster_token, self.name)))
+        id(&format!("{} {}", self.cluster_token, members.join(",")))
     }
+
+    /// The id of one of the members that such a cluster begins with.
+    pub(super) fn member_id(&self, name: &str) -> u64 {
+        id(&format!("{} {name}", self.cluster_token))
+    }
+}
+
+fn id(text: &str) -> u64 {
+    Sha256::digest(text).iter().take(8).fold(0, |id, byte| (id << 8) | u64::from(*byte))
 }
 
 impl Url {

@@ -4,6 +4,7 @@ use http::{Method, Response, StatusCode, Uri};
 use wire::{Body, body};
 
 use super::api::{Api, VERSION};
+use crate::StoreError;
 
 /// Answers a request that is not gRPC.
 pub(super) async fn answer(api: &Api, method: &Method, uri: &Uri) -> Response<Body> {
@@ -12,31 +13,34 @@ pub(super) async fn answer(api: &Api, method: &Method, uri: &Uri) -> Response<Bo
         return reply(StatusCode::METHOD_NOT_ALLOWED, text, "Method Not Allowed\n".to_owned());
     }
     match uri.path() {
-        "/health" => match failure(api).await {
+        "/health" => match unhealthy(api, uri.query()).await {
             None => reply(StatusCode::OK, text, r#"{"health":"true","reason":""}"#.to_owned()),
             Some(why) => {
                 let said = serde_json::json!({"health": "false", "reason": why}).to_string();
                 reply(StatusCode::SERVICE_UNAVAILABLE, text, said)
             }
         },
-        // etcd 3.6 has the checks that Kubernetes has; each of its checks comes down to a read here.
         "/livez" | "/readyz" => {
-            let checks: &[&str] = match uri.path() {
-                "/livez" => &["serializable_read"],
-                _ => &["data_corruption", "serializable_read", "linearizable_read", "non_learner"],
-            };
             let verbose = uri.query().is_some_and(|query| query.split('&').any(|q| q.starts_with("verbose")));
-            let why = failure(api).await;
-            let lines = checks.iter().map(|check| match &why {
-                None => format!("[+]{check} ok\n"),
-                Some(why) => format!("[-]{check} failed: {why}\n"),
-            });
-            let said = match &why {
-                None if !verbose => "ok\n".to_owned(),
-                None => lines.collect::<String>() + "ok\n",
-                Some(_) => lines.collect::<String>() + "failed\n",
-            };
-            reply(if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text, said)
+            let checks: &[Check] =
+                if uri.path() == "/livez" { &[Check::SerializableRead] } else { Check::OF_READYZ };
+            let mut failed = false;
+            let mut said = String::new();
+            for check in checks {
+                let line = match check.failure(api).await {
+                    None => format!("[+]{} ok\n", check.name()),
+                    Some(why) => {
+                        failed = true;
+                        format!("[-]{} failed: {why}\n", check.name())
+                    }
+                };
+                said.push_str(&line);
+            }
+            match failed {
+                false if !verbose => reply(StatusCode::OK, text, "ok\n".to_owned()),
+                false => reply(StatusCode::OK, text, said + "ok\n"),
+                true => reply(StatusCode::SERVICE_UNAVAILABLE, text, said + "failed\n"),
+            }
         }
         "/version" => {
             let said = serde_json::json!({"etcdserver": VERSION, "etcdcluster": "3.6.0"}).to_string();
@@ -47,16 +51,63 @@ pub(super) async fn answer(api: &Api, method: &Method, uri: &Uri) -> Response<Bo
     }
 }
 
-async fn failure(api: &Api) -> Option<String> {
-    api.store.revision().await.err().map(|e| format!("RANGE ERROR:{e}"))
+/// Why `/health` says no (`server/etcdserver/api/etcdhttp/health.go`).
+async fn unhealthy(api: &Api, query: Option<&str>) -> Option<String> {
+    let serializable = query.is_some_and(|query| query.split('&').any(|q| q == "serializable=true"));
+    if !serializable && api.leader().0.is_none() {
+        return Some("RAFT NO LEADER".into());
+    }
+    let store = if serializable { api.local() } else { &*api.store };
+    store.revision().await.err().map(|e| format!("RANGE ERROR:{e}"))
+}
+
+/// The checks that etcd 3.6 has as Kubernetes has them.
+#[derive(Clone, Copy)]
+enum Check {
+    DataCorruption,
+    SerializableRead,
+    LinearizableRead,
+    NonLearner,
+}
+
+impl Check {
+    const OF_READYZ: &[Self] =
+        &[Self::DataCorruption, Self::SerializableRead, Self::LinearizableRead, Self::NonLearner];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::DataCorruption => "data_corruption",
+            Self::SerializableRead => "serializable_read",
+            Self::LinearizableRead => "linearizable_read",
+            Self::NonLearner => "non_learner",
+        }
+    }
+
+    async fn failure(self, api: &Api) -> Option<String> {
+        let read = match self {
+            Self::SerializableRead | Self::DataCorruption => api.local().revision().await,
+            Self::LinearizableRead => api.store.revision().await,
+            Self::NonLearner => {
+                let learner = api.member.as_ref().is_some_and(|member| member.is_learner());
+                return learner.then(|| StoreError::Learner.to_string());
+            }
+        };
+        read.err().map(|e| e.to_string())
+    }
 }
 
 async fn metrics(api: &Api) -> String {
     let status = api.store.status().await.ok();
     let (revision, size, oldest) = status.map_or((0, 0, 0), |s| (s.revision, s.size, s.oldest));
+    let (leader, _) = api.leader();
     let rows = [
-        ("etcd_server_has_leader", "gauge", 1),
-        ("etcd_server_is_leader", "gauge", 1),
+        ("etcd_server_has_leader", "gauge", u64::from(leader.is_some())),
+        ("etcd_server_is_leader", "gauge", u64::from(leader == Some(api.member_id))),
+        (
+            "etcd_server_is_learner",
+            "gauge",
+            u64::from(api.member.as_ref().is_some_and(|member| member.is_learner())),
+        ),
         ("etcd_debugging_mvcc_current_revision", "gauge", revision.unsigned_abs()),
         ("etcd_debugging_mvcc_compact_revision", "gauge", oldest.unsigned_abs()),
         ("etcd_mvcc_db_total_size_in_bytes", "gauge", size),

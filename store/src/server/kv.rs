@@ -14,9 +14,10 @@ use crate::{
 impl Api {
     pub(super) async fn range(&self, request: proto::RangeRequest) -> Result<proto::RangeResponse, Status> {
         let (range, options) = plan(&request)?;
-        let listing = self.store.list(range, options).await?;
+        let store = if request.serializable { self.local() } else { &*self.store };
+        let listing = store.list(range, options).await?;
         // An old revision was read, but the header tells the present one.
-        let now = if options.at.is_some() { self.store.revision().await? } else { listing.revision };
+        let now = if options.at.is_some() { store.revision().await? } else { listing.revision };
         let mut response = finish(&request, listing);
         response.header = self.header_at(now);
         Ok(response)

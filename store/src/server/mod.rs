@@ -1,9 +1,11 @@
 //! The etcd pod: etcd's v3 API over mutual TLS, on any [`Store`], with etcd's own flags.
 //!
-//! Not modelled: Raft. A member serves alone; `--initial-cluster` may name others, nobody asks them.
-//! On the peer URLs it answers what etcd answers to a stranger.
+//! In the simulated gear the members of one `--initial-cluster` share one history: [`cluster`] says what that model
+//! holds and what it leaves out (elections most of all). In the real gear a member is alone: `--initial-cluster` may
+//! name others, nobody asks them. On the peer URLs it tells who the members are, and nothing else.
 
 mod api;
+mod cluster;
 mod flags;
 mod given;
 mod health;
@@ -14,14 +16,18 @@ mod rpc;
 mod tls;
 mod watch;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use http::StatusCode;
-use wire::{Body, Handler, Peer, ServeOptions, Server, body};
-use world::{Exit, Gear, Host, ListenError};
+use wire::{Body, Handler, Peer, ServeOptions, Server};
+use world::{Exit, Host, ListenError};
 
-use crate::{Medium, Store, StoreError};
+use crate::{Store, StoreError};
 use api::Api;
+use cluster::Member;
 pub use flags::{Options, Tls, Url, UsageError};
 
 /// Why a member did not start. Each is one sentence for the operator.
@@ -47,6 +53,11 @@ pub enum StartError {
     /// A TLS setting that cannot be had.
     #[error(transparent)]
     Tls(#[from] pki::UnsupportedTls),
+    /// The member and its cluster do not fit together.
+    #[error(
+        "{0}; look at --initial-cluster and --initial-cluster-state, or add the member anew and empty --data-dir"
+    )]
+    Membership(String),
 }
 
 /// A running member. Dropping the handle lets it run on; it dies with its process.
@@ -54,6 +65,7 @@ pub enum StartError {
 pub struct Running {
     servers: Vec<Server>,
     clients: Vec<SocketAddr>,
+    member: Weak<Member>,
 }
 
 impl Running {
@@ -69,14 +81,30 @@ impl Running {
     }
 }
 
-/// The program: reads the flags, opens the data directory, serves until its process is killed.
+/// The program: reads the flags, opens the data directory, serves until its process is killed or its member is
+/// removed from the cluster.
 ///
 /// In the real gear the data is in sled below `<data-dir>/member`. In the simulated gear it is in memory,
-/// kept by the host's disk at the same path: a restarted pod finds it, who removes the directory removes it.
+/// kept by the disks of all members at the same path: a restarted pod finds it; when the last member's directory is
+/// removed, it is gone.
 pub async fn run(host: Host, args: Vec<String>) -> Exit {
     match start(&host, &args).await {
-        Ok(_running) => std::future::pending().await,
+        Ok(running) => {
+            running.removed().await;
+            tracing::error!("{}", cluster::REMOVED);
+            Exit::Success
+        }
         Err(e) => Exit::Failure(e.to_string()),
+    }
+}
+
+impl Running {
+    /// Waits until the member is removed from its cluster; for ever where members are alone.
+    async fn removed(&self) {
+        match self.member.upgrade() {
+            Some(member) => member.removed().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -86,37 +114,43 @@ pub async fn run(host: Host, args: Vec<String>) -> Exit {
 /// See [`StartError`].
 pub async fn start(host: &Host, args: &[String]) -> Result<Running, StartError> {
     let options = Options::parse(args)?;
-    let store = open(host, &options).await?;
-    serve(host, options, store).await
+    let Some(commons) = host.commons() else {
+        let store = crate::sled_with(host, options.data_dir.join("member"), options.limits).await?;
+        return serve(host, options, store).await;
+    };
+    let member = Arc::new(Member::boot(host, commons, &options).await?);
+    serve_member(host, options, member.clone(), Some(member)).await
 }
 
-async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
-    let member = options.data_dir.join("member");
-    match host.gear() {
-        Gear::Real => crate::sled_with(host, member, options.limits).await,
-        Gear::Simulated => {
-            let medium = Medium::on_disk(host.disk(), &member)?;
-            Ok(medium.store(host, options.limits))
-        }
-    }
-}
-
-/// Serves `store` as the flags say.
+/// Serves `store` as the flags say, without other members.
 ///
 /// # Errors
 /// A port is taken, or a file cannot be used.
 pub async fn serve(host: &Host, options: Options, store: Arc<dyn Store>) -> Result<Running, StartError> {
+    serve_member(host, options, store, None).await
+}
+
+async fn serve_member(
+    host: &Host,
+    options: Options,
+    store: Arc<dyn Store>,
+    member: Option<Arc<Member>>,
+) -> Result<Running, StartError> {
     let client_tls = tls::source(host, &options.client_tls, &options)?;
     let peer_tls = tls::source(host, &options.peer_tls, &options)?;
-    let api = Arc::new(Api::new(host, options, store));
-    let mut running = Running { servers: Vec::new(), clients: Vec::new() };
+    let api = Arc::new(Api::new(host, options, store, member));
+    let mut running = Running {
+        servers: Vec::new(),
+        clients: Vec::new(),
+        member: api.member.as_ref().map_or_else(Weak::new, Arc::downgrade),
+    };
     let clients = Clients(api.clone());
     let client_handler: Arc<dyn Handler> = Arc::new(clients);
-    let metrics: Arc<dyn Handler> = Arc::new(Plain(Some(api.clone())));
-    let strangers: Arc<dyn Handler> = Arc::new(Plain(None));
+    let metrics: Arc<dyn Handler> = Arc::new(Metrics(api.clone()));
+    let peers: Arc<dyn Handler> = Arc::new(Peers(api.clone()));
     let sides = [
         (&api.options.listen_client, &client_tls, client_handler),
-        (&api.options.listen_peer, &peer_tls, strangers),
+        (&api.options.listen_peer, &peer_tls, peers),
         (&api.options.listen_metrics, &client_tls, metrics),
     ];
     for (side, (urls, tls, handler)) in sides.into_iter().enumerate() {
@@ -140,6 +174,9 @@ pub async fn serve(host: &Host, options: Options, store: Arc<dyn Store>) -> Resu
             running.servers.push(server);
         }
     }
+    if let Some(member) = &api.member {
+        member.serve(&api.options.advertise_client);
+    }
     tracing::info!(name = api.options.name, clients = ?running.clients, "ready to serve client requests");
     Ok(running)
 }
@@ -156,23 +193,23 @@ impl Handler for Clients {
     }
 }
 
-/// Health without gRPC, or nothing at all (`None`).
-struct Plain(Option<Arc<Api>>);
+/// Health without gRPC.
+struct Metrics(Arc<Api>);
+
+/// What the other members may ask for.
+struct Peers(Arc<Api>);
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 
-impl Handler for Plain {
+impl Handler for Metrics {
     fn call(&self, _: Arc<Peer>, request: http::Request<Body>) -> Answer {
         let api = self.0.clone();
-        Box::pin(async move {
-            match api {
-                Some(api) => health::answer(&api, request.method(), request.uri()).await,
-                None => {
-                    let mut response = http::Response::new(body::full("404 page not found\n"));
-                    *response.status_mut() = StatusCode::NOT_FOUND;
-                    response
-                }
-            }
-        })
+        Box::pin(async move { health::answer(&api, request.method(), request.uri()).await })
+    }
+}
+
+impl Handler for Peers {
+    fn call(&self, _: Arc<Peer>, request: http::Request<Body>) -> Answer {
+        Box::pin(std::future::ready(self.0.answer_peer(request.uri().path())))
     }
 }

@@ -17,6 +17,7 @@ use world::{
 };
 
 /// A host whose files are below `root`.
+#[allow(dead_code, reason = "not every test has a real gear")]
 pub fn real_host(root: &Path) -> Host {
     Real::new(root.to_owned(), Block::reserve().unwrap()).host("cp1").unwrap()
 }

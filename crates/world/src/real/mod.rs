@@ -182,6 +182,7 @@ impl Real {
             trace: Trace::off(),
             pace: Pace::new(Periods::upstream()),
             gate: Gate::default(),
+            commons: None,
         });
         hosts.insert(name.to_owned(), (host.clone(), clock));
         host

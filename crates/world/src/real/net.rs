@@ -30,6 +30,10 @@ impl Endpoint for RealEndpoint {
         self.address
     }
 
+    fn reaches(&self, _: &str, _: u16) -> Option<bool> {
+        None
+    }
+
     fn listen(&self, at: SocketAddr) -> BoxFuture<Result<Listener, ListenError>> {
         // All that a host calls its own is its one address: another host's 127.0.0.1 is not ours.
         let own = at.ip().is_unspecified() || at.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use parking_lot::Mutex;
 
 use crate::{
-    Clock, Disk, Entropy, Event, Gear, Host, MemoryDisk, Net, Periods, Trace, Wall,
+    Clock, Commons, Disk, Entropy, Event, Gear, Host, MemoryDisk, Net, Periods, Trace, Wall,
     host::{Gate, Parts},
     periods::Pace,
 };
@@ -61,6 +61,7 @@ struct World {
     config: Config,
     trace: Trace,
     fabric: Arc<Fabric>,
+    commons: Commons,
     pace: Pace,
     hosts: Mutex<BTreeMap<String, Machine>>,
 }
@@ -82,6 +83,7 @@ impl Sim {
             config,
             trace: Trace::recording(),
             fabric: Arc::new(Fabric::default()),
+            commons: Commons::default(),
             hosts: Mutex::default(),
         }))
     }
@@ -113,12 +115,13 @@ impl Sim {
             name: name.to_owned(),
             gear: Gear::Simulated,
             clock: Clock(clock.clone()),
-            net: Net(Arc::new(net::SimEndpoint::new(self.0.fabric.clone(), name, address))),
+            net: Net(Arc::new(net::SimEndpoint::new(self.0.fabric.clone(), name, address, gate.clone()))),
             disk: Disk::memory(disk.clone()),
             entropy: Entropy::seeded(self.0.config.seed, name),
             trace: self.0.trace.clone(),
             pace: self.0.pace.clone(),
             gate: gate.clone(),
+            commons: Some(self.0.commons.clone()),
         });
         let machine = Machine { host, clock, gate, disk };
         hosts.insert(name.to_owned(), machine.clone());

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     clock::BoxFuture,
+    host::Gate,
     net::{Accept, DialError, DialErrorKind, Endpoint, ListenError, Listener, Stream},
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Fabric(Mutex<State>);
 #[derive(Default)]
 struct State {
     names: BTreeMap<String, IpAddr>,
+    gates: BTreeMap<String, Gate>,
     listeners: BTreeMap<(String, SocketAddr), mpsc::UnboundedSender<Stream>>,
     connections: Vec<Weak<Connection>>,
     cuts: BTreeSet<(String, String)>,
@@ -104,8 +106,11 @@ pub(super) struct SimEndpoint {
 }
 
 impl SimEndpoint {
-    pub(super) fn new(fabric: Arc<Fabric>, name: &str, address: Ipv4Addr) -> Self {
-        fabric.0.lock().names.insert(name.to_owned(), address.into());
+    pub(super) fn new(fabric: Arc<Fabric>, name: &str, address: Ipv4Addr, gate: Gate) -> Self {
+        let mut state = fabric.0.lock();
+        state.names.insert(name.to_owned(), address.into());
+        state.gates.insert(name.to_owned(), gate);
+        drop(state);
         Self { fabric, name: name.to_owned(), address: address.into() }
     }
 }
@@ -157,6 +162,12 @@ impl Endpoint for SimEndpoint {
             }
         })
     }
+
+    fn reaches(&self, host: &str, port: u16) -> Option<bool> {
+        let mut state = self.fabric.0.lock();
+        let found = state.find(&self.name, self.address, host, port);
+        Some(found.is_ok_and(|(to, ..)| state.runs(&self.name) && state.runs(&to)))
+    }
 }
 
 impl State {
@@ -166,21 +177,24 @@ impl State {
             if self.next_port < 32_768 || self.next_port >= 60_998 { 32_768 } else { self.next_port + 1 };
         self.next_port
     }
-}
 
-impl Fabric {
-    fn connect(&self, from: &str, source: IpAddr, host: &str, port: u16) -> Result<Stream, DialErrorKind> {
-        let mut state = self.0.lock();
+    /// Who listens at `host:port` as `from` sees it: the machine's name, its address, the listener.
+    fn find(
+        &mut self,
+        from: &str,
+        source: IpAddr,
+        host: &str,
+        port: u16,
+    ) -> Result<(String, IpAddr, mpsc::UnboundedSender<Stream>), DialErrorKind> {
         let local =
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || host == from;
         let (to, ip) = if local {
             (from.to_owned(), IpAddr::from(Ipv4Addr::LOCALHOST))
         } else {
             let found = match host.parse::<IpAddr>() {
-                Ok(ip) => state.names.iter().find(|(_, a)| **a == ip).map(|(n, a)| (n.clone(), *a)),
+                Ok(ip) => self.names.iter().find(|(_, a)| **a == ip).map(|(n, a)| (n.clone(), *a)),
                 Err(_) => Some(
-                    state
-                        .names
+                    self.names
                         .get_key_value(host)
                         .map(|(n, a)| (n.clone(), *a))
                         .ok_or(DialErrorKind::NoSuchHost)?,
@@ -189,7 +203,7 @@ impl Fabric {
             // An address that nobody has: packets vanish.
             found.ok_or(DialErrorKind::TimedOut)?
         };
-        if state.cuts.contains(&pair(from, &to)) {
+        if self.cuts.contains(&pair(from, &to)) {
             return Err(DialErrorKind::TimedOut);
         }
         let reachable = |l: &SocketAddr| {
@@ -198,10 +212,21 @@ impl Fabric {
                     || l.ip() == ip
                     || (to == from && (l.ip().is_loopback() || l.ip() == source)))
         };
-        state.listeners.retain(|_, sender| !sender.is_closed());
+        self.listeners.retain(|_, sender| !sender.is_closed());
         let listener =
-            state.listeners.iter().find(|((h, l), _)| *h == to && reachable(l)).map(|(_, s)| s.clone());
-        let listener = listener.ok_or(DialErrorKind::Refused)?;
+            self.listeners.iter().find(|((h, l), _)| *h == to && reachable(l)).map(|(_, s)| s.clone());
+        Ok((to, ip, listener.ok_or(DialErrorKind::Refused)?))
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.gates.get(name).is_some_and(Gate::is_open)
+    }
+}
+
+impl Fabric {
+    fn connect(&self, from: &str, source: IpAddr, host: &str, port: u16) -> Result<Stream, DialErrorKind> {
+        let mut state = self.0.lock();
+        let (to, ip, listener) = state.find(from, source, host, port)?;
         let source_ip = if ip.is_loopback() { ip } else { source };
         let (a, b) = (SocketAddr::new(source_ip, state.free_port()), SocketAddr::new(ip, port));
         let connection = Arc::new(Connection { from: from.to_owned(), to, port, state: Mutex::default() });
