@@ -1,27 +1,27 @@
 //! The kubelet's life: from flags to a running node, and the ends that upstream has.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use client::{Auth, Rest};
 use parking_lot::Mutex;
+use pki::{
+    ClientIdentity,
+    kubeconfig::{Kubeconfig, KubeconfigError},
+};
 use tokio::sync::Notify;
 use wire::HttpClient;
 use world::{Exit, Host};
 
 use crate::{
-    bootstrap,
-    certificates::{Manager, Outlook},
+    bootstrap::{self, Start},
+    certificates::{FileStore, Manager, Purpose, Settings, Template, Wanted, follow_files, watch},
     launcher::Launcher,
-    lease, node,
+    lease::Heart,
+    node::{Addresses, Reporter},
     options::Options,
     pods::Pods,
-    server,
+    server::{self, Serving},
 };
-
-/// How often the credentials in use are looked at, and how long a kubelet lives without any
-/// (`pkg/kubelet/certificate/transport.go`).
-const WATCH: Duration = Duration::from_secs(10);
-const EXIT_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// The node's UID, once the node is registered.
 #[derive(Default)]
@@ -54,7 +54,8 @@ impl Registered {
 /// Runs `kubelet <args>` on `host` until it exits.
 pub async fn run(host: Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> Exit {
     match start(&host, args, launcher).await {
-        Ok(why) | Err(why) => {
+        Ok(why) => Exit::Failure(why),
+        Err(why) => {
             tracing::error!("{why}");
             Exit::Failure(why)
         }
@@ -63,69 +64,109 @@ pub async fn run(host: Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> 
 
 async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> Result<String, String> {
     let options = Arc::new(Options::load(host, args).map_err(|e| e.to_string())?);
+    serve(host, options, launcher).await.map_err(|why| format!("failed to run Kubelet: {why}"))
+}
+
+/// Returns the last words of a kubelet that ran and must end.
+async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Result<String, String> {
+    let begin = bootstrap::prepare(host, &options).await?;
+    let link = Link::new(host, &options, &begin)?;
+    let addresses = Arc::<Addresses>::default();
+    let serving = Serving::new(host, &options, &addresses)?;
     let pods = Pods::new(host, options.clone(), launcher);
     // Static pods need no apiserver: on a first control plane they are it.
     pods.run_static();
-    // The control plane's kubeconfig may appear only later; without any the kubelet ends here.
-    let begin = bootstrap::load(host, &options)?;
-    let embedded = begin
-        .config
-        .client_pair(host.disk())
-        .or_else(|e| if begin.bootstrapping { Ok(None) } else { Err(e.to_string()) })?;
-    let manager = Manager::new(host, &options.node_name, &options.cert_dir, embedded)?;
-    let go = options.profile.go();
-    let agent = format!("kubelet/{} (linux/amd64) kubernetes", options.profile.git_version());
-    let server = begin.config.server().map_err(|e| e.to_string())?;
-    let tls = begin
-        .config
-        .anonymous_tls(host, go)
-        .map_err(|e| e.to_string())?
-        .map(|tls| tls.identity(manager.clone()));
-    let http = HttpClient::new(host, server, tls).map_err(|e| e.to_string())?;
-    let rest = Rest::new(http.clone(), Auth::None, &agent);
-    let request = Rest::from_kubeconfig(host, &begin.request, go, &agent).map_err(|e| e.to_string())?;
-
     server::healthz(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;
-    server::secure(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;
-    if options.rotate {
-        host.spawn(manager.clone().run(rest.clone(), request));
+    server::secure(host, &options, pods.clone(), &serving).await.map_err(|e| e.to_string())?;
+    if let Credentials::Rotating { manager, first } = &link.credentials {
+        tracing::info!("Starting client certificate rotation");
+        host.spawn(manager.clone().run(link.rest.clone(), first.clone()));
+    }
+    if let Some(manager) = serving.manager {
+        host.spawn(manager.run(link.rest.clone(), link.rest.clone()));
     }
     let registered = Arc::new(Registered::default());
-    host.spawn(node::run(host.clone(), options.clone(), rest.clone(), registered.clone()));
-    host.spawn(lease::run(host.clone(), options.clone(), rest.clone(), registered.clone()));
-    pods.follow(rest, registered);
-    Ok(watch_credentials(host, &manager, &http).await)
+    let images = pods.clone();
+    let reporter = Reporter {
+        host: host.clone(),
+        options: options.clone(),
+        rest: link.rest.clone(),
+        http: link.http.clone(),
+        registered: registered.clone(),
+        addresses,
+        images: Arc::new(move || images.images()),
+    };
+    host.spawn(reporter.run());
+    let heart = Heart::new(host, options, &link.rest, link.http.clone());
+    host.spawn(heart.run(registered.clone()));
+    pods.follow(link.rest, registered);
+    Ok(match &link.credentials {
+        Credentials::Rotating { manager, .. } => watch(host, manager, &link.http).await,
+        Credentials::Given(identity) => follow_files(host, identity.clone(), &link.http).await,
+    })
 }
 
-/// Closes connections when the certificate changes, and says when the kubelet must end.
-async fn watch_credentials(host: &Host, manager: &Manager, http: &HttpClient) -> String {
-    let mut last_valid = host.clock().monotonic();
-    loop {
-        tokio::select! {
-            biased;
-            () = manager.changed() => {
-                tracing::info!("Certificate rotation detected, shutting down client connections to start using new credentials");
-                http.close_connections();
-            }
-            () = host.recur(WATCH) => {}
+/// The kubelet's way to the apiserver.
+struct Link {
+    rest: Rest,
+    http: HttpClient,
+    credentials: Credentials,
+}
+
+enum Credentials {
+    /// The kubelet renews its certificate; without a valid one it asks with `first`.
+    Rotating { manager: Arc<Manager>, first: Rest },
+    /// Somebody else does, or nobody.
+    Given(Option<Arc<dyn ClientIdentity>>),
+}
+
+impl Link {
+    fn new(host: &Host, options: &Options, begin: &Start) -> Result<Self, String> {
+        let (config, go) = (&begin.config, options.profile.go());
+        let words = |e: KubeconfigError| e.to_string();
+        let tls = config.anonymous_tls(host, go).map_err(words)?;
+        let agent = options.user_agent();
+        let client =
+            |tls| HttpClient::new(host, config.server().map_err(words)?, tls).map_err(|e| e.to_string());
+        if options.rotate {
+            let manager = client_manager(host, options, config)?;
+            let http = client(tls.map(|tls| tls.identity(manager.clone())))?;
+            let first = Rest::from_kubeconfig(host, &begin.request, go, &agent).map_err(|e| e.to_string())?;
+            let credentials = Credentials::Rotating { manager, first };
+            return Ok(Self { rest: Rest::new(http.clone(), Auth::None, &agent), http, credentials });
         }
-        match manager.outlook() {
-            Outlook { valid: true, .. } => last_valid = host.clock().monotonic(),
-            Outlook { present: true, server_healthy: true, .. } => {
-                return "The currently active client certificate has expired and the server is responsive, exiting.".into();
-            }
-            Outlook { server_healthy, .. }
-                if host.clock().monotonic().since(last_valid) > EXIT_AFTER.max(host.periods().of(WATCH)) =>
-            {
-                if server_healthy {
-                    return "No valid client certificate is found and the server is responsive, exiting."
-                        .into();
-                }
-                tracing::error!(
-                    "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials."
-                );
-            }
-            _ => {}
-        }
+        let identity = config.identity(host.disk()).map_err(words)?;
+        let http = client(match (tls, identity.clone()) {
+            (Some(tls), Some(identity)) => Some(tls.identity(identity)),
+            (tls, _) => tls,
+        })?;
+        let auth = match config.token(host.disk()).map_err(words)? {
+            Some(token) => Auth::bearer(token),
+            None => Auth::None,
+        };
+        Ok(Self {
+            rest: Rest::new(http.clone(), auth, &agent),
+            http,
+            credentials: Credentials::Given(identity),
+        })
     }
+}
+
+/// The manager of the client certificate (`cmd/kubelet/app/server.go`, buildClientCertificateManager):
+/// an embedded pair is replaced at once, files are a place to load from.
+fn client_manager(host: &Host, options: &Options, config: &Kubeconfig) -> Result<Arc<Manager>, String> {
+    let words = |e: KubeconfigError| e.to_string();
+    let user = config.user().map_err(words)?.map(|(_, user)| user.clone()).unwrap_or_default();
+    let embedded = match user.client_certificate_data {
+        Some(_) => config.client_pair(host.disk()).map_err(words)?,
+        None => None,
+    };
+    let files = user.client_certificate.zip(user.client_key).filter(|_| embedded.is_none());
+    let files = files.map(|(c, k)| (bootstrap::beside(config, &c), bootstrap::beside(config, &k)));
+    let syncs = options.profile.certificate_store_syncs();
+    let store = FileStore::open(host, &options.cert_dir, Purpose::Client, files, syncs)
+        .map_err(|e| format!("failed to initialize client certificate store: {e}"))?;
+    let wanted = Wanted::Fixed(Template::client(&options.node_name));
+    let settings = Settings { purpose: Purpose::Client, profile: options.profile, store, wanted, embedded };
+    Manager::new(host, settings)
 }

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use client::{ClientError, Resource, Rest};
 use serde_json::{Value, json};
+use wire::HttpClient;
 use world::{Host, Wall};
 
-use crate::{kubelet::Registered, options::Options};
+use crate::{kubelet::Registered, node::HEARTBEAT_TIMEOUT, options::Options};
 
 const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 const NAMESPACE: &str = "kube-node-lease";
@@ -15,68 +16,114 @@ const RETRIES: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(7);
 
-/// Renews for ever.
-pub(crate) async fn run(host: Host, options: Arc<Options>, rest: Rest, registered: Arc<Registered>) {
-    let renew = Duration::from_secs(options.lease_seconds) / 4;
-    let mut backoff = FIRST_BACKOFF;
-    loop {
-        match renew_once(&host, &options, &rest, registered.uid()).await {
-            Ok(()) => {
-                backoff = FIRST_BACKOFF;
-                host.recur(host.entropy().jitter(renew, 0.04)).await;
+/// Renews the lease of one node.
+pub(crate) struct Heart {
+    host: Host,
+    options: Arc<Options>,
+    rest: Rest,
+    http: HttpClient,
+    /// As the server last had it: nobody else writes it, so the next renewal builds on it unread.
+    latest: Option<Value>,
+}
+
+impl Heart {
+    pub(crate) fn new(host: &Host, options: Arc<Options>, rest: &Rest, http: HttpClient) -> Self {
+        let limit = HEARTBEAT_TIMEOUT.min(Duration::from_secs(options.lease_seconds));
+        Self { host: host.clone(), options, rest: rest.with_timeout(limit), http, latest: None }
+    }
+
+    /// For ever, once the node is registered: the lease names it as its owner.
+    pub(crate) async fn run(mut self, registered: Arc<Registered>) {
+        let uid = registered.wait().await;
+        let renew = Duration::from_secs(self.options.lease_seconds) / 4;
+        loop {
+            self.sync(&uid).await;
+            self.host.recur(self.host.entropy().jitter(renew, 0.04)).await;
+        }
+    }
+
+    async fn sync(&mut self, uid: &str) {
+        if let Some(lease) = self.latest.take() {
+            match self.renew(lease, uid).await {
+                Ok(()) => return,
+                Err(e) => tracing::error!(
+                    "Failed to update lease using latest lease, fallback to ensure lease: {e}"
+                ),
             }
-            Err(e) => {
-                tracing::error!("Failed to update lease: {e}");
-                host.clock().sleep(backoff).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+        let (lease, created) = self.ensure(uid).await;
+        if created {
+            self.latest = Some(lease);
+        } else if let Err(e) = self.renew(lease, uid).await {
+            tracing::error!("Will retry updating lease: {e}");
+        }
+    }
+
+    /// Five tries at once. A second failure closes the connections, which may hang.
+    async fn renew(&mut self, mut lease: Value, uid: &str) -> Result<(), ClientError> {
+        let name = self.options.node_name.clone();
+        let mut tries = 0;
+        loop {
+            self.fill(&mut lease, uid);
+            let error = match self.rest.update(&LEASES, Some(NAMESPACE), &name, &lease).await {
+                Ok(renewed) => {
+                    self.latest = Some(renewed);
+                    return Ok(());
+                }
+                Err(e) => e,
+            };
+            tracing::error!("Failed to update lease: {error}");
+            if error.is_conflict() {
+                lease = self.ensure(uid).await.0;
+            } else if tries > 0 {
+                self.http.close_connections();
+            }
+            tries += 1;
+            if tries == RETRIES {
+                return Err(error);
             }
         }
     }
-}
 
-async fn renew_once(
-    host: &Host,
-    options: &Options,
-    rest: &Rest,
-    node_uid: Option<String>,
-) -> Result<(), ClientError> {
-    let mut last = None;
-    for _ in 0..RETRIES {
-        let outcome = match rest.get(&LEASES, Some(NAMESPACE), &options.node_name).await {
-            Ok(mut lease) => {
-                fill(&mut lease, host, options, node_uid.as_deref());
-                rest.update(&LEASES, Some(NAMESPACE), &options.node_name, &lease).await
+    /// The lease as it is, or a new one; whether it is new.
+    async fn ensure(&self, uid: &str) -> (Value, bool) {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.get_or_create(uid).await {
+                Ok(found) => return found,
+                Err(e) => {
+                    tracing::error!("Failed to ensure lease exists, will retry: {e}");
+                    self.host.clock().sleep(backoff).await;
+                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                }
             }
-            Err(e) if e.is_not_found() => {
-                let mut lease = json!({
-                    "apiVersion": "coordination.k8s.io/v1",
-                    "kind": "Lease",
-                    "metadata": {"name": options.node_name, "namespace": NAMESPACE},
-                    "spec": {},
-                });
-                fill(&mut lease, host, options, node_uid.as_deref());
-                rest.create(&LEASES, Some(NAMESPACE), &lease).await
-            }
-            Err(e) => Err(e),
-        };
-        match outcome {
-            Ok(_) => return Ok(()),
-            Err(e) if e.is_conflict() || e.is_already_exists() => last = Some(e),
-            Err(e) => return Err(e),
         }
     }
-    last.map_or(Ok(()), Err)
-}
 
-fn fill(lease: &mut Value, host: &Host, options: &Options, node_uid: Option<&str>) {
-    let duration = host.periods().of(Duration::from_secs(options.lease_seconds)).as_secs();
-    lease["spec"]["holderIdentity"] = options.node_name.as_str().into();
-    lease["spec"]["leaseDurationSeconds"] = duration.min(i32::MAX as u64).into();
-    lease["spec"]["renewTime"] = micro_time(host.clock().wall()).into();
-    // Set once the node's UID is known, so that the lease is collected with the node.
-    if let Some(uid) = node_uid.filter(|_| lease.pointer("/metadata/ownerReferences").is_none()) {
-        lease["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "v1", "kind": "Node", "name": options.node_name, "uid": uid}]);
+    async fn get_or_create(&self, uid: &str) -> Result<(Value, bool), ClientError> {
+        if let Some(lease) = self.rest.get_opt(&LEASES, Some(NAMESPACE), &self.options.node_name).await? {
+            return Ok((lease, false));
+        }
+        let mut lease = json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self.options.node_name, "namespace": NAMESPACE},
+            "spec": {},
+        });
+        self.fill(&mut lease, uid);
+        self.rest.create(&LEASES, Some(NAMESPACE), &lease).await.map(|lease| (lease, true))
+    }
+
+    fn fill(&self, lease: &mut Value, uid: &str) {
+        let duration = self.host.periods().of(Duration::from_secs(self.options.lease_seconds)).as_secs();
+        lease["spec"]["holderIdentity"] = self.options.node_name.as_str().into();
+        lease["spec"]["leaseDurationSeconds"] = duration.min(i32::MAX as u64).into();
+        lease["spec"]["renewTime"] = micro_time(self.host.clock().wall()).into();
+        // So that the lease is collected with the node.
+        if lease.pointer("/metadata/ownerReferences").is_none() {
+            lease["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "v1", "kind": "Node", "name": self.options.node_name, "uid": uid}]);
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! run ─ options, configuration
-//!   ├─ bootstrap     which kubeconfig, which credentials (client-go's LoadClientConfig)
-//!   ├─ certificates  manager (when to rotate), request (CSR), store (files and their symlink)
+//!   ├─ bootstrap     which kubeconfig will do, and the first credentials, before or after the start
+//!   ├─ certificates  template (what), request and wait (CSR), store (files and their symlink),
+//!   │                manager (when to rotate), transport (connections follow, or the kubelet ends)
 //!   ├─ node, lease   registration, status, heartbeats
 //!   ├─ pods          static pods from files, pods bound to this node; their life, probes, status
 //!   ├─ shell, logs   the interpreter of what test pods do, and what they say

@@ -124,6 +124,10 @@ pub struct Options {
     pub profile: Profile,
     /// rotateCertificates.
     pub rotate: bool,
+    /// tlsCertFile and tlsPrivateKeyFile, when both are given.
+    pub serving_files: Option<(String, String)>,
+    /// serverTLSBootstrap.
+    pub server_tls_bootstrap: bool,
     /// staticPodPath.
     pub static_pods: Option<String>,
     /// x509.clientCAFile.
@@ -134,7 +138,7 @@ pub struct Options {
     pub port: u16,
     /// nodeStatusUpdateFrequency, default 10 s.
     pub status_update: Duration,
-    /// nodeStatusReportFrequency, default 5 min.
+    /// nodeStatusReportFrequency, default 5 min, or nodeStatusUpdateFrequency if only that is given.
     pub status_report: Duration,
     /// nodeLeaseDurationSeconds, default 40.
     pub lease_seconds: u64,
@@ -184,6 +188,10 @@ impl Options {
             // To upstream's defaulting a zero is the same as nothing.
             Ok(given.filter(|d| !d.is_zero()).unwrap_or(Duration::from_secs(default)))
         };
+        let truth = |field: &str| file.get(field).and_then(Value::as_bool).unwrap_or(false);
+        let update = seconds("nodeStatusUpdateFrequency", 10)?;
+        let only_update = text("/nodeStatusUpdateFrequency").is_some();
+        let report = if only_update { update.as_secs() } else { 300 };
         Ok(Self {
             node_name: flags.hostname_override.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
             node_ip: flags.node_ip.unwrap_or_else(|| host.net().address()),
@@ -196,16 +204,15 @@ impl Options {
             taints: flags.register_with_taints.iter().filter_map(|t| parse_taint(t)).collect(),
             profile,
             // A flag wins over the file.
-            rotate: flags
-                .rotate_certificates
-                .or(file.get("rotateCertificates").and_then(Value::as_bool))
-                .unwrap_or(false),
+            rotate: flags.rotate_certificates.unwrap_or_else(|| truth("rotateCertificates")),
+            serving_files: text("/tlsCertFile").zip(text("/tlsPrivateKeyFile")),
+            server_tls_bootstrap: truth("serverTLSBootstrap"),
             static_pods: flags.pod_manifest_path.or(text("/staticPodPath")),
             client_ca: flags.client_ca_file.or(text("/authentication/x509/clientCAFile")),
             healthz_port: port("healthzPort", 10_248),
             port: port("port", 10_250),
-            status_update: seconds("nodeStatusUpdateFrequency", 10)?,
-            status_report: seconds("nodeStatusReportFrequency", 300)?,
+            status_update: update,
+            status_report: seconds("nodeStatusReportFrequency", report)?,
             lease_seconds: number("nodeLeaseDurationSeconds", 40),
             max_pods: number("maxPods", 110),
             started: host.clock().monotonic(),
@@ -213,6 +220,13 @@ impl Options {
             kubeconfig: flags.kubeconfig,
             cert_dir: flags.cert_dir,
         })
+    }
+}
+
+impl Options {
+    /// What servers log about this kubelet's requests.
+    pub(crate) fn user_agent(&self) -> String {
+        format!("kubelet/{} (linux/amd64) kubernetes", self.profile.git_version())
     }
 }
 
@@ -229,6 +243,8 @@ impl Options {
             taints: Vec::new(),
             profile: Profile::default(),
             rotate: true,
+            serving_files: None,
+            server_tls_bootstrap: false,
             static_pods: None,
             client_ca: None,
             healthz_port: 0,

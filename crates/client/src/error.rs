@@ -102,6 +102,15 @@ impl ClientError {
         self.says(Status::is_internal)
     }
 
+    /// An answer that no apiserver gives: a proxy or a load balancer in between has spoken.
+    pub fn is_unexpected_server(&self) -> bool {
+        let told = |s: &Status| {
+            let causes = s.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+            causes.iter().any(|c| c.reason == "UnexpectedServerResponse")
+        };
+        self.says(told)
+    }
+
     /// The server or the client gave up waiting.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Deadline { .. }) || self.says(|s| s.is_timeout() || s.is_server_timeout())

@@ -45,6 +45,9 @@ pub struct ClusterOptions {
     pub algorithm: KeyAlgorithm,
     /// Validity of kubeadm's leaf certificates, where the release can set it (from 1.31 on).
     pub leaf_validity: Option<Duration>,
+    /// How long certificates live that the controller manager signs (`--cluster-signing-duration`);
+    /// upstream's default is a year.
+    pub signing_duration: Option<Duration>,
     /// Whether the apiserver's own client checks dates: the switch of a story's proof.
     pub check_certificate_dates: bool,
 }
@@ -56,6 +59,7 @@ impl Default for ClusterOptions {
             nodes: 0,
             algorithm: KeyAlgorithm::EcdsaP256,
             leaf_validity: None,
+            signing_duration: None,
             check_certificate_dates: true,
         }
     }
@@ -191,6 +195,11 @@ pub async fn init(
     });
     if let Some(validity) = options.leaf_validity {
         cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
+    }
+    if let Some(duration) = options.signing_duration {
+        let duration = format!("{}s", duration.as_secs());
+        cluster["controllerManager"] =
+            json!({"extraArgs": [{"name": "cluster-signing-duration", "value": duration}]});
     }
     let path = "/root/kubeadm.yaml";
     host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::pem::SectionKind;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509CertificationRequest};
 use yasna::Tag;
@@ -29,6 +31,22 @@ pub enum CsrError {
     /// Signed by another key than the one in it, or changed since.
     #[error("{0}")]
     Signature(BadSignature),
+}
+
+/// The name of a request that is found again after a restart: `node-csr-` and a digest of what it is
+/// about, each part in base64 with a delimiter that base64 lacks (kubelet `bootstrap.go`, digestedName).
+/// `key` is the public key's PKIX encoding; kubelets before 1.13 took the private key's PEM text.
+pub fn digested_name(key: &[u8], common_name: &str, organizations: &[String], usages: &[&str]) -> String {
+    let mut digest = digest::Context::new(&digest::SHA512_256);
+    let mut write = |part: &[u8]| {
+        digest.update(URL_SAFE_NO_PAD.encode(part).as_bytes());
+        digest.update(b"|");
+    };
+    write(key);
+    write(common_name.as_bytes());
+    organizations.iter().for_each(|o| write(o.as_bytes()));
+    usages.iter().for_each(|u| write(u.as_bytes()));
+    format!("node-csr-{}", URL_SAFE_NO_PAD.encode(digest.finish()))
 }
 
 /// A request whose own signature holds.
@@ -176,5 +194,22 @@ impl Csr {
 
     pub(crate) fn names(&self) -> &AltNames {
         &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digested_names_are_upstreams() {
+        let name = digested_name(
+            b"key",
+            "system:node:n1",
+            &["system:nodes".to_owned()],
+            &["digital signature", "client auth"],
+        );
+        // By another implementation of SHA-512/256 over the same parts.
+        assert_eq!(name, "node-csr-qHrZoGmz7n4QzFn42jbwGhrcJU9T-zkJb_IhDRCXqmo");
     }
 }

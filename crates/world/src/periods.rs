@@ -32,6 +32,12 @@ impl Periods {
         Self { stretch: 60_480 }
     }
 
+    /// Everything recurring `n` times rarer (0 counts as 1): for a story that crosses weeks and still
+    /// wants grace periods to be hours.
+    pub const fn times(n: u32) -> Self {
+        Self { stretch: if n == 0 { 1 } else { n } }
+    }
+
     /// `upstream` as it is in this world.
     pub fn of(self, upstream: Duration) -> Duration {
         upstream.saturating_mul(self.stretch)

@@ -1,8 +1,19 @@
-//! The kubelet's client certificate: when to renew it, how to ask for it, where it is kept.
+//! The kubelet's certificates: what to ask for, how to ask, where they are kept, when to renew them,
+//! and how the client's connections follow.
 
-mod manager;
+mod template;
+
 mod request;
+mod wait;
+
 mod store;
 
-pub(crate) use manager::{Manager, Outlook};
-pub(crate) use store::current_path;
+mod manager;
+mod transport;
+
+pub(crate) use manager::{Manager, Settings, Wanted};
+pub(crate) use request::{Ask, submit};
+pub(crate) use store::{FileStore, words_of_pair};
+pub(crate) use template::{Purpose, Template};
+pub(crate) use transport::{follow_files, watch};
+pub(crate) use wait::issued;

@@ -211,12 +211,8 @@ impl Worker {
         let (kind, what) =
             resource.split_once('.').ok_or_else(|| format!("unsupported container resource : {resource}"))?;
         let amount = container.at(&format!("/resources/{kind}/{what}")).cloned();
-        let amount = amount.or_else(|| match (kind, what) {
-            ("limits", "cpu") => Some("8".into()),
-            ("limits", "memory") => Some("32Gi".into()),
-            ("limits", "ephemeral-storage") => Some("100Gi".into()),
-            _ => None,
-        });
+        let whole = crate::node::allocatable(&self.node().options);
+        let amount = amount.or_else(|| whole.get(what).filter(|_| kind == "limits").cloned());
         let read = |value: &Value| api::quantity::Quantity::from_value(value).map_err(|e| e.to_string());
         let Some(amount) = amount else { return Ok("0".into()) };
         let divisor = match reference.at("/divisor") {

@@ -88,6 +88,11 @@ impl Pods {
         self.workers.lock().values().find(|e| e.worker.key() == key).map(|e| e.worker.clone())
     }
 
+    /// Names of the images that are on the node, sorted.
+    pub(crate) fn images(&self) -> Vec<String> {
+        self.node.images()
+    }
+
     /// The way to the apiserver, once there is one.
     pub(crate) fn rest(&self) -> Option<&Rest> {
         self.node.rest()

@@ -44,6 +44,10 @@ impl Node {
         self.images.lock().contains(image)
     }
 
+    pub(super) fn images(&self) -> Vec<String> {
+        self.images.lock().iter().cloned().collect()
+    }
+
     pub(super) fn add_image(&self, image: &str) {
         self.images.lock().insert(image.to_owned());
     }

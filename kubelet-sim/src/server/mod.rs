@@ -5,6 +5,7 @@
 
 mod access;
 mod logs;
+mod serving;
 
 use std::{
     future::Future,
@@ -20,6 +21,7 @@ use wire::{Body, Handler, Peer, ServeOptions, Server, body};
 use world::{Host, ListenError};
 
 use crate::{options::Options, pods::Pods};
+pub(crate) use serving::Serving;
 
 /// Answers on both ports.
 #[derive(Clone)]
@@ -126,8 +128,8 @@ fn text(status: StatusCode, words: &str) -> Response<Body> {
 pub(crate) enum ServeError {
     #[error("{0}; is another kubelet running on this host?")]
     Listen(#[from] ListenError),
-    #[error("cannot make the kubelet's serving certificate: {0}")]
-    Certificate(String),
+    #[error("cannot use the authorities of authentication.x509.clientCAFile: {0}")]
+    Authorities(String),
 }
 
 /// Serves healthz on 127.0.0.1.
@@ -143,41 +145,28 @@ pub(crate) async fn healthz(host: &Host, options: &Options, pods: Arc<Pods>) -> 
     Ok(())
 }
 
-/// Serves the kubelet's own port with a self-signed certificate, made once and kept.
-pub(crate) async fn secure(host: &Host, options: &Options, pods: Arc<Pods>) -> Result<(), ServeError> {
-    let failed = |e: String| ServeError::Certificate(e);
+/// Serves the kubelet's own port with what `serving` has.
+pub(crate) async fn secure(
+    host: &Host,
+    options: &Options,
+    pods: Arc<Pods>,
+    serving: &Serving,
+) -> Result<(), ServeError> {
     let roots = match options.client_ca.as_deref().map(|path| host.disk().read(path)) {
-        Some(Ok(pem)) => Some(Roots::from_pem(&pem).map_err(|e| failed(e.to_string()))?),
+        Some(Ok(pem)) => Some(Roots::from_pem(&pem).map_err(|e| ServeError::Authorities(e.to_string()))?),
         _ => None,
     };
-    let (crt, key) =
-        (format!("{}/kubelet.crt", options.cert_dir), format!("{}/kubelet.key", options.cert_dir));
-    let pair = match (host.disk().read(&crt), host.disk().read(&key)) {
-        (Ok(crt), Ok(key)) => pki::CertifiedKey::from_pem(&crt, &key).map_err(|e| failed(e.to_string()))?,
-        _ => {
-            let made = pki::loopback::self_signed_server(
-                &options.node_name,
-                &[],
-                &[],
-                host.clock().wall(),
-                host.entropy(),
-                pki::KeyAlgorithm::EcdsaP256,
-            )
-            .map_err(|e| failed(e.to_string()))?
-            .pair;
-            host.disk().write(&key, made.key_pem(), 0o600).map_err(|e| failed(e.to_string()))?;
-            host.disk().write(&crt, made.chain_pem(), 0o644).map_err(|e| failed(e.to_string()))?;
-            made
-        }
-    };
-    let identity = pki::StaticIdentity::new(&pair).map_err(|e| failed(e.to_string()))?;
-    let tls = ServerTls::new(host).default_cert(Arc::new(identity)).request_client_cert(roots.clone());
+    let identity = serving.identity();
+    let tls = ServerTls::new(host).default_cert(identity.clone()).request_client_cert(roots.clone());
     let config = tls.config();
     let at = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), options.port);
     let listener = host.net().listen(at).await?;
     let ports =
         Ports { host: host.clone(), pods, client_ca: roots, open: false, node: options.node_name.clone() };
-    let serve = ServeOptions::tls(move || config.clone());
+    let serve = ServeOptions::tls_when(move || match identity.current() {
+        Some(_) => Ok(config.clone()),
+        None => Err("no serving certificate available for the kubelet".to_owned()),
+    });
     Server::spawn(host, listener, serve, Arc::new(ports));
     Ok(())
 }

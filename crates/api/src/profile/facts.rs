@@ -112,6 +112,13 @@ facts! {
     /// Whether the kubelet asks for `key encipherment` for ECDSA keys too.
     csr_always_asks_key_encipherment: bool = "kubelet CSRs always ask for key encipherment" { 8 => true, 27 => false }
 
+    /// Whether the name node-csr-… is a digest of the private key's text instead of the public key.
+    csr_name_hashes_private_key: bool = "node-csr-… names hash the private key" { 8 => true, 13 => false }
+
+    /// Whether the kubelet reads tlsCertFile and tlsPrivateKeyFile again when they change (gate
+    /// ReloadKubeletServerCertificateFile, on by default).
+    kubelet_reloads_serving_files: bool = "kubelet reloads its serving certificate from files" { 8 => false, 31 => true }
+
     /// Whether a kubelet's serving certificate may name no IP address.
     dns_only_serving_csr: bool = "kubelet serving CSRs may name no IP address" { 8 => true, 31 => false }
 

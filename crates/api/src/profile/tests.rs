@@ -90,6 +90,11 @@ fn edges() {
     );
     assert_eq!([31, 32, 33, 34].map(|m| at(m).watch_list()), [false, true, false, true]);
     assert_eq!((at(13).synchronous_bootstrap(), at(14).synchronous_bootstrap()), (true, false));
+    assert_eq!((at(12).csr_name_hashes_private_key(), at(13).csr_name_hashes_private_key()), (true, false));
+    assert_eq!(
+        (at(30).kubelet_reloads_serving_files(), at(31).kubelet_reloads_serving_files()),
+        (false, true)
+    );
     assert_eq!((at(28).admin_group(), at(29).admin_group()), ("system:masters", "kubeadm:cluster-admins"));
     assert_eq!((at(28).super_admin_conf(), at(29).super_admin_conf()), (false, true));
     assert_eq!(

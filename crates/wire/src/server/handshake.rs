@@ -24,6 +24,8 @@ pub(super) struct Secured {
 /// What Go's server answers on a TLS port, then closes.
 const PLAIN_ON_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+/// A fatal alert before anything is encrypted: record type, version, length, level, `internal_error`.
+const INTERNAL_ERROR: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
 /// Read and thrown away before that connection is closed: closing with unread bytes would reset it
 /// before the client has the answer.
 const DISCARD: u64 = 64 << 10;
@@ -62,20 +64,18 @@ async fn accept(
     read_first(&mut stream, &mut first, 5).await.map_err(|e| Cause::of_read(&e, ends, go))?;
     // The requests that Go's server recognises.
     if ["GET /", "HEAD ", "POST ", "PUT /", "OPTIO"].iter().any(|start| first == start.as_bytes()) {
-        let answer = async {
-            stream.write_all(PLAIN_ON_TLS).await?;
-            stream.shutdown().await?;
-            tokio::io::copy(&mut (&mut stream).take(DISCARD), &mut tokio::io::sink()).await
-        };
-        // The client may be gone: then nobody wants the answer.
-        let _ = host.clock().timeout(DISCARD_TIME, answer).await;
+        dismiss(host, &mut stream, PLAIN_ON_TLS).await;
         return Err(Cause::Handshake("client sent an HTTP request to an HTTPS server".to_owned()));
     }
+    let config = match source(ends.local.ip()) {
+        Ok(config) => config,
+        Err(why) => {
+            dismiss(host, &mut stream, INTERNAL_ERROR).await;
+            return Err(Cause::Handshake(why));
+        }
+    };
     let stream = Prefixed::new(Bytes::from(first), stream);
-    let stream = TlsAcceptor::from(source(ends.local.ip()))
-        .accept(stream)
-        .await
-        .map_err(|e| of_handshake(&e, ends, go))?;
+    let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|e| of_handshake(&e, ends, go))?;
     let session = stream.get_ref().1;
     let certificates = session.peer_certificates().unwrap_or_default().iter();
     let certificates = certificates
@@ -91,6 +91,17 @@ async fn accept(
     };
     let http2 = session.alpn_protocol() == Some(b"h2");
     Ok(Secured { io: Box::new(stream), peer, http2 })
+}
+
+/// Says `words` and closes.
+async fn dismiss(host: &Host, stream: &mut Stream, words: &[u8]) {
+    let answer = async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut *stream).take(DISCARD), &mut tokio::io::sink()).await
+    };
+    // The client may be gone: then nobody wants the answer.
+    let _ = host.clock().timeout(DISCARD_TIME, answer).await;
 }
 
 /// No TLS. With `prior_knowledge` the client's first bytes decide between HTTP/2 and HTTP/1.1.

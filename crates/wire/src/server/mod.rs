@@ -69,7 +69,9 @@ where
 
 /// Asked at each handshake, so that replaced certificates take effect; told which of the server's
 /// addresses was reached, because a certificate may be configured for one.
-pub type TlsSource = Arc<dyn Fn(IpAddr) -> Arc<rustls::ServerConfig> + Send + Sync>;
+/// Without one the handshake fails: the words go to the log, and the client is told `internal error`,
+/// as when Go's GetCertificate fails.
+pub type TlsSource = Arc<dyn Fn(IpAddr) -> Result<Arc<rustls::ServerConfig>, String> + Send + Sync>;
 
 /// How to serve. The defaults are kube-apiserver's.
 #[derive(Clone)]
@@ -114,7 +116,14 @@ impl ServeOptions {
 
     /// HTTPS with what `source` says at each handshake about the address that was reached.
     pub fn tls_at(source: impl Fn(IpAddr) -> Arc<rustls::ServerConfig> + Send + Sync + 'static) -> Self {
-        Self { tls: Some(Arc::new(source)), ..Self::plain() }
+        Self { tls: Some(Arc::new(move |local| Ok(source(local)))), ..Self::plain() }
+    }
+
+    /// HTTPS with what `source` says at each handshake; while it has nothing to serve, handshakes fail.
+    pub fn tls_when(
+        source: impl Fn() -> Result<Arc<rustls::ServerConfig>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { tls: Some(Arc::new(move |_| source())), ..Self::plain() }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
 
 #[derive(Clone, Debug)]
 enum Node {
-    File { data: Arc<[u8]>, mode: u32 },
+    File { data: Arc<[u8]>, mode: u32, synced: bool },
     Dir,
     Symlink(PathBuf),
     Resident(Resident),
@@ -62,6 +62,19 @@ impl MemoryDisk {
         self.faults.lock().read_only = read_only;
     }
 
+    /// The power is cut: what was written and not synced is an empty file, as a journalling file system
+    /// leaves it whose names reach the disk before the data.
+    pub fn lose_unsynced(&self) {
+        for node in self.nodes.lock().values_mut() {
+            if let Node::File { data, synced, .. } = node
+                && !*synced
+            {
+                (*data, *synced) = (Arc::default(), true);
+            }
+        }
+        self.changed();
+    }
+
     pub(super) fn changed(&self) {
         self.changes.notify_waiters();
     }
@@ -101,7 +114,7 @@ impl MemoryDisk {
         }
     }
 
-    pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+    pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32, synced: bool) -> Result<()> {
         self.writable("open", path)?;
         {
             let mut nodes = self.nodes.lock();
@@ -109,7 +122,7 @@ impl MemoryDisk {
             if let Some(dir) = at.parent() {
                 Self::make_dirs(&mut nodes, dir);
             }
-            nodes.insert(at, Node::File { data: contents.into(), mode });
+            nodes.insert(at, Node::File { data: contents.into(), mode, synced });
         }
         self.changed();
         Ok(())
@@ -230,7 +243,9 @@ impl MemoryDisk {
 
     pub(super) fn stat(&self, path: &Path) -> Option<Stat> {
         self.nodes.lock().get(&under(Path::new("/"), path)).map(|node| match node {
-            Node::File { data, mode } => Stat { kind: FileKind::File, mode: *mode, len: data.len() as u64 },
+            Node::File { data, mode, .. } => {
+                Stat { kind: FileKind::File, mode: *mode, len: data.len() as u64 }
+            }
             Node::Dir => Stat { kind: FileKind::Dir, mode: 0o755, len: 0 },
             Node::Resident(_) => Stat { kind: FileKind::File, mode: 0o600, len: 0 },
             Node::Symlink(_) => Stat { kind: FileKind::Symlink, mode: 0o777, len: 0 },

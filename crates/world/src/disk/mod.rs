@@ -144,10 +144,25 @@ impl Disk {
     pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
         let (path, contents) = (path.as_ref(), contents.as_ref());
         match &self.0 {
-            Backend::Memory(m) => m.write(path, contents, mode),
-            Backend::Real(root) => {
-                write_real(&self.resolve_real(root, path), contents, mode).map_err(|e| wrap("open", path, &e))
-            }
+            Backend::Memory(m) => m.write(path, contents, mode, true),
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, true)
+                .map_err(|e| wrap("open", path, &e)),
+        }
+    }
+
+    /// As [`Disk::write`], but without waiting until the data is on the disk: after a power cut the
+    /// file may be there and empty.
+    pub fn write_unsynced(
+        &self,
+        path: impl AsRef<Path>,
+        contents: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<()> {
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.write(path, contents, mode, false),
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, false)
+                .map_err(|e| wrap("open", path, &e)),
         }
     }
 
@@ -349,7 +364,7 @@ fn target_of(link: &Path, target: &Path) -> PathBuf {
     }
 }
 
-fn write_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+fn write_real(path: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     std::fs::create_dir_all(dir)?;
@@ -360,9 +375,11 @@ fn write_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(contents)?;
-        file.sync_all()?;
+        if sync {
+            file.sync_all()?;
+        }
         std::fs::rename(&temporary, path)?;
-        std::fs::File::open(dir)?.sync_all()
+        if sync { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);

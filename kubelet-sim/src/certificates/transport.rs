@@ -1,0 +1,137 @@
+//! How a client's connections follow its certificate, and when a kubelet without one must end
+//! (`pkg/kubelet/certificate/transport.go`).
+
+use std::{sync::Arc, time::Duration};
+
+use pki::ClientIdentity;
+use wire::HttpClient;
+use world::{Host, Mono};
+
+use super::manager::Manager;
+
+/// How often the certificate is looked at, and how often while there has never been one.
+const PERIOD: Duration = Duration::from_secs(10);
+const FIRST_PERIOD: Duration = Duration::from_secs(1);
+/// A kubelet lives so long without a certificate while its server is well.
+const EXIT_AFTER: Duration = Duration::from_secs(5 * 60);
+/// How often certificate files are read again where nobody rotates them (client-go's CertCallbackRefreshDuration).
+const REREAD: Duration = Duration::from_secs(5 * 60);
+
+const ROTATED: &str =
+    "Certificate rotation detected, shutting down client connections to start using new credentials";
+
+/// Closes connections when the certificate changes; ends, with the last words, when the kubelet must.
+pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient) -> String {
+    let looks = Looks { host, began: host.clock().monotonic() };
+    let mut last = manager.valid();
+    let mut last_available = looks.began;
+    loop {
+        let period = if last.is_some() { PERIOD } else { FIRST_PERIOD };
+        let over = async {
+            match &last {
+                Some((_, end)) => {
+                    // The first instant at which it is over.
+                    let left = end.duration_since(host.clock().wall());
+                    let left = Duration::try_from(left).unwrap_or_default();
+                    host.clock().sleep(left + Duration::from_nanos(1)).await;
+                }
+                None => host.clock().sleep_until(last_available + EXIT_AFTER + Duration::from_nanos(1)).await,
+            }
+        };
+        let due = last.is_some() || host.clock().monotonic().since(last_available) <= EXIT_AFTER;
+        tokio::select! {
+            biased;
+            () = manager.news() => {}
+            () = over, if due => {}
+            // What a step of the wall clock changes is seen at the next turn.
+            () = host.recur(PERIOD) => {}
+        }
+        looks.next(period).await;
+        let now = host.clock().monotonic();
+        let current = manager.valid();
+        match (&current, manager.server_healthy()) {
+            (Some(_), _) => last_available = now,
+            (None, healthy) => {
+                if last.is_some() {
+                    last_available = looks.before(now);
+                }
+                if now.since(last_available) > EXIT_AFTER {
+                    let threshold = "5m0s";
+                    if healthy {
+                        let words =
+                            "No valid client certificate is found and the server is responsive, exiting.";
+                        tracing::error!(shutdown_threshold = threshold, "{words}");
+                        return words.to_owned();
+                    }
+                    tracing::error!(
+                        shutdown_threshold = threshold,
+                        "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials."
+                    );
+                }
+            }
+        }
+        if let Some((tls, _)) = &current
+            && last.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, tls))
+        {
+            rotated(host, http);
+        }
+        last = current;
+    }
+}
+
+fn rotated(host: &Host, http: &HttpClient) {
+    tracing::info!("{ROTATED}");
+    host.record("client", vec![("connections", "closed".into())]);
+    http.close_connections();
+}
+
+/// The instants at which upstream's loop looks. Between them nothing is noticed.
+struct Looks<'a> {
+    host: &'a Host,
+    began: Mono,
+}
+
+impl Looks<'_> {
+    async fn next(&self, period: Duration) {
+        let past = self.past(self.host.clock().monotonic(), period);
+        if !past.is_zero() {
+            self.host.clock().sleep(period - past).await;
+        }
+    }
+
+    /// The look before `now`.
+    fn before(&self, now: Mono) -> Mono {
+        let age = now.since(self.began);
+        let past = self.past(now, PERIOD);
+        let last = age.saturating_sub(if past.is_zero() { PERIOD } else { past });
+        self.began + last
+    }
+
+    fn past(&self, now: Mono, period: Duration) -> Duration {
+        Duration::from_nanos((now.since(self.began).as_nanos() % period.as_nanos()) as u64)
+    }
+}
+
+/// Closes connections when the files behind `identity` have changed; never ends. For a kubelet that
+/// rotates nothing itself.
+pub(crate) async fn follow_files(
+    host: &Host,
+    identity: Option<Arc<dyn ClientIdentity>>,
+    http: &HttpClient,
+) -> String {
+    let Some(identity) = identity else { return std::future::pending().await };
+    let mut last = identity.current();
+    loop {
+        host.recur(REREAD).await;
+        let current = identity.current();
+        let same = match (&last, &current) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            rotated(host, http);
+        }
+        last = current;
+    }
+}

@@ -1,0 +1,278 @@
+//! NodeStatus: what it says, whether the API knows it already, and how it is sent.
+
+use api::object::ObjectExt as _;
+use serde_json::{Value, json};
+
+use super::capacity::{allocatable, capacity};
+use crate::options::Options;
+
+/// Images beyond these are not told (nodeStatusMaxImages).
+const MOST_IMAGES: usize = 50;
+
+/// What of a status does not follow from options and node.
+pub(super) struct Facts {
+    pub now: String,
+    pub images: Vec<String>,
+    /// The status goes along with the registration: the runtime was not looked at yet.
+    pub first: bool,
+}
+
+/// Pressures in the kubelet's order: type; reason and message without and with it; the annotation of
+/// the node that makes it so.
+const PRESSURES: &[(&str, [&str; 2], [&str; 2], &str)] = &[
+    (
+        "MemoryPressure",
+        ["KubeletHasSufficientMemory", "kubelet has sufficient memory available"],
+        ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available"],
+        "chronoplane.dev/memory-pressure",
+    ),
+    (
+        "DiskPressure",
+        ["KubeletHasNoDiskPressure", "kubelet has no disk pressure"],
+        ["KubeletHasDiskPressure", "kubelet has disk pressure"],
+        "chronoplane.dev/disk-pressure",
+    ),
+    (
+        "PIDPressure",
+        ["KubeletHasSufficientPID", "kubelet has sufficient PID available"],
+        ["KubeletHasInsufficientPID", "kubelet has insufficient PID available"],
+        "chronoplane.dev/pid-pressure",
+    ),
+];
+
+/// An annotation of the node: it is not Ready while it is there, for the reason that it says. Without
+/// words the network is missing.
+const NOT_READY: &str = "chronoplane.dev/not-ready";
+const NO_NETWORK: &str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
+/// What a node says that has just been registered.
+const NOT_LOOKED: &str = "[container runtime status check may not have completed yet, PLEG is not healthy: pleg has yet to be successful]";
+
+/// Type, status, reason and message, in the kubelet's order.
+fn judgements(node: &Value, first: bool) -> Vec<(&'static str, &'static str, String, String)> {
+    let mut all: Vec<_> = PRESSURES
+        .iter()
+        .map(|(kind, fine, pressed, annotation)| {
+            let is_pressed = node.annotation(annotation).is_some();
+            let [reason, message] = if is_pressed { pressed } else { fine };
+            (*kind, if is_pressed { "True" } else { "False" }, (*reason).to_owned(), (*message).to_owned())
+        })
+        .collect();
+    let trouble = match node.annotation(NOT_READY) {
+        Some("" | "true") => Some(NO_NETWORK),
+        Some(words) => Some(words),
+        None if first => Some(NOT_LOOKED),
+        None => None,
+    };
+    all.push(match trouble {
+        None => ("Ready", "True", "KubeletReady".into(), "kubelet is posting ready status".into()),
+        Some(words) => ("Ready", "False", "KubeletNotReady".into(), words.to_owned()),
+    });
+    all
+}
+
+fn known<'a>(node: &'a Value, kind: &str) -> Option<&'a Value> {
+    node.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == kind)
+}
+
+/// The status of the node that is `node` to the API.
+pub(super) fn status(options: &Options, node: &Value, facts: &Facts) -> Value {
+    let conditions: Vec<Value> = judgements(node, facts.first)
+        .into_iter()
+        .map(|(kind, status, reason, message)| {
+            let same = known(node, kind).filter(|c| c.str_at("/status") == status);
+            let since = same.map_or("", |c| c.str_at("/lastTransitionTime"));
+            json!({
+                "type": kind,
+                "status": status,
+                "lastHeartbeatTime": facts.now,
+                "lastTransitionTime": if since.is_empty() { &facts.now } else { since },
+                "reason": reason,
+                "message": message,
+            })
+        })
+        .collect();
+    let images: Vec<Value> =
+        facts.images.iter().take(MOST_IMAGES).map(|name| json!({"names": [name], "sizeBytes": 0})).collect();
+    let machine = fingerprint(&options.node_name);
+    let mut status = json!({
+        "addresses": [
+            {"type": "InternalIP", "address": options.node_ip.to_string()},
+            {"type": "Hostname", "address": options.node_name},
+        ],
+        "allocatable": allocatable(options),
+        "capacity": capacity(options),
+        "conditions": conditions,
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": options.port}},
+        "nodeInfo": {
+            "architecture": "amd64",
+            "bootID": uuid(&fingerprint(&format!("boot of {}", options.node_name))),
+            "containerRuntimeVersion": "chronoplane://0.1.0",
+            "kernelVersion": "simulated",
+            "kubeProxyVersion": "",
+            "kubeletVersion": options.profile.git_version(),
+            "machineID": machine,
+            "operatingSystem": "linux",
+            "osImage": "chronoplane simulated node",
+            "systemUUID": uuid(&machine),
+        },
+    });
+    if !images.is_empty() {
+        status["images"] = images.into();
+    }
+    status
+}
+
+/// 32 hex digits that are the same at every start of a host, as /etc/machine-id is.
+fn fingerprint(name: &str) -> String {
+    let fold =
+        |basis: u64| name.bytes().fold(basis, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:016x}{:016x}", fold(0xcbf2_9ce4_8422_2325), fold(0x8422_2325_cbf2_9ce4))
+}
+
+fn uuid(digits: &str) -> String {
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
+}
+
+/// Whether `wanted` says more to the API than that the kubelet is alive.
+pub(super) fn differs(wanted: &Value, node: &Value) -> bool {
+    let said = |condition: &Value, at: &str| condition.str_at(at).to_owned();
+    let told = |c: &Value| [said(c, "/status"), said(c, "/reason"), said(c, "/message")];
+    let conditions = wanted
+        .list_at("/conditions")
+        .iter()
+        .any(|c| known(node, c.str_at("/type")).is_none_or(|old| told(old) != told(c)));
+    let rest = ["/addresses", "/daemonEndpoints", "/nodeInfo", "/images"];
+    let changed = |at: &str| {
+        let old = node.at("/status").and_then(|s| s.at(at));
+        wanted.at(at).is_some_and(|new| old.is_none_or(|old| !covers(old, new)))
+    };
+    let amounts = |at: &str| {
+        let read = |v: Option<&Value>| {
+            v.and_then(|v| api::quantity::Quantity::from_value(v).ok()).map(|q| q.nanos())
+        };
+        let old = node.at("/status").and_then(|s| s.at(at));
+        wanted
+            .map_at(at)
+            .into_iter()
+            .flatten()
+            .any(|(name, new)| read(Some(new)) != read(old.and_then(|old| old.get(name))))
+    };
+    conditions || rest.into_iter().any(changed) || ["/capacity", "/allocatable"].into_iter().any(amounts)
+}
+
+/// Whether `old` says all that `new` says; a server may have added to it.
+fn covers(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => new.iter().all(|(key, value)| match old.get(key) {
+            Some(there) => covers(there, value),
+            None => value == "" || value == 0,
+        }),
+        (Value::Array(old), Value::Array(new)) => {
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| covers(old, new))
+        }
+        (old, new) => old == new,
+    }
+}
+
+/// Events of what changes with `wanted`: reason and message.
+pub(super) fn transitions(name: &str, node: &Value, wanted: &Value) -> Vec<(&'static str, String)> {
+    let changed = wanted.list_at("/conditions").iter().filter(|c| {
+        known(node, c.str_at("/type")).is_none_or(|old| old.str_at("/status") != c.str_at("/status"))
+    });
+    changed
+        .filter_map(|c| {
+            let reason = match (c.str_at("/type"), c.str_at("/status")) {
+                ("MemoryPressure", "False") => "NodeHasSufficientMemory",
+                ("MemoryPressure", _) => "NodeHasInsufficientMemory",
+                ("DiskPressure", "False") => "NodeHasNoDiskPressure",
+                ("DiskPressure", _) => "NodeHasDiskPressure",
+                ("PIDPressure", "False") => "NodeHasSufficientPID",
+                ("PIDPressure", _) => "NodeHasInsufficientPID",
+                ("Ready", "True") => "NodeReady",
+                ("Ready", _) => "NodeNotReady",
+                _ => return None,
+            };
+            Some((reason, format!("Node {name} status is now: {reason}")))
+        })
+        .collect()
+}
+
+/// Addresses are a list that merges by type; the kubelet's are all there are.
+pub(super) fn as_patch(mut status: Value) -> Value {
+    if let Some(addresses) = status.get_mut("addresses").and_then(Value::as_array_mut) {
+        addresses.push(json!({"$patch": "replace"}));
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(now: &str) -> Facts {
+        Facts { now: now.into(), images: Vec::new(), first: false }
+    }
+
+    /// A node whose status was told at `now`.
+    fn told(now: &str) -> Value {
+        let node = json!({"metadata": {"name": "n1"}});
+        let status = status(&Options::for_tests(), &node, &at(now));
+        json!({"metadata": {"name": "n1"}, "status": status})
+    }
+
+    #[test]
+    fn a_condition_keeps_its_transition_time_while_its_status_stays() {
+        let node = json!({"status": {"conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"},
+            {"type": "DiskPressure", "status": "Unknown", "lastTransitionTime": "2020-01-01T00:00:00Z"},
+        ]}});
+        let status = status(&Options::for_tests(), &node, &at("2026-01-01T00:00:00Z"));
+        let condition =
+            |i: usize, at: &str| status["conditions"][i][at].as_str().unwrap_or_default().to_owned();
+        let order: Vec<String> = (0..4).map(|i| condition(i, "type")).collect();
+        assert_eq!(order, ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]);
+        assert_eq!(condition(3, "lastTransitionTime"), "2020-01-01T00:00:00Z", "Ready stayed True");
+        assert_eq!(
+            condition(1, "lastTransitionTime"),
+            "2026-01-01T00:00:00Z",
+            "DiskPressure came back from Unknown"
+        );
+    }
+
+    #[test]
+    fn only_news_are_told_between_heartbeats() {
+        let check = |change: fn(&mut Value), facts: Facts, expect: bool| {
+            let mut node = told("2026-01-01T00:00:00Z");
+            change(&mut node);
+            let wanted = status(&Options::for_tests(), &node, &facts);
+            assert_eq!(differs(&wanted, &node), expect, "{node}");
+        };
+        let later = || at("2026-01-01T01:00:00Z");
+        check(|_| {}, later(), false);
+        check(|node| node["status"]["conditions"][3]["status"] = "Unknown".into(), later(), true);
+        check(|node| node["status"]["nodeInfo"]["kubeletVersion"] = "v1.8.0".into(), later(), true);
+        check(|node| node["status"]["capacity"]["memory"] = "32Gi".into(), later(), false);
+        check(|node| node["status"]["capacity"]["memory"] = "33Gi".into(), later(), true);
+        check(|node| node["metadata"]["annotations"] = json!({NOT_READY: ""}), later(), true);
+        check(|_| {}, Facts { images: vec!["nginx".into()], ..later() }, true);
+    }
+
+    #[test]
+    fn faults_of_a_node_are_annotations() {
+        let check = |annotation: &str, value: &str, events: &[&str], ready: &str| {
+            let mut node = told("2026-01-01T00:00:00Z");
+            node["metadata"]["annotations"] = json!({annotation: value});
+            let wanted = status(&Options::for_tests(), &node, &at("2026-01-01T01:00:00Z"));
+            let reasons: Vec<&str> = transitions("n1", &node, &wanted).into_iter().map(|(r, _)| r).collect();
+            assert_eq!(reasons, events, "{annotation}");
+            assert_eq!(wanted["conditions"][3]["message"], ready, "{annotation}");
+        };
+        let fine = "kubelet is posting ready status";
+        check("chronoplane.dev/memory-pressure", "true", &["NodeHasInsufficientMemory"], fine);
+        check("chronoplane.dev/disk-pressure", "", &["NodeHasDiskPressure"], fine);
+        check(NOT_READY, "", &["NodeNotReady"], NO_NETWORK);
+        check(NOT_READY, "PLEG is not healthy", &["NodeNotReady"], "PLEG is not healthy");
+        check("other", "x", &[], fine);
+    }
+}
