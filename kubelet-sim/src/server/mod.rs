@@ -1,10 +1,12 @@
 //! The kubelet's two ports: healthz for its host, and 10250 for the apiserver.
 //!
-//! Port 10250 serves `/healthz`, `/pods` and `/containerLogs/` to whom the apiserver allows it; exec
-//! and port-forward are not served: 404 says so.
+//! Port 10250 serves whom the apiserver allows it: state (`/healthz`, `/pods`), `/containerLogs/`, and
+//! the streams of exec, attach and port-forward.
 
 mod access;
 mod logs;
+mod query;
+mod streaming;
 
 use std::{
     future::Future,
@@ -40,18 +42,20 @@ impl Handler for Ports {
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         let this = self.clone();
         Box::pin(async move {
-            // Nobody sends the kubelet a body that it reads.
-            let (request, _) = request.into_parts();
-            let path = request.uri.path().to_owned();
-            let query = request.uri.query().unwrap_or_default().to_owned();
+            let mut request = request;
+            let path = request.uri().path().to_owned();
+            let query = request.uri().query().unwrap_or_default().to_owned();
             if this.open {
                 return match path.as_str() {
                     "/healthz" => text(StatusCode::OK, "ok"),
                     _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
                 };
             }
-            match this.permit(&peer, &request.method, &request.headers, &path).await {
-                Ok(()) => this.answer(&path, &query),
+            match this.permit(&peer, request.method(), request.headers(), &path).await {
+                Ok(()) => match streaming::serve(&this.host, &this.pods, &mut request, &path, &query) {
+                    Some(response) => response,
+                    None => this.answer(&path, &query),
+                },
                 Err((status, words)) => text(status, &words),
             }
         })
