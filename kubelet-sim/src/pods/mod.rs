@@ -88,6 +88,11 @@ impl Pods {
         self.workers.lock().values().find(|e| e.worker.key() == key).map(|e| e.worker.clone())
     }
 
+    /// What the kubelet was told.
+    pub(crate) fn options(&self) -> &Options {
+        &self.node.options
+    }
+
     /// The way to the apiserver, once there is one.
     pub(crate) fn rest(&self) -> Option<&Rest> {
         self.node.rest()

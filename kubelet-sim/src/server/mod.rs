@@ -5,6 +5,7 @@
 
 mod access;
 mod logs;
+mod pages;
 mod query;
 mod streaming;
 
@@ -17,7 +18,6 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use pki::{Roots, ServerTls};
-use serde_json::json;
 use wire::{Body, Handler, Peer, ServeOptions, Server, body};
 use world::{Host, ListenError};
 
@@ -79,40 +79,34 @@ impl Ports {
             "DELETE" => "delete",
             _ => "get",
         };
-        access::authorize(rest, user, verb, &self.node, subresource(path)).await
+        let fine_grained = self.pods.options().profile.kubelet_authorizes_parts();
+        let parts = subresources(path, fine_grained);
+        access::authorize(rest, user, verb, &self.node, &parts, fine_grained).await
     }
 
     fn answer(&self, path: &str, query: &str) -> Response<Body> {
         if let Some(rest) = path.strip_prefix("/containerLogs/") {
             return logs::serve(&self.host, &self.pods, rest, query);
         }
-        match path {
-            "/healthz" => text(StatusCode::OK, "ok"),
-            "/pods" => {
-                let list = json!({"apiVersion": "v1", "items": self.pods.snapshot(), "kind": "PodList", "metadata": {}});
-                let mut response = text(StatusCode::OK, &list.to_string());
-                response
-                    .headers_mut()
-                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-                response
-            }
-            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
-        }
+        pages::serve(&self.host, &self.pods, path)
+            .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"))
     }
 }
 
-/// Which part of the node a path belongs to: what is nothing else is the proxy's.
-fn subresource(path: &str) -> &'static str {
+/// Which parts of the node a path belongs to; one of them is enough. What is nothing else is the proxy's
+/// (`pkg/kubelet/server/auth.go`).
+fn subresources(path: &str, fine_grained: bool) -> Vec<&'static str> {
     let within =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if within("/stats") {
-        "stats"
-    } else if within("/metrics") {
-        "metrics"
-    } else if within("/logs") {
-        "log"
-    } else {
-        "proxy"
+    match () {
+        () if within("/stats") => vec!["stats"],
+        () if within("/metrics") => vec!["metrics"],
+        () if within("/logs") => vec!["log"],
+        () if !fine_grained => vec!["proxy"],
+        () if within("/pods") || within("/runningpods") => vec!["pods", "proxy"],
+        () if within("/healthz") => vec!["healthz", "proxy"],
+        () if within("/configz") => vec!["configz", "proxy"],
+        () => vec!["proxy"],
     }
 }
 
