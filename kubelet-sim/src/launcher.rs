@@ -9,7 +9,7 @@ use world::Host;
 
 use crate::{
     logs::Log,
-    shell::{self, Knows, Mount},
+    shell::{self, Beside, Knows, Mount, Pipe},
 };
 
 /// What is to be started.
@@ -39,6 +39,23 @@ pub struct Container {
     pub log: Option<Arc<Log>>,
     /// Whether it shares the host's network.
     pub host_network: bool,
+    /// Whether its standard input stays open for whoever attaches.
+    pub stdin: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+}
+
+/// The streams of a command that is run beside a container.
+#[derive(Clone, Debug, Default)]
+pub struct Stdio {
+    /// What it reads.
+    pub input: Arc<Pipe>,
+    /// What it prints.
+    pub out: Arc<Pipe>,
+    /// What it complains about; with a terminal that goes to `out`.
+    pub err: Arc<Pipe>,
+    /// Whether it has a terminal.
+    pub tty: bool,
 }
 
 /// Starts containers.
@@ -101,6 +118,31 @@ pub trait Running: Send + Sync {
     async fn exec(&self, _command: &[String]) -> Option<(i32, String)> {
         None
     }
+    /// Runs a command beside it with streams of its own, as `kubectl exec` does: its exit code.
+    ///
+    /// # Errors
+    /// It could not be started, in a runtime's words. Without an interpreter behind it there is no
+    /// program but the container's own, as in an image without a shell.
+    async fn stream(&self, command: &[String], _stdio: &Stdio) -> Result<i32, String> {
+        Err(not_found(command))
+    }
+    /// Its standard input, if that stays open.
+    fn stdin(&self) -> Option<Arc<Pipe>> {
+        None
+    }
+}
+
+/// What runc says of a program that is not there, as containerd passes it on.
+pub(crate) fn not_found(command: &[String]) -> String {
+    let program = command.first().map_or("", String::as_str);
+    let why = if program.contains('/') {
+        format!("stat {program}: no such file or directory")
+    } else {
+        "executable file not found in $PATH".to_owned()
+    };
+    format!(
+        "OCI runtime exec failed: exec failed: unable to start container process: exec: {program:?}: {why}: unknown"
+    )
 }
 
 /// What is behind a container.
@@ -119,7 +161,7 @@ pub enum Behind {
 pub fn interpret(host: &Host, container: &Container) -> Box<dyn Running> {
     match shell::knows(container) {
         Knows::Command(words) => Box::new(shell::start(host, container, words)),
-        Knows::Nothing => Box::new(Idle::default()),
+        Knows::Nothing => Box::new(Idle { beside: Some(Beside::new(host, container)), ..Idle::default() }),
     }
 }
 
@@ -128,6 +170,7 @@ pub fn interpret(host: &Host, container: &Container) -> Box<dyn Running> {
 pub struct Idle {
     code: Mutex<Option<i32>>,
     told: Notify,
+    beside: Option<Beside>,
 }
 
 impl Idle {
@@ -159,6 +202,15 @@ impl Running for Idle {
 
     fn behind(&self) -> Behind {
         Behind::Nothing
+    }
+
+    async fn stream(&self, command: &[String], stdio: &Stdio) -> Result<i32, String> {
+        let Some(beside) = &self.beside else { return Err(not_found(command)) };
+        tokio::select! {
+            biased;
+            _ = self.wait() => Ok(137),
+            code = beside.streamed(command, stdio) => code,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ mod server;
 mod shell;
 
 pub use kubelet::run;
-pub use launcher::{Behind, Container, Idle, Launcher, Running, interpret};
+pub use launcher::{Behind, Container, Idle, Launcher, Running, Stdio, interpret};
 pub use logs::{Line, Log, Stream, Wanted};
 pub use options::{Options, OptionsError};
-pub use shell::Mount;
+pub use shell::{Mount, Pipe};

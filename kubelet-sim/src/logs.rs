@@ -111,6 +111,19 @@ impl Log {
 
     /// The lines from number `from` on, as soon as there are some; `None` after the last one.
     pub async fn next(&self, from: u64, wanted: Wanted) -> Option<(String, u64)> {
+        let (lines, next) = self.lines(from).await?;
+        Some((render(lines.iter(), wanted), next))
+    }
+
+    /// The number of the line after the last one.
+    pub fn end(&self) -> u64 {
+        let state = self.state.lock();
+        state.dropped + state.lines.len() as u64
+    }
+
+    /// The lines from number `from` on with where they came from, as soon as there are some, and the
+    /// number of the next one; `None` after the last one.
+    pub async fn lines(&self, from: u64) -> Option<(Vec<Line>, u64)> {
         loop {
             let told = self.told.notified();
             {
@@ -118,7 +131,7 @@ impl Log {
                 let end = state.dropped + state.lines.len() as u64;
                 if from < end {
                     let skip = usize::try_from(from.saturating_sub(state.dropped)).unwrap_or(usize::MAX);
-                    return Some((render(state.lines.iter().skip(skip), wanted), end));
+                    return Some((state.lines.iter().skip(skip).cloned().collect(), end));
                 }
                 if state.closed {
                     return None;

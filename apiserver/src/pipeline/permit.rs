@@ -73,6 +73,36 @@ impl Permitted {
     }
 }
 
+impl Permitted {
+    /// Whether the user may do the same by another verb.
+    ///
+    /// # Errors
+    /// 403 in the words of that other verb.
+    pub fn also_by(&self, ctx: &Ctx, verb: &str) -> Result<(), Refusal> {
+        let (info, framed) = (&self.info, &self.framed);
+        if info.verb == verb {
+            return Ok(());
+        }
+        let attributes = Attributes {
+            verb,
+            group: &info.group,
+            version: &info.version,
+            resource: &info.resource,
+            subresource: &info.subresource,
+            namespace: &info.namespace,
+            name: &info.name,
+            path: &framed.path,
+            resource_request: true,
+            ..Attributes::of(&self.user)
+        };
+        let verdict = ctx.authz.authorize(&attributes);
+        match verdict.decision {
+            Decision::Allow => Ok(()),
+            _ => Err(Authz::forbidden(&attributes, &verdict).into()),
+        }
+    }
+}
+
 impl Seated {
     /// Asks the authorizers.
     ///

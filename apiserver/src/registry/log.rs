@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use api::{object::ObjectExt, status::Status};
 use http::{HeaderValue, Request, Response, header};
-use serde_json::Value;
 use wire::{Body, body};
 
-use super::fetch;
+use super::{connect::container, fetch};
 use crate::{
     catalog::Served,
     context::Ctx,
@@ -62,71 +61,4 @@ pub(super) async fn log(
     let mut response = Response::new(content);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
-}
-
-/// The container that is meant: the named one, or the only one.
-fn container(pod: &Value, named: &str) -> Result<String, Status> {
-    let names = |list: &str| -> Vec<&str> { pod.list_at(list).iter().map(|c| c.str_at("/name")).collect() };
-    let (containers, init) = (names("/spec/containers"), names("/spec/initContainers"));
-    let ephemeral = names("/spec/ephemeralContainers");
-    let pod = pod.name();
-    if named.is_empty() {
-        if let ([only], []) = (containers.as_slice(), init.as_slice()) {
-            return Ok((*only).to_owned());
-        }
-        let or_init = if init.is_empty() {
-            String::new()
-        } else {
-            format!(" or one of the init containers: [{}]", init.join(" "))
-        };
-        return Err(Status::bad_request(format!(
-            "a container name must be specified for pod {pod}, choose one of: [{}]{or_init}",
-            containers.join(" ")
-        )));
-    }
-    if [containers, init, ephemeral].concat().contains(&named) {
-        return Ok(named.to_owned());
-    }
-    Err(Status::bad_request(format!("container {named} is not valid for pod {pod}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_container_is_named_or_the_only_one() {
-        let pod = |containers: &[&str], init: &[&str]| {
-            let list = |names: &[&str]| names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>();
-            json!({"metadata": {"name": "p"}, "spec": {"containers": list(containers), "initContainers": list(init)}})
-        };
-        let check = |containers: &[&str], init: &[&str], named: &str, expected: Result<&str, &str>| {
-            let found = container(&pod(containers, init), named).map_err(|status| status.message);
-            assert_eq!(
-                found.as_deref().map_err(String::as_str),
-                expected,
-                "{containers:?} {init:?} {named:?}"
-            );
-        };
-        check(&["a"], &[], "", Ok("a"));
-        check(&["a", "b"], &[], "b", Ok("b"));
-        check(&["a"], &["i"], "i", Ok("i"));
-        check(
-            &["a", "b"],
-            &[],
-            "",
-            Err("a container name must be specified for pod p, choose one of: [a b]"),
-        );
-        check(
-            &["a"],
-            &["i"],
-            "",
-            Err(
-                "a container name must be specified for pod p, choose one of: [a] or one of the init containers: [i]",
-            ),
-        );
-        check(&["a"], &[], "x", Err("container x is not valid for pod p"));
-    }
 }

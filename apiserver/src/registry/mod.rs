@@ -3,6 +3,7 @@
 mod apply;
 mod binding;
 mod collection;
+mod connect;
 mod create;
 mod delete;
 mod eviction;
@@ -94,7 +95,10 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
         }
         ("delete", "") => Box::pin(delete::delete(ctx, permitted, served)).await,
         ("deletecollection", "") => Box::pin(collection::delete(ctx, permitted, served)).await,
-        // Streams to kubelets, and proxies to what runs on them.
+        ("create" | "get", "exec" | "attach" | "portforward") => {
+            Box::pin(connect::stream(ctx, permitted, served)).await
+        }
+        (_, "proxy") => Box::pin(connect::proxy(ctx, permitted, served)).await,
         _ => Err(Status::new(
             501,
             "NotImplemented",

@@ -13,7 +13,7 @@
 //! * [`HttpClient`]: one endpoint, one HTTP/2 connection, dialled again when it is gone.
 //! * [`Error`], [`Cause`], [`Ends`]: what went wrong, with evidence, in the words of Go's client.
 //! * [`grpc`]: tonic services on a [`Server`], tonic clients on an [`HttpClient`].
-//! * [`upgrade`]: HTTP/1.1 connections that turn into byte streams.
+//! * [`upgrade`]: HTTP/1.1 connections that turn into byte streams; [`spdy`] and [`websocket`] over them.
 //!
 //! Every wait is on the host's clock, every task belongs to the host's process, every `Date` is the
 //! host's wall clock: a connection freezes with its host, dies with its process, and two runs of
@@ -33,7 +33,9 @@ pub use error::{Cause, Error};
 pub use stream::Ends;
 
 pub mod grpc;
+pub mod spdy;
 pub mod upgrade;
+pub mod websocket;
 
 mod activity;
 mod runtime;

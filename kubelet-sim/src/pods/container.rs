@@ -221,6 +221,8 @@ impl Worker {
             hostname: self.hostname(),
             log: Some(Arc::new(Log::new(self.host()))),
             host_network: pod.bool_at("/spec/hostNetwork"),
+            stdin: spec.bool_at("/stdin"),
+            tty: spec.bool_at("/tty"),
         }
     }
 

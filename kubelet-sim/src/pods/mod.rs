@@ -93,6 +93,11 @@ impl Pods {
         self.node.images()
     }
 
+    /// What the kubelet was told.
+    pub(crate) fn options(&self) -> &Options {
+        &self.node.options
+    }
+
     /// The way to the apiserver, once there is one.
     pub(crate) fn rest(&self) -> Option<&Rest> {
         self.node.rest()

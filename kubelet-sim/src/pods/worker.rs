@@ -18,7 +18,7 @@ use super::{
     state::{ContainerState, Phase, Restart, Role, State},
     token::Tokens,
 };
-use crate::logs::Log;
+use crate::{launcher::Running, logs::Log};
 
 /// Containers always get so long to end (`minimumGracePeriodInSeconds`).
 const LEAST_GRACE: Duration = Duration::from_secs(2);
@@ -136,6 +136,39 @@ impl Worker {
         let state = self.state.lock();
         let found = state.containers.iter().find(|c| c.name == container)?;
         Some(if previous { found.previous.clone() } else { found.log.clone() })
+    }
+
+    /// The running container of that name.
+    pub(crate) fn running(&self, container: &str) -> Option<Arc<dyn Running>> {
+        self.look(|s| s.containers.iter().find(|c| c.name == container)?.running.clone())
+    }
+
+    /// Whether a container's standard input ends with whoever attaches first.
+    pub(crate) fn stdin_once(&self, container: &str) -> bool {
+        let pod = self.pod();
+        let mut all = pod.list_at("/spec/containers").iter().chain(pod.list_at("/spec/initContainers"));
+        all.any(|c| c.str_at("/name") == container && c.bool_at("/stdinOnce"))
+    }
+
+    /// The pod's UID.
+    pub(crate) fn uid(&self) -> String {
+        self.pod().uid().to_owned()
+    }
+
+    /// What a runtime would call the pod's sandbox.
+    pub(crate) fn sandbox(&self) -> String {
+        let uid = self.uid().replace('-', "");
+        format!("{uid}{uid}")
+    }
+
+    /// Whether it shares its host's network.
+    pub(crate) fn host_network(&self) -> bool {
+        self.pod().bool_at("/spec/hostNetwork")
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> &str {
+        &self.ip
     }
 
     pub(super) fn restart_policy(&self) -> Restart {

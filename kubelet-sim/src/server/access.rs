@@ -64,7 +64,7 @@ fn groups(organizations: &[String]) -> Vec<String> {
     organizations.iter().cloned().chain(["system:authenticated".to_owned()]).collect()
 }
 
-/// Whether `user` may do `verb` on `nodes/<subresource>` of this node.
+/// Whether `user` may do `verb` on one of `nodes/<parts>` of this node.
 ///
 /// # Errors
 /// 403 with the kubelet's words, 500 if the apiserver does not answer.
@@ -73,37 +73,41 @@ pub(super) async fn authorize(
     user: User,
     verb: &str,
     node: &str,
-    subresource: &str,
+    parts: &[&str],
+    fine_grained: bool,
 ) -> Result<(), Refusal> {
     let name = user.0.str_at("/user").to_owned();
-    let failed = |why: &str| {
-        let words = format!(
-            "Authorization error (user={name}, verb={verb}, resource=nodes, subresource={subresource})"
-        );
+    // Releases that know only one part at a time name it so.
+    let (key, all) = match parts {
+        [only] if !fine_grained => ("subresource", (*only).to_owned()),
+        parts => ("subresource(s)", format!("[{}]", parts.join(" "))),
+    };
+    let failed = |part: &str, why: &str| {
+        let words =
+            format!("Authorization error (user={name}, verb={verb}, resource=nodes, subresource={part})");
         tracing::error!("{words}: {why}");
         (StatusCode::INTERNAL_SERVER_ERROR, words)
     };
-    let Some(rest) = rest else { return Err(failed("the kubelet has no apiserver yet")) };
     let mut spec = user.0;
-    spec["resourceAttributes"] = json!({
-        "verb": verb,
-        "version": "v1",
-        "resource": "nodes",
-        "subresource": subresource,
-        "name": node,
-    });
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": spec,
-    });
-    let reviews = Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
-    let answer = rest.create(&reviews, None, &review).await.map_err(|e| failed(&e.to_string()))?;
-    if answer.bool_at("/status/allowed") {
-        return Ok(());
+    for part in parts {
+        let Some(rest) = rest else { return Err(failed(part, "the kubelet has no apiserver yet")) };
+        spec["resourceAttributes"] = json!({
+            "verb": verb,
+            "version": "v1",
+            "resource": "nodes",
+            "subresource": part,
+            "name": node,
+        });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": spec,
+        });
+        let reviews = Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
+        let answer = rest.create(&reviews, None, &review).await.map_err(|e| failed(part, &e.to_string()))?;
+        if answer.bool_at("/status/allowed") {
+            return Ok(());
+        }
     }
-    Err((
-        StatusCode::FORBIDDEN,
-        format!("Forbidden (user={name}, verb={verb}, resource=nodes, subresource(s)=[{subresource}])"),
-    ))
+    Err((StatusCode::FORBIDDEN, format!("Forbidden (user={name}, verb={verb}, resource=nodes, {key}={all})")))
 }

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use wire::{Body, BoxError, body};
 use world::Host;
 
-use super::text;
+use super::{query::pairs, text};
 use crate::{
     logs::{Log, Wanted},
     pods::Pods,
@@ -85,8 +85,8 @@ struct Asked {
 impl Asked {
     fn parse(host: &Host, query: &str) -> Result<Self, String> {
         let mut asked = Self::default();
-        for pair in query.split('&').filter(|p| !p.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (key, value) in pairs(query) {
+            let (key, value) = (key.as_str(), value.as_str());
             let wrong = || format!("invalid {key}: {value:?}; the kubelet takes PodLogOptions\n");
             let truth = || matches!(value, "true" | "1" | "");
             let count = || value.parse::<u32>().map_err(|_| wrong());
@@ -101,7 +101,6 @@ impl Asked {
                     asked.wanted.since = host.clock().wall().checked_sub(back).ok();
                 }
                 "sinceTime" => {
-                    let value = value.replace("%3A", ":").replace("%3a", ":");
                     asked.wanted.since = Some(value.parse().map_err(|_| wrong())?);
                 }
                 _ => {}

@@ -1,11 +1,14 @@
 //! The kubelet's two ports: healthz for its host, and 10250 for the apiserver.
 //!
-//! Port 10250 serves `/healthz`, `/pods` and `/containerLogs/` to whom the apiserver allows it; exec
-//! and port-forward are not served: 404 says so.
+//! Port 10250 serves whom the apiserver allows it: state (`/healthz`, `/pods`), `/containerLogs/`, and
+//! the streams of exec, attach and port-forward.
 
 mod access;
 mod logs;
+mod pages;
+mod query;
 mod serving;
+mod streaming;
 
 use std::{
     future::Future,
@@ -16,7 +19,6 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use pki::{Roots, ServerTls};
-use serde_json::json;
 use wire::{Body, Handler, Peer, ServeOptions, Server, body};
 use world::{Host, ListenError};
 
@@ -42,18 +44,20 @@ impl Handler for Ports {
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         let this = self.clone();
         Box::pin(async move {
-            // Nobody sends the kubelet a body that it reads.
-            let (request, _) = request.into_parts();
-            let path = request.uri.path().to_owned();
-            let query = request.uri.query().unwrap_or_default().to_owned();
+            let mut request = request;
+            let path = request.uri().path().to_owned();
+            let query = request.uri().query().unwrap_or_default().to_owned();
             if this.open {
                 return match path.as_str() {
                     "/healthz" => text(StatusCode::OK, "ok"),
                     _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
                 };
             }
-            match this.permit(&peer, &request.method, &request.headers, &path).await {
-                Ok(()) => this.answer(&path, &query),
+            match this.permit(&peer, request.method(), request.headers(), &path).await {
+                Ok(()) => match streaming::serve(&this.host, &this.pods, &mut request, &path, &query) {
+                    Some(response) => response,
+                    None => this.answer(&path, &query),
+                },
                 Err((status, words)) => text(status, &words),
             }
         })
@@ -77,40 +81,34 @@ impl Ports {
             "DELETE" => "delete",
             _ => "get",
         };
-        access::authorize(rest, user, verb, &self.node, subresource(path)).await
+        let fine_grained = self.pods.options().profile.kubelet_authorizes_parts();
+        let parts = subresources(path, fine_grained);
+        access::authorize(rest, user, verb, &self.node, &parts, fine_grained).await
     }
 
     fn answer(&self, path: &str, query: &str) -> Response<Body> {
         if let Some(rest) = path.strip_prefix("/containerLogs/") {
             return logs::serve(&self.host, &self.pods, rest, query);
         }
-        match path {
-            "/healthz" => text(StatusCode::OK, "ok"),
-            "/pods" => {
-                let list = json!({"apiVersion": "v1", "items": self.pods.snapshot(), "kind": "PodList", "metadata": {}});
-                let mut response = text(StatusCode::OK, &list.to_string());
-                response
-                    .headers_mut()
-                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-                response
-            }
-            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
-        }
+        pages::serve(&self.host, &self.pods, path)
+            .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"))
     }
 }
 
-/// Which part of the node a path belongs to: what is nothing else is the proxy's.
-fn subresource(path: &str) -> &'static str {
+/// Which parts of the node a path belongs to; one of them is enough. What is nothing else is the proxy's
+/// (`pkg/kubelet/server/auth.go`).
+fn subresources(path: &str, fine_grained: bool) -> Vec<&'static str> {
     let within =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if within("/stats") {
-        "stats"
-    } else if within("/metrics") {
-        "metrics"
-    } else if within("/logs") {
-        "log"
-    } else {
-        "proxy"
+    match () {
+        () if within("/stats") => vec!["stats"],
+        () if within("/metrics") => vec!["metrics"],
+        () if within("/logs") => vec!["log"],
+        () if !fine_grained => vec!["proxy"],
+        () if within("/pods") || within("/runningpods") => vec!["pods", "proxy"],
+        () if within("/healthz") => vec!["healthz", "proxy"],
+        () if within("/configz") => vec!["configz", "proxy"],
+        () => vec!["proxy"],
     }
 }
 

@@ -6,12 +6,14 @@ use super::{
     condition, date,
     evaluate::{Flow, Shell},
     files::{Node, absolute},
-    print,
-    streams::{Output, Streams},
+    parse, print,
+    streams::Streams,
 };
 
 /// What `seq` may print, and `sleep` may take.
 const LONGEST_SEQUENCE: usize = 20_000;
+/// What `tail` and `wc` keep of what they read.
+const LONGEST_INPUT: usize = 1 << 20;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1_000 * 366 * 86_400);
 
 /// Whether `program` (a path or a name) is one of [`Shell::call`]'s.
@@ -25,6 +27,17 @@ const KNOWN: &[&str] = &[
     "rm", "seq", "set", "sh", "shift", "sleep", "tail", "test", "touch", "trap", "true", "unset", "wait",
     "wc",
 ];
+
+/// What is part of a shell and no program of its own.
+const BUILT_IN: &[&str] = &[
+    ":", "break", "cd", "continue", "exec", "exit", "export", "read", "return", "set", "shift", "trap",
+    "unset", "wait",
+];
+
+/// Whether a runtime could start `program`.
+pub(crate) fn is_executable(program: &str) -> bool {
+    is_known(program) && !BUILT_IN.contains(&base(program))
+}
 
 fn base(program: &str) -> &str {
     match program.rsplit_once('/') {
@@ -58,6 +71,8 @@ impl Shell {
                 self.status = args.first().map_or(self.status, |a| a.parse().unwrap_or(2)) & 0xff;
                 return Flow::Exit;
             }
+            "read" => return self.read(args, streams).await,
+            "cat" | "head" | "tail" | "wc" => return self.filter(name, args, streams).await,
             "break" | "continue" if self.in_loop() => {
                 let levels = args.first().and_then(|a| a.parse().ok()).unwrap_or(1).max(1);
                 self.status = 0;
@@ -73,7 +88,7 @@ impl Shell {
                     self.say(streams, &format!("{name}: {why}"));
                     self.status = 1;
                     // Nobody reads any more: what SIGPIPE does.
-                    return if matches!(streams.out, Output::Capture(_)) { Flow::Exit } else { Flow::Next };
+                    return if streams.out.is_pipe() { Flow::Exit } else { Flow::Next };
                 }
             },
             Err(why) => {
@@ -114,7 +129,6 @@ impl Shell {
                 let text = found.iter().map(|v| format!("{v}\n")).collect();
                 Ok((text, i32::from(found.len() < args.len())))
             }
-            "cat" | "head" | "tail" | "wc" => self.read_through(name, args, streams),
             "ls" => self.ls(args, streams),
             "export" => {
                 for arg in args {
@@ -141,22 +155,6 @@ impl Shell {
                 let n = args.first().and_then(|a| a.parse().ok()).unwrap_or(1).min(self.args.len());
                 self.args.drain(..n);
                 silent
-            }
-            "read" => {
-                let line = streams.read_line();
-                let there = line.is_some();
-                let line = line.unwrap_or_default();
-                let names: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-                let mut rest = line.trim();
-                for (i, name) in names.iter().enumerate() {
-                    let (value, after) = match rest.split_once(char::is_whitespace) {
-                        Some((value, after)) if i + 1 < names.len() => (value, after.trim_start()),
-                        _ => (rest, ""),
-                    };
-                    self.set(name, value.to_owned());
-                    rest = after;
-                }
-                Ok((String::new(), i32::from(!there)))
             }
             "trap" => {
                 if let Some((action, signals)) = args.split_first() {
@@ -275,8 +273,7 @@ impl Shell {
             }
         }
         let text = match rest.split_first() {
-            // Without a script and without a terminal it reads its input to the end.
-            None => std::mem::take(&mut *streams.input.lock()),
+            None => return self.read_script(inner, streams).await,
             Some((file, args)) => match self.machine.files.read(&absolute(&self.cwd, file)) {
                 Ok(text) => {
                     (inner.name, inner.args) = (file.clone(), args.to_vec());
@@ -291,6 +288,56 @@ impl Shell {
         };
         Box::pin(inner.script(&text, streams)).await;
         self.after(inner, streams).await
+    }
+
+    /// Runs what comes on standard input, each command as soon as it is complete.
+    async fn read_script(&mut self, mut inner: Shell, streams: &Streams) -> Flow {
+        let mut pending = String::new();
+        loop {
+            if streams.tty {
+                let prompt = if pending.is_empty() { format!("{} # ", inner.cwd) } else { "> ".into() };
+                let _ = streams.out.write(&self.machine.files, &prompt);
+            }
+            let Some(line) = inner.unless_signalled(streams.input.line()).await else { break };
+            pending.push_str(&line);
+            pending.push('\n');
+            match parse::parse(&pending) {
+                Err(why) if parse::is_unfinished(&why) => continue,
+                Err(why) if streams.tty => {
+                    inner.say(streams, &format!("sh: {why}"));
+                    inner.status = 2;
+                }
+                _ => {
+                    if Box::pin(inner.script(&pending, streams)).await != Flow::Next {
+                        pending.clear();
+                        break;
+                    }
+                }
+            }
+            pending.clear();
+        }
+        if inner.signal(streams).await == Flow::Next && !pending.is_empty() {
+            Box::pin(inner.script(&pending, streams)).await;
+        }
+        self.after(inner, streams).await
+    }
+
+    /// `read a b`: a line, a word for each name, and the rest for the last one.
+    async fn read(&mut self, args: &[String], streams: &Streams) -> Flow {
+        let line = self.unless_signalled(streams.input.line()).await;
+        self.status = i32::from(line.is_none());
+        let line = line.unwrap_or_default();
+        let names: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
+        let mut rest = line.trim();
+        for (i, name) in names.iter().enumerate() {
+            let (value, after) = match rest.split_once(char::is_whitespace) {
+                Some((value, after)) if i + 1 < names.len() => (value, after.trim_start()),
+                _ => (rest, ""),
+            };
+            self.set(name, value.to_owned());
+            rest = after;
+        }
+        self.signal(streams).await
     }
 
     /// Runs a shell's own last wish, and takes over its status.
@@ -324,15 +371,9 @@ impl Shell {
     async fn follow(&mut self, args: &[String], streams: &Streams) -> Flow {
         let plain: Vec<String> =
             args.iter().filter(|a| !matches!(a.as_str(), "-f" | "-F" | "-nf")).cloned().collect();
-        match self.read_through("tail", &plain, streams) {
-            Ok((text, _)) => {
-                let _ = streams.out.write(&self.machine.files, &text);
-            }
-            Err(why) => {
-                self.say(streams, &why);
-                self.status = 1;
-                return Flow::Next;
-            }
+        let flow = self.filter("tail", &plain, streams).await;
+        if flow != Flow::Next {
+            return flow;
         }
         let signals = self.signals.clone();
         signals.wait().await;
@@ -340,7 +381,8 @@ impl Shell {
         self.signal(streams).await
     }
 
-    fn read_through(&self, name: &str, args: &[String], streams: &Streams) -> Result<(String, i32), String> {
+    /// `cat`, `head`, `tail`, `wc`: from files, or from standard input.
+    async fn filter(&mut self, name: &str, args: &[String], streams: &Streams) -> Flow {
         let mut count = 10_usize;
         let (mut names, mut flags) = (Vec::new(), String::new());
         let mut rest = args.iter();
@@ -359,13 +401,44 @@ impl Shell {
                 None => names.push(arg.as_str()),
             }
         }
-        let (mut text, mut status) = (String::new(), 0);
+        let (mut text, mut failed) = (String::new(), false);
         if names.is_empty() {
             names.push("-");
         }
         for file in names {
             if file == "-" {
-                text.push_str(&std::mem::take(&mut *streams.input.lock()));
+                match name {
+                    "cat" => {
+                        if !self.say_result(name, streams, &std::mem::take(&mut text)) {
+                            return self.broken(streams);
+                        }
+                        while let Some(bytes) = self.unless_signalled(streams.input.read()).await {
+                            if let Err(why) = streams.out.write_bytes(&self.machine.files, &bytes) {
+                                self.say(streams, &format!("cat: {why}"));
+                                return self.broken(streams);
+                            }
+                            self.unless_signalled(async {
+                                streams.out.room().await;
+                                Some(())
+                            })
+                            .await;
+                        }
+                    }
+                    "head" => {
+                        let mut lines = text.matches('\n').count();
+                        while lines < count
+                            && let Some(line) = self.unless_signalled(streams.input.line()).await
+                        {
+                            text.push_str(&line);
+                            text.push('\n');
+                            lines += 1;
+                        }
+                    }
+                    _ => {
+                        let all = async { Some(streams.input.rest(LONGEST_INPUT).await) };
+                        text.push_str(&self.unless_signalled(all).await.unwrap_or_default());
+                    }
+                }
                 continue;
             }
             match self.machine.files.read(&absolute(&self.cwd, file)) {
@@ -373,7 +446,7 @@ impl Shell {
                 Err(why) => {
                     let opened = if name == "cat" { format!("can't open '{file}'") } else { file.to_owned() };
                     self.say(streams, &format!("{name}: {opened}: {why}"));
-                    status = 1;
+                    failed = true;
                 }
             }
         }
@@ -395,7 +468,28 @@ impl Shell {
             }
             _ => text,
         };
-        Ok((text, status))
+        if !self.say_result(name, streams, &text) {
+            return self.broken(streams);
+        }
+        self.status = i32::from(failed);
+        self.signal(streams).await
+    }
+
+    /// Writes what a command has to say; `false` if it cannot be written.
+    fn say_result(&self, name: &str, streams: &Streams, text: &str) -> bool {
+        match streams.out.write(&self.machine.files, text) {
+            Ok(()) => true,
+            Err(why) => {
+                self.say(streams, &format!("{name}: {why}"));
+                false
+            }
+        }
+    }
+
+    /// After a write that failed: where somebody read along, SIGPIPE.
+    fn broken(&mut self, streams: &Streams) -> Flow {
+        self.status = 1;
+        if streams.out.is_pipe() { Flow::Exit } else { Flow::Next }
     }
 
     fn ls(&self, args: &[String], streams: &Streams) -> Result<(String, i32), String> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     sync::Arc,
 };
 
@@ -128,7 +129,22 @@ impl Shell {
                 () = machine::rest(&host, wait) => {}
             }
         }
+        let signals = self.signals.clone();
+        tokio::select! {
+            biased;
+            () = signals.wait() => {}
+            () = streams.out.room() => {}
+        }
         self.signal(streams).await
+    }
+
+    /// What `input` yields; `None` as well when a signal comes first.
+    pub(super) async fn unless_signalled<T>(&self, input: impl Future<Output = Option<T>>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.signals.wait() => None,
+            found = input => found,
+        }
     }
 
     /// Does what the script wants done at SIGTERM, if that came.

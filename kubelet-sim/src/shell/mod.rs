@@ -13,6 +13,7 @@
 //! moving on.
 
 mod arithmetic;
+mod beside;
 mod commands;
 mod condition;
 mod date;
@@ -21,6 +22,7 @@ mod expand;
 mod files;
 mod machine;
 mod parse;
+mod pipe;
 mod print;
 mod program;
 mod streams;
@@ -29,5 +31,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use beside::Beside;
 pub use files::Mount;
+pub use pipe::Pipe;
 pub(crate) use program::{Knows, knows, start};

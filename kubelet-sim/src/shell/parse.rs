@@ -26,6 +26,11 @@ pub(crate) fn parse(text: &str) -> Result<List, String> {
     }
 }
 
+/// Whether more text could make a whole of what `why` complains about.
+pub(crate) fn is_unfinished(why: &str) -> bool {
+    why.ends_with("unexpected end of file") || why.ends_with("unterminated quoted string")
+}
+
 struct Parser {
     text: Vec<char>,
     at: usize,

@@ -8,14 +8,15 @@ use tokio::sync::Notify;
 use world::{Host, Process};
 
 use super::{
+    beside::{Beside, machine},
     commands,
     evaluate::Shell,
-    files::Files,
-    machine::{Machine, Signals},
+    machine::Signals,
+    pipe::Pipe,
     streams::{Output, Streams},
 };
 use crate::{
-    launcher::{Behind, Container, Running},
+    launcher::{Behind, Container, Running, Stdio},
     logs::{Log, Stream},
 };
 
@@ -51,22 +52,20 @@ pub(crate) fn knows(container: &Container) -> Knows {
 /// Runs `words` in a process of its own on `host`.
 pub(crate) fn start(host: &Host, container: &Container, words: Vec<String>) -> Interpreted {
     let process = host.process(&container.name);
-    let machine = Arc::new(Machine {
-        host: process.host().clone(),
-        hostname: container.hostname.clone(),
-        files: Files::new(host.disk().clone(), container.mounts.clone(), &container.hostname),
-    });
+    let machine = Arc::new(machine(process.host(), container));
+    let input = if container.stdin { Pipe::new() } else { Pipe::holding("") };
     let (signals, ended) = (Arc::<Signals>::default(), Arc::<Ended>::default());
     let mut shell = Shell::new(machine.clone(), signals.clone(), &container.env);
     shell.start_in(&container.working_dir);
     let log = container.log.clone();
     let streams = match &log {
         Some(log) => Streams {
-            input: Arc::default(),
+            input: input.clone(),
             out: Output::Log(log.clone(), Stream::Out),
             err: Output::Log(log.clone(), Stream::Err),
+            tty: container.stdin && container.tty,
         },
-        None => Streams { input: Arc::default(), out: Output::Nowhere, err: Output::Nowhere },
+        None => Streams { input: input.clone(), out: Output::Nowhere, err: Output::Nowhere, tty: false },
     };
     let tell = ended.clone();
     process.host().spawn(async move {
@@ -75,17 +74,18 @@ pub(crate) fn start(host: &Host, container: &Container, words: Vec<String>) -> I
         }
         tell.set(shell.status);
     });
-    Interpreted { process, machine, signals, ended, log, env: container.env.clone() }
+    let stdin = container.stdin.then_some(input);
+    Interpreted { process, beside: Beside::within(machine, container), signals, ended, log, stdin }
 }
 
 /// See the module.
 pub(crate) struct Interpreted {
     process: Process,
-    machine: Arc<Machine>,
+    beside: Beside,
     signals: Arc<Signals>,
     ended: Arc<Ended>,
     log: Option<Arc<Log>>,
-    env: Vec<(String, String)>,
+    stdin: Option<Arc<Pipe>>,
 }
 
 /// The exit code, once there is one.
@@ -136,13 +136,19 @@ impl Running for Interpreted {
     }
 
     async fn exec(&self, command: &[String]) -> Option<(i32, String)> {
-        let mut shell = Shell::new(self.machine.clone(), Arc::default(), &self.env);
-        let none = Streams { input: Arc::default(), out: Output::Nowhere, err: Output::Nowhere };
-        let (mut streams, buffer) = none.captured();
-        streams.err = streams.out.clone();
-        let (program, args) = command.split_first()?;
-        shell.call(program, args, &streams).await;
-        let output = std::mem::take(&mut *buffer.lock());
-        Some((shell.status, output))
+        self.beside.captured(command).await
+    }
+
+    async fn stream(&self, command: &[String], stdio: &Stdio) -> Result<i32, String> {
+        tokio::select! {
+            biased;
+            // With the container everything in it is killed.
+            _ = self.ended.wait() => Ok(137),
+            code = self.beside.streamed(command, stdio) => code,
+        }
+    }
+
+    fn stdin(&self) -> Option<Arc<Pipe>> {
+        self.stdin.clone()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::files::Files;
+use super::{files::Files, pipe::Pipe};
 use crate::logs::{Log, Stream};
 
 /// What a substitution, a pipe or a probe keeps of a command's output.
@@ -14,6 +14,8 @@ pub(crate) const LONGEST_CAPTURE: usize = 256 << 10;
 pub(crate) enum Output {
     Log(Arc<Log>, Stream),
     Capture(Arc<Mutex<String>>),
+    /// Somebody reads along.
+    Pipe(Arc<Pipe>),
     /// Made or emptied when it was opened; from then on everything is added.
     File(String),
     Nowhere,
@@ -23,9 +25,11 @@ pub(crate) enum Output {
 #[derive(Clone)]
 pub(crate) struct Streams {
     /// What is left to be read.
-    pub input: Arc<Mutex<String>>,
+    pub input: Arc<Pipe>,
     pub out: Output,
     pub err: Output,
+    /// Somebody sits at a terminal.
+    pub tty: bool,
 }
 
 impl Output {
@@ -35,6 +39,11 @@ impl Output {
     pub(crate) fn write(&self, files: &Files, text: &str) -> Result<(), String> {
         match self {
             Self::Log(log, stream) => log.write(*stream, text),
+            Self::Pipe(pipe) => {
+                if !pipe.put(text.as_bytes()) {
+                    return Err("write error: Broken pipe".into());
+                }
+            }
             Self::Capture(buffer) => {
                 let mut buffer = buffer.lock();
                 if buffer.len() + text.len() > LONGEST_CAPTURE {
@@ -47,6 +56,27 @@ impl Output {
         }
         Ok(())
     }
+
+    /// [`Output::write`] for what may be no text.
+    pub(crate) fn write_bytes(&self, files: &Files, bytes: &[u8]) -> Result<(), String> {
+        match self {
+            Self::Pipe(pipe) if pipe.put(bytes) => Ok(()),
+            Self::Pipe(_) => Err("write error: Broken pipe".into()),
+            other => other.write(files, &String::from_utf8_lossy(bytes)),
+        }
+    }
+
+    /// Waits until whoever reads along has caught up.
+    pub(crate) async fn room(&self) {
+        if let Self::Pipe(pipe) = self {
+            pipe.room().await;
+        }
+    }
+
+    /// Whether a failed write means that nobody reads any more.
+    pub(crate) fn is_pipe(&self) -> bool {
+        matches!(self, Self::Capture(_) | Self::Pipe(_))
+    }
 }
 
 impl Streams {
@@ -58,17 +88,6 @@ impl Streams {
 
     /// The same with something to read.
     pub(crate) fn fed(&self, text: String) -> Self {
-        Self { input: Arc::new(Mutex::new(text)), ..self.clone() }
-    }
-
-    /// The next line without its end; `None` at the end of the input.
-    pub(crate) fn read_line(&self) -> Option<String> {
-        let mut input = self.input.lock();
-        if input.is_empty() {
-            return None;
-        }
-        let end = input.find('\n').map_or(input.len(), |i| i + 1);
-        let line: String = input.drain(..end).collect();
-        Some(line.trim_end_matches('\n').to_owned())
+        Self { input: Pipe::holding(text), tty: false, ..self.clone() }
     }
 }

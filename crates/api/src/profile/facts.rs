@@ -340,6 +340,22 @@ facts! {
     // kubernetes/kubernetes#66960.
     image_suffix: &'static str = "suffix of image names" { 8 => "-amd64", 12 => "" }
 
+    /// Whether exec and attach over WebSockets become SPDY on the way to the kubelet.
+    // TranslateStreamCloseWebsocketRequests, KEP 4006.
+    translates_websockets: bool = "apiserver translates WebSockets to SPDY" { 8 => false, 30 => true }
+
+    /// Whether port-forward may be tunnelled through a WebSocket.
+    // PortForwardWebsockets, KEP 4006.
+    tunnels_port_forward: bool = "port-forward through WebSockets" { 8 => false, 31 => true }
+
+    /// Whether exec, attach and port-forward by GET need the verb `create` as well.
+    // AuthorizePodWebsocketUpgradeCreatePermission, kubernetes/kubernetes#134577.
+    websocket_needs_create: bool = "WebSockets to pods need the verb create" { 8 => false, 35 => true }
+
+    /// Whether the kubelet asks for pods, healthz and configz of a node before it asks for its proxy.
+    // KubeletFineGrainedAuthz, beta.
+    kubelet_authorizes_parts: bool = "kubelets authorize parts of their API" { 8 => false, 33 => true }
+
     /// Registry of the images in manifests.
     // The step at 10 was not looked up.
     image_repository: &'static str = "image registry" {

@@ -1,0 +1,8 @@
+//! Exec, attach and port-forward through the apiserver, with clients of both protocols.
+
+mod clients;
+
+mod exec;
+mod faults;
+mod forward;
+mod pages;
