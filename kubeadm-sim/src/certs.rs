@@ -88,8 +88,8 @@ const LEAVES: &[LeafRow] = &[
         Profile::kubelet_client_group,
     ),
     client("front-proxy-client", "front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
-    etcd_member("etcd-server", "etcd/server"),
-    etcd_member("etcd-peer", "etcd/peer"),
+    etcd_member("etcd-server", "etcd/server", Sans::EtcdServer),
+    etcd_member("etcd-peer", "etcd/peer", Sans::EtcdPeer),
     client(
         "etcd-healthcheck-client",
         "etcd/healthcheck-client",
@@ -117,18 +117,9 @@ const fn client(
     LeafRow { part, file, authority, name, group, server: false, client: true, sans: Sans::None }
 }
 
-const fn etcd_member(part: &'static str, file: &'static str) -> LeafRow {
+const fn etcd_member(part: &'static str, file: &'static str, sans: Sans) -> LeafRow {
     let name = Name::Node("");
-    LeafRow {
-        part,
-        file,
-        authority: "etcd/ca",
-        name,
-        group: no_group,
-        server: true,
-        client: true,
-        sans: Sans::Etcd,
-    }
+    LeafRow { part, file, authority: "etcd/ca", name, group: no_group, server: true, client: true, sans }
 }
 
 /// For a certificate without a group.

@@ -4,10 +4,11 @@
 //! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd → control-plane → kubelet-start →
 //!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
-//!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//!            ├─ join   preflight → control-plane-prepare → check-etcd → kubelet-start → etcd-join →
+//!            │         kubelet-wait-bootstrap → control-plane-join → wait-control-plane
 //!            ├─ token  generate, create, list, delete
-//!            ├─ reset
-//!            ├─ config      print, images, validate
+//!            ├─ reset  preflight → remove-etcd-member → cleanup-node
+//!            ├─ config      print, images, migrate, validate
 //!            ├─ kubeconfig  user
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
 //! ```
@@ -23,12 +24,17 @@ mod certs;
 mod certs_command;
 mod cli;
 mod columns;
+mod component_configs;
 mod config;
 mod config_command;
+mod config_read;
+mod config_write;
 mod discovery;
 mod documents;
+mod dry_run;
 mod expiration;
 mod external_etcd;
+mod formats;
 mod generate_csr;
 mod init;
 mod init_args;
@@ -38,26 +44,37 @@ mod join_command;
 mod join_control_plane;
 mod kubeconfigs;
 mod kubelet;
+mod machine;
 mod managed;
 mod manifests;
+mod node_registration;
 mod objects;
+mod patches;
 mod paths;
 mod phases;
 mod preflight;
+mod proxy;
 mod renew;
 mod reset;
 mod schema;
+mod schema_alpha;
 mod session;
 mod stored;
 mod subject_names;
+mod timeouts;
 mod token;
+mod token_spec;
 mod upload;
 mod upload_certs;
 mod user;
+mod version;
 mod wait;
 
 pub use cli::run;
-pub use config::{ClusterConfig, ControlPlaneJoin, InitConfig, JoinConfig};
+pub use config::{ClusterConfig, ControlPlaneJoin, ImageSource, InitConfig, JoinConfig};
 pub use documents::ConfigError;
 pub use external_etcd::ExternalEtcd;
+pub use node_registration::NodeRegistration;
 pub use session::Failure;
+pub use timeouts::Timeouts;
+pub use token_spec::TokenSpec;

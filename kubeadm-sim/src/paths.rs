@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(crate) const KUBERNETES_DIR: &str = "/etc/kubernetes";
+pub(crate) const TMP_DIR: &str = "/etc/kubernetes/tmp";
 pub(crate) const MANIFESTS_DIR: &str = "/etc/kubernetes/manifests";
 pub(crate) const PKI_DIR: &str = "/etc/kubernetes/pki";
 pub(crate) const ETCD_DIR: &str = "/var/lib/etcd";

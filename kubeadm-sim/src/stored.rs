@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     config::InitConfig,
+    formats,
     paths::{ADMIN_CONF, KUBE_SYSTEM},
     session::{Failure, Result, Session},
 };
@@ -47,7 +48,7 @@ pub(crate) async fn load(
         return Ok(config);
     }
     let Ok(rest) = s.client(&sources.kubeconfig) else { return Ok(config) };
-    let mut say = |line: String| {
+    let say = |line: String| {
         if words {
             s.say(line);
         }
@@ -69,8 +70,8 @@ pub(crate) async fn load(
 
 /// Applies what the cluster remembers.
 pub(crate) async fn fetch(rest: &Rest, config: &mut InitConfig) -> Result<()> {
-    let text = read_map(rest, "kubeadm-config", "ClusterConfiguration").await?;
-    Ok(config.apply_file("kubeadm-config", &text)?)
+    let text = read_map(rest, "kubeadm-config", formats::stored(config.cluster.profile).1).await?;
+    Ok(config.apply_stored("kubeadm-config", &text)?)
 }
 
 /// A key of a ConfigMap in kube-system.

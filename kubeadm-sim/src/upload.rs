@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
+    formats,
     objects::{apply, config_map, group, patch_node, share_config_map},
-    paths::{CRI_SOCKET, KUBE_SYSTEM, NODE_TOKEN_GROUP},
+    paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
     session::{Result, Session, yaml},
 };
@@ -32,8 +33,15 @@ pub(crate) async fn run(
 
 async fn cluster_configuration(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
     s.say("[upload-config] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace");
-    let cluster = yaml("the cluster's configuration", &config.cluster.to_value())?;
-    let data = json!({"ClusterConfiguration": cluster});
+    let (version, key) = formats::stored(s.profile);
+    // The one kind of older releases holds the host's own configuration too.
+    let mut documents = vec![config.cluster.to_value()];
+    if key == "MasterConfiguration" {
+        documents.insert(0, InitConfig { tokens: Vec::new(), ..config.clone() }.to_value());
+    }
+    let documents = formats::down(version, documents)?;
+    let cluster = yaml("the cluster's configuration", documents.first().unwrap_or(&Value::Null))?;
+    let data = json!({key: cluster});
     upload(s, rest, "kubeadm-config", "kubeadm:nodes-kubeadm-config", data).await
 }
 
@@ -51,7 +59,7 @@ async fn kubelet_configuration(
         upload(s, rest, &name, "kubeadm:kubelet-config", data).await?;
     }
     if !s.profile.node_local_cri_socket() {
-        let annotations = json!({"kubeadm.alpha.kubernetes.io/cri-socket": CRI_SOCKET});
+        let annotations = json!({"kubeadm.alpha.kubernetes.io/cri-socket": config.node.cri_socket});
         patch_node(s, rest, &config.node_name, &json!({"metadata": {"annotations": annotations}})).await?;
     }
     Ok(())
@@ -64,19 +72,38 @@ async fn upload(s: &Session<'_>, rest: &Rest, name: &str, role: &str, data: Valu
     share_config_map(s, rest, KUBE_SYSTEM, name, role, &readers).await
 }
 
-/// Runs `mark-control-plane`.
-pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, node: &str) -> Result<()> {
-    let (labels, taints) = (s.profile.control_plane_labels(), s.profile.control_plane_taints());
+/// Runs `mark-control-plane`. Taints of the node's registration stand in place of its role's.
+pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
+    let node = &config.node_name;
+    let labels = s.profile.control_plane_labels();
+    let by_role = || {
+        let keys = s.profile.control_plane_taints().iter();
+        keys.map(|key| json!({"effect": "NoSchedule", "key": key})).collect()
+    };
+    let taints = config.node.taints.clone().unwrap_or_else(by_role);
     s.say(format!(
         "[mark-control-plane] Marking the node {node} as control-plane by adding the labels: [{}]",
         labels.join(" ")
     ));
-    let shown: Vec<String> = taints.iter().map(|key| format!("{key}:NoSchedule")).collect();
-    s.say(format!(
-        "[mark-control-plane] Marking the node {node} as control-plane by adding the taints [{}]",
-        shown.join(" ")
-    ));
+    if !taints.is_empty() {
+        s.say(format!(
+            "[mark-control-plane] Marking the node {node} as control-plane by adding the taints [{}]",
+            taints.iter().map(shown).collect::<Vec<_>>().join(" ")
+        ));
+    }
     let labels: BTreeMap<&str, &str> = labels.iter().map(|key| (*key, "")).collect();
-    let taints: Vec<Value> = taints.iter().map(|key| json!({"effect": "NoSchedule", "key": key})).collect();
-    patch_node(s, rest, node, &json!({"metadata": {"labels": labels}, "spec": {"taints": taints}})).await
+    let mut patch = json!({"metadata": {"labels": labels}});
+    if !taints.is_empty() {
+        patch["spec"] = json!({"taints": taints});
+    }
+    patch_node(s, rest, node, &patch).await
+}
+
+/// A taint as kubectl writes it: `key=value:effect`.
+fn shown(taint: &Value) -> String {
+    let text = |key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default();
+    match text("value") {
+        "" => format!("{}:{}", text("key"), text("effect")),
+        value => format!("{}={value}:{}", text("key"), text("effect")),
+    }
 }

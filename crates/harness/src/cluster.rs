@@ -184,23 +184,24 @@ pub async fn init(
     token: &BootstrapToken,
 ) -> Result<String, HarnessError> {
     machinery.install(host, options.profile);
-    let mut cluster = json!({
-        "apiVersion": "kubeadm.k8s.io/v1beta4",
-        "kind": "ClusterConfiguration",
-        "encryptionAlgorithm": options.algorithm.to_string(),
-    });
-    if let Some(validity) = options.leaf_validity {
-        cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
-    }
-    let path = "/root/kubeadm.yaml";
-    host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
-    let args = [
+    let mut args = vec![
         "init".to_owned(),
-        format!("--config={path}"),
         format!("--kubernetes-version={}", options.profile.git_version()),
         format!("--token={}", token.reveal()),
+        format!("--encryption-algorithm={}", options.algorithm),
     ];
-    kubeadm(host, args.to_vec()).await
+    let version = options.profile.kubeadm_config().version;
+    if let Some(validity) = options.leaf_validity.filter(|_| version == "v1beta4") {
+        let cluster = json!({
+            "apiVersion": format!("kubeadm.k8s.io/{version}"),
+            "kind": "ClusterConfiguration",
+            "certificateValidityPeriod": format!("{}s", validity.as_secs()),
+        });
+        let path = "/root/kubeadm.yaml";
+        host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
+        args.push(format!("--config={path}"));
+    }
+    kubeadm(host, args).await
 }
 
 /// Runs `kubeadm join` on `node`, with token and pin of the control plane `first`.
