@@ -95,13 +95,17 @@ impl NodeRegistration {
     /// The taints as the kubelet's flag `--register-with-taints` has them.
     pub(crate) fn taints_flag(&self) -> Option<String> {
         let taints = self.taints.as_deref().filter(|taints| !taints.is_empty())?;
-        let part =
-            |taint: &Value, key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let shown: Vec<String> = taints
-            .iter()
-            .map(|t| format!("{}={}:{}", part(t, "key"), part(t, "value"), part(t, "effect")))
-            .collect();
+        let shown: Vec<String> = taints.iter().map(shown_taint).collect();
         Some(shown.join(","))
+    }
+}
+
+/// A taint as kubectl and the kubelet write it: `key=value:effect`, or `key:effect` without a value.
+pub(crate) fn shown_taint(taint: &Value) -> String {
+    let text = |key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default();
+    match text("value") {
+        "" => format!("{}:{}", text("key"), text("effect")),
+        value => format!("{}={value}:{}", text("key"), text("effect")),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     config::InitConfig,
     formats,
+    node_registration::shown_taint,
     objects::{apply, config_map, group, patch_node, share_config_map},
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
@@ -88,7 +89,7 @@ pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) 
     if !taints.is_empty() {
         s.say(format!(
             "[mark-control-plane] Marking the node {node} as control-plane by adding the taints [{}]",
-            taints.iter().map(shown).collect::<Vec<_>>().join(" ")
+            taints.iter().map(shown_taint).collect::<Vec<_>>().join(" ")
         ));
     }
     let labels: BTreeMap<&str, &str> = labels.iter().map(|key| (*key, "")).collect();
@@ -97,13 +98,4 @@ pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) 
         patch["spec"] = json!({"taints": taints});
     }
     patch_node(s, rest, node, &patch).await
-}
-
-/// A taint as kubectl writes it: `key=value:effect`.
-fn shown(taint: &Value) -> String {
-    let text = |key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default();
-    match text("value") {
-        "" => format!("{}:{}", text("key"), text("effect")),
-        value => format!("{}={value}:{}", text("key"), text("effect")),
-    }
 }
