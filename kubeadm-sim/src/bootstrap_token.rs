@@ -4,7 +4,7 @@ use api::profile::Profile;
 use client::{Resource, Rest};
 use pki::{
     kubeconfig::{Cluster, Kubeconfig},
-    token::TokenSecret,
+    token::BootstrapToken,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::{
     objects::{apply, bind, cluster_role, config_map, group, rbac, share_config_map, user},
     paths::NODE_TOKEN_GROUP,
     session::{Failure, Result, Session},
+    token_spec::TokenSpec,
 };
 
 /// Runs the phase for the tokens of a run.
@@ -21,10 +22,11 @@ pub(crate) async fn run(
     s: &mut Session<'_>,
     rest: &Rest,
     config: &InitConfig,
-    tokens: &[TokenSecret],
+    tokens: &[TokenSpec],
 ) -> Result<()> {
     if !config.hide_tokens {
-        let revealed: Vec<String> = tokens.iter().map(|secret| secret.token.reveal()).collect();
+        let revealed: Vec<String> =
+            tokens.iter().filter_map(|spec| spec.token.as_ref()).map(BootstrapToken::reveal).collect();
         match revealed.as_slice() {
             [] => {}
             [only] => s.say(format!("[bootstrap-token] Using token: {only}")),
@@ -32,7 +34,7 @@ pub(crate) async fn run(
         }
     }
     s.say("[bootstrap-token] Configuring bootstrap tokens, cluster-info ConfigMap, RBAC Roles");
-    for secret in tokens {
+    for secret in tokens.iter().filter_map(|spec| spec.secret(s.host.clock().wall())) {
         apply(s, rest, &Resource::core("secrets"), &secret.to_object()).await?;
     }
 

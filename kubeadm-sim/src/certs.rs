@@ -237,8 +237,14 @@ fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) 
     let (crt, key) = (format!("{path}.crt"), format!("{path}.key"));
     match (s.disk().exists(&crt), s.disk().exists(&key)) {
         (true, true) => {
-            let authority = load_authority(s, &config.cluster.certificates_dir, row.file)?;
-            warn_about_dates(s, row.file, &authority.certificate);
+            let certificate = first_certificate(s, &crt).map_err(|e| {
+                e.within(&format!(
+                    "failure loading {} certificate authority: failed to load certificate",
+                    row.file
+                ))
+            })?;
+            load_authority(s, &config.cluster.certificates_dir, row.file)?;
+            warn_about_dates(s, row.file, &certificate);
             s.say(format!("[certs] Using existing {} certificate authority", row.file));
             return Ok(());
         }

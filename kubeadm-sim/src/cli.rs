@@ -138,6 +138,20 @@ pub(crate) fn profile(version: Option<&str>) -> Result<Profile> {
     }
 }
 
+/// The checks that a flag names, lower case (`ValidateIgnorePreflightErrors`).
+pub(crate) fn ignored_checks(given: &[String]) -> Result<Vec<String>> {
+    let mut names: Vec<String> = given.iter().map(|name| name.to_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    if names.len() > 1 && names.iter().any(|name| name == "all") {
+        return Err(Failure::new(format!(
+            "ignore-preflight-errors: Invalid value: {:?}: don't specify individual checks if 'all' is used",
+            names.join(",")
+        )));
+    }
+    Ok(names)
+}
+
 /// Sets what was given.
 pub(crate) fn replace<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {

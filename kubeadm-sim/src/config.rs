@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use pki::KeyAlgorithm;
+use pki::{KeyAlgorithm, token::BootstrapToken};
 use serde_json::Value;
-use world::{Host, Wall};
+use world::{Entropy, Host};
 
 use crate::{
     documents::ConfigError,
@@ -303,9 +303,13 @@ impl InitConfig {
         }
     }
 
-    /// The tokens as Secrets at an instant, each with its random token decided.
-    pub(crate) fn token_secrets(&self, host: &Host, now: Wall) -> Vec<pki::token::TokenSecret> {
-        self.tokens.iter().map(|spec| spec.secret(host.entropy(), now)).collect()
+    /// The tokens, each with what chance makes of it where the configuration names none.
+    pub(crate) fn decided_tokens(&self, entropy: &Entropy) -> Vec<TokenSpec> {
+        let decided = |spec: &TokenSpec| TokenSpec {
+            token: Some(spec.token.clone().unwrap_or_else(|| BootstrapToken::generate(entropy))),
+            ..spec.clone()
+        };
+        self.tokens.iter().map(decided).collect()
     }
 }
 

@@ -229,10 +229,7 @@ fn migrate(s: &Session<'_>, old: &str, new: Option<&str>) -> Result<()> {
     if has_init(&documents) {
         let mut config = InitConfig::new(s.host, s.profile);
         config.apply(&documents)?;
-        let secrets = config.token_secrets(s.host, s.started);
-        for (spec, secret) in config.tokens.iter_mut().zip(secrets) {
-            spec.token = Some(secret.token);
-        }
+        config.tokens = config.decided_tokens(s.host.entropy());
         found.extend([config.to_value(), config.cluster.to_value()]);
     }
     if documents.own("JoinConfiguration").is_some() {

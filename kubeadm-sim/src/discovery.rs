@@ -36,12 +36,19 @@ pub(crate) async fn run(s: &Session<'_>, config: &JoinConfig) -> Result<Kubeconf
     let (_, cluster) = found.cluster()?;
     match token {
         Some(token) => Ok(Kubeconfig::new("kubernetes", cluster.clone(), USER, User::with_token(token))),
-        None if found.user()?.is_some() => Ok(found),
+        None if found.user()?.is_some_and(|(_, user)| has_credentials(user)) => Ok(found),
         None => Err(Failure::new(
             "couldn't find authentication credentials for the TLS bootstrap process. Please consider to use \
              --tls-bootstrap-token, or embed credentials in the discovery file",
         )),
     }
+}
+
+fn has_credentials(user: &User) -> bool {
+    user.token.is_some()
+        || user.token_file.is_some()
+        || user.client_certificate.is_some()
+        || user.client_certificate_data.is_some()
 }
 
 async fn by_token(s: &Session<'_>, config: &JoinConfig) -> Result<Kubeconfig> {

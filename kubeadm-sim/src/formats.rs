@@ -2,7 +2,8 @@
 //!
 //! Everything is read as the newest version and written from it: a document of an older one climbs the steps of
 //! [`VERSIONS`] up to it, and what an older release prints or stores descends them. A version is one row and one
-//! file with two functions; what a step cannot carry over it drops, as upstream's conversions do.
+//! file with two functions, and shapes in `schema`; that is all a further one needs, at either end. What a step
+//! cannot carry over it drops, as upstream's conversions do.
 //!
 //! ```text
 //! v1alpha2 ⇄ v1alpha3 ⇄ v1beta1 ⇄ v1beta2 ⇄ v1beta3 ⇄ v1beta4 ⇄ InitConfig, JoinConfig, …

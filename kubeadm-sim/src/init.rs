@@ -1,7 +1,6 @@
 //! `kubeadm init`: the phases in order, each leaving files or objects for the next.
 
 use client::Rest;
-use pki::token::TokenSecret;
 use serde_json::Value;
 
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     phases::{Parts, Plan},
     preflight,
     session::{Failure, Result, Session, poll},
+    token_spec::TokenSpec,
     upload, upload_certs, wait,
 };
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
     }
     let mut init = Init {
         config,
-        tokens: config.token_secrets(s.host, s.started),
+        tokens: config.decided_tokens(s.host.entropy()),
         kubelet_config: component_configs::kubelet(&config.cluster)?,
         admin: None,
         certificate_key: None,
@@ -58,7 +58,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
 /// What the phases of one run share.
 struct Init<'a> {
     config: &'a InitConfig,
-    tokens: Vec<TokenSecret>,
+    tokens: Vec<TokenSpec>,
     kubelet_config: Value,
     /// Made by the first phase that asks the apiserver for something.
     admin: Option<Rest>,
@@ -137,11 +137,11 @@ impl Init<'_> {
              Run \"kubectl apply -f [podnetwork].yaml\" with one of the options listed at:\n  \
              https://kubernetes.io/docs/concepts/cluster-administration/addons/\n"
         ));
-        for secret in &self.tokens {
+        for token in self.tokens.iter().filter_map(|spec| spec.token.as_ref()) {
             let command = |role: Role<'_>| {
-                let command = join_command::text(&endpoint, &secret.token, &pins, role);
+                let command = join_command::text(&endpoint, token, &pins, role);
                 match self.config.hide_tokens {
-                    true => command.replace(&secret.token.reveal(), "<value withheld>"),
+                    true => command.replace(&token.reveal(), "<value withheld>"),
                     false => command,
                 }
             };

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use world::Host;
 
 use crate::{
-    cli::{profile, replace},
+    cli::{ignored_checks, profile, replace},
     config::{InitConfig, check_node_name, parse_algorithm, parse_duration},
     documents::ConfigError,
     session::Result,
@@ -150,7 +150,7 @@ pub(crate) fn config(host: &Host, version: Option<&str>, args: &InitFlags) -> Re
     config.certificate_key = args.certificate_key.clone().or(config.certificate_key);
     config.upload_certs = args.upload_certs;
     config.hide_certificate_key = args.skip_certificate_key_print;
-    config.ignore_preflight.extend(args.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
+    config.ignore_preflight.extend(ignored_checks(&args.ignore_preflight_errors)?);
     check_node_name(&config.node_name)?;
     Ok(config)
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, plan: &Plan, w
     let mut join = Join { config, cluster: None, own: None };
     for (phase, parts) in plan.iter() {
         let done = join.run(s, phase, parts).await;
-        if done.is_err() {
+        if done.is_err() && matches!(*phase, "kubelet-start" | "kubelet-wait-bootstrap") {
             // Of no use after the bootstrap, however that ends.
             forget_bootstrap_kubeconfig(s)?;
         }

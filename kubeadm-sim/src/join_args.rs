@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use world::Host;
 
 use crate::{
-    cli::replace,
+    cli::{ignored_checks, replace},
     config::{ControlPlaneJoin, JoinConfig, check_node_name},
     documents::{ConfigError, Documents},
     paths::APISERVER_PORT,
@@ -133,7 +133,7 @@ pub(crate) fn config(
     config.dry_run |= flags.dry_run;
     replace(&mut config.node_name, flags.node_name.as_ref().map(|name| name.to_lowercase()));
     replace(&mut config.node.cri_socket, flags.cri_socket.clone());
-    config.ignore_preflight.extend(flags.ignore_preflight_errors.iter().map(|e| e.to_lowercase()));
+    config.ignore_preflight.extend(ignored_checks(&flags.ignore_preflight_errors)?);
     apply_control_plane(host, &mut config, flags);
     check(&config, discovers)?;
     Ok(config)

@@ -32,6 +32,7 @@ mod config_write;
 mod discovery;
 mod documents;
 mod dry_run;
+mod etcd_version;
 mod expiration;
 mod external_etcd;
 mod formats;

@@ -4,6 +4,7 @@
 
 use api::{kinds, patch, status::Status};
 use serde_json::Value;
+use world::FileKind;
 
 use crate::session::{Failure, Result, Session};
 
@@ -48,7 +49,7 @@ impl Patches {
         let disk = s.host.disk();
         for name in disk.list(dir).map_err(|e| at(e.into()))? {
             let path = format!("{dir}/{name}");
-            if disk.list(&path).is_ok() {
+            if disk.stat(&path).is_some_and(|stat| stat.kind == FileKind::Dir) {
                 continue;
             }
             let (target, form) = match parse_name(&name).map_err(at)? {

@@ -10,6 +10,7 @@ use api::profile::Profile;
 
 use crate::{
     config::{InitConfig, JoinConfig},
+    etcd_version,
     kubelet::UNIT,
     machine::{self, Machine},
     node_registration::NodeRegistration,
@@ -75,6 +76,11 @@ pub(crate) async fn init(s: &Session<'_>, config: &InitConfig) -> Result<()> {
     control_plane(s, config, &mut report).await;
     common(s, Some(config.cluster.profile), &config.node_name, &config.node, &mut report).await;
     forwarding(s, &families(config), &mut report);
+    if let Some(external) = &config.cluster.external_etcd {
+        for words in etcd_version::complaints(s, external).await {
+            report.error("ExternalEtcdVersion", words);
+        }
+    }
     etcd(s, config, true, &mut report).await;
     report.conclude(s, &config.ignore_preflight)?;
     images(s);

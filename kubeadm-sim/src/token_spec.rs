@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::duration;
 use pki::token::{BootstrapToken, TokenSecret, is_group};
 use serde_json::{Value, json};
-use world::{Entropy, Wall, rfc3339};
+use world::{Wall, rfc3339};
 
 use crate::{
     certs::after,
@@ -100,17 +100,17 @@ impl TokenSpec {
         entry
     }
 
-    /// The Secret's contents at an instant.
-    pub(crate) fn secret(&self, entropy: &Entropy, now: Wall) -> TokenSecret {
+    /// The Secret of a token that is decided, made at an instant.
+    pub(crate) fn secret(&self, now: Wall) -> Option<TokenSecret> {
         let allows = |usage: &str| self.usages.iter().any(|u| u == usage);
-        TokenSecret {
-            token: self.token.clone().unwrap_or_else(|| BootstrapToken::generate(entropy)),
+        Some(TokenSecret {
+            token: self.token.clone()?,
             description: self.description.clone(),
             expiration: self.expires.or((!self.ttl.is_zero()).then(|| after(now, self.ttl))),
             signing: allows("signing"),
             authentication: allows("authentication"),
             groups: self.groups.clone(),
-        }
+        })
     }
 }
 

@@ -42,6 +42,17 @@ async fn a_join_that_cannot_be_is_refused_in_kubeadms_words(cluster: Cluster) {
         assert_eq!(tree(&node), before, "{args:?} left something behind");
     }
 
+    let disk = cluster.sim().disk("node2");
+    disk.set_full(true);
+    let said = refusal(&cluster, &node, &good).await;
+    assert!(
+        said.contains("error execution phase kubelet-start: open /etc/kubernetes/")
+            && said.contains("no space left on device"),
+        "{said}"
+    );
+    disk.set_full(false);
+    assert_eq!(tree(&node), before, "a full disk holds no half of a kubeconfig");
+
     // cluster-info without a signature for the token, then with another content under the same signature.
     let (maps, admin) = (Resource::core("configmaps"), cluster.admin());
     let info = admin.get(&maps, Some("kube-public"), "cluster-info").await.expect("there");
@@ -105,7 +116,8 @@ async fn damaged_and_mismatched_files_stop_init_by_name(sim: Sim) {
             "ca",
             "ca.crt",
             b"-----BEGIN CERTIFICATE-----\nMIIB".as_slice(),
-            "failure loading ca certificate authority: /etc/kubernetes/pki/ca.crt:",
+            "failure loading ca certificate authority: failed to load certificate: couldn't load the certificate file \
+             /etc/kubernetes/pki/ca.crt:",
         ),
         ("ca", "ca.key", &other, "private key does not match public key"),
         (

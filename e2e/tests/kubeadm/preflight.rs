@@ -106,6 +106,9 @@ async fn a_machine_is_what_its_tree_says(sim: Sim) {
         }
         check(&cp, file, name, words, fatal).await;
     }
+    let both = ["init", "phase", "preflight", "--ignore-preflight-errors=all,Swap"];
+    let said = kubeadm(&cp, &both).await.expect_err("one or the other").to_string();
+    assert!(said.contains("\"all,swap\": don't specify individual checks if 'all' is used"), "{said}");
     // As soon as a host has programs, it must have those that kubeadm calls.
     cp.disk().remove("/usr/sbin/mount").expect("there");
     let said = kubeadm(&cp, &["init", "phase", "preflight"]).await.expect_err("no mount").to_string();

@@ -168,6 +168,12 @@ facts! {
         32 => &[],
     }
 
+    /// The oldest external etcd that kubeadm takes (`MinExternalEtcdVersion`).
+    // Not looked up to the minor.
+    min_external_etcd: &'static str = "oldest external etcd" {
+        8 => "3.0.14", 11 => "3.2.18", 25 => "3.4.13-4", 32 => "3.5.11-0",
+    }
+
     /// How many minors a kubelet may be older than kubeadm.
     kubelet_skew: u16 = "minors a kubelet may lie behind kubeadm" { 8 => 1, 29 => 3 }
 
