@@ -139,7 +139,11 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// What is wrong with flags, files or ports.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
     log_to_stderr("warn");
-    let place = Place::of_this_process()?;
+    let mut place = Place::of_this_process()?;
+    let args = match component {
+        Component::Kubeadm => rooted(args, &mut place)?,
+        _ => args,
+    };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
         let host = place.host();
@@ -180,6 +184,31 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
         Some(Exit::Failure(_)) if component == Component::Kubeadm => Ok(ExitCode::FAILURE),
         Some(Exit::Failure(why)) => Err(Refusal(why)),
     }
+}
+
+/// Takes kubeadm's `--rootfs` out of its arguments: every path of the host is below that directory.
+fn rooted(args: Vec<String>, place: &mut Place) -> Result<Vec<String>, Refusal> {
+    let mut kept = Vec::new();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let given = match arg.strip_prefix("--rootfs") {
+            Some("") => args.next(),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None => {
+                kept.push(arg);
+                continue;
+            }
+        };
+        let Some(dir) = given.filter(|dir| !dir.is_empty()) else {
+            return Err(Refusal("--rootfs wants a directory: --rootfs=DIR".into()));
+        };
+        let root = std::path::absolute(&dir).map_err(|e| Refusal(format!("--rootfs {dir}: {e}")))?;
+        if !root.is_dir() {
+            return Err(Refusal(format!("--rootfs {dir}: there is no such directory; make it first")));
+        }
+        place.root = root;
+    }
+    Ok(kept)
 }
 
 /// SIGINT, SIGTERM, or the end of the parent for a child of ours.

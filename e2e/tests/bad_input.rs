@@ -93,3 +93,35 @@ fn a_half_written_kubeconfig_is_named() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("/kcm.conf"), "{said}");
 }
+
+#[test]
+fn kubeadm_stays_below_its_rootfs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kubeadm = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+            .args(["kubeadm", "--"])
+            .args(args)
+            .output()
+            .expect("the program starts")
+    };
+    let root = dir.path().to_str().expect("UTF-8");
+    let args = [
+        "--rootfs",
+        root,
+        "init",
+        "phase",
+        "certs",
+        "ca",
+        "--encryption-algorithm=ECDSA-P256",
+        "--node-name=n",
+    ];
+    let output = kubeadm(&args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(dir.path().join("etc/kubernetes/pki/ca.crt").is_file());
+    assert!(!Path::new("/etc/kubernetes/pki/ca.crt").exists(), "the machine's own files are not touched");
+    check(
+        &["kubeadm", "--", "--rootfs=/no/such/directory", "version"],
+        &["/no/such/directory", "make it first"],
+    );
+    check(&["kubeadm", "--", "version", "--rootfs"], &["--rootfs wants a directory"]);
+}

@@ -4,9 +4,12 @@ use client::{Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
+    component_configs,
     config::InitConfig,
     kube_dns,
+    manifests::image,
     objects::{apply, bind, cluster_role, config_map, group, rbac, share_config_map},
+    patches::patched,
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
     session::{Result, Session, yaml},
@@ -14,9 +17,9 @@ use crate::{
 
 /// Runs the phase.
 pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, parts: &Parts) -> Result<()> {
-    if parts.has("coredns") {
-        let kube_dns =
-            !config.master.feature_gates.get("CoreDNS").unwrap_or(!s.profile.kube_dns_by_default());
+    if parts.has("coredns") && !config.cluster.dns_disabled {
+        let gate = config.cluster.feature_gates.get("CoreDNS");
+        let kube_dns = !gate.unwrap_or(!s.profile.kube_dns_by_default());
         if kube_dns {
             kube_dns::apply_all(s, rest, config).await?;
         } else {
@@ -25,7 +28,7 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, p
         let name = if kube_dns { "kube-dns" } else { "CoreDNS" };
         s.say(format!("[addons] Applied essential addon: {name}"));
     }
-    if parts.has("kube-proxy") {
+    if parts.has("kube-proxy") && !config.cluster.proxy_disabled {
         kube_proxy(s, rest, config).await?;
         s.say("[addons] Applied essential addon: kube-proxy");
     }
@@ -34,7 +37,9 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, p
 
 /// CoreDNS's image.
 pub(crate) fn coredns_image(config: &InitConfig) -> String {
-    format!("{}/coredns/coredns:v1.14.2", config.cluster.image_repository())
+    // Below the release's own repository CoreDNS has a directory; a repository of one's own is taken as it is.
+    let name = if config.cluster.dns_image.repository.is_some() { "coredns" } else { "coredns/coredns" };
+    image(config, &config.cluster.dns_image, name, "v1.14.2")
 }
 
 pub(crate) fn service_account(name: &str) -> Value {
@@ -59,7 +64,8 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
     apply(s, rest, &rbac("clusterroles"), &cluster_role("system:coredns", rules)).await?;
     bind(s, rest, "system:coredns", "system:coredns", service_account_subject("coredns")).await?;
     apply(s, rest, &Resource::core("serviceaccounts"), &service_account("coredns")).await?;
-    apply(s, rest, &Resource::new("apps", "v1", "deployments"), &coredns_deployment(config)).await?;
+    let deployment = patched(s, "corednsdeployment", coredns_deployment(config))?;
+    apply(s, rest, &Resource::new("apps", "v1", "deployments"), &deployment).await?;
     let service = json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -128,12 +134,7 @@ fn coredns_deployment(config: &InitConfig) -> Value {
 
 async fn kube_proxy(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
     apply(s, rest, &Resource::core("serviceaccounts"), &service_account("kube-proxy")).await?;
-    let proxy_config = json!({
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "clientConnection": {"kubeconfig": "/var/lib/kube-proxy/kubeconfig.conf"},
-        "clusterCIDR": config.cluster.pod_subnet,
-        "kind": "KubeProxyConfiguration",
-    });
+    let proxy_config = component_configs::kube_proxy(&config.cluster);
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt\n    server: https://{}\n  name: default\ncontexts:\n- context:\n    cluster: default\n    namespace: default\n    user: default\n  name: default\ncurrent-context: default\nusers:\n- name: default\n  user:\n    tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token\n",
         config.endpoint()

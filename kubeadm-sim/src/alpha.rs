@@ -71,7 +71,7 @@ pub(crate) async fn run(s: &mut Session<'_>, args: AlphaArgs) -> Result<()> {
         config.cluster.certificates_dir = dir;
     }
     if let Some(gates) = &args.feature_gates {
-        config.master.feature_gates.read_flag(s.profile, gates)?;
+        config.cluster.feature_gates.read_flag(s.profile, gates)?;
     }
     let rest = s.client(&args.kubeconfig)?;
     self_hosting::convert(s, &rest, &config).await

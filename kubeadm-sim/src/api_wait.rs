@@ -20,7 +20,7 @@ const KUBELET_PATIENCE: Duration = Duration::from_secs(40);
 const KUBELET_PAUSES: [u64; 4] = [20, 40, 80, 160];
 
 /// Waits until the apiserver is healthy, and says after how long.
-pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+pub(crate) async fn control_plane(s: &Session<'_>, config: &InitConfig) -> Result<()> {
     let (host, began) = (s.host, s.host.clock().monotonic());
     let http = client(s, config)?;
     let answered = poll(host, HEALTH_POLL, PATIENCE, async || healthy(&http, "/healthz").await);
@@ -43,7 +43,7 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
 }
 
 /// Waits until the apiserver is healthy again; `patience` is how long it may take.
-pub(crate) async fn api(s: &mut Session<'_>, config: &InitConfig, patience: Duration) -> Result<()> {
+pub(crate) async fn api(s: &Session<'_>, config: &InitConfig, patience: Duration) -> Result<()> {
     let began = s.host.clock().monotonic();
     let http = client(s, config)?;
     poll(s.host, HEALTH_POLL, patience, async || healthy(&http, "/healthz").await).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn api(s: &mut Session<'_>, config: &InitConfig, patience: Dura
     Ok(())
 }
 
-fn say_healthy(s: &mut Session<'_>, began: world::Mono) {
+fn say_healthy(s: &Session<'_>, began: world::Mono) {
     let seconds = s.host.clock().monotonic().since(began).as_secs_f64();
     s.tell(&console::HEALTHY, &[&format!("{seconds:.6}")]);
 }
@@ -63,7 +63,7 @@ fn client(s: &Session<'_>, config: &InitConfig) -> Result<HttpClient> {
 
 /// Ends once the kubelet has not answered five times; never while it does. Upstream asked the kubelet's
 /// read-only port up to 1.10; a simulated kubelet has the other one.
-async fn dead_kubelet(s: &mut Session<'_>) -> Failure {
+async fn dead_kubelet(s: &Session<'_>) -> Failure {
     let base = format!("http://localhost:{KUBELET_HEALTH_PORT}");
     s.host.clock().sleep(KUBELET_PATIENCE).await;
     let mut pauses = KUBELET_PAUSES.into_iter();

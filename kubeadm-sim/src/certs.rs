@@ -259,7 +259,13 @@ fn make_authority(s: &mut Session<'_>, config: &InitConfig, row: &AuthorityRow) 
     let (crt, key) = (format!("{path}.crt"), format!("{path}.key"));
     match (s.disk().exists(&crt), s.disk().exists(&key)) {
         (true, true) => {
-            let certificate = first_certificate(s, &crt)?;
+            let certificate = first_certificate(s, &crt).map_err(|e| {
+                e.within(&format!(
+                    "failure loading {} certificate authority: failed to load certificate",
+                    row.file
+                ))
+            })?;
+            load_authority(s, &config.cluster.certificates_dir, row.file)?;
             warn_about_dates(s, row.file, &certificate);
             s.tell(&console::AUTHORITY_KEPT, &[row.file]);
             return Ok(());
@@ -315,6 +321,12 @@ fn make_leaf(s: &mut Session<'_>, config: &InitConfig, row: &LeafRow) -> Result<
             return Err(Failure::new(format!(
                 "[certs] certificate {} not signed by CA certificate {}",
                 row.file, row.authority
+            )));
+        }
+        if !belongs(s, &leaf, &key)? {
+            return Err(Failure::new(format!(
+                "[certs] certificate {crt} and key {key}: tls: private key does not match public key; move both away to \
+                 have a new pair made"
             )));
         }
         warn_about_dates(s, row.file, &leaf);
@@ -386,6 +398,13 @@ pub(crate) fn signed_by(leaf: &Certificate, authority: &Certificate) -> bool {
     let roots = Roots::new(vec![authority.clone()]);
     let verdict = verify_chain(std::slice::from_ref(leaf), &roots, leaf.not_before(), Usage::Any, None);
     !matches!(verdict, Err(X509Error::UnknownAuthority { .. }))
+}
+
+/// Whether a file holds the key of a certificate.
+fn belongs(s: &Session<'_>, certificate: &Certificate, path: &str) -> Result<bool> {
+    let key = PrivateKey::from_pem(&s.disk().read(path)?)
+        .map_err(|e| Failure::new(format!("couldn't load the private key file {path}: {e}")))?;
+    Ok(key.public() == certificate.public_key())
 }
 
 fn make_service_account_keys(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {

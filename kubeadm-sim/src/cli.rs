@@ -13,19 +13,21 @@ use crate::{
     init,
     init_args::{self, InitArgs, InitCommand},
     join,
-    join_args::{self, JoinArgs},
-    phases::Plan,
+    join_args::{self, JoinArgs, JoinCommand},
+    paths::ADMIN_CONF,
+    phases::{Plan, Workflow},
     reset::{self, ResetArgs},
     session::{Failure, Result, Session},
     token,
     user::{self, KubeconfigArgs},
+    version::{self, VersionArgs},
 };
 
 #[derive(Parser)]
 #[command(
     name = "kubeadm",
     disable_help_subcommand = true,
-    about = "Bootstraps a Kubernetes cluster on simulated hosts"
+    about = "kubeadm: easily bootstrap a secure Kubernetes cluster, here on simulated hosts"
 )]
 struct Cli {
     /// Release of this kubeadm, and for init the one to install: 1.8 to 1.36
@@ -54,6 +56,8 @@ enum Command {
     Reset(ResetArgs),
     /// Manage bootstrap tokens
     Token(token::TokenArgs),
+    /// Print the version of kubeadm
+    Version(VersionArgs),
 }
 
 /// Runs `kubeadm <args>` on `host`, printing to `out`. The exit carries the error's words, which
@@ -78,7 +82,7 @@ pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sy
 
 async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
     let version = cli.kubernetes_version.as_deref();
-    let mut session = Session { host, started: host.clock().wall(), profile: profile(version)?, out };
+    let mut session = Session::new(host, profile(version)?, out);
     match cli.command {
         Command::Init(args) => {
             let flags = match &args.only {
@@ -86,29 +90,48 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
                 None => &args.flags,
             };
             let config = init_args::config(host, version, flags)?;
-            session.profile = config.cluster.profile;
+            // Without a flag the release is the one that the file installs.
+            if version.is_none() {
+                session.profile = config.cluster.profile;
+            }
             let plan = match &args.only {
                 Some(InitCommand::Phase(only)) => {
-                    Plan::single(session.profile, &only.phase, only.part.as_deref())?
+                    Plan::single(Workflow::Init, session.profile, &only.phase, only.part.as_deref())?
                 }
-                None => Plan::whole(
-                    session.profile,
-                    &[config.skip_phases.as_slice(), &args.skip_phases].concat(),
-                )?,
+                None => {
+                    let skip = given_or(&args.skip_phases, &config.skip_phases);
+                    Plan::whole(Workflow::Init, session.profile, skip)?
+                }
             };
             init::run(&mut session, &config, &plan, args.only.is_none()).await
         }
-        Command::Join(args) => {
-            let config = join_args::config(host, session.profile, *args)?;
-            join::run(&mut session, &config).await
-        }
+        Command::Join(args) => join_cluster(&mut session, *args).await,
         Command::Alpha(args) => alpha::run(&mut session, args).await,
         Command::Certs(args) => certs_command::run(&mut session, args).await,
         Command::Config(args) => config_command::run(&mut session, args),
         Command::Kubeconfig(args) => user::run(&mut session, args),
         Command::Reset(args) => reset::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,
+        Command::Version(args) => version::run(&session, &args),
     }
+}
+
+async fn join_cluster(s: &mut Session<'_>, args: JoinArgs) -> Result<()> {
+    let Some(JoinCommand::Phase(only)) = &args.only else {
+        let config = join_args::config(s.host, s.profile, args.endpoint, &args.flags, true)?;
+        let plan = Plan::whole(Workflow::Join, s.profile, given_or(&args.skip_phases, &config.skip_phases))?;
+        return join::run(s, &config, &plan, true).await;
+    };
+    let (part, endpoint) = only.split();
+    let plan = Plan::single(Workflow::Join, s.profile, &only.phase, part)?;
+    let discovers = !s.disk().exists(ADMIN_CONF) && !join::is_local(&only.phase);
+    let config = join_args::config(s.host, s.profile, endpoint, &only.flags, discovers)?;
+    join::run(s, &config, &plan, false).await
+}
+
+/// The phases of the flag, or those of the file when the flag names none.
+fn given_or<'a>(flag: &'a [String], file: &'a [String]) -> &'a [String] {
+    if flag.is_empty() { file } else { flag }
 }
 
 /// The release that `--kubernetes-version` names, or the newest.
@@ -117,6 +140,20 @@ pub(crate) fn profile(version: Option<&str>) -> Result<Profile> {
         None => Ok(Profile::default()),
         Some(text) => Profile::parse(text).map_err(|e| Failure::new(format!("--kubernetes-version: {e}"))),
     }
+}
+
+/// The checks that a flag names, lower case (`ValidateIgnorePreflightErrors`).
+pub(crate) fn ignored_checks(given: &[String]) -> Result<Vec<String>> {
+    let mut names: Vec<String> = given.iter().map(|name| name.to_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    if names.len() > 1 && names.iter().any(|name| name == "all") {
+        return Err(Failure::new(format!(
+            "ignore-preflight-errors: Invalid value: {:?}: don't specify individual checks if 'all' is used",
+            names.join(",")
+        )));
+    }
+    Ok(names)
 }
 
 /// Sets what was given.

@@ -1,18 +1,32 @@
-//! kubeadm's configuration: defaults, flags, and the YAML kinds of `kubeadm.k8s.io`.
+//! kubeadm's configuration as its commands use it: what init, join and the cluster are told, with upstream's
+//! defaults. `config_read` fills it from files, `config_write` makes files of it.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use pki::KeyAlgorithm;
-use serde_json::{Value, json};
-use world::Host;
+use pki::{KeyAlgorithm, token::BootstrapToken};
+use serde_json::Value;
+use world::{Entropy, Host};
 
-use crate::documents::{ConfigError, documents};
-use crate::external_etcd::ExternalEtcd;
-use crate::master_fields::MasterFields;
-use crate::paths::{APISERVER_PORT, CA_VALIDITY, LEAF_VALIDITY, PKI_DIR, TOKEN_TTL};
-use crate::schema;
-use crate::v1alpha1;
+use crate::{
+    documents::ConfigError,
+    external_etcd::ExternalEtcd,
+    features::FeatureGates,
+    master_fields::MasterFields,
+    node_registration::NodeRegistration,
+    paths::{APISERVER_PORT, CA_VALIDITY, ETCD_DIR, LEAF_VALIDITY, PKI_DIR},
+    timeouts::Timeouts,
+    token_spec::TokenSpec,
+};
+
+/// Where an image comes from, as far as it differs from the release's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageSource {
+    /// Instead of the cluster's repository.
+    pub repository: Option<String>,
+    /// Instead of the release's tag.
+    pub tag: Option<String>,
+}
 
 /// What concerns the whole cluster (kind ClusterConfiguration).
 #[derive(Clone, Debug)]
@@ -39,12 +53,36 @@ pub struct ClusterConfig {
     pub ca_validity: Duration,
     /// Additional names and addresses of the apiserver's certificate.
     pub cert_sans: Vec<String>,
-    /// Additional flags, by component (`kube-apiserver`, …).
+    /// Additional flags, by component (`kube-apiserver`, …, `etcd`).
     pub extra_args: BTreeMap<String, Vec<(String, String)>>,
+    /// Additional environment, by component: entries as containers have them.
+    pub extra_envs: BTreeMap<String, Vec<Value>>,
+    /// Additional paths of the host, by component: name, hostPath, mountPath, readOnly, pathType.
+    pub extra_volumes: BTreeMap<String, Vec<Value>>,
     /// Default: the release's own.
     pub image_repository: Option<String>,
     /// An etcd that is not on the control plane.
     pub external_etcd: Option<ExternalEtcd>,
+    /// Where the etcd on the control plane keeps its data; default /var/lib/etcd.
+    pub etcd_data_dir: String,
+    /// Additional names and addresses of etcd's certificate for clients.
+    pub etcd_server_sans: Vec<String>,
+    /// Additional names and addresses of etcd's certificate for its peers.
+    pub etcd_peer_sans: Vec<String>,
+    /// etcd's image.
+    pub etcd_image: ImageSource,
+    /// CoreDNS's image.
+    pub dns_image: ImageSource,
+    /// No DNS addon.
+    pub dns_disabled: bool,
+    /// No kube-proxy.
+    pub proxy_disabled: bool,
+    /// kubeadm's own feature gates.
+    pub feature_gates: FeatureGates,
+    /// A KubeletConfiguration to fill up with kubeadm's own fields.
+    pub kubelet: Option<Value>,
+    /// A KubeProxyConfiguration to fill up with kubeadm's own fields.
+    pub kube_proxy: Option<Value>,
 }
 
 /// What `kubeadm init` is told (kinds InitConfiguration and ClusterConfiguration).
@@ -54,14 +92,14 @@ pub struct InitConfig {
     pub cluster: ClusterConfig,
     /// Default: the lower-cased host name.
     pub node_name: String,
+    /// What else the node's kubelet is told.
+    pub node: NodeRegistration,
     /// Default: the host's address.
     pub advertise_address: IpAddr,
     /// Default 6443.
     pub bind_port: u16,
-    /// The token to create; random when absent.
-    pub token: Option<String>,
-    /// Zero: never expires.
-    pub token_ttl: Duration,
+    /// The tokens to create, at least one.
+    pub tokens: Vec<TokenSpec>,
     /// Names of preflight checks, lower case, whose failure is only a warning.
     pub ignore_preflight: Vec<String>,
     /// Phases to leave out.
@@ -72,6 +110,14 @@ pub struct InitConfig {
     pub certificate_key: Option<String>,
     /// Whether that key stays unsaid.
     pub hide_certificate_key: bool,
+    /// Whether the tokens stay unsaid.
+    pub hide_tokens: bool,
+    /// Limits of waits.
+    pub timeouts: Timeouts,
+    /// Directory with patches of what is written.
+    pub patches: Option<String>,
+    /// Whether it is only told what would be done.
+    pub dry_run: bool,
     /// What strict decoding found wrong with the file, to be said first.
     pub warnings: Vec<String>,
     /// What only the kinds before 1.12 can say.
@@ -96,14 +142,20 @@ pub struct JoinConfig {
     pub profile: Profile,
     /// Default: the lower-cased host name.
     pub node_name: String,
-    /// `host:port` of an apiserver.
+    /// What else the node's kubelet is told.
+    pub node: NodeRegistration,
+    /// `host:port` of an apiserver, for discovery by token.
     pub endpoint: String,
-    /// For discovery and TLS bootstrap.
+    /// For discovery; empty for discovery by file.
     pub token: String,
-    /// For the TLS bootstrap, where it is another one.
+    /// For the TLS bootstrap; default: the token of discovery.
     pub tls_bootstrap_token: Option<String>,
+    /// A kubeconfig file or an https URL of one, for discovery by file.
+    pub discovery_file: Option<String>,
     /// `sha256:…` pins of the cluster's CA.
     pub ca_cert_hashes: Vec<String>,
+    /// Where the cluster's CA is written.
+    pub ca_cert_path: String,
     /// What strict decoding found wrong with the file, to be said first.
     pub warnings: Vec<String>,
     /// Accept any CA.
@@ -112,10 +164,14 @@ pub struct JoinConfig {
     pub control_plane: Option<ControlPlaneJoin>,
     /// Names of preflight checks, lower case, whose failure is only a warning.
     pub ignore_preflight: Vec<String>,
-    /// How long discovery may take.
-    pub discovery_timeout: Duration,
-    /// How long the kubelet may take to get its certificate.
-    pub tls_bootstrap_timeout: Duration,
+    /// Phases to leave out.
+    pub skip_phases: Vec<String>,
+    /// Limits of waits.
+    pub timeouts: Timeouts,
+    /// Directory with patches of what is written.
+    pub patches: Option<String>,
+    /// Whether it is only told what would be done.
+    pub dry_run: bool,
 }
 
 impl ClusterConfig {
@@ -134,8 +190,20 @@ impl ClusterConfig {
             ca_validity: CA_VALIDITY,
             cert_sans: Vec::new(),
             extra_args: BTreeMap::new(),
+            extra_envs: BTreeMap::new(),
+            extra_volumes: BTreeMap::new(),
             image_repository: None,
             external_etcd: None,
+            etcd_data_dir: ETCD_DIR.into(),
+            etcd_server_sans: Vec::new(),
+            etcd_peer_sans: Vec::new(),
+            etcd_image: ImageSource::default(),
+            dns_image: ImageSource::default(),
+            dns_disabled: false,
+            proxy_disabled: false,
+            feature_gates: FeatureGates::default(),
+            kubelet: None,
+            kube_proxy: None,
         }
     }
 
@@ -165,41 +233,6 @@ impl ClusterConfig {
     pub fn image_repository(&self) -> &str {
         self.image_repository.as_deref().unwrap_or(self.profile.image_repository())
     }
-
-    /// The document that is uploaded as ConfigMap kubeadm-config.
-    pub fn to_value(&self) -> Value {
-        let args = |component: &str| -> Value {
-            let list = self.extra_args.get(component).map(Vec::as_slice).unwrap_or_default();
-            list.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
-        };
-        let etcd = match &self.external_etcd {
-            Some(external) => json!({"external": external.to_value()}),
-            None => json!({"local": {"dataDir": crate::paths::ETCD_DIR}}),
-        };
-        json!({
-            "apiServer": {"certSANs": self.cert_sans, "extraArgs": args("kube-apiserver")},
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "caCertificateValidityPeriod": duration::format(self.ca_validity),
-            "certificateValidityPeriod": duration::format(self.leaf_validity),
-            "certificatesDir": self.certificates_dir,
-            "clusterName": self.cluster_name,
-            "controlPlaneEndpoint": self.control_plane_endpoint.clone().unwrap_or_default(),
-            "controllerManager": {"extraArgs": args("kube-controller-manager")},
-            "dns": {},
-            "encryptionAlgorithm": algorithm_name(self.algorithm),
-            "etcd": etcd,
-            "imageRepository": self.image_repository(),
-            "kind": "ClusterConfiguration",
-            "kubernetesVersion": self.profile.git_version(),
-            "networking": {
-                "dnsDomain": self.dns_domain,
-                "podSubnet": self.pod_subnet,
-                "serviceSubnet": self.service_subnet,
-            },
-            "proxy": {},
-            "scheduler": {"extraArgs": args("kube-scheduler")},
-        })
-    }
 }
 
 const ALGORITHMS: &[(&str, KeyAlgorithm)] = &[
@@ -210,7 +243,7 @@ const ALGORITHMS: &[(&str, KeyAlgorithm)] = &[
     ("ECDSA-P384", KeyAlgorithm::EcdsaP384),
 ];
 
-fn algorithm_name(algorithm: KeyAlgorithm) -> &'static str {
+pub(crate) fn algorithm_name(algorithm: KeyAlgorithm) -> &'static str {
     ALGORITHMS.iter().find(|(_, a)| *a == algorithm).map_or("RSA-2048", |(name, _)| name)
 }
 
@@ -240,15 +273,19 @@ impl InitConfig {
         Self {
             cluster: ClusterConfig::new(profile),
             node_name: host.name().to_lowercase(),
+            node: NodeRegistration::of(profile),
             advertise_address: host.net().address(),
             bind_port: APISERVER_PORT,
-            token: None,
-            token_ttl: TOKEN_TTL,
+            tokens: vec![TokenSpec::default()],
             ignore_preflight: Vec::new(),
             skip_phases: Vec::new(),
             upload_certs: false,
             certificate_key: None,
             hide_certificate_key: false,
+            hide_tokens: false,
+            timeouts: Timeouts::default(),
+            patches: None,
+            dry_run: false,
             warnings: Vec::new(),
             master: MasterFields::default(),
         }
@@ -271,141 +308,37 @@ impl InitConfig {
         }
     }
 
-    /// Applies the documents of a configuration file.
-    ///
-    /// # Errors
-    /// Not YAML, an API version that this release does not read, a field of the wrong kind.
-    pub fn apply_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
-        if v1alpha1::is_read(self.cluster.profile, text) {
-            return v1alpha1::master(self, path, text);
-        }
-        let documents = documents(path, text)?;
-        let is_ours = |doc: &Value| {
-            matches!(
-                doc.get("kind").and_then(Value::as_str),
-                Some("InitConfiguration" | "ClusterConfiguration")
-            )
+    /// The tokens, each with what chance makes of it where the configuration names none.
+    pub(crate) fn decided_tokens(&self, entropy: &Entropy) -> Vec<TokenSpec> {
+        let decided = |spec: &TokenSpec| TokenSpec {
+            token: Some(spec.token.clone().unwrap_or_else(|| BootstrapToken::generate(entropy))),
+            ..spec.clone()
         };
-        if !documents.iter().any(is_ours) {
-            return Err(ConfigError::NoKind("InitConfiguration or ClusterConfiguration"));
-        }
-        for doc in documents {
-            self.warnings.extend(schema::complaint(&doc)?);
-            match doc.get("kind").and_then(Value::as_str) {
-                Some("InitConfiguration") => self.apply_init(&doc)?,
-                Some("ClusterConfiguration") => self.cluster.apply(&doc)?,
-                // Component configurations travel to their components unread.
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn apply_init(&mut self, doc: &Value) -> Result<(), ConfigError> {
-        if let Some(address) = text(doc, "/localAPIEndpoint/advertiseAddress") {
-            self.advertise_address = address.parse().map_err(|_| {
-                ConfigError::invalid(
-                    "localAPIEndpoint.advertiseAddress",
-                    format!("{address:?} is not an IP address"),
-                )
-            })?;
-        }
-        if let Some(port) = doc.pointer("/localAPIEndpoint/bindPort").and_then(Value::as_u64) {
-            self.bind_port = u16::try_from(port).map_err(|_| {
-                ConfigError::invalid("localAPIEndpoint.bindPort", format!("{port} is not a port"))
-            })?;
-        }
-        if let Some(name) = text(doc, "/nodeRegistration/name") {
-            self.node_name = name.to_lowercase();
-        }
-        if let Some(key) = text(doc, "/certificateKey") {
-            self.certificate_key = Some(key.to_owned());
-        }
-        if let Some(skipped) = doc.pointer("/skipPhases").and_then(Value::as_array) {
-            self.skip_phases.extend(skipped.iter().filter_map(Value::as_str).map(str::to_owned));
-        }
-        if let Some(token) = text(doc, "/bootstrapTokens/0/token") {
-            self.token = Some(token.to_owned());
-        }
-        if let Some(ttl) = text(doc, "/bootstrapTokens/0/ttl") {
-            self.token_ttl = parse_duration("bootstrapTokens[0].ttl", ttl)?;
-        }
-        Ok(())
+        self.tokens.iter().map(decided).collect()
     }
 }
 
-impl ClusterConfig {
-    fn apply(&mut self, doc: &Value) -> Result<(), ConfigError> {
-        let set = |slot: &mut String, at: &str| {
-            if let Some(value) = text(doc, at) {
-                *slot = value.to_owned();
-            }
-        };
-        set(&mut self.cluster_name, "/clusterName");
-        set(&mut self.service_subnet, "/networking/serviceSubnet");
-        set(&mut self.pod_subnet, "/networking/podSubnet");
-        set(&mut self.dns_domain, "/networking/dnsDomain");
-        set(&mut self.certificates_dir, "/certificatesDir");
-        if let Some(endpoint) = text(doc, "/controlPlaneEndpoint") {
-            self.control_plane_endpoint = Some(endpoint.to_owned());
+impl JoinConfig {
+    /// The defaults on `host`, without what names the cluster.
+    pub fn new(host: &Host, profile: Profile) -> Self {
+        Self {
+            profile,
+            node_name: host.name().to_lowercase(),
+            node: NodeRegistration::of(profile),
+            endpoint: String::new(),
+            token: String::new(),
+            tls_bootstrap_token: None,
+            discovery_file: None,
+            ca_cert_hashes: Vec::new(),
+            ca_cert_path: format!("{PKI_DIR}/ca.crt"),
+            warnings: Vec::new(),
+            unsafe_skip_ca_verification: false,
+            control_plane: None,
+            ignore_preflight: Vec::new(),
+            skip_phases: Vec::new(),
+            timeouts: Timeouts::default(),
+            patches: None,
+            dry_run: false,
         }
-        if let Some(repository) = text(doc, "/imageRepository") {
-            self.image_repository = Some(repository.to_owned());
-        }
-        if let Some(version) = text(doc, "/kubernetesVersion") {
-            self.profile = Profile::parse(version)
-                .map_err(|e| ConfigError::invalid("kubernetesVersion", e.to_string()))?;
-        }
-        if let Some(name) = text(doc, "/encryptionAlgorithm") {
-            self.algorithm = parse_algorithm(name)?;
-        }
-        if let Some(period) = text(doc, "/certificateValidityPeriod") {
-            self.leaf_validity = parse_duration("certificateValidityPeriod", period)?;
-        }
-        if let Some(period) = text(doc, "/caCertificateValidityPeriod") {
-            self.ca_validity = parse_duration("caCertificateValidityPeriod", period)?;
-        }
-        if let Some(sans) = doc.pointer("/apiServer/certSANs").and_then(Value::as_array) {
-            self.cert_sans = sans.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        }
-        let components = [
-            ("apiServer", "kube-apiserver"),
-            ("controllerManager", "kube-controller-manager"),
-            ("scheduler", "kube-scheduler"),
-        ];
-        for (field, component) in components {
-            let args =
-                extra_args(&format!("{field}.extraArgs"), doc.pointer(&format!("/{field}/extraArgs")))?;
-            self.extra_args.entry(component.to_owned()).or_default().extend(args);
-        }
-        if let Some(external) = doc.pointer("/etcd/external") {
-            self.external_etcd = Some(ExternalEtcd::read(external)?);
-        }
-        let etcd = extra_args("etcd.local.extraArgs", doc.pointer("/etcd/local/extraArgs"))?;
-        self.extra_args.entry("etcd".to_owned()).or_default().extend(etcd);
-        Ok(())
     }
-}
-
-/// v1beta4 writes a list of name and value, v1beta3 a map.
-fn extra_args(field: &str, value: Option<&Value>) -> Result<Vec<(String, String)>, ConfigError> {
-    let bad = || ConfigError::invalid(field, "expected a list of {name, value}, or in v1beta3 a map");
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|arg| {
-                let part = |key| arg.get(key).and_then(Value::as_str).map(str::to_owned);
-                part("name").zip(part("value")).ok_or_else(bad)
-            })
-            .collect(),
-        Some(Value::Object(map)) => {
-            map.iter().map(|(k, v)| Ok((k.clone(), v.as_str().ok_or_else(bad)?.to_owned()))).collect()
-        }
-        Some(_) => Err(bad()),
-    }
-}
-
-fn text<'a>(doc: &'a Value, at: &str) -> Option<&'a str> {
-    doc.pointer(at).and_then(Value::as_str).filter(|s| !s.is_empty())
 }

@@ -1,15 +1,25 @@
-//! `kubeadm config`: default configurations, the images of a release, and whether a file is right.
+//! `kubeadm config`: default configurations, old ones made new, the images of a release, and whether a file is
+//! right (`cmd/kubeadm/app/cmd/config.go`).
 
+use api::profile::Profile;
 use clap::{Args, Subcommand};
-use pki::token::BootstrapToken;
+use serde_json::{Value, json};
 
 use crate::{
-    addons,
-    config::InitConfig,
-    documents::documents,
-    join_args, manifests, schema,
-    session::{Failure, Result, Session},
+    addons, component_configs,
+    config::{InitConfig, JoinConfig},
+    documents::{ConfigError, Documents},
+    formats, join_args, manifests,
+    session::{Result, Session, yaml},
+    timeouts::Timeouts,
+    token_spec::TokenSpec,
+    v1alpha1,
 };
+
+/// Stands between documents.
+const SEPARATOR: &str = "---\n";
+/// Where a secret must not be made up.
+const PLACEHOLDER_TOKEN: &str = "abcdef.0123456789abcdef";
 
 #[derive(Args)]
 pub(crate) struct ConfigArgs {
@@ -29,6 +39,16 @@ enum ConfigCommand {
         #[command(subcommand)]
         what: Images,
     },
+    /// Read an older version of the kubeadm configuration API types from a file, and output the similar config
+    /// object for the newer version
+    Migrate {
+        /// The file with an old version
+        #[arg(long)]
+        old_config: String,
+        /// The file to write; standard output when absent
+        #[arg(long)]
+        new_config: Option<String>,
+    },
     /// Read a file containing the kubeadm configuration API and report any validation errors
     Validate {
         /// kubeadm configuration file
@@ -40,134 +60,251 @@ enum ConfigCommand {
 #[derive(Subcommand)]
 enum Defaults {
     /// Default init configuration, that can be used for 'kubeadm init'
-    InitDefaults,
+    InitDefaults(Components),
     /// Default join configuration, that can be used for 'kubeadm join'
-    JoinDefaults,
+    JoinDefaults(Components),
+    /// Default reset configuration, that can be used for 'kubeadm reset'
+    ResetDefaults,
+    /// Default upgrade configuration, that can be used for 'kubeadm upgrade'
+    UpgradeDefaults,
+}
+
+#[derive(Args)]
+struct Components {
+    /// Component configurations to print too: KubeletConfiguration, KubeProxyConfiguration
+    #[arg(long, value_delimiter = ',')]
+    component_configs: Vec<String>,
 }
 
 #[derive(Subcommand)]
 enum Images {
     /// The images that kubeadm will use
-    List {
-        /// kubeadm configuration file
-        #[arg(long)]
-        config: Option<String>,
-        /// Where images come from
-        #[arg(long)]
-        image_repository: Option<String>,
-    },
+    List(ImagesArgs),
+    /// Pull images used by kubeadm
+    Pull(ImagesArgs),
+}
+
+#[derive(Args)]
+struct ImagesArgs {
+    /// kubeadm configuration file
+    #[arg(long)]
+    config: Option<String>,
+    /// Where images come from
+    #[arg(long)]
+    image_repository: Option<String>,
 }
 
 /// Runs the command.
-pub(crate) fn run(s: &mut Session<'_>, args: ConfigArgs) -> Result<()> {
+pub(crate) fn run(s: &Session<'_>, args: ConfigArgs) -> Result<()> {
     match args.command {
         ConfigCommand::Print { what } => print(s, &what),
-        ConfigCommand::Images { what: Images::List { config, image_repository } } => {
-            images(s, config.as_deref(), image_repository)
+        ConfigCommand::Images { what: Images::List(args) } => {
+            images(s, args)?.iter().for_each(|image| s.say(image));
+            Ok(())
         }
-        ConfigCommand::Validate { config } => validate(s, &config),
+        // A simulated host runs components and not images: whatever is asked for is there.
+        ConfigCommand::Images { what: Images::Pull(args) } => {
+            images(s, args)?.iter().for_each(|image| s.say(format!("[config/images] Pulled {image}")));
+            Ok(())
+        }
+        ConfigCommand::Migrate { old_config, new_config } => migrate(s, &old_config, new_config.as_deref()),
+        ConfigCommand::Validate { config } => {
+            let text = s.disk().read_to_string(&config)?;
+            match v1alpha1::is_read(s.profile, &text) {
+                true if v1alpha1::is_master(&text) => {
+                    InitConfig::new(s.host, s.profile).apply_file(&config, &text)?;
+                }
+                true => JoinConfig::new(s.host, s.profile).apply_file(s.host, &config, &text)?,
+                false => drop(checked(s, &config)?),
+            }
+            s.say("ok");
+            Ok(())
+        }
     }
 }
 
-const TIMEOUTS: &str = "\
-timeouts:
-  controlPlaneComponentHealthCheck: 4m0s
-  discovery: 5m0s
-  etcdAPICall: 2m0s
-  kubeletHealthCheck: 4m0s
-  kubernetesAPICall: 1m0s
-  tlsBootstrap: 5m0s
-  upgradeManifests: 5m0s
-";
-
-const NODE: &str = "\
-nodeRegistration:
-  criSocket: unix:///var/run/containerd/containerd.sock
-  imagePullPolicy: IfNotPresent
-  imagePullSerial: true
-";
-
-fn print(s: &mut Session<'_>, what: &Defaults) -> Result<()> {
-    let version = s.profile.kubeadm_config().version;
-    if version != "v1beta4" {
-        return Err(Failure::new(format!(
-            "the defaults of kubeadm.k8s.io/{version} cannot be printed, only those of v1beta4: use a \
-             --kubernetes-version from 1.31 on"
-        )));
-    }
-    let text = match what {
-        Defaults::InitDefaults => init_defaults(s),
-        Defaults::JoinDefaults => join_defaults(s),
+fn print(s: &Session<'_>, what: &Defaults) -> Result<()> {
+    let (documents, components) = match what {
+        Defaults::InitDefaults(components) => (init_defaults(s)?, components.component_configs.as_slice()),
+        Defaults::JoinDefaults(components) => (join_defaults(s)?, components.component_configs.as_slice()),
+        Defaults::ResetDefaults => (vec![reset_defaults(s.profile)], [].as_slice()),
+        Defaults::UpgradeDefaults => (vec![upgrade_defaults()], [].as_slice()),
     };
-    s.say(text.trim_end());
+    let mut documents = formats::down(formats::stored(s.profile).0, documents)?;
+    let cluster = InitConfig::new(s.host, s.profile).cluster;
+    for kind in components {
+        documents.push(match kind.as_str() {
+            "KubeletConfiguration" => component_configs::kubelet(&cluster)?,
+            "KubeProxyConfiguration" => component_configs::kube_proxy(&cluster),
+            _ => {
+                return Err(ConfigError::Refused(
+                    "--component-configs needs to contain some of [KubeProxyConfiguration KubeletConfiguration]"
+                        .into(),
+                )
+                .into());
+            }
+        });
+    }
+    s.say(joined(&documents)?.trim_end());
     Ok(())
 }
 
-fn init_defaults(s: &Session<'_>) -> String {
-    format!(
-        "apiVersion: kubeadm.k8s.io/v1beta4\nbootstrapTokens:\n- groups:\n  \
-         - system:bootstrappers:kubeadm:default-node-token\n  token: abcdef.0123456789abcdef\n  ttl: 24h0m0s\n  \
-         usages:\n  - signing\n  - authentication\nkind: InitConfiguration\nlocalAPIEndpoint:\n  \
-         advertiseAddress: 1.2.3.4\n  bindPort: 6443\n{NODE}  name: node\n  taints: null\n{TIMEOUTS}---\n\
-         apiServer: {{}}\napiVersion: kubeadm.k8s.io/v1beta4\ncaCertificateValidityPeriod: 87600h0m0s\n\
-         certificateValidityPeriod: 8760h0m0s\ncertificatesDir: /etc/kubernetes/pki\nclusterName: kubernetes\n\
-         controllerManager: {{}}\ndns: {{}}\nencryptionAlgorithm: RSA-2048\netcd:\n  local:\n    \
-         dataDir: /var/lib/etcd\nimageRepository: {}\nkind: ClusterConfiguration\nkubernetesVersion: {}\nnetworking:\n  \
-         dnsDomain: cluster.local\n  serviceSubnet: 10.96.0.0/12\nproxy: {{}}\nscheduler: {{}}\n",
-        s.profile.image_repository(),
-        s.profile.git_version().trim_start_matches('v'),
-    )
+fn joined(documents: &[Value]) -> Result<String> {
+    let texts: Vec<String> =
+        documents.iter().map(|doc| yaml("the configuration", doc)).collect::<Result<_>>()?;
+    Ok(texts.join(SEPARATOR))
 }
 
-fn join_defaults(s: &Session<'_>) -> String {
-    format!(
-        "apiVersion: kubeadm.k8s.io/v1beta4\ncaCertPath: /etc/kubernetes/pki/ca.crt\ndiscovery:\n  \
-         bootstrapToken:\n    apiServerEndpoint: kube-apiserver:6443\n    token: abcdef.0123456789abcdef\n    \
-         unsafeSkipCAVerification: true\n  tlsBootstrapToken: abcdef.0123456789abcdef\nkind: JoinConfiguration\n{NODE}  \
-         name: {}\n  taints: null\n{TIMEOUTS}",
-        s.host.name().to_lowercase(),
-    )
-}
-
-fn images(s: &mut Session<'_>, file: Option<&str>, repository: Option<String>) -> Result<()> {
+fn init_defaults(s: &Session<'_>) -> Result<Vec<Value>> {
     let mut config = InitConfig::new(s.host, s.profile);
-    if let Some(path) = file {
+    "node".clone_into(&mut config.node_name);
+    config.advertise_address = [1, 2, 3, 4].into();
+    config.tokens = vec![TokenSpec { token: placeholder()?, ..TokenSpec::default() }];
+    let mut cluster = config.cluster.to_value();
+    cluster["kubernetesVersion"] = s.profile.git_version().trim_start_matches('v').into();
+    Ok(vec![config.to_value(), cluster])
+}
+
+fn join_defaults(s: &Session<'_>) -> Result<Vec<Value>> {
+    let mut config = JoinConfig::new(s.host, s.profile);
+    "kube-apiserver:6443".clone_into(&mut config.endpoint);
+    PLACEHOLDER_TOKEN.clone_into(&mut config.token);
+    config.unsafe_skip_ca_verification = true;
+    Ok(vec![config.to_value()])
+}
+
+fn placeholder() -> Result<Option<pki::token::BootstrapToken>> {
+    let token = PLACEHOLDER_TOKEN.parse().map_err(|e| ConfigError::Refused(format!("{e}")))?;
+    Ok(Some(token))
+}
+
+fn reset_defaults(profile: Profile) -> Value {
+    json!({
+        "apiVersion": format!("{}/{}", formats::GROUP, formats::NEWEST),
+        "certificatesDir": crate::paths::PKI_DIR,
+        "criSocket": profile.cri_socket(),
+        "kind": "ResetConfiguration",
+        "timeouts": Timeouts::default().to_value(),
+    })
+}
+
+fn upgrade_defaults() -> Value {
+    let pull = json!({
+        "certificateRenewal": true,
+        "etcdUpgrade": true,
+        "imagePullPolicy": "IfNotPresent",
+        "imagePullSerial": true,
+    });
+    json!({
+        "apiVersion": format!("{}/{}", formats::GROUP, formats::NEWEST),
+        "apply": pull,
+        "diff": {},
+        "kind": "UpgradeConfiguration",
+        "node": pull,
+        "plan": {"etcdUpgrade": true},
+        "timeouts": Timeouts::default().to_value(),
+    })
+}
+
+/// Every image of a control plane and its addons.
+fn images(s: &Session<'_>, args: ImagesArgs) -> Result<Vec<String>> {
+    let mut config = InitConfig::new(s.host, s.profile);
+    if let Some(path) = &args.config {
         config.apply_file(path, &s.disk().read_to_string(path)?)?;
     }
-    config.cluster.image_repository = repository.or(config.cluster.image_repository);
-    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"] {
-        s.say(manifests::released_image(&config, name));
+    config.cluster.image_repository = args.image_repository.or(config.cluster.image_repository);
+    let released = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+    let mut images: Vec<String> = released
+        .iter()
+        .filter(|name| !(config.cluster.proxy_disabled && **name == "kube-proxy"))
+        .map(|name| manifests::released_image(&config, name))
+        .collect();
+    if !config.cluster.dns_disabled {
+        images.push(addons::coredns_image(&config));
     }
-    s.say(addons::coredns_image(&config));
     // Kept for the sandboxes of pods by the container runtime; no manifest names it.
-    s.say(format!("{}/pause:3.10.2", config.cluster.image_repository()));
+    images.push(format!("{}/pause:3.10.2", config.cluster.image_repository()));
     if config.cluster.external_etcd.is_none() {
-        s.say(manifests::etcd_image(&config));
+        images.push(manifests::etcd_image(&config));
+    }
+    Ok(images)
+}
+
+/// Writes a file's documents of kubeadm in the newest version of the release, defaults filled in: init and cluster
+/// first, then join, reset, upgrade. Components' documents are not migrated.
+fn migrate(s: &Session<'_>, old: &str, new: Option<&str>) -> Result<()> {
+    let mut found = Vec::new();
+    let text = s.disk().read_to_string(old)?;
+    let legacy = v1alpha1::is_read(s.profile, &text);
+    let documents = if legacy { Documents::default() } else { checked(s, old)? };
+    if legacy && v1alpha1::is_master(&text) {
+        let mut config = InitConfig::new(s.host, s.profile);
+        config.apply_file(old, &text)?;
+        config.tokens = config.decided_tokens(s.host.entropy());
+        found.extend([config.to_value(), config.cluster.to_value()]);
+    } else if legacy {
+        let mut config = JoinConfig::new(s.host, s.profile);
+        config.apply_file(s.host, old, &text)?;
+        found.push(config.to_value());
+    }
+    if has_init(&documents) {
+        let mut config = InitConfig::new(s.host, s.profile);
+        config.apply(&documents)?;
+        config.tokens = config.decided_tokens(s.host.entropy());
+        found.extend([config.to_value(), config.cluster.to_value()]);
+    }
+    if documents.own("JoinConfiguration").is_some() {
+        let mut config = JoinConfig::new(s.host, s.profile);
+        config.apply(s.host, &documents)?;
+        found.push(config.to_value());
+    }
+    for (kind, defaults) in
+        [("ResetConfiguration", reset_defaults(s.profile)), ("UpgradeConfiguration", upgrade_defaults())]
+    {
+        if let Some(doc) = documents.own(kind) {
+            found.push(over(defaults, doc));
+        }
+    }
+    let text = joined(&formats::down(formats::stored(s.profile).0, found)?)?;
+    match new {
+        None => s.say(text.trim_end()),
+        Some(path) => s.disk().write(path, text, 0o644).map_err(|e| {
+            crate::session::Failure::from(e)
+                .within(&format!("failed to write the new configuration to the file {path:?}"))
+        })?,
     }
     Ok(())
 }
 
-fn validate(s: &mut Session<'_>, path: &str) -> Result<()> {
-    let text = s.disk().read_to_string(path)?;
-    let documents = documents(path, &text)?;
-    for doc in &documents {
-        if let Some(complaint) = schema::complaint(doc)? {
-            return Err(Failure::new(complaint));
+/// A document over its defaults.
+fn over(mut defaults: Value, doc: &Value) -> Value {
+    match (&mut defaults, doc) {
+        (Value::Object(into), Value::Object(fields)) => {
+            for (name, value) in fields {
+                let old = into.remove(name).unwrap_or(Value::Null);
+                into.insert(name.clone(), over(old, value));
+            }
+            defaults
         }
+        _ => doc.clone(),
     }
-    let kinds: Vec<&str> = documents.iter().filter_map(|d| d.get("kind").and_then(|k| k.as_str())).collect();
-    if kinds.iter().any(|kind| matches!(*kind, "InitConfiguration" | "ClusterConfiguration")) {
-        let mut config = InitConfig::new(s.host, s.profile);
-        config.apply_file(path, &text)?;
-        if let Some(token) = &config.token {
-            token
-                .parse::<BootstrapToken>()
-                .map_err(|e| Failure::new(format!("bootstrapTokens[0].token: {e}")))?;
-        }
+}
+
+fn has_init(documents: &Documents) -> bool {
+    documents.own("InitConfiguration").is_some() || documents.own("ClusterConfiguration").is_some()
+}
+
+/// A file's documents, each right.
+fn checked(s: &Session<'_>, path: &str) -> Result<Documents> {
+    let documents = Documents::read(s.profile, path, &s.disk().read_to_string(path)?)?;
+    documents.strict()?;
+    if has_init(&documents) {
+        InitConfig::new(s.host, s.profile).apply(&documents)?;
     }
-    if kinds.contains(&"JoinConfiguration") {
-        join_args::check_file(s.host, s.profile, path)?;
+    if documents.own("JoinConfiguration").is_some() {
+        let mut config = JoinConfig::new(s.host, s.profile);
+        config.apply(s.host, &documents)?;
+        join_args::check(&config, true)?;
     }
-    s.say("ok");
-    Ok(())
+    Ok(documents)
 }

@@ -22,7 +22,7 @@ fn base<'a>(config: &'a InitConfig, own: &'a Value) -> &'a Value {
 
 /// Writes what the master's kubelet begins with.
 pub(crate) fn write_base(s: &mut Session<'_>, config: &InitConfig, own: &Value) -> Result<()> {
-    if !config.master.feature_gates.enabled(GATE) {
+    if !config.cluster.feature_gates.enabled(GATE) {
         return Ok(());
     }
     s.say(format!(
@@ -35,7 +35,7 @@ pub(crate) fn write_base(s: &mut Session<'_>, config: &InitConfig, own: &Value) 
 
 /// Puts the configuration into the cluster, unless it is there, and makes the node point to it.
 pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, own: &Value) -> Result<()> {
-    if !config.master.feature_gates.enabled(GATE) {
+    if !config.cluster.feature_gates.enabled(GATE) {
         return Ok(());
     }
     let node = &config.node_name;

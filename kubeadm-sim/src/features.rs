@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::profile::Profile;
+use serde_json::{Map, Value};
 
 use crate::documents::ConfigError;
 
@@ -57,8 +58,9 @@ impl FeatureGates {
         on: bool,
     ) -> Result<(), ConfigError> {
         let known = profile.kubeadm_feature_gates();
-        if !known.contains(&gate) {
-            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        // Of later releases any name is taken.
+        if !known.is_empty() && !known.contains(&gate) {
+            let known = known.join(", ");
             return Err(ConfigError::invalid(
                 field,
                 format!(
@@ -69,6 +71,11 @@ impl FeatureGates {
         }
         self.0.insert(gate.to_owned(), on);
         Ok(())
+    }
+
+    /// As the field `featureGates` has them.
+    pub(crate) fn to_value(&self) -> Value {
+        self.iter().map(|(gate, on)| (gate.to_owned(), Value::from(on))).collect::<Map<_, _>>().into()
     }
 
     /// All that were set, by name.

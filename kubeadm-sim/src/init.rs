@@ -1,6 +1,6 @@
 //! `kubeadm init`: the phases in order, each leaving files or objects for the next.
 
-use api::profile::console;
+use api::profile::{Profile, console};
 use client::Rest;
 use pki::token::BootstrapToken;
 use serde_json::Value;
@@ -9,36 +9,52 @@ use crate::{
     addons, bootstrap_token,
     certificate_key::CertificateKey,
     certs::{self, first_certificate},
+    component_configs,
     config::InitConfig,
-    dynamic_kubelet,
+    dry_run, dynamic_kubelet,
     join_command::{self, Role},
-    kubeconfigs, kubelet, manifests,
+    kubeconfigs,
+    kubelet::{self, Told},
+    manifests,
     objects::{apply, cluster_role_binding, group, rbac},
+    patches::Patches,
     paths::{ADMIN_CONF, DISCOVERY_TIMEOUT, HEALTH_POLL, SUPER_ADMIN_CONF},
     phases::{Parts, Plan},
     preflight, self_hosting,
     session::{Failure, Result, Session, poll},
+    token_spec::TokenSpec,
     upload, upload_certs, wait,
 };
 
 /// Runs the phases of `plan`, which for a whole run make this host the first of a cluster.
 pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, whole: bool) -> Result<()> {
-    let token = match &config.token {
-        Some(text) => text.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?,
-        None => BootstrapToken::generate(s.host.entropy()),
-    };
-    let kubelet_config = kubelet::configuration(&config.cluster)?;
-    for warning in &config.warnings {
-        s.say(format!("WARNING: {warning}"));
+    for warning in config.warnings.iter().cloned().chain(component_configs::warnings(&config.cluster)?) {
+        s.say(warning);
     }
     if whole {
         s.tell(&console::BETA, &[]);
         s.tell(&console::VERSION, &[&s.profile.git_version()]);
         s.tell(&console::AUTHORIZATION, &[]);
     }
-    let mut init = Init { config, token, kubelet_config, admin: None, certificate_key: None };
+    if let Some(dir) = &config.patches {
+        s.patches = Patches::read(s, dir)?;
+    }
+    if config.dry_run {
+        s.begin_dry_run("init", &[&config.cluster.certificates_dir])?;
+    }
+    let mut init = Init {
+        config,
+        tokens: config.decided_tokens(s.host.entropy()),
+        kubelet_config: component_configs::kubelet(&config.cluster)?,
+        admin: None,
+        certificate_key: None,
+    };
     for (phase, parts) in plan.iter() {
         init.run(s, phase, parts).await.map_err(|e| e.within(&format!("error execution phase {phase}")))?;
+    }
+    if let Some(dry) = s.dry_run() {
+        dry.keep(s.host, &config.cluster.certificates_dir)?;
+        s.say("[dryrun] Finished dry-running successfully. Above are the resources that would be created");
     }
     Ok(())
 }
@@ -46,7 +62,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
 /// What the phases of one run share.
 struct Init<'a> {
     config: &'a InitConfig,
-    token: BootstrapToken,
+    tokens: Vec<TokenSpec>,
     kubelet_config: Value,
     /// Made by the first phase that asks the apiserver for something.
     admin: Option<Rest>,
@@ -64,12 +80,21 @@ impl Init<'_> {
             "etcd" if parts.has("local") => manifests::etcd(s, config),
             "control-plane" => manifests::control_plane(s, config, parts),
             "kubelet-start" => {
-                kubelet::start(s, &self.kubelet_config, &config.node_name).await?;
+                let told = Told {
+                    config: &self.kubelet_config,
+                    node_name: &config.node_name,
+                    node: &config.node,
+                    registers_taints: false,
+                };
+                kubelet::start(s, &told).await?;
                 s.tell(&console::TOKENS_EXPIRE, &[]);
                 Ok(())
             }
             "kubelet-base-config" => dynamic_kubelet::write_base(s, config, &self.kubelet_config),
-            "wait-control-plane" => wait::control_plane(s, config).await,
+            "wait-control-plane" => {
+                dry_run::print_files(s, &config.cluster.certificates_dir, true)?;
+                wait::control_plane(s, config).await
+            }
             "upload-config" => {
                 upload::run(s, &self.admin(s).await?, config, &self.kubelet_config, parts).await
             }
@@ -79,13 +104,11 @@ impl Init<'_> {
             }
             "self-hosting" => self_hosting::run(s, &self.admin(s).await?, config).await,
             "upload-certs" => self.upload_certs(s).await,
-            "mark-control-plane" => {
-                let admin = self.admin(s).await?;
-                upload::label_and_taint(s, &admin, &config.node_name, !config.master.no_taint).await
-            }
-            "bootstrap-token" => bootstrap_token::run(s, &self.admin(s).await?, config, &self.token).await,
+            "mark-control-plane" => upload::mark(s, &self.admin(s).await?, config).await,
+            "bootstrap-token" => bootstrap_token::run(s, &self.admin(s).await?, config, &self.tokens).await,
             "kubelet-finalize" if parts.has("enable-client-cert-rotation") => kubelet::finalize(s).await,
             "addon" => addons::run(s, &self.admin(s).await?, config, parts).await,
+            "show-join-command" if s.dry_run().is_some() => Ok(()),
             "show-join-command" => self.farewell(s),
             // Their only part was left out.
             "etcd" | "kubelet-finalize" => Ok(()),
@@ -116,9 +139,11 @@ impl Init<'_> {
         let ca = first_certificate(s, &format!("{}/ca.crt", self.config.cluster.certificates_dir))?;
         let (endpoint, pins) = (self.config.endpoint(), [ca.public_key().pin()]);
         let profile = s.profile;
-        let command = |role: Role<'_>| join_command::text(profile, &endpoint, &self.token, &pins, role);
-        if s.tell(&console::INIT_DONE, &[&command(Role::Worker)]) {
-            return Ok(());
+        if let Some(token) = self.tokens.iter().find_map(|spec| spec.token.as_ref()) {
+            let worker = self.join_text(profile, &endpoint, token, &pins, Role::Worker);
+            if s.tell(&console::INIT_DONE, &[&worker]) {
+                return Ok(());
+            }
         }
         s.say(format!(
             "\nYour Kubernetes control-plane has initialized successfully!\n\n\
@@ -131,14 +156,32 @@ impl Init<'_> {
              Run \"kubectl apply -f [podnetwork].yaml\" with one of the options listed at:\n  \
              https://kubernetes.io/docs/concepts/cluster-administration/addons/\n"
         ));
-        if self.config.cluster.control_plane_endpoint.is_some() {
-            s.say(self.control_plane_words(&command));
+        for token in self.tokens.iter().filter_map(|spec| spec.token.as_ref()) {
+            let command = |role: Role<'_>| self.join_text(profile, &endpoint, token, &pins, role);
+            if self.config.cluster.control_plane_endpoint.is_some() {
+                s.say(self.control_plane_words(&command));
+            }
+            s.say(format!(
+                "Then you can join any number of worker nodes by running the following on each as root:\n\n{}",
+                command(Role::Worker)
+            ));
         }
-        s.say(format!(
-            "Then you can join any number of worker nodes by running the following on each as root:\n\n{}",
-            command(Role::Worker)
-        ));
         Ok(())
+    }
+
+    fn join_text(
+        &self,
+        profile: Profile,
+        endpoint: &str,
+        token: &BootstrapToken,
+        pins: &[String],
+        role: Role<'_>,
+    ) -> String {
+        let command = join_command::text(profile, endpoint, token, pins, role);
+        match self.config.hide_tokens {
+            true => command.replace(&token.reveal(), "<value withheld>"),
+            false => command,
+        }
     }
 
     fn control_plane_words(&self, command: &dyn Fn(Role<'_>) -> String) -> String {
@@ -174,7 +217,7 @@ impl Init<'_> {
 /// when admin.conf may not.
 async fn admin(s: &Session<'_>) -> Result<Rest> {
     let admin = s.client(ADMIN_CONF)?;
-    if !s.profile.super_admin_conf() {
+    if !s.profile.super_admin_conf() || s.dry_run().is_some() {
         return Ok(admin);
     }
     let bindings = rbac("clusterrolebindings");

@@ -1,133 +1,261 @@
-//! `kubeadm join`: discovery, then the kubelet gets its own certificate.
+//! `kubeadm join`: the phases in order. Discovery is none of them: whichever phase first needs the cluster finds it.
 
 use api::profile::console;
 use client::{Resource, Rest};
 use pki::{
-    kubeconfig::{Kubeconfig, User},
-    token::BootstrapToken,
+    kubeconfig::Kubeconfig,
+    token::{BootstrapToken, Pins},
 };
 use serde_json::Value;
 
 use crate::{
-    config::{ClusterConfig, JoinConfig},
-    discovery, join_control_plane, kubelet, old_join,
-    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
+    component_configs,
+    config::{ClusterConfig, ControlPlaneJoin, InitConfig, JoinConfig},
+    discovery, dry_run, join_control_plane,
+    kubelet::{self, Told},
+    old_join,
+    patches::Patches,
+    paths::{ADMIN_CONF, BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, TLS_BOOTSTRAP_POLL},
+    phases::{Parts, Plan, Workflow},
     preflight,
     session::{Failure, Result, Session, poll},
     stored::read_map,
     wait,
 };
 
-/// Makes this host a worker, or with `--control-plane` a control plane, of an existing cluster.
-pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> {
-    if config.ca_cert_hashes.is_empty()
-        && !config.unsafe_skip_ca_verification
-        && !s.tell(&console::UNPINNED, &[])
-    {
-        return Err(Failure::new(
-            "discovery.bootstrapToken: Invalid value: \"\": using token-based discovery without caCertHashes can be \
-             unsafe. Set unsafeSkipCAVerification as true in your kubeadm config file or pass \
-             --discovery-token-unsafe-skip-ca-verification flag to continue",
-        ));
+/// Runs the phases of `plan`, which for a whole run make this host a worker, or with `--control-plane` a control
+/// plane, of an existing cluster.
+pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, plan: &Plan, whole: bool) -> Result<()> {
+    for text in config.tls_bootstrap_token.iter().chain(Some(&config.token).filter(|t| !t.is_empty())) {
+        text.parse::<BootstrapToken>().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
     }
-    let token: BootstrapToken =
-        config.token.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
+    Pins::parse(config.ca_cert_hashes.iter().map(String::as_str)).map_err(|e| Failure::new(e.to_string()))?;
     for warning in &config.warnings {
-        s.say(format!("WARNING: {warning}"));
+        s.say(warning);
     }
     if !s.profile.join_reads_configuration() {
-        return old_join::run(s, config, &token).await;
+        return old_join::run(s, config).await;
     }
-    let at_preflight = |e: Failure| e.within("error execution phase preflight");
-    preflight::join(s, config).await.map_err(at_preflight)?;
-    let cluster = discovery::run(s, config, &token).await.map_err(at_preflight)?;
-    s.say("[preflight] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...");
-    let (_, server) = cluster.cluster()?;
-    let bootstrap = Kubeconfig::new(
-        "kubernetes",
-        server.clone(),
-        "tls-bootstrap-token-user",
-        User::with_token(&config.token),
-    );
-    let rest = s.client_of(&bootstrap)?;
-    let control_plane = match &config.control_plane {
-        Some(join) => Some((
-            join_control_plane::configuration(s, &rest, config, join).await.map_err(at_preflight)?,
-            join,
-        )),
-        None => {
-            read_map(&rest, "kubeadm-config", "ClusterConfiguration").await?;
-            None
+    if let Some(dir) = &config.patches {
+        s.patches = Patches::read(s, dir)?;
+    }
+    if config.dry_run {
+        s.begin_dry_run("join", &[])?;
+    }
+    let mut join = Join { config, cluster: None, own: None };
+    for (phase, parts) in plan.iter() {
+        let done = join.run(s, phase, parts).await;
+        if done.is_err() && matches!(*phase, "kubelet-start" | "kubelet-wait-bootstrap") {
+            // Of no use after the bootstrap, however that ends.
+            forget_bootstrap_kubeconfig(s)?;
         }
-    };
-    let kubelet_config = match s.profile.kubelet_config_name() {
-        Some(name) => serde_saphyr::from_str(&read_map(&rest, &name, "kubelet").await?)
-            .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}")))?,
-        // Such a kubelet had the defaults of a cluster in the flags of its package's unit.
-        None => kubelet::configuration(&ClusterConfig::new(s.profile))?,
-    };
+        done.map_err(|(at, e)| e.within(&format!("error execution phase {at}")))?;
+    }
+    if s.dry_run().is_some() {
+        s.say("[dryrun] Finished dry-running successfully. Above are the resources that would be created");
+    } else if whole {
+        match &join.own {
+            Some(_) => join_control_plane::farewell(s),
+            None => s.say(
+                "\nThis node has joined the cluster:\n\
+                 * Certificate signing request was sent to apiserver and a response was received.\n\
+                 * The Kubelet was informed of the new secure connection details.\n\n\
+                 Run 'kubectl get nodes' on the control-plane to see this node join the cluster.\n",
+            ),
+        }
+    }
+    Ok(())
+}
 
-    let mut bootstrap = bootstrap;
-    if let Some((own, join)) = &control_plane {
+/// Whether a phase asks nothing of the cluster, so that run alone it needs not be told where that is.
+pub(crate) fn is_local(phase: &str) -> bool {
+    matches!(phase, "kubelet-wait-bootstrap")
+}
+
+fn forget_bootstrap_kubeconfig(s: &Session<'_>) -> Result<()> {
+    if s.disk().exists(BOOTSTRAP_KUBELET_CONF) {
+        s.disk().remove(BOOTSTRAP_KUBELET_CONF)?;
+    }
+    Ok(())
+}
+
+/// What the phases of one run share; each part is made by the first phase that needs it.
+struct Join<'a> {
+    config: &'a JoinConfig,
+    /// The cluster by its kubeconfig, and the client that reads its configuration.
+    cluster: Option<(Kubeconfig, Rest)>,
+    /// Of a new control plane.
+    own: Option<InitConfig>,
+}
+
+/// Where a run failed, as phases and their parts are named, and why.
+type Failed = (String, Failure);
+
+impl<'a> Join<'a> {
+    async fn run(
+        &mut self,
+        s: &mut Session<'_>,
+        phase: &str,
+        parts: &Parts,
+    ) -> std::result::Result<(), Failed> {
+        let at = |e: Failure| (phase.to_owned(), e);
+        match (phase, &self.config.control_plane) {
+            ("preflight", _) => self.preflight(s).await.map_err(at),
+            ("kubelet-start", _) => self.kubelet_start(s).await.map_err(at),
+            ("kubelet-wait-bootstrap", _) => self.wait_bootstrap(s).await.map_err(at),
+            // The other phases are of control planes.
+            (_, None) => Ok(()),
+            ("control-plane-prepare" | "control-plane-join", Some(join)) => {
+                for part in parts.iter() {
+                    self.part(s, part, join).await.map_err(|e| (format!("{phase}/{part}"), e))?;
+                }
+                Ok(())
+            }
+            ("check-etcd", Some(join)) => {
+                let own = self.own(s, join).await.map_err(at)?;
+                join_control_plane::check_etcd(s, &own).await.map_err(at)
+            }
+            ("etcd-join", Some(join)) => {
+                let own = self.own(s, join).await.map_err(at)?;
+                join_control_plane::join_etcd(s, &own).await.map_err(at)
+            }
+            ("wait-control-plane", Some(join)) => {
+                let own = self.own(s, join).await.map_err(at)?;
+                wait::components(s, &own).await.map_err(at)
+            }
+            (unknown, _) => Err(at(Failure::new(format!("the phase {unknown:?} of join is not known")))),
+        }
+    }
+
+    async fn preflight(&mut self, s: &mut Session<'_>) -> Result<()> {
+        s.tell(&console::PREFLIGHT, &[]);
+        preflight::join(s, self.config).await?;
+        let (_, rest) = self.cluster(s).await?;
+        s.say("[preflight] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...");
+        s.say("[preflight] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.");
+        let Some(join) = &self.config.control_plane else {
+            read_map(&rest, "kubeadm-config", crate::formats::stored(s.profile).1).await?;
+            return Ok(());
+        };
+        let own = self.own(s, join).await?;
         s.say("[preflight] Running pre-flight checks before initializing the new control plane instance");
-        join_control_plane::prepare(s, &rest, own, join).await?;
-        if s.profile.join_etcd_before_bootstrap() {
+        preflight::join_control_plane(s, &own, join.certificate_key.is_some()).await
+    }
+
+    /// A part of `control-plane-prepare` or `control-plane-join`.
+    async fn part(&mut self, s: &mut Session<'_>, part: &str, join: &ControlPlaneJoin) -> Result<()> {
+        let own = self.own(s, join).await?;
+        match part {
+            "download-certs" => match &join.certificate_key {
+                Some(key) => {
+                    let (_, rest) = self.cluster(s).await?;
+                    crate::upload_certs::download(s, &rest, &own, key).await
+                }
+                None => Ok(()),
+            },
+            "certs" => crate::certs::join(s, &own),
+            "kubeconfig" => join_control_plane::kubeconfigs(s, &own),
+            "control-plane" => join_control_plane::manifests(s, &own),
+            "etcd" => join_control_plane::join_etcd(s, &own).await,
+            "mark-control-plane" => join_control_plane::mark(s, &own).await,
+            unknown => Err(Failure::new(format!("the part {unknown:?} is not known"))),
+        }
+    }
+
+    /// The kubeconfig of the cluster and a client for it. A control plane that has its administrator's kubeconfig
+    /// already, as phases run one by one leave it, needs no discovery.
+    async fn cluster(&mut self, s: &Session<'_>) -> Result<(Kubeconfig, Rest)> {
+        let (kubeconfig, rest) = match self.cluster.take() {
+            Some(found) => found,
+            None => {
+                let kubeconfig = if self.config.control_plane.is_some() && s.disk().exists(ADMIN_CONF) {
+                    Kubeconfig::load(s.disk(), ADMIN_CONF)?
+                } else {
+                    discovery::run(s, self.config).await?
+                };
+                let rest = s.client_of(&kubeconfig)?;
+                (kubeconfig, rest)
+            }
+        };
+        Ok(self.cluster.insert((kubeconfig, rest)).clone())
+    }
+
+    /// The new control plane's own configuration.
+    async fn own(&mut self, s: &Session<'_>, join: &ControlPlaneJoin) -> Result<InitConfig> {
+        if self.own.is_none() {
+            let (_, rest) = self.cluster(s).await?;
+            let own = join_control_plane::configuration(s, &rest, self.config, join).await?;
+            self.own = Some(own);
+        }
+        let own = self.own.clone();
+        own.ok_or_else(|| Failure::new("the configuration of the new control plane is not known"))
+    }
+
+    async fn kubelet_start(&mut self, s: &mut Session<'_>) -> Result<()> {
+        let config = self.config;
+        let (mut bootstrap, rest) = self.cluster(s).await?;
+        if let Some(join) = &config.control_plane
+            && s.profile.join_etcd_before_bootstrap()
+        {
+            let own = self.own(s, join).await?;
             for named in &mut bootstrap.clusters {
                 named.cluster.server = format!("https://{}", own.local_endpoint());
             }
         }
+        let kubelet_config = kubelet_config(s, &rest).await?;
+        s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
+        if !s.disk().exists(&config.ca_cert_path) {
+            let roots = bootstrap.roots(s.disk())?.unwrap_or_default();
+            s.disk().write(&config.ca_cert_path, roots.to_pem(), 0o644)?;
+        }
+        if s.profile.tokens_get_nodes() {
+            refuse_ready_namesake(&rest, &config.node_name).await?;
+        }
+        let told = Told {
+            config: &kubelet_config,
+            node_name: &config.node_name,
+            node: &config.node,
+            registers_taints: config.control_plane.is_none(),
+        };
+        kubelet::start(s, &told).await?;
+        dry_run::print_files(s, crate::paths::PKI_DIR, config.control_plane.is_some())?;
+        if Workflow::Join.phases(s.profile).contains(&"kubelet-wait-bootstrap") {
+            return Ok(());
+        }
+        self.wait_bootstrap(s).await
     }
-    s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
-    // It is of no use after the bootstrap, however that ends.
-    let joined = bootstrap_kubelet(s, config, &rest, &bootstrap, &kubelet_config).await;
-    if s.disk().exists(BOOTSTRAP_KUBELET_CONF) {
-        s.disk().remove(BOOTSTRAP_KUBELET_CONF)?;
+
+    async fn wait_bootstrap(&mut self, s: &Session<'_>) -> Result<()> {
+        let timeouts = &self.config.timeouts;
+        if s.dry_run().is_some() {
+            s.say("[kubelet-wait] Would wait for the kubelet to be bootstrapped");
+            return Ok(());
+        }
+        wait::kubelet(s, timeouts.kubelet).await?;
+        s.say("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap");
+        let host = s.host;
+        poll(host, TLS_BOOTSTRAP_POLL, timeouts.tls_bootstrap, async || {
+            // The file alone is not enough: the certificate that it names must be there.
+            let written = Kubeconfig::load(host.disk(), KUBELET_CONF)?;
+            match written.client_pair(host.disk())? {
+                Some(_) => Ok(()),
+                None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
+            }
+        })
+        .await
+        .map_err(|e| e.within("timed out waiting for the kubelet's TLS bootstrap"))?;
+        forget_bootstrap_kubeconfig(s)
     }
-    joined?;
-    if let Some((own, _)) = &control_plane {
-        return join_control_plane::finish(s, own).await;
-    }
-    s.say(
-        "\nThis node has joined the cluster:\n\
-         * Certificate signing request was sent to apiserver and a response was received.\n\
-         * The Kubelet was informed of the new secure connection details.\n\n\
-         Run 'kubectl get nodes' on the control-plane to see this node join the cluster.\n",
-    );
-    Ok(())
 }
 
-async fn bootstrap_kubelet(
-    s: &mut Session<'_>,
-    config: &JoinConfig,
-    rest: &Rest,
-    bootstrap: &Kubeconfig,
-    kubelet_config: &Value,
-) -> Result<()> {
-    let ca = format!("{PKI_DIR}/ca.crt");
-    if !s.disk().exists(&ca) {
-        s.disk().write(&ca, bootstrap.roots(s.disk())?.unwrap_or_default().to_pem(), 0o644)?;
+/// The kubelet's configuration as the cluster remembers it.
+async fn kubelet_config(s: &Session<'_>, rest: &Rest) -> Result<Value> {
+    match s.profile.kubelet_config_name() {
+        Some(name) => serde_saphyr::from_str(&read_map(rest, &name, "kubelet").await?)
+            .map_err(|e| Failure::new(format!("the uploaded kubelet configuration is not YAML: {e}"))),
+        // Such a kubelet had the defaults of a cluster in the flags of its package's unit.
+        None => component_configs::kubelet(&ClusterConfig::new(s.profile)),
     }
-    if s.profile.tokens_get_nodes() {
-        refuse_ready_namesake(rest, &config.node_name).await?;
-    }
-    kubelet::start(s, kubelet_config, &config.node_name).await?;
-    wait::kubelet(s).await?;
-    s.say("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap");
-    let host = s.host;
-    poll(host, TLS_BOOTSTRAP_POLL, config.tls_bootstrap_timeout, async || {
-        // The file alone is not enough: the certificate that it names must be there.
-        let written = Kubeconfig::load(host.disk(), KUBELET_CONF)?;
-        match written.client_pair(host.disk())? {
-            Some(_) => Ok(()),
-            None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
-        }
-    })
-    .await
-    .map_err(|e| {
-        e.within(
-            "error execution phase kubelet-wait-bootstrap: timed out waiting for the kubelet's TLS bootstrap",
-        )
-    })
 }
 
 async fn refuse_ready_namesake(rest: &Rest, name: &str) -> Result<()> {

@@ -7,13 +7,12 @@
 use client::Rest;
 
 use crate::{
-    certs,
     config::{ControlPlaneJoin, InitConfig, JoinConfig},
     kubeconfigs, manifests,
     paths::ADMIN_CONF,
     phases::Parts,
     session::{Failure, Result, Session},
-    stored, upload, upload_certs,
+    stored, upload,
 };
 
 /// The new control plane's own configuration, once it is known that the cluster can take one.
@@ -27,6 +26,9 @@ pub(crate) async fn configuration(
     stored::fetch(rest, &mut own).await?;
     own.cluster.profile = s.profile;
     own.node_name.clone_from(&config.node_name);
+    own.node.clone_from(&config.node);
+    own.ignore_preflight.clone_from(&config.ignore_preflight);
+    own.timeouts.clone_from(&config.timeouts);
     own.advertise_address = join.advertise_address;
     own.bind_port = join.bind_port;
     if own.cluster.control_plane_endpoint.is_none() {
@@ -81,30 +83,38 @@ fn missing_certificates(s: &Session<'_>, config: &InitConfig) -> Vec<String> {
         .collect()
 }
 
-/// Runs `control-plane-prepare`.
-pub(crate) async fn prepare(
-    s: &mut Session<'_>,
-    rest: &Rest,
-    own: &InitConfig,
-    join: &ControlPlaneJoin,
-) -> Result<()> {
-    if let Some(key) = &join.certificate_key {
-        upload_certs::download(s, rest, own, key).await?;
-    }
-    certs::join(s, own)?;
+/// Runs `control-plane-prepare/kubeconfig`.
+pub(crate) fn kubeconfigs(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
     s.say("[kubeconfig] Generating kubeconfig files");
     // super-admin.conf stays with the first control plane; kubelet.conf comes of the bootstrap.
-    kubeconfigs::run(s, own, &Parts::of(&["admin", "controller-manager", "scheduler"]))?;
-    manifests::control_plane(s, own, &Parts::of(&["apiserver", "controller-manager", "scheduler"]))?;
+    kubeconfigs::run(s, own, &Parts::of(&["admin", "controller-manager", "scheduler"]))
+}
+
+/// Runs `control-plane-prepare/control-plane`.
+pub(crate) fn manifests(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
+    manifests::control_plane(s, own, &Parts::of(&["apiserver", "controller-manager", "scheduler"]))
+}
+
+/// Runs `check-etcd`.
+pub(crate) async fn check_etcd(s: &Session<'_>, _own: &InitConfig) -> Result<()> {
     s.say("[check-etcd] Skipping etcd check in external mode");
     Ok(())
 }
 
-/// Runs `control-plane-join` and says how it ended.
-pub(crate) async fn finish(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
+/// Runs `etcd-join`.
+pub(crate) async fn join_etcd(s: &Session<'_>, _own: &InitConfig) -> Result<()> {
     s.say("[control-plane-join] Using external etcd - no local stacked instance added");
+    Ok(())
+}
+
+/// Runs `control-plane-join/mark-control-plane`.
+pub(crate) async fn mark(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
     let admin = s.client(ADMIN_CONF)?;
-    upload::mark(s, &admin, &own.node_name).await?;
+    upload::mark(s, &admin, own).await
+}
+
+/// Says how it ended.
+pub(crate) fn farewell(s: &Session<'_>) {
     s.say(format!(
         "\nThis node has joined the cluster and a new control plane instance was created:\n\n\
          * Certificate signing request was sent to apiserver and approval was received.\n\
@@ -117,5 +127,4 @@ pub(crate) async fn finish(s: &mut Session<'_>, own: &InitConfig) -> Result<()> 
          \tsudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
          Run 'kubectl get nodes' to see this node join the cluster.\n"
     ));
-    Ok(())
 }

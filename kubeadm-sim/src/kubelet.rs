@@ -5,52 +5,49 @@ use pki::kubeconfig::{Kubeconfig, User};
 use serde_json::{Value, json};
 
 use crate::{
-    config::ClusterConfig,
-    paths::{
-        CRI_SOCKET, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KUBELET_FLAGS, KUBELET_HEALTH_PORT,
-        KUBELET_INSTANCE_CONFIG, MANIFESTS_DIR,
-    },
+    node_registration::NodeRegistration,
+    patches::patched,
+    paths::{KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG},
     session::{Failure, Result, Session, yaml},
 };
 
 /// Name of the kubelet's unit in the host's init system.
 pub(crate) const UNIT: &str = "kubelet";
 
-/// KubeletConfiguration as kubeadm fills it for a cluster.
-pub(crate) fn configuration(cluster: &ClusterConfig) -> Result<Value> {
-    Ok(json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "authentication": {
-            "anonymous": {"enabled": false},
-            "webhook": {"cacheTTL": "0s", "enabled": true},
-            "x509": {"clientCAFile": format!("{}/ca.crt", cluster.certificates_dir)},
-        },
-        "authorization": {"mode": "Webhook"},
-        "cgroupDriver": "systemd",
-        "clusterDNS": [cluster.service_ip(10)?.to_string()],
-        "clusterDomain": cluster.dns_domain,
-        "healthzBindAddress": "127.0.0.1",
-        "healthzPort": KUBELET_HEALTH_PORT,
-        "kind": "KubeletConfiguration",
-        "rotateCertificates": true,
-        "staticPodPath": MANIFESTS_DIR,
-    }))
+/// What the kubelet is to be told.
+pub(crate) struct Told<'a> {
+    pub config: &'a Value,
+    pub node_name: &'a str,
+    pub node: &'a NodeRegistration,
+    /// Whether the kubelet registers the node with its taints; a control plane's are put on it later.
+    pub registers_taints: bool,
 }
 
 /// Writes the kubelet's files and starts it; it must not run while they change.
-pub(crate) async fn start(s: &mut Session<'_>, config: &Value, node_name: &str) -> Result<()> {
-    if !s.host.services().is_installed(UNIT) {
+pub(crate) async fn start(s: &Session<'_>, told: &Told<'_>) -> Result<()> {
+    let dry = s.dry_run().is_some();
+    if !dry && !s.host.services().is_installed(UNIT) {
         return Err(Failure::new(
             "no kubelet service on this host: install the unit \"kubelet\" in its init system first",
         ));
     }
     if s.profile.kubelet_unit_flags_only() {
-        try_start(s);
+        if !dry {
+            try_start(s);
+        }
         return Ok(());
     }
-    stop(s).await;
-    write_flags(s, node_name)?;
-    write_config(s, config)?;
+    if dry {
+        s.say("[kubelet-start] Would stop the kubelet");
+    } else {
+        stop(s).await;
+    }
+    write_flags(s, told)?;
+    write_config(s, told.config)?;
+    if dry {
+        s.say("[kubelet-start] Would start the kubelet");
+        return Ok(());
+    }
     start_unit(s);
     Ok(())
 }
@@ -61,42 +58,64 @@ pub(crate) async fn stop(s: &Session<'_>) {
 }
 
 /// Starts the kubelet with what lies there now.
-pub(crate) fn start_unit(s: &mut Session<'_>) {
+pub(crate) fn start_unit(s: &Session<'_>) {
     s.tell(&console::KUBELET_STARTS, &[]);
     s.host.services().start(s.host, UNIT);
 }
 
 /// Writes KubeletConfiguration.
-pub(crate) fn write_config(s: &mut Session<'_>, config: &Value) -> Result<()> {
+pub(crate) fn write_config(s: &Session<'_>, config: &Value) -> Result<()> {
     s.tell(&console::KUBELET_CONFIG, &[KUBELET_CONFIG]);
-    s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", config)?, 0o644)?;
+    let config = patched(s, "kubeletconfiguration", config.clone())?;
+    s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", &config)?, 0o644)?;
     Ok(())
 }
 
 /// Writes the flags that belong to this host.
-pub(crate) fn write_flags(s: &mut Session<'_>, node_name: &str) -> Result<()> {
+pub(crate) fn write_flags(s: &Session<'_>, told: &Told<'_>) -> Result<()> {
     s.tell(&console::KUBELET_FLAGS, &[KUBELET_FLAGS]);
-    let mut flags = Vec::new();
+    let flags = flags(s, told)?;
+    s.disk().write(KUBELET_FLAGS, format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", flags.join(" ")), 0o644)?;
+    Ok(())
+}
+
+/// The flags of the environment file; what concerns this host only goes to a file of its own where the release
+/// has one. Flags of the configuration win over kubeadm's.
+fn flags(s: &Session<'_>, told: &Told<'_>) -> Result<Vec<String>> {
+    let socket = &told.node.cri_socket;
+    let mut own = Vec::new();
     if s.profile.node_local_cri_socket() {
-        let instance = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "containerRuntimeEndpoint": CRI_SOCKET, "kind": "KubeletConfiguration"});
+        let instance = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "containerRuntimeEndpoint": socket, "kind": "KubeletConfiguration"});
         s.disk().write(
             KUBELET_INSTANCE_CONFIG,
             yaml("the kubelet's configuration of this host", &instance)?,
             0o644,
         )?;
     } else {
-        flags.push(format!("--container-runtime-endpoint={CRI_SOCKET}"));
+        own.push(("container-runtime-endpoint", socket.clone()));
     }
-    if node_name != s.host.name() {
-        flags.push(format!("--hostname-override={node_name}"));
+    if told.node_name != s.host.name() {
+        own.push(("hostname-override", told.node_name.to_owned()));
     }
-    s.disk().write(KUBELET_FLAGS, format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", flags.join(" ")), 0o644)?;
-    Ok(())
+    if told.registers_taints
+        && let Some(taints) = told.node.taints_flag()
+    {
+        own.push(("register-with-taints", taints));
+    }
+    let extra = &told.node.kubelet_extra_args;
+    own.retain(|(name, _)| !extra.iter().any(|(given, _)| given == name));
+    let mut all: Vec<(&str, &str)> = own
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .chain(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        .collect();
+    all.sort_unstable();
+    Ok(all.into_iter().map(|(name, value)| format!("--{name}={value}")).collect())
 }
 
 /// Starts a kubelet that does not run, with the flags of its package. What it needs is not there yet: it ends,
 /// and its unit starts it again until it is (`cmd/kubeadm/app/preflight`, TryStartKubelet).
-pub(crate) fn try_start(s: &mut Session<'_>) {
+pub(crate) fn try_start(s: &Session<'_>) {
     if !s.host.services().is_active(UNIT) {
         s.tell(&console::KUBELET_STARTS, &[]);
         s.host.services().start(s.host, UNIT);
@@ -104,7 +123,7 @@ pub(crate) fn try_start(s: &mut Session<'_>) {
 }
 
 /// Makes the control plane's kubelet.conf name the rotating certificate instead of embedding one.
-pub(crate) async fn finalize(s: &mut Session<'_>) -> Result<()> {
+pub(crate) async fn finalize(s: &Session<'_>) -> Result<()> {
     if !s.disk().exists(KUBELET_CURRENT) {
         return Ok(());
     }
@@ -116,6 +135,8 @@ pub(crate) async fn finalize(s: &mut Session<'_>) -> Result<()> {
         named.user = User::with_files(KUBELET_CURRENT, KUBELET_CURRENT);
     }
     s.disk().write(KUBELET_CONF, config.to_yaml(), 0o600)?;
-    s.host.services().restart(s.host, UNIT).await;
+    if s.dry_run().is_none() {
+        s.host.services().restart(s.host, UNIT).await;
+    }
     Ok(())
 }

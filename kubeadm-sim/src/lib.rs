@@ -4,11 +4,12 @@
 //! run ─ cli ─┬─ init   preflight → certs → kubeconfig → etcd → control-plane → kubelet-start →
 //!            │         wait-control-plane → upload-config → upload-certs → mark-control-plane →
 //!            │         bootstrap-token → kubelet-finalize → addon → show-join-command
-//!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
+//!            ├─ join   preflight → control-plane-prepare → check-etcd → kubelet-start → etcd-join →
+//!            │         kubelet-wait-bootstrap → control-plane-join → wait-control-plane
 //!            ├─ alpha  phase selfhosting convert-from-staticpods, where a release has it
 //!            ├─ token  generate, create, list, delete
-//!            ├─ reset
-//!            ├─ config      print, images, validate
+//!            ├─ reset  preflight → remove-etcd-member → cleanup-node
+//!            ├─ config      print, images, migrate, validate
 //!            ├─ kubeconfig  user
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
 //! ```
@@ -26,16 +27,22 @@ mod certs;
 mod certs_command;
 mod cli;
 mod columns;
+mod component_configs;
 mod config;
 mod config_command;
+mod config_read;
+mod config_write;
 mod discovery;
 mod documents;
+mod dry_run;
 mod dynamic_kubelet;
+mod etcd_version;
 mod expiration;
 mod external_ca;
 mod external_etcd;
 mod features;
 mod fields;
+mod formats;
 mod generate_csr;
 mod init;
 mod init_args;
@@ -46,34 +53,45 @@ mod join_control_plane;
 mod kube_dns;
 mod kubeconfigs;
 mod kubelet;
+mod machine;
 mod managed;
 mod manifests;
 mod master_fields;
+mod node_registration;
 mod objects;
 mod old_join;
+mod patches;
 mod paths;
 mod phases;
 mod preflight;
+mod proxy;
 mod renew;
 mod reset;
 mod schema;
+mod schema_alpha;
 mod self_hosted_secrets;
 mod self_hosting;
 mod session;
 mod stored;
 mod subject_names;
+mod timeouts;
 mod token;
+mod token_spec;
 mod upload;
 mod upload_certs;
 mod user;
 mod v1alpha1;
 mod v1alpha2;
+mod version;
 mod wait;
 
 pub use cli::run;
-pub use config::{ClusterConfig, ControlPlaneJoin, InitConfig, JoinConfig};
+pub use config::{ClusterConfig, ControlPlaneJoin, ImageSource, InitConfig, JoinConfig};
 pub use documents::ConfigError;
 pub use external_etcd::ExternalEtcd;
 pub use features::FeatureGates;
-pub use master_fields::{HostPathMount, MasterFields};
+pub use master_fields::MasterFields;
+pub use node_registration::NodeRegistration;
 pub use session::Failure;
+pub use timeouts::Timeouts;
+pub use token_spec::TokenSpec;

@@ -4,12 +4,12 @@ use api::profile::console;
 use serde_json::{Value, json};
 
 use crate::{
-    config::InitConfig,
+    config::{ImageSource, InitConfig},
     external_etcd::ExternalEtcd,
-    master_fields::HostPathMount,
+    patches::patched,
     paths::{
-        CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
-        SCHEDULER_CONF, SCHEDULER_PORT,
+        CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, KUBE_SYSTEM, MANIFESTS_DIR, SCHEDULER_CONF,
+        SCHEDULER_PORT,
     },
     phases::Parts,
     session::{Result, Session, yaml},
@@ -60,7 +60,7 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
     s.tell(&console::ETCD_BEGUN, &[MANIFESTS_DIR]);
     let ip = config.advertise_address;
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
-    let data_dir = config.master.etcd_data_dir.as_deref().unwrap_or(ETCD_DIR);
+    let data_dir = &config.cluster.etcd_data_dir;
     if !s.profile.etcd_tls() {
         let component = plain_etcd(config, data_dir);
         write(s, config, &component)?;
@@ -71,7 +71,7 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         ("advertise-client-urls", format!("https://{ip}:2379")),
         ("cert-file", format!("{pki}/server.crt")),
         ("client-cert-auth", "true".into()),
-        ("data-dir", data_dir.into()),
+        ("data-dir", data_dir.clone()),
         ("initial-advertise-peer-urls", format!("https://{ip}:2380")),
         ("initial-cluster", format!("{}=https://{ip}:2380", config.node_name)),
         ("key-file", format!("{pki}/server.key")),
@@ -147,8 +147,14 @@ pub(crate) fn etcd_image(config: &InitConfig) -> String {
     if let Some(image) = &config.master.etcd_image {
         return image.clone();
     }
-    let suffix = config.cluster.profile.image_suffix();
-    format!("{}/etcd{suffix}:3.6.8-0", config.cluster.image_repository())
+    let name = format!("etcd{}", config.cluster.profile.image_suffix());
+    image(config, &config.cluster.etcd_image, &name, "3.6.8-0")
+}
+
+/// An image that may come from a place of its own.
+pub(crate) fn image(config: &InitConfig, source: &ImageSource, name: &str, tag: &str) -> String {
+    let repository = source.repository.as_deref().unwrap_or(config.cluster.image_repository());
+    format!("{repository}/{name}:{}", source.tag.as_deref().unwrap_or(tag))
 }
 
 /// The image of a component that is released with Kubernetes.
@@ -313,7 +319,8 @@ fn probe(health: &Health, path: &str, mut settings: Value) -> Value {
 
 fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
     let Component { name, health, mounts, .. } = component;
-    let extra = config.master.extra_volumes.get(*name).map(Vec::as_slice).unwrap_or_default();
+    // A component may take as long to start as kubeadm waits for it.
+    let starting = u32::try_from(config.timeouts.control_plane.as_secs() / 10).unwrap_or(u32::MAX).max(1);
     let patient = |failures: u32| json!({"failureThreshold": failures, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15});
     let mut container = json!({
         "command": command(config, component),
@@ -322,9 +329,8 @@ fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
         "livenessProbe": probe(health, health.live, patient(8)),
         "name": name,
         "resources": {"requests": {"cpu": component.cpu}},
-        "startupProbe": probe(health, health.live, patient(24)),
-        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name}))
-            .chain(extra.iter().map(HostPathMount::mount)).collect::<Vec<_>>(),
+        "startupProbe": probe(health, health.live, patient(starting)),
+        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name})).collect::<Vec<_>>(),
     });
     if let Some(ready) = health.ready {
         let eager = json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15});
@@ -345,14 +351,38 @@ fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
             "priority": 2_000_001_000,
             "priorityClassName": "system-node-critical",
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": mounts.iter().map(volume).chain(extra.iter().map(HostPathMount::volume)).collect::<Vec<_>>(),
+            "volumes": mounts.iter().map(volume).collect::<Vec<_>>(),
         },
         "status": {},
     });
     if let Some((key, value)) = &component.annotation {
         pod["metadata"]["annotations"] = json!({*key: value});
     }
+    add_extras(config, name, &mut pod);
     pod
+}
+
+/// The environment and the paths of the host that the configuration adds to a component.
+fn add_extras(config: &InitConfig, component: &str, pod: &mut Value) {
+    if let Some(envs) = config.cluster.extra_envs.get(component).filter(|envs| !envs.is_empty()) {
+        pod["spec"]["containers"][0]["env"] = json!(envs);
+    }
+    for volume in config.cluster.extra_volumes.get(component).into_iter().flatten() {
+        let text = |key: &str| volume.get(key).and_then(Value::as_str).unwrap_or_default();
+        let mut mount = json!({"mountPath": text("mountPath"), "name": text("name")});
+        if volume.get("readOnly").and_then(Value::as_bool) == Some(true) {
+            mount["readOnly"] = true.into();
+        }
+        let source = json!({"path": text("hostPath"), "type": text("pathType")});
+        push(pod.pointer_mut("/spec/containers/0/volumeMounts"), mount);
+        push(pod.pointer_mut("/spec/volumes"), json!({"hostPath": source, "name": text("name")}));
+    }
+}
+
+fn push(list: Option<&mut Value>, item: Value) {
+    if let Some(list) = list.and_then(Value::as_array_mut) {
+        list.push(item);
+    }
 }
 
 /// The component's name, then its flags sorted by name; extra arguments replace flags of that name.
@@ -373,7 +403,8 @@ fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
 
 fn write(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<()> {
     let name = component.name;
-    let text = yaml(&format!("the manifest of {name}"), &static_pod(config, component))?;
+    let pod = patched(s, name, static_pod(config, component))?;
+    let text = yaml(&format!("the manifest of {name}"), &pod)?;
     s.disk().write(path_of(name), text, 0o600)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use client::{Patch, Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
+    dry_run::log_action,
     paths::{API_CALL_TIMEOUT, HEALTH_POLL, HEALTH_TIMEOUT},
     session::{Failure, Result, Session, poll},
 };
@@ -15,6 +16,9 @@ const RBAC_V1: &str = "rbac.authorization.k8s.io/v1";
 pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, object: &Value) -> Result<()> {
     let at = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     let (name, namespace) = (at("/metadata/name").unwrap_or_default().to_owned(), at("/metadata/namespace"));
+    if s.dry_run().is_some() {
+        return log_action(s, "CREATE", resource, None, Some(object));
+    }
     poll(s.host, HEALTH_POLL, API_CALL_TIMEOUT, async || {
         match rest.create(resource, namespace, object).await {
             Ok(_) => Ok(()),
@@ -102,6 +106,9 @@ pub(crate) fn rbac(plural: &'static str) -> Resource {
 /// Waits for the node's object and patches it.
 pub(crate) async fn patch_node(s: &Session<'_>, rest: &Rest, node: &str, patch: &Value) -> Result<()> {
     let nodes = Resource::core("nodes");
+    if s.dry_run().is_some() {
+        return log_action(s, "PATCH", &nodes, Some((node, "")), Some(patch));
+    }
     poll(s.host, HEALTH_POLL, HEALTH_TIMEOUT, async || {
         // The kubelet's first label is the sign that it has registered the node.
         let seen = rest.get(&nodes, None, node).await?;

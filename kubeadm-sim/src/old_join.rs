@@ -7,16 +7,14 @@
 
 use api::profile::console;
 use client::Rest;
-use pki::{
-    kubeconfig::{Kubeconfig, User},
-    token::BootstrapToken,
-};
+use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 
 use crate::{
     config::JoinConfig,
-    discovery, kubelet,
-    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
+    discovery,
+    kubelet::{self, Told},
+    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
     stored::read_map,
@@ -24,7 +22,7 @@ use crate::{
 };
 
 /// Makes this host a worker of an existing cluster.
-pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<()> {
+pub(crate) async fn run(s: &Session<'_>, config: &JoinConfig) -> Result<()> {
     if config.control_plane.is_some() {
         return Err(Failure::new(format!(
             "unknown flag: --control-plane: kubeadm {} joins workers; further masters are made with init and \
@@ -32,16 +30,23 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, token: &Bootst
             s.profile.git_version()
         )));
     }
+    if config.dry_run {
+        return Err(Failure::new(format!(
+            "unknown flag: --dry-run: kubeadm {} joins for good",
+            s.profile.git_version()
+        )));
+    }
+    let unpinned = config.ca_cert_hashes.is_empty() && !config.unsafe_skip_ca_verification;
+    if unpinned && config.discovery_file.is_none() {
+        s.tell(&console::UNPINNED, &[]);
+    }
     s.tell(&console::BETA, &[]);
+    s.tell(&console::PREFLIGHT, &[]);
     preflight::join(s, config).await?;
     if s.profile.kubelet_unit_flags_only() {
         kubelet::try_start(s);
     }
-    let found = discovery::run(s, config, token).await?;
-    let (_, server) = found.cluster()?;
-    let secret = config.tls_bootstrap_token.as_ref().unwrap_or(&config.token);
-    let bootstrap =
-        Kubeconfig::new("kubernetes", server.clone(), "tls-bootstrap-token-user", User::with_token(secret));
+    let bootstrap = discovery::run(s, config).await?;
     let rest = s.client_of(&bootstrap)?;
     let kubelet_config = match s.profile.kubelet_config_name() {
         Some(name) => {
@@ -51,8 +56,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, token: &Bootst
         None => None,
     };
     s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
-    let ca = format!("{PKI_DIR}/ca.crt");
-    s.disk().write(&ca, bootstrap.roots(s.disk())?.unwrap_or_default().to_pem(), 0o644)?;
+    s.disk().write(&config.ca_cert_path, bootstrap.roots(s.disk())?.unwrap_or_default().to_pem(), 0o644)?;
     match kubelet_config {
         Some(document) => start_and_wait(s, config, &document).await?,
         None => detect_server(s, &rest).await?,
@@ -67,7 +71,7 @@ async fn downloaded(rest: &Rest, name: &str) -> Result<Value> {
 }
 
 /// Once it was not certain that a server could sign certificates.
-async fn detect_server(s: &mut Session<'_>, rest: &Rest) -> Result<()> {
+async fn detect_server(s: &Session<'_>, rest: &Rest) -> Result<()> {
     if console::SERVER_DETECTED.fill(s.profile, &[]).is_none() {
         return Ok(());
     }
@@ -79,14 +83,16 @@ async fn detect_server(s: &mut Session<'_>, rest: &Rest) -> Result<()> {
     Ok(())
 }
 
-async fn start_and_wait(s: &mut Session<'_>, config: &JoinConfig, document: &Value) -> Result<()> {
+async fn start_and_wait(s: &Session<'_>, config: &JoinConfig, document: &Value) -> Result<()> {
     kubelet::stop(s).await;
     kubelet::write_config(s, document)?;
-    kubelet::write_flags(s, &config.node_name)?;
+    let told =
+        Told { config: document, node_name: &config.node_name, node: &config.node, registers_taints: true };
+    kubelet::write_flags(s, &told)?;
     kubelet::start_unit(s);
     s.tell(&console::TLS_BOOTSTRAP, &[]);
     let host = s.host;
-    poll(host, TLS_BOOTSTRAP_POLL, config.tls_bootstrap_timeout, async || {
+    poll(host, TLS_BOOTSTRAP_POLL, config.timeouts.tls_bootstrap, async || {
         match Kubeconfig::load(host.disk(), KUBELET_CONF)?.client_pair(host.disk())? {
             Some(_) => Ok(()),
             None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
@@ -95,5 +101,5 @@ async fn start_and_wait(s: &mut Session<'_>, config: &JoinConfig, document: &Val
     .await
     .map_err(|e| e.within("timed out waiting for the kubelet's TLS bootstrap"))?;
     let node = s.client(KUBELET_CONF)?;
-    annotate_cri_socket(s, &node, &config.node_name).await
+    annotate_cri_socket(s, &node, &config.node_name, &config.node.cri_socket).await
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(crate) const KUBERNETES_DIR: &str = "/etc/kubernetes";
+pub(crate) const TMP_DIR: &str = "/etc/kubernetes/tmp";
 pub(crate) const MANIFESTS_DIR: &str = "/etc/kubernetes/manifests";
 pub(crate) const PKI_DIR: &str = "/etc/kubernetes/pki";
 pub(crate) const ETCD_DIR: &str = "/var/lib/etcd";
@@ -39,6 +40,5 @@ pub(crate) const KUBELET_HEALTH_PORT: u16 = 10_248;
 pub(crate) const KUBELET_PORT: u16 = 10_250;
 pub(crate) const CONTROLLER_MANAGER_PORT: u16 = 10_257;
 pub(crate) const SCHEDULER_PORT: u16 = 10_259;
-pub(crate) const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
 pub(crate) const KUBE_SYSTEM: &str = "kube-system";
 pub(crate) const NODE_TOKEN_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";

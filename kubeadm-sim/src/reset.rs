@@ -4,18 +4,20 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 use world::FileKind;
 
 use crate::{
+    documents::{ConfigError, Documents, text, texts},
     kubelet::UNIT,
     paths::{
         ADMIN_CONF, API_CALL_TIMEOUT, APISERVER_PORT, BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_CONF,
         CONTROLLER_MANAGER_PORT, KUBELET_CONF, KUBELET_DIR, KUBERNETES_DIR, MANIFESTS_DIR, PKI_DIR,
         SCHEDULER_CONF, SCHEDULER_PORT, SUPER_ADMIN_CONF,
     },
-    preflight,
+    phases::{Plan, Workflow},
+    preflight::in_use,
     session::{Failure, Result, Session, poll},
     stored,
 };
@@ -24,13 +26,42 @@ use crate::{
 const CONTAINER_POLL: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub flags: ResetFlags,
+    /// Phases to leave out
+    #[arg(long, value_delimiter = ',')]
+    pub skip_phases: Vec<String>,
+    #[command(subcommand)]
+    pub only: Option<ResetCommand>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ResetCommand {
+    /// Run a single phase of the reset workflow
+    Phase {
+        /// The phase
+        phase: String,
+        #[command(flatten)]
+        flags: ResetFlags,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ResetFlags {
     /// Where certificates are kept
     #[arg(long)]
     cert_dir: Option<String>,
     /// Clean /etc/kubernetes/tmp too
     #[arg(long)]
     cleanup_tmp_dir: bool,
+    /// kubeadm configuration file with a ResetConfiguration
+    #[arg(long)]
+    config: Option<String>,
+    /// Where the container runtime listens
+    #[arg(long)]
+    cri_socket: Option<String>,
     /// Only tell what would be done
     #[arg(long)]
     dry_run: bool,
@@ -45,33 +76,82 @@ pub(crate) struct ResetArgs {
     kubeconfig: String,
 }
 
-/// Runs the command.
+/// Runs the command, or one of its phases.
 pub(crate) async fn run(s: &mut Session<'_>, args: ResetArgs) -> Result<()> {
-    let certificates = match &args.cert_dir {
-        Some(dir) => dir.clone(),
-        None => certificates_dir(s, &args.kubeconfig).await,
+    let (mut flags, phase) = match args.only {
+        None => (args.flags, None),
+        Some(ResetCommand::Phase { phase, flags }) => (flags, Some(phase)),
     };
-    if !args.force {
+    let mut skip = args.skip_phases;
+    if let Some(path) = flags.config.take() {
+        let configured = apply_file(s, &mut flags, &path)?;
+        if skip.is_empty() {
+            skip = configured;
+        }
+    }
+    let plan = match &phase {
+        None => Plan::whole(Workflow::Reset, s.profile, &skip)?,
+        Some(phase) => Plan::single(Workflow::Reset, s.profile, phase, None)?,
+    };
+    let certificates = match &flags.cert_dir {
+        Some(dir) => dir.clone(),
+        None => certificates_dir(s, &flags.kubeconfig).await,
+    };
+    for (phase, _) in plan.iter() {
+        let done = match *phase {
+            "preflight" => preflight(s, &flags),
+            "remove-etcd-member" => {
+                remove_etcd_member(s, flags.dry_run);
+                Ok(())
+            }
+            _ => {
+                cleanup_node(s, &flags, &certificates).await;
+                Ok(())
+            }
+        };
+        done.map_err(|e| e.within(&format!("error execution phase {phase}")))?;
+    }
+    if phase.is_none() {
+        s.say(
+            "\nThe reset process does not perform cleanup of CNI plugin configuration,\n\
+             network filtering rules and kubeconfig files.\n\n\
+             For information on how to perform this cleanup manually, please see:\n    \
+             https://k8s.io/docs/reference/setup-tools/kubeadm/kubeadm-reset/\n",
+        );
+    }
+    Ok(())
+}
+
+fn preflight(s: &Session<'_>, flags: &ResetFlags) -> Result<()> {
+    if !flags.force && !flags.dry_run {
         s.say(
             "[reset] WARNING: Changes made to this host by 'kubeadm init' or 'kubeadm join' will be reverted.\n\
              [reset] Are you sure you want to proceed? [y/N]: ",
         );
         // A simulated host has no terminal on which somebody could answer.
-        return Err(Failure::new(
-            "error execution phase preflight: aborted reset operation; repeat it with --force",
-        ));
+        return Err(Failure::new("aborted reset operation; repeat it with --force"));
     }
     // Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
     s.say("[preflight] Running pre-flight checks");
-    remove_etcd_member(s, args.dry_run);
-    cleanup_node(s, &args, &certificates).await;
-    s.say(
-        "\nThe reset process does not perform cleanup of CNI plugin configuration,\n\
-         network filtering rules and kubeconfig files.\n\n\
-         For information on how to perform this cleanup manually, please see:\n    \
-         https://k8s.io/docs/reference/setup-tools/kubeadm/kubeadm-reset/\n",
-    );
     Ok(())
+}
+
+/// Fills in what the flags leave open; returns the phases to skip.
+fn apply_file(s: &Session<'_>, flags: &mut ResetFlags, path: &str) -> Result<Vec<String>> {
+    let documents = Documents::read(s.profile, path, &s.disk().read_to_string(path)?)?;
+    let Some(doc) = documents.own("ResetConfiguration") else {
+        return Err(ConfigError::NoKind("no ResetConfiguration found in the supplied config").into());
+    };
+    documents.said().iter().for_each(|warning| s.say(warning));
+    let on = |field: &str| doc.get(field).and_then(Value::as_bool).unwrap_or(false);
+    flags.cleanup_tmp_dir |= on("cleanupTmpDir");
+    flags.dry_run |= on("dryRun");
+    flags.force |= on("force");
+    let owned = |at: &str| text(doc, at).map(str::to_owned);
+    flags.cert_dir = flags.cert_dir.take().or_else(|| owned("/certificatesDir"));
+    flags.cri_socket = flags.cri_socket.take().or_else(|| owned("/criSocket"));
+    flags.ignore_preflight_errors.extend(texts(doc.get("ignorePreflightErrors")));
+    Ok(texts(doc.get("skipPhases")))
 }
 
 /// The directory of certificates as the cluster remembers it, where it can be asked.
@@ -116,7 +196,7 @@ fn etcd_data_dir(s: &Session<'_>) -> Option<String> {
     data.pointer("/hostPath/path").and_then(Value::as_str).map(str::to_owned)
 }
 
-async fn cleanup_node(s: &mut Session<'_>, args: &ResetArgs, certificates: &str) {
+async fn cleanup_node(s: &mut Session<'_>, args: &ResetFlags, certificates: &str) {
     let mut directories = vec![MANIFESTS_DIR.to_owned(), KUBELET_DIR.to_owned(), certificates.to_owned()];
     if args.cleanup_tmp_dir {
         directories.push(format!("{KUBERNETES_DIR}/tmp"));
@@ -162,7 +242,7 @@ async fn cleanup_node(s: &mut Session<'_>, args: &ResetArgs, certificates: &str)
 async fn containers_ended(s: &Session<'_>) -> Result<()> {
     poll(s.host, CONTAINER_POLL, API_CALL_TIMEOUT, async || {
         for port in [APISERVER_PORT, CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, 2379, 2380] {
-            if preflight::in_use(s, port).await {
+            if in_use(s, port).await {
                 return Err(Failure::new(format!("port {port} is still in use")));
             }
         }

@@ -1,28 +1,30 @@
-//! The fields of kubeadm's configuration kinds, so that a misspelt one is named.
+//! The fields of kubeadm's configuration kinds, version by version, so that a misspelt one is named.
 //!
-//! Upstream decodes strictly and then only warns, but for `kubeadm config validate`, which refuses
-//! (`cmd/kubeadm/app/util/config/strict`).
+//! Upstream decodes strictly and then only warns, but for `kubeadm config validate` and `migrate`, which refuse
+//! (`cmd/kubeadm/app/util/config/strict`). Versions before v1beta1 have shapes of their own (`schema_alpha`).
 
 use serde_json::Value;
 
-use crate::documents::ConfigError;
+use crate::{documents::ConfigError, formats, schema_alpha};
 
 /// What may stand somewhere.
-enum Shape {
+pub(crate) enum Shape {
     /// Whatever its reader makes of it.
     Any,
+    /// Flags of a program: a list of name and value from v1beta4 on, a map before.
+    Args,
     Object(&'static [(&'static str, Shape)]),
     List(&'static Shape),
 }
 
-use Shape::{Any, List, Object};
+use Shape::{Any, Args, List, Object};
 
 const NODE: Shape = Object(&[
     ("criSocket", Any),
     ("ignorePreflightErrors", Any),
     ("imagePullPolicy", Any),
     ("imagePullSerial", Any),
-    ("kubeletExtraArgs", Any),
+    ("kubeletExtraArgs", Args),
     ("name", Any),
     ("taints", Any),
 ]);
@@ -37,7 +39,7 @@ const TIMEOUTS: Shape = Object(&[
     ("tlsBootstrap", Any),
     ("upgradeManifests", Any),
 ]);
-const COMPONENT: Shape = Object(&[("extraArgs", Any), ("extraEnvs", Any), ("extraVolumes", Any)]);
+const COMPONENT: Shape = Object(&[("extraArgs", Args), ("extraEnvs", Any), ("extraVolumes", Any)]);
 const TOKEN: Shape = Object(&[
     ("description", Any),
     ("expires", Any),
@@ -63,7 +65,7 @@ const CLUSTER: Shape = Object(&[
         "apiServer",
         Object(&[
             ("certSANs", Any),
-            ("extraArgs", Any),
+            ("extraArgs", Args),
             ("extraEnvs", Any),
             ("extraVolumes", Any),
             ("timeoutForControlPlane", Any),
@@ -75,7 +77,7 @@ const CLUSTER: Shape = Object(&[
     ("clusterName", Any),
     ("controlPlaneEndpoint", Any),
     ("controllerManager", COMPONENT),
-    ("dns", Object(&[("disabled", Any), ("imageRepository", Any), ("imageTag", Any)])),
+    ("dns", Object(&[("disabled", Any), ("imageRepository", Any), ("imageTag", Any), ("type", Any)])),
     ("encryptionAlgorithm", Any),
     (
         "etcd",
@@ -94,7 +96,7 @@ const CLUSTER: Shape = Object(&[
                 "local",
                 Object(&[
                     ("dataDir", Any),
-                    ("extraArgs", Any),
+                    ("extraArgs", Args),
                     ("extraEnvs", Any),
                     ("imageRepository", Any),
                     ("imageTag", Any),
@@ -110,6 +112,7 @@ const CLUSTER: Shape = Object(&[
     ("networking", Object(&[("dnsDomain", Any), ("podSubnet", Any), ("serviceSubnet", Any)])),
     ("proxy", Object(&[("disabled", Any)])),
     ("scheduler", COMPONENT),
+    ("useHyperKubeImage", Any),
 ]);
 
 const JOIN: Shape = Object(&[
@@ -151,8 +154,53 @@ const RESET: Shape = Object(&[
     ("unmountFlags", Any),
 ]);
 
-const UPGRADE: Shape =
-    Object(&[("apply", Any), ("diff", Any), ("node", Any), ("plan", Any), ("timeouts", TIMEOUTS)]);
+const UPGRADE: Shape = Object(&[
+    (
+        "apply",
+        Object(&[
+            ("allowExperimentalUpgrades", Any),
+            ("allowRCUpgrades", Any),
+            ("certificateRenewal", Any),
+            ("dryRun", Any),
+            ("etcdUpgrade", Any),
+            ("forceUpgrade", Any),
+            ("ignorePreflightErrors", Any),
+            ("imagePullPolicy", Any),
+            ("imagePullSerial", Any),
+            ("kubernetesVersion", Any),
+            ("patches", PATCHES),
+            ("printConfig", Any),
+            ("skipPhases", Any),
+        ]),
+    ),
+    ("diff", Object(&[("contextLines", Any), ("kubernetesVersion", Any)])),
+    (
+        "node",
+        Object(&[
+            ("certificateRenewal", Any),
+            ("dryRun", Any),
+            ("etcdUpgrade", Any),
+            ("ignorePreflightErrors", Any),
+            ("imagePullPolicy", Any),
+            ("imagePullSerial", Any),
+            ("patches", PATCHES),
+            ("skipPhases", Any),
+        ]),
+    ),
+    (
+        "plan",
+        Object(&[
+            ("allowExperimentalUpgrades", Any),
+            ("allowRCUpgrades", Any),
+            ("dryRun", Any),
+            ("etcdUpgrade", Any),
+            ("ignorePreflightErrors", Any),
+            ("kubernetesVersion", Any),
+            ("printConfig", Any),
+        ]),
+    ),
+    ("timeouts", TIMEOUTS),
+]);
 
 const KINDS: &[(&str, Shape)] = &[
     ("ClusterConfiguration", CLUSTER),
@@ -162,48 +210,71 @@ const KINDS: &[(&str, Shape)] = &[
     ("UpgradeConfiguration", UPGRADE),
 ];
 
-/// Fields, and whole kinds, that only one of the two versions has.
-const ONLY: &[(&str, &str)] = &[
-    ("v1beta3", "ClusterConfiguration.apiServer.timeoutForControlPlane"),
-    ("v1beta3", "JoinConfiguration.discovery.timeout"),
-    ("v1beta4", "ClusterConfiguration.apiServer.extraEnvs"),
-    ("v1beta4", "ClusterConfiguration.caCertificateValidityPeriod"),
-    ("v1beta4", "ClusterConfiguration.certificateValidityPeriod"),
-    ("v1beta4", "ClusterConfiguration.controllerManager.extraEnvs"),
-    ("v1beta4", "ClusterConfiguration.dns.disabled"),
-    ("v1beta4", "ClusterConfiguration.encryptionAlgorithm"),
-    ("v1beta4", "ClusterConfiguration.etcd.local.extraEnvs"),
-    ("v1beta4", "ClusterConfiguration.etcd.external.httpEndpoints"),
-    ("v1beta4", "ClusterConfiguration.proxy"),
-    ("v1beta4", "ClusterConfiguration.scheduler.extraEnvs"),
-    ("v1beta4", "InitConfiguration.dryRun"),
-    ("v1beta4", "InitConfiguration.nodeRegistration.imagePullSerial"),
-    ("v1beta4", "InitConfiguration.timeouts"),
-    ("v1beta4", "JoinConfiguration.dryRun"),
-    ("v1beta4", "JoinConfiguration.nodeRegistration.imagePullSerial"),
-    ("v1beta4", "JoinConfiguration.timeouts"),
-    ("v1beta4", "ResetConfiguration"),
-    ("v1beta4", "UpgradeConfiguration"),
+/// Fields, and whole kinds, that came after v1beta1 or went before v1beta4: the first version that has them and
+/// the last.
+const RANGES: &[(&str, &str, &str)] = &[
+    ("ClusterConfiguration.apiServer.extraEnvs", "v1beta4", NEWEST),
+    ("ClusterConfiguration.apiServer.timeoutForControlPlane", OLDEST, "v1beta3"),
+    ("ClusterConfiguration.caCertificateValidityPeriod", "v1beta4", NEWEST),
+    ("ClusterConfiguration.certificateValidityPeriod", "v1beta4", NEWEST),
+    ("ClusterConfiguration.controllerManager.extraEnvs", "v1beta4", NEWEST),
+    ("ClusterConfiguration.dns.disabled", "v1beta4", NEWEST),
+    ("ClusterConfiguration.dns.type", OLDEST, "v1beta2"),
+    ("ClusterConfiguration.encryptionAlgorithm", "v1beta4", NEWEST),
+    ("ClusterConfiguration.etcd.external.httpEndpoints", "v1beta4", NEWEST),
+    ("ClusterConfiguration.etcd.local.extraEnvs", "v1beta4", NEWEST),
+    ("ClusterConfiguration.proxy", "v1beta4", NEWEST),
+    ("ClusterConfiguration.scheduler.extraEnvs", "v1beta4", NEWEST),
+    ("ClusterConfiguration.useHyperKubeImage", OLDEST, "v1beta2"),
+    ("InitConfiguration.certificateKey", "v1beta2", NEWEST),
+    ("InitConfiguration.dryRun", "v1beta4", NEWEST),
+    ("InitConfiguration.nodeRegistration.ignorePreflightErrors", "v1beta2", NEWEST),
+    ("InitConfiguration.nodeRegistration.imagePullPolicy", "v1beta3", NEWEST),
+    ("InitConfiguration.nodeRegistration.imagePullSerial", "v1beta4", NEWEST),
+    ("InitConfiguration.patches", "v1beta3", NEWEST),
+    ("InitConfiguration.skipPhases", "v1beta3", NEWEST),
+    ("InitConfiguration.timeouts", "v1beta4", NEWEST),
+    ("JoinConfiguration.controlPlane.certificateKey", "v1beta2", NEWEST),
+    ("JoinConfiguration.discovery.timeout", OLDEST, "v1beta3"),
+    ("JoinConfiguration.dryRun", "v1beta4", NEWEST),
+    ("JoinConfiguration.nodeRegistration.ignorePreflightErrors", "v1beta2", NEWEST),
+    ("JoinConfiguration.nodeRegistration.imagePullPolicy", "v1beta3", NEWEST),
+    ("JoinConfiguration.nodeRegistration.imagePullSerial", "v1beta4", NEWEST),
+    ("JoinConfiguration.patches", "v1beta3", NEWEST),
+    ("JoinConfiguration.skipPhases", "v1beta3", NEWEST),
+    ("JoinConfiguration.timeouts", "v1beta4", NEWEST),
+    ("ResetConfiguration", "v1beta4", NEWEST),
+    ("UpgradeConfiguration", "v1beta4", NEWEST),
 ];
 
-/// Groups whose documents travel to their components unread.
-const COMPONENT_GROUPS: &[&str] = &["kubelet.config.k8s.io", "kubeproxy.config.k8s.io"];
+const OLDEST: &str = "v1beta1";
+const NEWEST: &str = formats::NEWEST;
 
-/// What strict decoding finds wrong with a document that has apiVersion and kind, in upstream's words.
+/// The shape of a kind in a version of kubeadm.k8s.io that is known.
+pub(crate) fn shape(version: &str, kind: &str) -> Option<&'static Shape> {
+    if formats::rank(version) < formats::rank(OLDEST) {
+        return schema_alpha::shape(version, kind);
+    }
+    KINDS.iter().find(|(name, _)| *name == kind && has(version, kind)).map(|(_, shape)| shape)
+}
+
+/// How Go prints a group, version and kind.
+pub(crate) fn described(doc: &Value) -> String {
+    let field = |name: &str| doc.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (group, version) = field("apiVersion").split_once('/').unwrap_or(("", field("apiVersion")));
+    format!("schema.GroupVersionKind{{Group:{group:?}, Version:{version:?}, Kind:{:?}}}", field("kind"))
+}
+
+/// What strict decoding finds wrong with a document of kubeadm.k8s.io, in upstream's words.
 ///
 /// # Errors
 /// Something else stands where an object or a list must, which no decoding survives.
 pub(crate) fn complaint(doc: &Value) -> Result<Option<String>, ConfigError> {
     let field = |name: &str| doc.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (field("apiVersion"), field("kind"));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if COMPONENT_GROUPS.contains(&group) {
-        return Ok(None);
-    }
-    let described = format!("schema.GroupVersionKind{{Group:{group:?}, Version:{version:?}, Kind:{kind:?}}}");
-    let known = group == "kubeadm.k8s.io" && matches!(version, "v1beta3" | "v1beta4") && has(version, kind);
-    let Some((_, shape)) = KINDS.iter().find(|(name, _)| known && *name == kind) else {
-        return Ok(Some(format!("unknown configuration {described}")));
+    let version = api_version.split_once('/').map_or(api_version, |(_, version)| version);
+    let Some(shape) = shape(version, kind) else {
+        return Ok(Some(format!("unknown configuration {}", described(doc))));
     };
     let mut unknown = Vec::new();
     walk(shape, doc, &mut Walk { version, kind, unknown: &mut unknown }, "")?;
@@ -212,13 +283,17 @@ pub(crate) fn complaint(doc: &Value) -> Result<Option<String>, ConfigError> {
     }
     let fields: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     Ok(Some(format!(
-        "error unmarshaling configuration {described}: strict decoding error: {}",
+        "error unmarshaling configuration {}: strict decoding error: {}",
+        described(doc),
         fields.join(", ")
     )))
 }
 
 fn has(version: &str, path: &str) -> bool {
-    ONLY.iter().all(|(only, limited)| *limited != path || *only == version)
+    let rank = formats::rank(version);
+    RANGES.iter().all(|(limited, first, last)| {
+        *limited != path || (formats::rank(first)..=formats::rank(last)).contains(&rank)
+    })
 }
 
 struct Walk<'a> {
@@ -233,6 +308,10 @@ fn walk(shape: &Shape, value: &Value, at: &mut Walk<'_>, path: &str) -> Result<(
     };
     match (shape, value) {
         (Any, _) | (_, Value::Null) => Ok(()),
+        (Args, Value::Array(_)) if at.version == NEWEST => Ok(()),
+        (Args, Value::Object(_)) if at.version != NEWEST => Ok(()),
+        (Args, _) if at.version == NEWEST => wrong("a list of name and value"),
+        (Args, _) => wrong("a map of flags"),
         (Object(fields), Value::Object(map)) => {
             for (key, value) in map {
                 let path = format!("{path}.{key}");
@@ -321,8 +400,51 @@ mod tests {
             ),
         );
         check("v1beta3", "ResetConfiguration", json!({}), Some("Kind:\"ResetConfiguration\"}"));
-        let kubelet =
-            json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "x": 1});
-        assert_eq!(complaint(&kubelet), Ok(None));
+        check("v1beta4", "MasterConfiguration", json!({}), Some("Kind:\"MasterConfiguration\"}"));
+    }
+
+    #[test]
+    fn fields_come_and_go_with_their_versions() {
+        let cluster = "ClusterConfiguration";
+        let init = "InitConfiguration";
+        let unknown = |path: &str| format!("unknown field {path:?}");
+        for (version, kind, body, path) in [
+            ("v1beta1", init, json!({"certificateKey": "x"}), "certificateKey"),
+            ("v1beta2", init, json!({"skipPhases": []}), "skipPhases"),
+            ("v1beta3", init, json!({"timeouts": {}}), "timeouts"),
+            ("v1beta3", cluster, json!({"dns": {"type": "CoreDNS"}}), "dns.type"),
+            (
+                "v1beta4",
+                cluster,
+                json!({"apiServer": {"timeoutForControlPlane": "1m"}}),
+                "apiServer.timeoutForControlPlane",
+            ),
+            ("v1alpha3", cluster, json!({"apiServer": {}}), "apiServer"),
+            ("v1alpha2", "MasterConfiguration", json!({"apiEndpoint": {}}), "apiEndpoint"),
+        ] {
+            check(version, kind, body, Some(&unknown(path)));
+        }
+        for (version, kind, body) in [
+            ("v1beta2", init, json!({"certificateKey": "x"})),
+            ("v1beta2", cluster, json!({"dns": {"type": "CoreDNS"}})),
+            ("v1alpha3", cluster, json!({"apiServerExtraArgs": {"v": "2"}})),
+            ("v1alpha2", "MasterConfiguration", json!({"api": {"bindPort": 6443}})),
+        ] {
+            check(version, kind, body, None);
+        }
+        check(
+            "v1beta4",
+            cluster,
+            json!({"scheduler": {"extraArgs": {"v": "2"}}}),
+            Some(
+                "ClusterConfiguration.scheduler.extraArgs: expected a list of name and value, found {\"v\":\"2\"}",
+            ),
+        );
+        check(
+            "v1beta3",
+            cluster,
+            json!({"scheduler": {"extraArgs": []}}),
+            Some("expected a map of flags, found []"),
+        );
     }
 }

@@ -30,7 +30,7 @@ const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kub
 
 /// Runs as the last part of `init`, where it was asked for.
 pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
-    if !config.master.feature_gates.enabled("SelfHosting") {
+    if !config.cluster.feature_gates.enabled("SelfHosting") {
         return Ok(());
     }
     s.say("[self-hosted] Creating self-hosted control plane.");
@@ -39,7 +39,7 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -
 
 /// Turns every component that is a static pod into a DaemonSet.
 pub(crate) async fn convert(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
-    let in_secrets = config.master.feature_gates.enabled("StoreCertsInSecrets");
+    let in_secrets = config.cluster.feature_gates.enabled("StoreCertsInSecrets");
     if in_secrets {
         secrets::upload(s, rest, config).await?;
     }

@@ -1,12 +1,19 @@
 //! What every phase needs: the host, the moment the program started, its output, and how it fails.
 
-use std::{fmt, io::Write, time::Duration};
+use std::{
+    fmt,
+    io::Write,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use api::profile::{Profile, console::Line};
 use client::{ClientError, Rest};
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 use world::{Disk, DiskError, Host, Wall};
+
+use crate::{dry_run::DryRun, patches::Patches};
 
 /// Why kubeadm gave up, in kubeadm's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,22 +64,43 @@ pub(crate) struct Session<'a> {
     /// The wall clock when the program started: every date it writes counts from here.
     pub started: Wall,
     pub profile: Profile,
-    pub out: &'a mut (dyn Write + Send + Sync),
+    /// What people want to be changed in the files that are written.
+    pub patches: Patches,
+    dry_run: Option<DryRun>,
+    out: Mutex<&'a mut (dyn Write + Send + Sync)>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    pub(crate) fn new(host: &'a Host, profile: Profile, out: &'a mut (dyn Write + Send + Sync)) -> Self {
+        let started = host.clock().wall();
+        Self { host, started, profile, patches: Patches::default(), dry_run: None, out: Mutex::new(out) }
+    }
+
+    /// The files that phases read and write: the host's, or in a dry run a copy of them.
     pub(crate) fn disk(&self) -> &Disk {
-        self.host.disk()
+        self.dry_run.as_ref().map_or(self.host.disk(), DryRun::disk)
+    }
+
+    /// From here on nothing is changed but a copy of the host's files, kept below `tmp` as `kubeadm-<what>-dryrun…`.
+    pub(crate) fn begin_dry_run(&mut self, what: &str, further: &[&str]) -> Result<()> {
+        self.dry_run = Some(DryRun::begin(self.host, what, further)?);
+        Ok(())
+    }
+
+    /// The dry run, if this is one.
+    pub(crate) fn dry_run(&self) -> Option<&DryRun> {
+        self.dry_run.as_ref()
     }
 
     /// Prints one line.
-    pub(crate) fn say(&mut self, line: impl AsRef<str>) {
+    pub(crate) fn say(&self, line: impl AsRef<str>) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         // A closed terminal must not end a bootstrap half way.
-        let _ = writeln!(self.out, "{}", line.as_ref());
+        let _ = writeln!(out, "{}", line.as_ref());
     }
 
     /// Prints what this release says there; returns whether it says anything.
-    pub(crate) fn tell(&mut self, line: &Line, parts: &[&str]) -> bool {
+    pub(crate) fn tell(&self, line: &Line, parts: &[&str]) -> bool {
         let filled = line.fill(self.profile, parts);
         if let Some(text) = &filled {
             self.say(text);
@@ -92,9 +120,21 @@ impl Session<'_> {
     }
 }
 
-/// `value` as YAML; `what` it is, for the error.
+/// `value` as YAML with its fields sorted by name, as sigs.k8s.io/yaml writes them; `what` it is, for the error.
 pub(crate) fn yaml(what: &str, value: &Value) -> Result<String> {
-    serde_saphyr::to_string(value).map_err(|e| Failure::new(format!("couldn't marshal {what}: {e}")))
+    serde_saphyr::to_string(&sorted(value)).map_err(|e| Failure::new(format!("couldn't marshal {what}: {e}")))
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+            fields.sort_by_key(|(name, _)| *name);
+            fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
+        }
+        Value::Array(list) => list.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Calls `attempt` every `poll` until it succeeds or `timeout` of the host's running time passed;

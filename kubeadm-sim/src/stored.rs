@@ -47,7 +47,7 @@ pub(crate) async fn load(
         return Ok(config);
     }
     let Ok(rest) = s.client(&sources.kubeconfig) else { return Ok(config) };
-    let mut say = |line: String| {
+    let say = |line: String| {
         if words {
             s.say(line);
         }
@@ -70,7 +70,7 @@ pub(crate) async fn load(
 /// Applies what the cluster remembers.
 pub(crate) async fn fetch(rest: &Rest, config: &mut InitConfig) -> Result<()> {
     let text = read_map(rest, "kubeadm-config", config.cluster.profile.kubeadm_config().key).await?;
-    Ok(config.apply_file("kubeadm-config", &text)?)
+    Ok(config.apply_stored("kubeadm-config", &text)?)
 }
 
 /// A key of a ConfigMap in kube-system.

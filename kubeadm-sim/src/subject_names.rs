@@ -38,15 +38,8 @@ pub(crate) fn subject_names(
             ips.extend([config.cluster.service_ip(1)?, config.advertise_address]);
             let endpoint = config.cluster.control_plane_endpoint.clone();
             let host = endpoint.as_deref().map(|e| e.rsplit_once(':').map_or(e, |(host, _)| host));
-            for extra in host.into_iter().map(str::to_owned).chain(config.cluster.cert_sans.iter().cloned()) {
-                match extra.parse() {
-                    Ok(ip) => ips.push(ip),
-                    Err(_) if api::names::dns1123_subdomain(extra.strip_prefix("*.").unwrap_or(&extra)).is_empty() => dns.push(extra),
-                    Err(_) => s.say(format!(
-                        "[certificates] WARNING: '{extra}' was not added to the 'apiserver' SAN, because it is not a valid IP or RFC-1123 compliant DNS entry"
-                    )),
-                }
-            }
+            let extra = host.into_iter().map(str::to_owned).chain(config.cluster.cert_sans.iter().cloned());
+            add(s, "apiserver", extra, &mut dns, &mut ips);
         }
         Sans::EtcdServer | Sans::EtcdPeer => {
             let names = s.profile.etcd_names();
@@ -55,7 +48,6 @@ pub(crate) fn subject_names(
             let node = !(serves_clients && names == EtcdNames::Apart);
             let local = serves_clients || names != EtcdNames::Apart;
             let advertised = !serves_clients || names == EtcdNames::Both;
-            let given = &config.master;
             dns.extend(node.then(|| config.node_name.clone()));
             dns.extend(local.then(|| "localhost".to_owned()));
             ips.extend(advertised.then_some(config.advertise_address));
@@ -63,13 +55,11 @@ pub(crate) fn subject_names(
             if local && names != EtcdNames::Apart {
                 ips.push(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]));
             }
-            let extra = if serves_clients { &given.etcd_server_sans } else { &given.etcd_peer_sans };
-            for name in extra {
-                match name.parse() {
-                    Ok(ip) => ips.push(ip),
-                    Err(_) => dns.push(name.clone()),
-                }
-            }
+            let (file, extra) = match sans {
+                Sans::EtcdServer => ("etcd/server", &config.cluster.etcd_server_sans),
+                _ => ("etcd/peer", &config.cluster.etcd_peer_sans),
+            };
+            add(s, file, extra.iter().cloned(), &mut dns, &mut ips);
         }
     }
     // Releases that knew this order wrote the names down as they came.
@@ -88,4 +78,24 @@ pub(crate) fn subject_names(
         }
     });
     Ok((dns, ips))
+}
+
+/// Adds what the configuration asks for, each as what it is.
+fn add(
+    s: &Session<'_>,
+    file: &str,
+    extra: impl Iterator<Item = String>,
+    dns: &mut Vec<String>,
+    ips: &mut Vec<IpAddr>,
+) {
+    for name in extra {
+        let bare = name.strip_prefix("*.").unwrap_or(&name);
+        match name.parse() {
+            Ok(ip) => ips.push(ip),
+            Err(_) if api::names::dns1123_subdomain(bare).is_empty() => dns.push(name),
+            Err(_) => s.say(format!(
+                "[certificates] WARNING: '{name}' was not added to the '{file}' SAN, because it is not a valid IP or RFC-1123 compliant DNS entry"
+            )),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use client::{DeleteParams, ListParams, Resource, Rest};
-use pki::token::{BootstrapToken, SECRET_PREFIX, SECRET_TYPE, TokenSecret, is_group};
+use pki::token::{BootstrapToken, SECRET_PREFIX, SECRET_TYPE, TokenSecret};
 use serde_json::Value;
 use world::{Wall, rfc3339};
 
@@ -16,13 +16,12 @@ use crate::{
     objects::apply,
     paths::{ADMIN_CONF, KUBE_SYSTEM, NODE_TOKEN_GROUP, TOKEN_TTL},
     session::{Failure, Result, Session},
+    token_spec::{USAGES, check_groups, check_usages},
 };
 
 const SECRETS: Resource = Resource::core("secrets");
 /// Form of the public half of a token, as kubeadm prints it.
 const ID_PATTERN: &str = r"\A([a-z0-9]{6})\z";
-/// What a token may be used for, in the order in which upstream names them.
-const USAGES: &[&str] = &["signing", "authentication"];
 
 #[derive(Args)]
 pub(crate) struct TokenArgs {
@@ -100,8 +99,8 @@ async fn run_create(s: &mut Session<'_>, kubeconfig: &str, args: CreateArgs) -> 
     };
     let given = |list: &[String]| list.iter().filter(|item| !item.is_empty()).cloned().collect::<Vec<_>>();
     let (usages, groups) = (given(&args.usages), given(&args.groups));
-    check_usages(&usages)?;
-    check_groups(&groups, &usages)?;
+    check_usages("bootstrapTokens[0].usages", &usages)?;
+    check_groups("bootstrapTokens[0].groups", &groups, &usages)?;
     let rest = admin(s, kubeconfig)?;
     let allows = |usage: &str| usages.iter().any(|u| u == usage);
     let secret = TokenSecret {
@@ -222,39 +221,6 @@ fn id_of(given: &str) -> Result<String> {
     }
 }
 
-fn check_usages(usages: &[String]) -> Result<()> {
-    let unknown: Vec<&str> = usages.iter().map(String::as_str).filter(|u| !USAGES.contains(u)).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "bootstrapTokens[0].usages: Invalid value: {}: invalid bootstrap token usage string: {}, valid usage options: {}",
-        Value::from(usages.to_vec()),
-        unknown.join(","),
-        USAGES.join(",")
-    )))
-}
-
-fn check_groups(groups: &[String], usages: &[String]) -> Result<()> {
-    let refuse = |why: String| {
-        Err(Failure::new(format!(
-            "bootstrapTokens[0].groups: Invalid value: {}: {why}",
-            Value::from(groups.to_vec())
-        )))
-    };
-    if !groups.is_empty() && !usages.iter().any(|u| u == "authentication") {
-        return refuse(
-            "token groups cannot be specified unless --usages includes \"authentication\"".to_owned(),
-        );
-    }
-    match groups.iter().find(|group| !is_group(group)) {
-        None => Ok(()),
-        Some(bad) => refuse(format!(
-            "bootstrap group {bad:?} is invalid (must match \\Asystem:bootstrappers:[a-z0-9:-]{{0,255}}[a-z0-9]\\z)"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -325,23 +291,5 @@ mod tests {
                 (found, _) => panic!("{given}: {found:?}"),
             }
         }
-    }
-
-    #[test]
-    fn usages_and_groups_are_checked_in_kubeadms_words() {
-        let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let all = own(USAGES);
-        check_usages(&all).expect("fine");
-        let e = check_usages(&own(&["signing", "cooking"])).expect_err("unknown");
-        assert_eq!(
-            e.0,
-            "bootstrapTokens[0].usages: Invalid value: [\"signing\",\"cooking\"]: invalid bootstrap token usage string: \
-             cooking, valid usage options: signing,authentication"
-        );
-        check_groups(&own(&[NODE_TOKEN_GROUP]), &all).expect("fine");
-        let e = check_groups(&own(&["system:masters"]), &all).expect_err("refused");
-        assert!(e.0.contains("bootstrap group \"system:masters\" is invalid (must match"), "{e}");
-        check_groups(&own(&[NODE_TOKEN_GROUP]), &own(&["signing"]))
-            .expect_err("groups are of who authenticates");
     }
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
+    formats,
+    node_registration::shown_taint,
     objects::{apply, config_map, group, patch_node, share_config_map},
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
@@ -38,7 +40,10 @@ async fn cluster_configuration(s: &mut Session<'_>, rest: &Rest, config: &InitCo
     let document = match format.version {
         "v1alpha1" => v1alpha1::to_value(config),
         "v1alpha2" => v1alpha2::to_value(config),
-        _ => config.cluster.to_value(),
+        version => {
+            let documents = formats::down(version, vec![config.cluster.to_value()])?;
+            documents.into_iter().next().unwrap_or_default()
+        }
     };
     let data = json!({format.key: yaml("the cluster's configuration", &document)?});
     if s.profile.configuration_is_shared() {
@@ -62,14 +67,18 @@ async fn kubelet_configuration(
         upload(s, rest, &name, "kubeadm:kubelet-config", data).await?;
     }
     if !s.profile.node_local_cri_socket() && s.profile.cri_socket_annotated_in() == "upload-config" {
-        annotate_cri_socket(s, rest, &config.node_name).await?;
+        annotate_cri_socket(s, rest, &config.node_name, &config.node.cri_socket).await?;
     }
     Ok(())
 }
 
 /// Writes the CRI socket down on the node.
-pub(crate) async fn annotate_cri_socket(s: &mut Session<'_>, rest: &Rest, node: &str) -> Result<()> {
-    let socket = s.profile.cri_socket();
+pub(crate) async fn annotate_cri_socket(
+    s: &Session<'_>,
+    rest: &Rest,
+    node: &str,
+    socket: &str,
+) -> Result<()> {
     s.tell(&console::CRI_SOCKET, &[socket, node]);
     let annotations = json!({"kubeadm.alpha.kubernetes.io/cri-socket": socket});
     patch_node(s, rest, node, &json!({"metadata": {"annotations": annotations}})).await
@@ -82,37 +91,31 @@ async fn upload(s: &Session<'_>, rest: &Rest, name: &str, role: &str, data: Valu
     share_config_map(s, rest, KUBE_SYSTEM, name, role, &readers).await
 }
 
-/// Runs `mark-control-plane`.
-pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, node: &str) -> Result<()> {
-    label_and_taint(s, rest, node, true).await
-}
-
-/// As [`mark`], without taints where pods may run on the control plane.
-pub(crate) async fn label_and_taint(
-    s: &mut Session<'_>,
-    rest: &Rest,
-    node: &str,
-    tainted: bool,
-) -> Result<()> {
+/// Runs `mark-control-plane`. Taints of the node's registration stand in place of its role's.
+pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
+    let node = &config.node_name;
     let labels = s.profile.control_plane_labels();
-    let taints = if tainted { s.profile.control_plane_taints() } else { &[] };
+    let by_role = || {
+        let keys = s.profile.control_plane_taints().iter();
+        keys.map(|key| json!({"effect": "NoSchedule", "key": key})).collect()
+    };
+    let taints = config.node.taints.clone().unwrap_or_else(by_role);
     let first = labels.first().copied().unwrap_or_default();
     s.tell(&console::MARK_BEGUN, &[node]);
     s.tell(&console::MARK_LABELS, &[node, first, &labels.join(" ")]);
-    let shown: Vec<String> = taints.iter().map(|key| format!("{key}:NoSchedule")).collect();
-    if tainted {
+    if !taints.is_empty() {
+        let shown: Vec<String> = taints.iter().map(shown_taint).collect();
         s.tell(&console::MARK_TAINTS, &[node, &shown.join(" ")]);
     }
     let marks: BTreeMap<&str, &str> = labels.iter().map(|key| (*key, "")).collect();
     let mut patch = json!({"metadata": {"labels": marks}});
-    if tainted {
-        patch["spec"]["taints"] =
-            taints.iter().map(|key| json!({"effect": "NoSchedule", "key": key})).collect();
+    if !taints.is_empty() {
+        patch["spec"] = json!({"taints": taints});
     }
     patch_node(s, rest, node, &patch).await?;
     s.tell(&console::MARK_MADE, &[node, first]);
     if s.profile.cri_socket_annotated_in() == "mark-control-plane" {
-        annotate_cri_socket(s, rest, node).await?;
+        annotate_cri_socket(s, rest, node, &config.node.cri_socket).await?;
     }
     Ok(())
 }

@@ -74,13 +74,21 @@ async fn upload(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, key: &Cer
         authentication: false,
         groups: Vec::new(),
     };
-    token::create(s, rest, &proxy).await.map_err(|e| e.within("error creating token"))?;
+    let dry = s.dry_run().is_some();
+    let created = match dry {
+        true => apply(s, rest, &SECRETS, &proxy.to_object()).await,
+        false => token::create(s, rest, &proxy).await,
+    };
+    created.map_err(|e| e.within("error creating token"))?;
     let data = sealed(s, config, key)?;
     let name = proxy.token.secret_name();
-    let owner = rest
-        .get(&SECRETS, Some(KUBE_SYSTEM), &name)
-        .await
-        .map_err(|e| Failure::from(e).within("error to get token reference"))?;
+    let owner = match dry {
+        true => proxy.to_object(),
+        false => rest
+            .get(&SECRETS, Some(KUBE_SYSTEM), &name)
+            .await
+            .map_err(|e| Failure::from(e).within("error to get token reference"))?,
+    };
     let owner = json!({
         "apiVersion": "v1",
         "blockOwnerDeletion": true,
@@ -117,9 +125,7 @@ fn sealed(s: &Session<'_>, config: &InitConfig, key: &CertificateKey) -> Result<
 
 /// Writes the Secret's files to this host (`download-certs`).
 pub(crate) async fn download(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, key: &str) -> Result<()> {
-    let at_phase = |e: Failure| {
-        e.within("error execution phase control-plane-prepare/download-certs: error downloading certs")
-    };
+    let at_phase = |e: Failure| e.within("error downloading certs");
     s.say(format!(
         "[download-certs] Downloading the certificates in Secret {NAME:?} in the {KUBE_SYSTEM:?} Namespace"
     ));

@@ -79,7 +79,7 @@ pub(crate) fn to_value(config: &InitConfig) -> Value {
         Some(_) => json!({"external": pick(&["caFile", "certFile", "endpoints", "keyFile"])}),
         None => json!({"local": pick(&["dataDir", "extraArgs", "image", "peerCertSANs", "serverCertSANs"])}),
     };
-    let taints: Vec<Value> = if config.master.no_taint {
+    let taints: Vec<Value> = if v1alpha1::is_untainted(config) {
         Vec::new()
     } else {
         let keys = config.cluster.profile.control_plane_taints().iter();
@@ -92,16 +92,17 @@ pub(crate) fn to_value(config: &InitConfig) -> Value {
         }
     }
     document["apiVersion"] = VERSION.into();
+    let token = config.tokens.first().cloned().unwrap_or_default();
     document["bootstrapTokens"] = json!([{
-        "groups": config.master.token_groups,
+        "groups": token.groups,
         "token": "",
-        "ttl": duration::format(config.token_ttl),
-        "usages": config.master.token_usages,
+        "ttl": duration::format(token.ttl),
+        "usages": token.usages,
     }]);
     document["clusterName"] = config.cluster.cluster_name.as_str().into();
     document["etcd"] = etcd;
     document["nodeRegistration"] = json!({
-        "criSocket": config.cluster.profile.cri_socket(),
+        "criSocket": config.node.cri_socket,
         "name": config.node_name,
         "taints": taints,
     });

@@ -9,20 +9,22 @@ use wire::HttpClient;
 use crate::{
     api_wait,
     config::InitConfig,
-    paths::{
-        CONTROLLER_MANAGER_PORT, HEALTH_POLL, HEALTH_TIMEOUT, KUBELET_HEALTH_PORT, MANIFESTS_DIR,
-        SCHEDULER_PORT,
-    },
+    paths::{CONTROLLER_MANAGER_PORT, HEALTH_POLL, KUBELET_HEALTH_PORT, MANIFESTS_DIR, SCHEDULER_PORT},
     session::{Failure, Result, Session, poll},
 };
 
 /// Waits for the kubelet's own health.
-pub(crate) async fn kubelet(s: &mut Session<'_>) -> Result<()> {
+pub(crate) async fn kubelet(s: &Session<'_>, timeout: Duration) -> Result<()> {
     let url = format!("http://127.0.0.1:{KUBELET_HEALTH_PORT}/healthz");
-    s.say(format!("[kubelet-check] Waiting for a healthy kubelet at {url}. This can take up to 4m0s"));
+    if s.dry_run().is_some() {
+        s.say(format!("[dryrun] Would make sure the kubelet returns 'ok' at {url}"));
+        return Ok(());
+    }
+    let patience = duration::format(timeout);
+    s.say(format!("[kubelet-check] Waiting for a healthy kubelet at {url}. This can take up to {patience}"));
     let began = s.host.clock().monotonic();
     let http = HttpClient::new(s.host, &format!("http://127.0.0.1:{KUBELET_HEALTH_PORT}"), None)?;
-    poll(s.host, HEALTH_POLL, HEALTH_TIMEOUT, async || healthy(&http, "/healthz").await)
+    poll(s.host, HEALTH_POLL, timeout, async || healthy(&http, "/healthz").await)
         .await
         .map_err(|e| e.within("failed while waiting for the kubelet to start"))?;
     let passed = s.host.clock().monotonic().since(began);
@@ -30,15 +32,28 @@ pub(crate) async fn kubelet(s: &mut Session<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the apiserver, and where the release does so for controller-manager and scheduler too.
-pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
+/// Waits for the kubelet, then for the control plane, as the release does.
+pub(crate) async fn control_plane(s: &Session<'_>, config: &InitConfig) -> Result<()> {
     s.tell(&console::WAIT, &[MANIFESTS_DIR]);
     s.tell(&console::PATIENCE, &[]);
-    if s.profile.waits_for_api_alone() {
+    if s.profile.waits_for_api_alone() && s.dry_run().is_none() {
         return api_wait::control_plane(s, config).await;
     }
-    kubelet(s).await?;
-    s.say("[control-plane-check] Waiting for healthy control plane components. This can take up to 4m0s");
+    kubelet(s, config.timeouts.kubelet).await?;
+    components(s, config).await
+}
+
+/// Waits for the apiserver, and where the release does so for controller-manager and scheduler too.
+pub(crate) async fn components(s: &Session<'_>, config: &InitConfig) -> Result<()> {
+    if s.dry_run().is_some() {
+        s.say("[dryrun] Would wait for the API Server's /healthz endpoint to return 'ok'");
+        return Ok(());
+    }
+    let timeout = config.timeouts.control_plane;
+    let patience = duration::format(timeout);
+    s.say(format!(
+        "[control-plane-check] Waiting for healthy control plane components. This can take up to {patience}"
+    ));
     let mut checks = vec![("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez")];
     if s.profile.waits_for_all_components() {
         checks.extend([
@@ -53,7 +68,7 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
     let waits = checks.iter().map(|(_, base, path)| async move {
         let began = host.clock().monotonic();
         let http = HttpClient::new(host, base, Some(ClientTls::new(host, go).insecure()))?;
-        poll(host, HEALTH_POLL, HEALTH_TIMEOUT, async || healthy(&http, path).await).await?;
+        poll(host, HEALTH_POLL, timeout, async || healthy(&http, path).await).await?;
         Ok::<_, Failure>(host.clock().monotonic().since(began))
     });
     let results = futures::future::join_all(waits).await;
@@ -62,7 +77,7 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
         match result {
             Ok(passed) => s.say(format!("[control-plane-check] {name} is healthy after {}", took(passed))),
             Err(e) => {
-                s.say(format!("[control-plane-check] {name} is not healthy after 4m0s"));
+                s.say(format!("[control-plane-check] {name} is not healthy after {patience}"));
                 failed.push(format!("{name} check failed at {base}{path}: {e}"));
             }
         }

@@ -188,28 +188,33 @@ pub async fn init(
     token: &BootstrapToken,
 ) -> Result<String, HarnessError> {
     machinery.install(host, options.profile);
-    let mut cluster = json!({
-        "apiVersion": "kubeadm.k8s.io/v1beta4",
-        "kind": "ClusterConfiguration",
-        "encryptionAlgorithm": options.algorithm.to_string(),
-    });
-    if let Some(validity) = options.leaf_validity {
-        cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
-    }
-    if let Some(duration) = options.signing_duration {
-        let duration = format!("{}s", duration.as_secs());
-        cluster["controllerManager"] =
-            json!({"extraArgs": [{"name": "cluster-signing-duration", "value": duration}]});
-    }
-    let path = "/root/kubeadm.yaml";
-    host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
-    let args = [
+    let mut args = vec![
         "init".to_owned(),
-        format!("--config={path}"),
         format!("--kubernetes-version={}", options.profile.git_version()),
         format!("--token={}", token.reveal()),
+        format!("--encryption-algorithm={}", options.algorithm),
     ];
-    kubeadm(host, args.to_vec()).await
+    let version = options.profile.kubeadm_config().version;
+    let validity = options.leaf_validity.filter(|_| version == "v1beta4");
+    if validity.is_some() || options.signing_duration.is_some() {
+        let mut cluster =
+            json!({"apiVersion": format!("kubeadm.k8s.io/{version}"), "kind": "ClusterConfiguration"});
+        if let Some(validity) = validity {
+            cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
+        }
+        if let Some(duration) = options.signing_duration {
+            let duration = format!("{}s", duration.as_secs());
+            let args = match version {
+                "v1beta4" => json!([{"name": "cluster-signing-duration", "value": duration}]),
+                _ => json!({"cluster-signing-duration": duration}),
+            };
+            cluster["controllerManager"] = json!({"extraArgs": args});
+        }
+        let path = "/root/kubeadm.yaml";
+        host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
+        args.push(format!("--config={path}"));
+    }
+    kubeadm(host, args).await
 }
 
 /// Runs `kubeadm join` on `node`, with token and pin of the control plane `first`.

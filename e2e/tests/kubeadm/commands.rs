@@ -35,7 +35,8 @@ async fn what_was_reset_can_be_made_again(cluster: Cluster) {
     let (cp, node) = (control_plane(&cluster), cluster.sim().host("node1"));
     let words = refusal(&cluster, &cp, &["init"]).await;
     for check in [
-        "error execution phase preflight: [preflight] Some fatal errors occurred:",
+        "error execution phase preflight: preflight checks failed",
+        "[preflight] Some fatal errors occurred:\n\t[ERROR ",
         "[ERROR Port-6443]: Port 6443 is in use",
         "[ERROR FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml]: /etc/kubernetes/manifests/kube-apiserver.yaml already exists",
         "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty",
@@ -130,7 +131,8 @@ async fn configurations_are_printed_and_read_again(sim: Sim) {
         ),
         (
             "apiVersion: kubeadm.k8s.io/v1beta4\nkind: Cook\n".into(),
-            "unknown configuration schema.GroupVersionKind{",
+            "unknown configuration APIs: []schema.GroupVersionKind{schema.GroupVersionKind{Group:\"kubeadm.k8s.io\", \
+             Version:\"v1beta4\", Kind:\"Cook\"}}",
         ),
         (
             "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\n".into(),
@@ -181,4 +183,69 @@ async fn damaged_files_stop_init_by_their_names(sim: Sim) {
     init("ca").await.expect("another one");
     let words = refused("apiserver").await;
     assert!(words.contains("[certs] certificate apiserver not signed by CA certificate ca"), "{words}");
+}
+
+#[chronoplane::test]
+async fn join_and_reset_go_phase_by_phase(cluster: Cluster) {
+    let cp = control_plane(&cluster);
+    let printed = cluster.kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
+    let join = arguments(&printed);
+    let node = fresh(&cluster, "node1");
+    let phase = |name: &'static str| [&["join", "phase", name], &join[1..]].concat();
+    for (name, line) in [
+        ("preflight", "[preflight] Running pre-flight checks\n"),
+        ("kubelet-start", "[kubelet-start] Starting the kubelet\n"),
+        ("kubelet-wait-bootstrap", "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap\n"),
+    ] {
+        let said = cluster.kubeadm(&node, &phase(name)).await.expect(name);
+        assert!(said.contains(line) && !said.contains("This node has joined"), "{name}: {said}");
+    }
+    let said = refusal(&cluster, &node, &phase("cook")).await;
+    assert!(said.contains("invalid subcommand \"cook\"; the phases of v1.36.0 are preflight, "), "{said}");
+    let said = refusal(&cluster, &node, &["join", "phase", "control-plane-prepare"]).await;
+    assert!(said.contains("name one of all, download-certs, certs, kubeconfig, control-plane"), "{said}");
+    assert!(!node.disk().exists("/etc/kubernetes/bootstrap-kubelet.conf"), "of no use any more");
+
+    let words =
+        cluster.kubeadm(&node, &["reset", "phase", "remove-etcd-member"]).await.expect("nothing to do");
+    assert!(words.starts_with("[reset] No etcd config found. Assuming external etcd\n"), "{words}");
+    let args = ["reset", "--force", "--skip-phases=cleanup-node"];
+    cluster.kubeadm(&node, &args).await.expect("skipped");
+    assert!(node.services().is_active("kubelet") && node.disk().exists("/etc/kubernetes/kubelet.conf"));
+    let text = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ResetConfiguration\nforce: true\nskipPhases: [preflight]\n";
+    node.disk().write("/root/reset.yaml", text, 0o600).expect("written");
+    let words = cluster.kubeadm(&node, &["reset", "--config=/root/reset.yaml"]).await.expect("reset");
+    assert!(
+        !words.contains("[preflight]") && words.contains("[reset] Stopping the kubelet service\n"),
+        "{words}"
+    );
+    assert!(!node.services().is_active("kubelet") && !node.disk().exists("/etc/kubernetes/kubelet.conf"));
+    let said = refusal(&cluster, &node, &["reset", "phase", "cook"]).await;
+    assert!(said.contains("the phases of v1.36.0 are preflight, remove-etcd-member, cleanup-node"), "{said}");
+}
+
+#[chronoplane::test]
+async fn the_version_and_the_commands_are_told(sim: Sim) {
+    let host = sim.host("cp1");
+    let version = kubeadm(&host, &["version", "--kubernetes-version=1.30"]).await.expect("told");
+    assert!(
+        version
+            .starts_with("kubeadm version: &version.Info{Major:\"1\", Minor:\"30\", GitVersion:\"v1.30.0\""),
+        "{version}"
+    );
+    assert_eq!(kubeadm(&host, &["version", "-o", "short"]).await.expect("told"), "v1.36.0\n");
+    let json = kubeadm(&host, &["version", "-o", "json"]).await.expect("told");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["clientVersion"]["gitVersion"], "v1.36.0");
+    let said = kubeadm(&host, &["version", "-o", "xml"]).await.expect_err("unknown").to_string();
+    assert!(said.contains("invalid output format: xml"), "{said}");
+    let help = kubeadm(&host, &["--help"]).await.expect("told");
+    for command in ["init", "join", "reset", "token", "certs", "config", "kubeconfig", "version"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
+    }
+    let pulled = kubeadm(&host, &["config", "images", "pull"]).await.expect("pulled");
+    assert!(
+        pulled.starts_with("[config/images] Pulled registry.k8s.io/kube-apiserver:v1.36.0\n"),
+        "{pulled}"
+    );
 }

@@ -1,10 +1,10 @@
 //! What the tests share: hosts, and kubeadm on them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chronoplane::{Cluster, HarnessError, Machinery, TaskLauncher};
 use pki::{Certificate, kubeconfig::Kubeconfig};
-use world::Host;
+use world::{FileKind, Host};
 
 pub fn control_plane(cluster: &Cluster) -> Host {
     cluster.sim().host("cp1")
@@ -47,4 +47,35 @@ pub fn arguments(printed: &str) -> Vec<&str> {
 /// kubeadm on a host of no cluster yet.
 pub async fn kubeadm(host: &Host, args: &[&str]) -> Result<String, HarnessError> {
     chronoplane::cluster::kubeadm(host, args.iter().map(|arg| (*arg).to_owned()).collect()).await
+}
+
+/// Every file of a host but backups and dry runs: its mode and contents, or where a link leads.
+pub fn tree(host: &Host) -> BTreeMap<String, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![String::new()];
+    while let Some(dir) = todo.pop() {
+        for name in host.disk().list(if dir.is_empty() { "/" } else { &dir }).expect("a directory") {
+            let path = format!("{dir}/{name}");
+            let stat = host.disk().stat(&path).expect("there");
+            match stat.kind {
+                _ if path == "/etc/kubernetes/tmp" => {}
+                FileKind::Dir => todo.push(path),
+                FileKind::File => {
+                    let contents = host.disk().read(&path).expect("readable");
+                    found.insert(path, (stat.mode, contents));
+                }
+                FileKind::Symlink => {
+                    let target = host.disk().read_link(&path).expect("a link");
+                    found.insert(path, (stat.mode, target.to_string_lossy().into_owned().into_bytes()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Directories of dry runs on a host.
+pub fn dry_runs(host: &Host) -> Vec<String> {
+    let names = host.disk().list("/etc/kubernetes/tmp").unwrap_or_default();
+    names.iter().map(|name| format!("/etc/kubernetes/tmp/{name}")).collect()
 }

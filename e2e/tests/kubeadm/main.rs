@@ -1,10 +1,14 @@
 //! kubeadm's command line on a cluster in the simulated gear: what it changes, and what that means for the
 //! cluster one second before and one second after.
 
+mod bad_input;
 mod certificates;
 mod commands;
 mod common;
+mod configuration;
 mod control_planes;
+mod dry_run;
 mod historic;
+mod preflight;
 mod self_hosting;
 mod tokens;

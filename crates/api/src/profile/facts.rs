@@ -240,6 +240,41 @@ facts! {
     /// Whether the kubelet has its flags from its package's unit alone.
     kubelet_unit_flags_only: bool = "the kubelet's package has all its flags" { 8 => true, 11 => false }
 
+    /// The phases of `kubeadm join`, in order (`cmd/kubeadm/app/cmd/join.go`).
+    // Phases came with 1.14; what was done before went in the same order. 31 is the phase that
+    // WaitForAllControlPlaneComponents brought, not looked up to the minor.
+    join_phases: &'static [&'static str] = "phases of kubeadm join" {
+        8 => &["preflight", "control-plane-prepare", "kubelet-start", "control-plane-join"],
+        14 => &["preflight", "control-plane-prepare", "check-etcd", "kubelet-start", "control-plane-join"],
+        31 => &["preflight", "control-plane-prepare", "check-etcd", "kubelet-start", "control-plane-join",
+            "wait-control-plane"],
+        33 => &["preflight", "control-plane-prepare", "check-etcd", "kubelet-start", "etcd-join",
+            "kubelet-wait-bootstrap", "control-plane-join", "wait-control-plane"],
+    }
+
+    /// Programs without which kubeadm's preflight fails (`addExecChecks`).
+    // conntrack left with 1.32; the other steps were not looked up to the minor.
+    preflight_programs: &'static [&'static str] = "programs that preflight demands" {
+        8 => &["ip", "iptables", "mount", "nsenter"],
+        18 => &["conntrack", "ip", "iptables", "mount", "nsenter"],
+        32 => &["losetup", "mount", "cp"],
+    }
+
+    /// Programs whose absence kubeadm's preflight only warns about.
+    preflight_optional_programs: &'static [&'static str] = "programs that preflight recommends" {
+        8 => &["ebtables", "ethtool", "socat", "tc", "touch"],
+        32 => &[],
+    }
+
+    /// The oldest external etcd that kubeadm takes (`MinExternalEtcdVersion`).
+    // Not looked up to the minor.
+    min_external_etcd: &'static str = "oldest external etcd" {
+        8 => "3.0.14", 11 => "3.2.18", 25 => "3.4.13-4", 32 => "3.5.11-0",
+    }
+
+    /// How many minors a kubelet may be older than kubeadm.
+    kubelet_skew: u16 = "minors a kubelet may lie behind kubeadm" { 8 => 1, 29 => 3 }
+
     /// Whether a joining control plane starts etcd before it waits for the kubelet's certificate, and
     /// its kubelet talks to the local apiserver.
     join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
@@ -264,7 +299,8 @@ facts! {
     }
 
     /// The configuration versions that kubeadm reads, newest first.
-    // Which older ones a minor still read is upstream's rule of one release back, not looked up one by one.
+    // The comment of validateSupportedVersion (`cmd/kubeadm/app/util/config/common.go`) for 26 and 27; which older
+    // ones the others still read is upstream's rule of one release back.
     kubeadm_config_read: &'static [&'static str] = "kubeadm configuration versions read" {
         8 => &["v1alpha1"],
         11 => &["v1alpha2", "v1alpha1"],
@@ -274,7 +310,7 @@ facts! {
         15 => &["v1beta2", "v1beta1"],
         20 => &["v1beta2"],
         22 => &["v1beta3", "v1beta2"],
-        26 => &["v1beta3"],
+        27 => &["v1beta3"],
         31 => &["v1beta4", "v1beta3"],
     }
 
@@ -399,6 +435,12 @@ impl Shown for bool {
 }
 
 impl Shown for u32 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for u16 {
     fn shown(&self) -> String {
         self.to_string()
     }
