@@ -293,10 +293,8 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
 
 #[chronoplane::test]
 async fn kubelets_get_their_configuration_from_the_cluster(sim: Sim) {
-    for (minor, map, source) in [
-        (10, "kubelet-base-config", "/spec/configSource/configMapRef/name"),
-        (11, "kubelet-config-1.11", "/spec/configSource/configMap/name"),
-    ] {
+    let source = "/spec/configSource/configMap/name";
+    for (minor, map) in [(10, "kubelet-base-config"), (11, "kubelet-config-1.11")] {
         let cp = sim.host(&format!("cp-{minor}"));
         let profile = Profile::of_minor(minor).expect("known");
         Machinery::tasks(TaskLauncher::default()).install(&cp, profile);

@@ -93,8 +93,12 @@ async fn a_control_plane_moves_into_its_own_cluster(sim: Sim) {
     init(&cp, 10, &[]).await;
     let rest = admin(&cp, &away, profile);
     chronoplane::cluster::nodes_ready(&away, &rest, 1).await.expect("static so far");
-    let before = owners(&rest).await;
-    assert!(before.len() == 3 && before.iter().all(|(_, kind)| kind == "Node"), "mirrors: {before:?}");
+    chronoplane::cluster::wait_for(&away, "every static pod has its mirror", async || {
+        let owners = owners(&rest).await;
+        (owners.len() == 3 && owners.iter().all(|(_, kind)| kind == "Node")).then_some(())
+    })
+    .await
+    .expect("mirrors");
 
     let watcher = admin(&cp, &away, profile);
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
