@@ -20,11 +20,29 @@ pub(crate) async fn run(
     config: &JoinConfig,
     token: &BootstrapToken,
 ) -> Result<Kubeconfig> {
-    s.tell(&console::DISCOVERY_TRIES, &[&config.endpoint]);
-    let found = discover(s, config, token)
-        .await
-        .map_err(|e| e.within("couldn't validate the identity of the API Server"))?;
-    s.tell(&console::DISCOVERY_DONE, &[&config.endpoint]);
+    if s.profile.discovery_begins_anew() {
+        return insist(s, config, token).await;
+    }
+    discover(s, config, token).await.map_err(|e| e.within("couldn't validate the identity of the API Server"))
+}
+
+/// Tries until it succeeds or time is up, and tells each time what was wrong.
+async fn insist(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<Kubeconfig> {
+    let (host, endpoint) = (s.host, config.endpoint.as_str());
+    let found = poll(host, DISCOVERY_POLL, config.discovery_timeout, async || {
+        s.tell(&console::DISCOVERY_TRIES, &[endpoint]);
+        let found = discover(s, config, token).await;
+        if let Err(why) = &found {
+            s.tell(&console::DISCOVERY_FAILED, &[endpoint, &why.0]);
+        }
+        found
+    })
+    .await
+    .map_err(|last| {
+        let patience = api::duration::format(config.discovery_timeout);
+        Failure::new(format!("abort connecting to API servers after timeout of {patience}: {last}"))
+    })?;
+    s.tell(&console::DISCOVERY_DONE, &[endpoint]);
     Ok(found)
 }
 
@@ -35,9 +53,7 @@ async fn discover(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapTok
         ..Cluster::default()
     }))?;
     s.tell(&console::DISCOVERY_ASKS, &[&config.endpoint]);
-    let first =
-        poll(s.host, DISCOVERY_POLL, config.discovery_timeout, async || signed_info(&insecure, token).await)
-            .await?;
+    let first = info(s, config, &insecure, token).await?;
     let kubeconfig = verified(&first, token)?;
     let found = Kubeconfig::parse(&kubeconfig, None).map_err(|e| Failure::new(e.to_string()))?;
     let server = server_of(&found)?;
@@ -53,9 +69,7 @@ async fn discover(s: &mut Session<'_>, config: &JoinConfig, token: &BootstrapTok
     s.tell(&console::DISCOVERY_VALIDATES, &[&server]);
     // Once more, now over a connection that this CA vouches for.
     let secure = s.client_of(&found)?;
-    let second =
-        poll(s.host, DISCOVERY_POLL, config.discovery_timeout, async || signed_info(&secure, token).await)
-            .await?;
+    let second = info(s, config, &secure, token).await?;
     if verified(&second, token)? != kubeconfig {
         return Err(Failure::new(
             "the second kubeconfig from the cluster-info ConfigMap (using validated TLS) was different from the first",
@@ -71,10 +85,44 @@ fn server_of(config: &Kubeconfig) -> Result<String> {
     Ok(server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/').to_owned())
 }
 
+/// cluster-info, as soon as it comes; where discovery does not begin anew, as soon as it is signed.
+async fn info(
+    s: &mut Session<'_>,
+    config: &JoinConfig,
+    rest: &Rest,
+    token: &BootstrapToken,
+) -> Result<Value> {
+    let (host, anew) = (s.host, s.profile.discovery_begins_anew());
+    let came = poll(host, DISCOVERY_POLL, config.discovery_timeout, async || {
+        let came = if anew { cluster_info(rest).await } else { signed_info(rest, token).await };
+        if let Err(why) = &came {
+            s.tell(&console::DISCOVERY_AGAIN, &[&why.0]);
+        }
+        came
+    })
+    .await?;
+    if anew && !is_signed(&came, token) {
+        return Err(Failure::new(format!(
+            "there is no JWS signed token in the cluster-info ConfigMap. This token id {:?} is invalid for this \
+             cluster, can't connect",
+            token.id()
+        )));
+    }
+    Ok(came)
+}
+
+async fn cluster_info(rest: &Rest) -> Result<Value> {
+    Ok(rest.get(&Resource::core("configmaps"), Some("kube-public"), "cluster-info").await?)
+}
+
+fn is_signed(info: &Value, token: &BootstrapToken) -> bool {
+    info.pointer("/data").and_then(|data| data.get(jws::data_key(token.id()))).is_some()
+}
+
 /// cluster-info, once it carries a signature by `token`.
 async fn signed_info(rest: &Rest, token: &BootstrapToken) -> Result<Value> {
-    let info = rest.get(&Resource::core("configmaps"), Some("kube-public"), "cluster-info").await?;
-    if info.pointer("/data").and_then(|d| d.get(jws::data_key(token.id()))).is_none() {
+    let info = cluster_info(rest).await?;
+    if !is_signed(&info, token) {
         return Err(Failure::new(format!(
             "could not find a JWS signature in the cluster-info ConfigMap for token ID {:?}",
             token.id()

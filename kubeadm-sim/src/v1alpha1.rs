@@ -256,7 +256,7 @@ fn read_components(config: &mut InitConfig, fields: &Fields<'_>) -> Result<(), C
         }
     };
     let modes = fields.list("authorizationModes")?;
-    if !modes.is_empty() {
+    if !modes.is_empty() && modes != ["Node", "RBAC"] {
         flag("kube-apiserver", "authorization-mode", &modes.join(","));
     }
     if let Some(provider) = fields.text("cloudProvider")? {

@@ -166,10 +166,9 @@ async fn init_moves_the_control_plane_with_its_certificates_in_secrets(sim: Sim)
             "{words}"
         );
         assert!(words.contains("Your Kubernetes master has initialized successfully!"), "{words}");
-        let rest = admin(&cp, &cp, Profile::of_minor(minor).expect("known"));
+        let profile = Profile::of_minor(minor).expect("known");
+        let rest = admin(&cp, &cp, profile);
         all_ready(&cp, &rest).await;
-        // What the host had is not what runs: its files may go.
-        cp.disk().remove("/etc/kubernetes/pki/apiserver.crt").expect("there");
         let pods = rest
             .list(&Resource::core("pods"), Some("kube-system"), &ListParams::default())
             .await
@@ -183,6 +182,22 @@ async fn init_moves_the_control_plane_with_its_certificates_in_secrets(sim: Sim)
         let file =
             format!("/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~projected/k8s-certs/apiserver.crt");
         assert!(cp.disk().exists(&file), "{file}");
+        // What the host had is not what runs: an authority that is in a Secret alone signs for a new node.
+        for path in [
+            "/etc/kubernetes/pki",
+            "/etc/kubernetes/controller-manager.conf",
+            "/etc/kubernetes/scheduler.conf",
+        ] {
+            cp.disk().remove_all(path).expect("removed");
+        }
+        let version = format!("--kubernetes-version=1.{minor}");
+        let printed =
+            kubeadm(&cp, &["token", "create", "--print-join-command", &version]).await.expect("made");
+        let node = sim.host(&format!("node{minor}"));
+        Machinery::tasks(TaskLauncher::default()).install(&node, profile);
+        let join = [arguments(&printed), vec![version.as_str()]].concat();
+        kubeadm(&node, &join).await.expect("joined");
+        chronoplane::cluster::nodes_ready(&cp, &rest, 2).await.expect("signed");
     }
 }
 

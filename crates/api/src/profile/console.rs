@@ -305,6 +305,8 @@ lines! {
     }
     /// cluster-info did not come: what was wrong.
     DISCOVERY_AGAIN { 8 => "[discovery] Failed to request cluster info, will try again: [{0}]", 14 => "" }
+    /// Discovery failed: the server, what was wrong.
+    DISCOVERY_FAILED { 8 => "[discovery] Failed to connect to API Server \"{0}\": {1}", 14 => "" }
     /// Once more, with the authority that came: the server.
     DISCOVERY_VALIDATES {
         8 => "[discovery] Requesting info from \"https://{0}\" again to validate TLS against the pinned public key",

@@ -215,6 +215,10 @@ facts! {
     /// Whether a join without pins of the authority is refused unless it is asked for.
     join_demands_pins: bool = "join refuses to go without pins" { 8 => false, 9 => true }
 
+    /// Whether a join begins discovery anew after whatever was wrong, a wrong pin too.
+    // Up to 1.12 for ever; 1.13 gave it five minutes, as all of them have here.
+    discovery_begins_anew: bool = "discovery begins anew after every failure" { 8 => true, 14 => false }
+
     /// Whether bootstrap tokens may get nodes, so that a join sees a node of its own name.
     // kubernetes/kubernetes#81056.
     tokens_get_nodes: bool = "bootstrap tokens may get nodes" { 8 => false, 18 => true }
