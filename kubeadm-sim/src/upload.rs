@@ -97,7 +97,12 @@ pub(crate) async fn label_and_taint(
     let labels = s.profile.control_plane_labels();
     let taints = if tainted { s.profile.control_plane_taints() } else { &[] };
     let first = labels.first().copied().unwrap_or_default();
-    s.tell(&console::MARK_BEGUN, &[node]);
+    let (begun, made) = if tainted {
+        (&console::MARK_BEGUN, &console::MARK_MADE)
+    } else {
+        (&console::MARK_BEGUN_UNTAINTED, &console::MARK_MADE_UNTAINTED)
+    };
+    s.tell(begun, &[node]);
     s.tell(&console::MARK_LABELS, &[node, first, &labels.join(" ")]);
     let shown: Vec<String> = taints.iter().map(|key| format!("{key}:NoSchedule")).collect();
     if tainted {
@@ -110,7 +115,7 @@ pub(crate) async fn label_and_taint(
             taints.iter().map(|key| json!({"effect": "NoSchedule", "key": key})).collect();
     }
     patch_node(s, rest, node, &patch).await?;
-    s.tell(&console::MARK_MADE, &[node, first]);
+    s.tell(made, &[node, first]);
     if s.profile.cri_socket_annotated_in() == "mark-control-plane" {
         annotate_cri_socket(s, rest, node).await?;
     }

@@ -308,6 +308,13 @@ pub(crate) fn node(config: &mut JoinConfig, path: &str, text: &str) -> Result<()
     for (gate, on) in fields.flags("featureGates")? {
         gates.set(config.profile, "featureGates", &gate, on)?;
     }
+    if gates.enabled("DynamicKubeletConfig") {
+        return Err(ConfigError::invalid(
+            "featureGates.DynamicKubeletConfig",
+            "the apiserver is a later one, whose NodeRestriction lets no node set its own configSource; leave the \
+             gate out and set it as an administrator",
+        ));
+    }
     Ok(())
 }
 

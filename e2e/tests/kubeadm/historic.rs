@@ -252,6 +252,7 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
     let init = ["init", "--config=/root/master.yaml", "--encryption-algorithm=ECDSA-P256", version];
     let words = kubeadm(&cp, &init).await.expect("made");
     assert!(words.contains("[bootstraptoken] Using token: abcdef.0123456789abcdef\n"), "{words}");
+    assert!(words.contains("[markmaster] Master cp1 labelled with key/value: node-role"), "{words}");
     let names = certificate(&cp, "/etc/kubernetes/pki/apiserver.crt");
     assert!(names.dns_names().iter().any(|name| name == "balancer.example.com"));
     let manifest = |name: &str| {
@@ -293,6 +294,27 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
         .expect("written");
     kubeadm(&node, &["join", "--config=/root/node.yaml", version]).await.expect("joined");
     chronoplane::cluster::nodes_ready(&cp, &rest, 2).await.expect("both");
+}
+
+#[chronoplane::test]
+async fn the_gate_decides_which_dns_a_cluster_has(sim: Sim) {
+    for (minor, gate, there, absent) in
+        [(10, "CoreDNS=true", "coredns", "kube-dns"), (11, "CoreDNS=false", "kube-dns", "coredns")]
+    {
+        let cp = sim.host(&format!("cp-{minor}"));
+        let profile = Profile::of_minor(minor).expect("known");
+        Machinery::tasks(TaskLauncher::default()).install(&cp, profile);
+        let (version, gate) = (format!("--kubernetes-version=1.{minor}"), format!("--feature-gates={gate}"));
+        let args = ["init", "--encryption-algorithm=ECDSA-P256", &version, &gate];
+        kubeadm(&cp, &args).await.expect("made");
+        let admin = Kubeconfig::load(cp.disk(), "/etc/kubernetes/admin.conf").expect("there");
+        let rest = Rest::from_kubeconfig(&cp, &admin, profile.go(), "kubectl").expect("a client");
+        let deployments = Resource::new("apps", "v1", "deployments");
+        let dns = rest.get(&deployments, Some("kube-system"), there).await.expect("there");
+        let containers = dns["spec"]["template"]["spec"]["containers"].as_array().expect("containers").len();
+        assert_eq!(containers, if there == "kube-dns" { 3 } else { 1 }, "1.{minor}");
+        assert!(rest.get_opt(&deployments, Some("kube-system"), absent).await.expect("an answer").is_none());
+    }
 }
 
 /// Discovery told of every failure and began anew; the wrong pin was no end either.

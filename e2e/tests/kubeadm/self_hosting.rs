@@ -112,7 +112,7 @@ async fn a_control_plane_moves_into_its_own_cluster(sim: Sim) {
     let gaps = watching.join().await.expect("watched");
 
     // Nobody serves from the old one's end until the new one's next start, ten seconds after its second
-    // failure: one stretch, and no other, however long the other components take.
+    // failure: one stretch of some nine seconds, and no other, however long the other components take.
     assert_eq!(gaps.len(), 1, "{gaps:?}\n{words}");
     let gap = gaps[0].1;
     assert!(gap > Duration::from_secs(1) && gap < Duration::from_secs(15), "{gap:?}\n{words}");

@@ -175,6 +175,12 @@ facts! {
         8 => EtcdNames::Apart, 11 => EtcdNames::LocalServing, 13 => EtcdNames::Both,
     }
 
+    /// Whether the DNS names in kubeadm's certificates stand as they came, or sorted.
+    // kubernetes/kubernetes#92753.
+    certificate_names_as_given: bool = "names in kubeadm's certificates in their given order" {
+        8 => true, 19 => false,
+    }
+
     /// Whether an etcd on the control plane is spoken to with TLS.
     etcd_tls: bool = "local etcd with TLS" { 8 => false, 10 => true }
 
