@@ -58,7 +58,10 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, o
                 "[kubelet] Using Dynamic Kubelet Config for node {node:?}; config sourced from ConfigMap {BASE_MAP:?} \
                  in namespace {KUBE_SYSTEM}"
             ));
-            json!({"configMapRef": {"name": BASE_MAP, "namespace": KUBE_SYSTEM, "uid": uid}})
+            // Upstream's field was configMapRef then; the API here is a later one, which has dropped it.
+            json!({"configMap": {
+                "kubeletConfigKey": "kubelet", "name": BASE_MAP, "namespace": KUBE_SYSTEM, "uid": uid,
+            }})
         }
     };
     patch_node(s, rest, node, &json!({"spec": {"configSource": source}})).await

@@ -50,7 +50,11 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &InitConfig, plan: &Plan, w
         certificate_key: None,
     };
     for (phase, parts) in plan.iter() {
-        init.run(s, phase, parts).await.map_err(|e| e.within(&format!("error execution phase {phase}")))?;
+        let profile = s.profile;
+        init.run(s, phase, parts).await.map_err(|e| match console::PHASE_FAILED.fill(profile, &[phase]) {
+            Some(phase) => e.within(&phase),
+            None => e,
+        })?;
     }
     if let Some(dry) = s.dry_run() {
         dry.keep(s.host, &config.cluster.certificates_dir)?;

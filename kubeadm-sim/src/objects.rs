@@ -1,6 +1,6 @@
 //! Create-or-update of API objects, as kubeadm's `apiclient` does it: a second run changes nothing.
 
-use client::{Patch, Resource, Rest};
+use client::{ClientError, Patch, Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, obj
     poll(s.host, HEALTH_POLL, API_CALL_TIMEOUT, async || {
         match rest.create(resource, namespace, object).await {
             Ok(_) => Ok(()),
-            Err(e) if e.is_already_exists() => {
+            Err(e) if e.is_already_exists() || has_its_address(resource, &e) => {
                 rest.update(resource, namespace, &name, object).await.map_err(Failure::from).map(drop)
             }
             Err(e) => Err(e.into()),
@@ -30,6 +30,12 @@ pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, obj
     })
     .await
     .map_err(|e| e.within(&format!("unable to create or update {} {name:?}", resource.plural)))
+}
+
+/// A Service that is there has the address that the new one asks for: the server finds that out before it
+/// looks for the name (`cmd/kubeadm/app/phases/addons/dns`, createDNSService).
+fn has_its_address(resource: &Resource, e: &ClientError) -> bool {
+    resource.plural == "services" && e.is_invalid()
 }
 
 pub(crate) fn cluster_role_binding(name: &str, role: &str, subject: Value) -> Value {

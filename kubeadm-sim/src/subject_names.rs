@@ -62,8 +62,7 @@ pub(crate) fn subject_names(
             add(s, file, extra.iter().cloned(), &mut dns, &mut ips);
         }
     }
-    // Releases that knew this order wrote the names down as they came.
-    if s.profile.external_ca_is_all_or_nothing() {
+    if s.profile.certificate_names_as_given() {
         let mut seen = BTreeSet::new();
         dns.retain(|name| seen.insert(name.clone()));
     } else {

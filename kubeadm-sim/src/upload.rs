@@ -101,7 +101,12 @@ pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) 
     };
     let taints = config.node.taints.clone().unwrap_or_else(by_role);
     let first = labels.first().copied().unwrap_or_default();
-    s.tell(&console::MARK_BEGUN, &[node]);
+    let (begun, made) = if taints.is_empty() {
+        (&console::MARK_BEGUN_UNTAINTED, &console::MARK_MADE_UNTAINTED)
+    } else {
+        (&console::MARK_BEGUN, &console::MARK_MADE)
+    };
+    s.tell(begun, &[node]);
     s.tell(&console::MARK_LABELS, &[node, first, &labels.join(" ")]);
     if !taints.is_empty() {
         let shown: Vec<String> = taints.iter().map(shown_taint).collect();
@@ -113,7 +118,7 @@ pub(crate) async fn mark(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) 
         patch["spec"] = json!({"taints": taints});
     }
     patch_node(s, rest, node, &patch).await?;
-    s.tell(&console::MARK_MADE, &[node, first]);
+    s.tell(made, &[node, first]);
     if s.profile.cri_socket_annotated_in() == "mark-control-plane" {
         annotate_cri_socket(s, rest, node, &config.node.cri_socket).await?;
     }

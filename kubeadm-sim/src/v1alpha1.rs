@@ -270,7 +270,7 @@ fn read_components(config: &mut InitConfig, fields: &Fields<'_>) -> Result<(), C
         }
     };
     let modes = fields.list("authorizationModes")?;
-    if !modes.is_empty() {
+    if !modes.is_empty() && modes != ["Node", "RBAC"] {
         flag("kube-apiserver", "authorization-mode", &modes.join(","));
     }
     if let Some(provider) = fields.text("cloudProvider")? {
@@ -338,6 +338,13 @@ pub(crate) fn node(config: &mut JoinConfig, path: &str, text: &str) -> Result<()
     let mut gates = FeatureGates::default();
     for (gate, on) in fields.flags("featureGates")? {
         gates.set(config.profile, "featureGates", &gate, on)?;
+    }
+    if gates.enabled("DynamicKubeletConfig") {
+        return Err(ConfigError::invalid(
+            "featureGates.DynamicKubeletConfig",
+            "the apiserver is a later one, whose NodeRestriction lets no node set its own configSource; leave the \
+             gate out and set it as an administrator",
+        ));
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ async fn uploaded_certificates_are_gone_after_two_hours(cluster: Cluster) {
 }
 
 /// An etcd on a host of its own, made with kubeadm's phases as its documentation has it.
-async fn etcd_host(sim: &Sim) -> Host {
+pub async fn etcd_host(sim: &Sim) -> Host {
     let host = sim.host("etcd1");
     for part in ["etcd-ca", "etcd-server", "etcd-peer", "apiserver-etcd-client"] {
         let args = ["init", "phase", "certs", part, "--encryption-algorithm=ECDSA-P256"];

@@ -5,6 +5,7 @@ use chronoplane::{Cluster, ClusterOptions, Machinery, Sim, TaskLauncher};
 use client::{Resource, Rest};
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
+use world::Host;
 
 use crate::common::*;
 
@@ -32,6 +33,18 @@ fn in_a_world<F: Future>(body: impl FnOnce(Sim) -> F) -> F::Output {
     world::sim::run(world::sim::Config::default(), body).expect("a runtime")
 }
 
+/// Joins by the command that `printed` ends with, once its token can be used: as people do, who are slower
+/// than the controller that signs for it.
+async fn joined_as_told(cluster: &Cluster, printed: &str, node: &Host) -> String {
+    let command =
+        printed.lines().map(str::trim).rfind(|line| line.starts_with("kubeadm join ")).expect("printed");
+    let token =
+        command.split("--token ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a token");
+    let token = token.parse().expect("well-formed");
+    chronoplane::cluster::discoverable(node, cluster.admin(), &token).await.expect("signed");
+    cluster.kubeadm(node, &arguments(command)).await.expect("joined")
+}
+
 /// `start` waits until every node is Ready, and says which minor was not.
 #[test]
 fn every_minor_makes_a_cluster_whose_nodes_are_ready() {
@@ -48,8 +61,10 @@ fn every_minor_makes_a_cluster_whose_nodes_are_ready() {
 fn the_words_of_init_and_join() {
     for minor in 8..=12 {
         let said = in_a_world(async |sim| {
-            let cluster = start(&sim, minor, 1).await;
-            cluster.transcript().iter().map(|(host, words)| format!("# {host}\n{words}")).collect::<String>()
+            let cluster = start(&sim, minor, 0).await;
+            let init = &cluster.transcript()[0].1;
+            let join = joined_as_told(&cluster, init, &fresh(&cluster, "node1")).await;
+            format!("# kubeadm init\n{init}\n# kubeadm join\n{join}")
         });
         insta::assert_snapshot!(format!("words_of_1_{minor}"), redacted(&said));
     }
@@ -202,18 +217,7 @@ async fn a_join_of_1_10_is_done_before_its_node_is_there(sim: Sim) {
     let cp = control_plane(&cluster);
     let printed = cluster.kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
     let host = fresh(&cluster, "Node-1");
-    chronoplane::cluster::wait_for(&cp, "cluster-info is signed for it", async || {
-        let id = printed.split("--token ").nth(1)?.split('.').next()?.to_owned();
-        let info = cluster
-            .admin()
-            .get(&Resource::core("configmaps"), Some("kube-public"), "cluster-info")
-            .await
-            .ok()?;
-        info.pointer(&format!("/data/jws-kubeconfig-{id}")).map(drop)
-    })
-    .await
-    .expect("signed");
-    let words = cluster.kubeadm(&host, &arguments(&printed)).await.expect("joined");
+    let words = joined_as_told(&cluster, &printed, &host).await;
     assert!(
         words.contains("[preflight] Starting the kubelet service\n[discovery] Trying to connect"),
         "{words}"
@@ -248,6 +252,7 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
     let init = ["init", "--config=/root/master.yaml", "--encryption-algorithm=ECDSA-P256", version];
     let words = kubeadm(&cp, &init).await.expect("made");
     assert!(words.contains("[bootstraptoken] Using token: abcdef.0123456789abcdef\n"), "{words}");
+    assert!(words.contains("[markmaster] Master cp1 labelled with key/value: node-role"), "{words}");
     let names = certificate(&cp, "/etc/kubernetes/pki/apiserver.crt");
     assert!(names.dns_names().iter().any(|name| name == "balancer.example.com"));
     let manifest = |name: &str| {
@@ -292,11 +297,137 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
 }
 
 #[chronoplane::test]
-async fn kubelets_get_their_configuration_from_the_cluster(sim: Sim) {
-    for (minor, map, source) in [
-        (10, "kubelet-base-config", "/spec/configSource/configMapRef/name"),
-        (11, "kubelet-config-1.11", "/spec/configSource/configMap/name"),
+async fn the_gate_decides_which_dns_a_cluster_has(sim: Sim) {
+    for (minor, gate, there, absent) in
+        [(10, "CoreDNS=true", "coredns", "kube-dns"), (11, "CoreDNS=false", "kube-dns", "coredns")]
+    {
+        let cp = sim.host(&format!("cp-{minor}"));
+        let profile = Profile::of_minor(minor).expect("known");
+        Machinery::tasks(TaskLauncher::default()).install(&cp, profile);
+        let (version, gate) = (format!("--kubernetes-version=1.{minor}"), format!("--feature-gates={gate}"));
+        let args = ["init", "--encryption-algorithm=ECDSA-P256", &version, &gate];
+        kubeadm(&cp, &args).await.expect("made");
+        let admin = Kubeconfig::load(cp.disk(), "/etc/kubernetes/admin.conf").expect("there");
+        let rest = Rest::from_kubeconfig(&cp, &admin, profile.go(), "kubectl").expect("a client");
+        let deployments = Resource::new("apps", "v1", "deployments");
+        let dns = rest.get(&deployments, Some("kube-system"), there).await.expect("there");
+        let containers = dns["spec"]["template"]["spec"]["containers"].as_array().expect("containers").len();
+        assert_eq!(containers, if there == "kube-dns" { 3 } else { 1 }, "1.{minor}");
+        assert!(rest.get_opt(&deployments, Some("kube-system"), absent).await.expect("an answer").is_none());
+    }
+}
+
+/// Discovery told of every failure and began anew; the wrong pin was no end either.
+#[chronoplane::test]
+async fn a_wrong_token_or_pin_opens_nothing_in_1_10(sim: Sim) {
+    let cluster = start(&sim, 10, 0).await;
+    let (cp, node) = (control_plane(&cluster), fresh(&cluster, "node1"));
+    let printed = cluster.kubeadm(&cp, &["token", "create", "--print-join-command"]).await.expect("made");
+    let good = arguments(&printed);
+    let at = |flag: &str| good.iter().position(|word| *word == flag).expect("there") + 1;
+    let with = |at: usize, text: &'static str| {
+        let mut args = good.clone();
+        args[at] = text;
+        args
+    };
+    const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    for (args, words) in [
+        (
+            with(at("--token"), "zzzzzz.0123456789abcdef"),
+            "there is no JWS signed token in the cluster-info ConfigMap. This token id \"zzzzzz\" is invalid for this cluster, can't connect",
+        ),
+        (
+            with(at("--discovery-token-ca-cert-hash"), OTHER),
+            "cluster CA found in cluster-info ConfigMap is invalid: none of the public keys \"sha256:",
+        ),
     ] {
+        let said = refusal(&cluster, &node, &args).await;
+        let line =
+            format!("[discovery] Failed to connect to API Server \"{}:6443\": {words}", cp.net().address());
+        // The first try and one every five seconds for five minutes.
+        assert_eq!(said.matches(&line).count(), 61, "{line}: {said}");
+        assert!(said.contains("abort connecting to API servers after timeout of 5m0s"), "{said}");
+        assert!(!node.disk().exists("/etc/kubernetes/bootstrap-kubelet.conf"), "{words}");
+        node.services().stop("kubelet").await;
+    }
+    cluster.kubeadm(&node, &good).await.expect("the right ones do");
+    chronoplane::cluster::nodes_ready(&cp, cluster.admin(), 2).await.expect("joined");
+}
+
+/// The recipe of 2018: one etcd elsewhere, one MasterConfiguration, and `init` on every master over the same
+/// certificates.
+#[chronoplane::test]
+async fn two_masters_are_made_with_init_over_the_same_certificates(sim: Sim) {
+    let etcd = crate::control_planes::etcd_host(&sim).await;
+    let (cp1, cp2, node) = (sim.host("cp1"), sim.host("cp2"), sim.host("node1"));
+    let profile = Profile::of_minor(10).expect("known");
+    let version = "--kubernetes-version=1.10";
+    let pki = "/etc/kubernetes/pki";
+    let configuration = |own: &Host| {
+        format!(
+            "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\napi: {{advertiseAddress: {}}}\n\
+             etcd:\n  endpoints: [\"https://{}:2379\"]\n  caFile: {pki}/etcd/ca.crt\n\
+             \x20 certFile: {pki}/apiserver-etcd-client.crt\n  keyFile: {pki}/apiserver-etcd-client.key\n\
+             networking: {{podSubnet: 10.244.0.0/16}}\napiServerCertSANs: [\"{}\", \"{}\"]\n\
+             apiServerExtraArgs: {{apiserver-count: \"2\"}}\ntoken: abcdef.0123456789abcdef\n",
+            own.net().address(),
+            etcd.net().address(),
+            cp1.net().address(),
+            cp2.net().address(),
+        )
+    };
+    let copy = |from: &Host, to: &Host, files: &[&str]| {
+        for file in files {
+            let path = format!("{pki}/{file}");
+            to.disk().write(&path, from.disk().read(&path).expect("made"), 0o600).expect("copied");
+        }
+    };
+    let shared = ["etcd/ca.crt", "apiserver-etcd-client.crt", "apiserver-etcd-client.key"];
+    let made = [
+        "ca.crt",
+        "ca.key",
+        "apiserver.crt",
+        "apiserver.key",
+        "apiserver-kubelet-client.crt",
+        "apiserver-kubelet-client.key",
+        "front-proxy-ca.crt",
+        "front-proxy-ca.key",
+        "front-proxy-client.crt",
+        "front-proxy-client.key",
+        "sa.key",
+        "sa.pub",
+    ];
+    for (host, from) in [(&cp1, None), (&cp2, Some(&cp1))] {
+        copy(&etcd, host, &shared);
+        if let Some(first) = from {
+            copy(first, host, &made);
+        }
+        Machinery::tasks(TaskLauncher::default()).install(host, profile);
+        host.disk().write("/root/master.yaml", configuration(host), 0o600).expect("written");
+        let args = ["init", "--config=/root/master.yaml", "--encryption-algorithm=ECDSA-P256", version];
+        let words = kubeadm(host, &args).await.expect("made");
+        assert!(!words.contains("etcd/"), "etcd is elsewhere: {words}");
+        let kept = words.contains("[certificates] Using the existing apiserver certificate and key.\n");
+        assert_eq!(kept, from.is_some(), "{words}");
+    }
+    Machinery::tasks(TaskLauncher::default()).install(&node, profile);
+    let pin = certificate(&cp1, "/etc/kubernetes/pki/ca.crt").public_key().pin();
+    let server = format!("{}:6443", cp2.net().address());
+    let join =
+        ["join", &server, "--token=abcdef.0123456789abcdef", "--discovery-token-ca-cert-hash", &pin, version];
+    kubeadm(&node, &join).await.expect("joined through the second master");
+    for cp in [&cp1, &cp2] {
+        let admin = Kubeconfig::load(cp.disk(), "/etc/kubernetes/admin.conf").expect("there");
+        assert!(admin.server().expect("one").contains(&cp.net().address().to_string()), "its own apiserver");
+        let rest = Rest::from_kubeconfig(cp, &admin, profile.go(), "kubectl").expect("a client");
+        chronoplane::cluster::nodes_ready(cp, &rest, 3).await.expect("seen by both");
+    }
+}
+
+#[chronoplane::test]
+async fn kubelets_get_their_configuration_from_the_cluster(sim: Sim) {
+    let source = "/spec/configSource/configMap/name";
+    for (minor, map) in [(10, "kubelet-base-config"), (11, "kubelet-config-1.11")] {
         let cp = sim.host(&format!("cp-{minor}"));
         let profile = Profile::of_minor(minor).expect("known");
         Machinery::tasks(TaskLauncher::default()).install(&cp, profile);

@@ -87,6 +87,9 @@ lines! {
         9 => "",
     }
 
+    /// Stands before what went wrong: the phase.
+    PHASE_FAILED { 8 => "", 13 => "error execution phase {0}" }
+
     /// The preflight checks begin.
     PREFLIGHT {
         8 => "[preflight] Running pre-flight checks",
@@ -242,6 +245,10 @@ lines! {
     MARK_BEGUN { 8 => "[markmaster] Will mark node {0} as master by adding a label and a taint", 11 => "" }
     /// The node was marked: its name, the key.
     MARK_MADE { 8 => "[markmaster] Master {0} tainted and labelled with key/value: {1}=\"\"", 11 => "" }
+    /// As [`MARK_BEGUN`], for a master that takes pods.
+    MARK_BEGUN_UNTAINTED { 8 => "[markmaster] Will mark node {0} as master by adding a label", 11 => "" }
+    /// As [`MARK_MADE`], for a master that takes pods.
+    MARK_MADE_UNTAINTED { 8 => "[markmaster] Master {0} labelled with key/value: {1}=\"\"", 11 => "" }
     /// The node gets its labels: its name, the first label, all labels.
     MARK_LABELS {
         8 => "",
@@ -307,6 +314,8 @@ lines! {
     }
     /// cluster-info did not come: what was wrong.
     DISCOVERY_AGAIN { 8 => "[discovery] Failed to request cluster info, will try again: [{0}]", 14 => "" }
+    /// Discovery failed: the server, what was wrong.
+    DISCOVERY_FAILED { 8 => "[discovery] Failed to connect to API Server \"{0}\": {1}", 14 => "" }
     /// Once more, with the authority that came: the server.
     DISCOVERY_VALIDATES {
         8 => "[discovery] Requesting info from \"https://{0}\" again to validate TLS against the pinned public key",

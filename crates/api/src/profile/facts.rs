@@ -182,6 +182,12 @@ facts! {
         8 => EtcdNames::Apart, 11 => EtcdNames::LocalServing, 13 => EtcdNames::Both,
     }
 
+    /// Whether the DNS names in kubeadm's certificates stand as they came, or sorted.
+    // kubernetes/kubernetes#92753.
+    certificate_names_as_given: bool = "names in kubeadm's certificates in their given order" {
+        8 => true, 19 => false,
+    }
+
     /// Whether an etcd on the control plane is spoken to with TLS.
     etcd_tls: bool = "local etcd with TLS" { 8 => false, 10 => true }
 
@@ -221,6 +227,10 @@ facts! {
 
     /// Whether a join without pins of the authority is refused unless it is asked for.
     join_demands_pins: bool = "join refuses to go without pins" { 8 => false, 9 => true }
+
+    /// Whether a join begins discovery anew after whatever was wrong, a wrong pin too.
+    // Up to 1.12 for ever; 1.13 gave it five minutes, as all of them have here.
+    discovery_begins_anew: bool = "discovery begins anew after every failure" { 8 => true, 14 => false }
 
     /// Whether bootstrap tokens may get nodes, so that a join sees a node of its own name.
     // kubernetes/kubernetes#81056.

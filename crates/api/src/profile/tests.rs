@@ -138,6 +138,25 @@ fn edges() {
         [10, 11, 12, 14, 21, 30, 31].map(|m| at(m).kubeadm_config().version),
         ["v1alpha1", "v1alpha2", "v1alpha3", "v1beta1", "v1beta2", "v1beta3", "v1beta4"]
     );
+    let order = |m| at(m).certificate_order();
+    assert!([8, 9].iter().all(|m| !order(*m).contains(&"etcd-ca")), "etcd without TLS");
+    assert_eq!(order(10).iter().position(|p| *p == "sa"), Some(8));
+    assert_eq!(
+        [11, 12, 36].map(|m| order(m).last().copied()),
+        [Some("apiserver-etcd-client"), Some("sa"), Some("sa")]
+    );
+    assert_eq!([9, 10].map(|m| at(m).etcd_tls()), [false, true]);
+    assert_eq!([27, 28].map(|m| at(m).authority_serial_is_zero()), [true, false]);
+    assert_eq!(
+        [10, 11, 12, 13].map(|m| at(m).etcd_names()),
+        [EtcdNames::Apart, EtcdNames::LocalServing, EtcdNames::LocalServing, EtcdNames::Both]
+    );
+    assert_eq!([10, 11].map(|m| at(m).kube_dns_by_default()), [true, false]);
+    assert_eq!([8, 9, 12, 13].map(|m| at(m).self_hosting_phase()), [false, true, true, false]);
+    assert_eq!([10, 11].map(|m| at(m).kubelet_unit_flags_only()), [true, false]);
+    assert_eq!([12, 13].map(|m| at(m).join_reads_configuration()), [false, true]);
+    assert_eq!([17, 18].map(|m| at(m).tokens_get_nodes()), [false, true]);
+    assert_eq!([11, 12].map(|m| at(m).image_suffix()), ["-amd64", ""]);
     let shows_join_command = |m| at(m).init_phases().contains(&"show-join-command");
     assert_eq!((shows_join_command(25), shows_join_command(26)), (false, true));
     let finalizes = |m| at(m).init_phases().contains(&"kubelet-finalize");
