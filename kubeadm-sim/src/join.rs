@@ -8,8 +8,8 @@ use pki::{
 use serde_json::Value;
 
 use crate::{
-    config::{ClusterConfig, JoinConfig},
-    discovery, join_control_plane, kubelet,
+    config::{ClusterConfig, InitConfig, JoinConfig},
+    discovery, etcd_join, join_control_plane, kubelet,
     paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, PKI_DIR, TLS_BOOTSTRAP_POLL},
     preflight,
     session::{Failure, Result, Session, poll},
@@ -72,7 +72,8 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
     }
     s.disk().write(BOOTSTRAP_KUBELET_CONF, bootstrap.to_yaml(), 0o600)?;
     // It is of no use after the bootstrap, however that ends.
-    let joined = bootstrap_kubelet(s, config, &rest, &bootstrap, &kubelet_config).await;
+    let own = control_plane.as_ref().map(|(own, _)| own);
+    let joined = bootstrap_kubelet(s, config, &rest, &bootstrap, &kubelet_config, own).await;
     if s.disk().exists(BOOTSTRAP_KUBELET_CONF) {
         s.disk().remove(BOOTSTRAP_KUBELET_CONF)?;
     }
@@ -95,6 +96,7 @@ async fn bootstrap_kubelet(
     rest: &Rest,
     bootstrap: &Kubeconfig,
     kubelet_config: &Value,
+    own: Option<&InitConfig>,
 ) -> Result<()> {
     let ca = format!("{PKI_DIR}/ca.crt");
     if !s.disk().exists(&ca) {
@@ -102,6 +104,11 @@ async fn bootstrap_kubelet(
     }
     refuse_ready_namesake(rest, &config.node_name).await?;
     kubelet::start(s, kubelet_config, &config.node_name).await?;
+    if let Some(own) = own
+        && s.profile.join_etcd_before_bootstrap()
+    {
+        etcd_join::run(s, own).await?;
+    }
     wait::kubelet(s).await?;
     s.say("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap");
     let host = s.host;

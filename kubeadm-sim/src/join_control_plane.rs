@@ -1,15 +1,12 @@
 //! What `kubeadm join --control-plane` does before and after the kubelet's bootstrap: shared certificates, own
 //! certificates, kubeconfigs, manifests; labels and taints at the end.
-//!
-//! Simulated etcd members are alone: nobody replicates. A cluster whose etcd runs on its control plane therefore
-//! takes no second one; with an external etcd everything is as upstream.
 
 use client::Rest;
 
 use crate::{
     certs,
     config::{ControlPlaneJoin, InitConfig, JoinConfig},
-    kubeconfigs, manifests,
+    etcd_join, kubeconfigs, manifests,
     paths::ADMIN_CONF,
     phases::Parts,
     session::{Failure, Result, Session},
@@ -41,13 +38,6 @@ pub(crate) async fn configuration(
             return Err(unsatisfied(&missing.join(", ")));
         }
     }
-    if own.cluster.external_etcd.is_none() {
-        return Err(Failure::new(
-            "the etcd on this cluster's control plane is simulated without \
-             membership and takes no second member; make the cluster with an external etcd (etcd.external in \
-             ClusterConfiguration) to join further control planes",
-        ));
-    }
     Ok(own)
 }
 
@@ -63,11 +53,14 @@ fn unsatisfied(why: &str) -> Failure {
 /// What should have been copied by hand and was not.
 fn missing_certificates(s: &Session<'_>, config: &InitConfig) -> Vec<String> {
     let dir = &config.cluster.certificates_dir;
-    let shared = [
+    let mut shared = vec![
         ("certificate", "CA", "certificate", "ca.crt"),
         ("key", "service account", "private key", "sa.key"),
         ("certificate", "front-proxy CA", "certificate", "front-proxy-ca.crt"),
     ];
+    if config.cluster.external_etcd.is_none() {
+        shared.push(("certificate", "etcd CA", "certificate", "etcd/ca.crt"));
+    }
     shared
         .iter()
         .map(|(what, owner, kind, file)| (what, owner, kind, format!("{dir}/{file}")))
@@ -96,21 +89,28 @@ pub(crate) async fn prepare(
     // super-admin.conf stays with the first control plane; kubelet.conf comes of the bootstrap.
     kubeconfigs::run(s, own, &Parts::of(&["admin", "controller-manager", "scheduler"]))?;
     manifests::control_plane(s, own, &Parts::of(&["apiserver", "controller-manager", "scheduler"]))?;
-    s.say("[check-etcd] Skipping etcd check in external mode");
-    Ok(())
+    etcd_join::check(s, own).await
 }
 
 /// Runs `control-plane-join` and says how it ended.
 pub(crate) async fn finish(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
-    s.say("[control-plane-join] Using external etcd - no local stacked instance added");
+    if own.cluster.external_etcd.is_some() {
+        s.say("[control-plane-join] Using external etcd - no local stacked instance added");
+    } else if !s.profile.join_etcd_before_bootstrap() {
+        etcd_join::run(s, own).await?;
+    }
     let admin = s.client(ADMIN_CONF)?;
     upload::mark(s, &admin, &own.node_name).await?;
+    let etcd = match own.cluster.external_etcd {
+        Some(_) => "",
+        None => "* A new etcd member was added to the local/stacked etcd cluster.\n",
+    };
     s.say(format!(
         "\nThis node has joined the cluster and a new control plane instance was created:\n\n\
          * Certificate signing request was sent to apiserver and approval was received.\n\
          * The Kubelet was informed of the new secure connection details.\n\
          * Control plane label and taint were applied to the new node.\n\
-         * The Kubernetes control plane instances scaled up.\n\n\
+         * The Kubernetes control plane instances scaled up.\n{etcd}\n\
          To start administering your cluster from this node, you need to run the following as a regular user:\n\n\
          \tmkdir -p $HOME/.kube\n\
          \tsudo cp -i {ADMIN_CONF} $HOME/.kube/config\n\

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::InitConfig,
+    etcd_members,
     external_etcd::ExternalEtcd,
     paths::{
         CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, ETCD_DIR, KUBE_SYSTEM, MANIFESTS_DIR,
@@ -56,19 +57,35 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         return Ok(());
     }
     s.say(format!("[etcd] Creating static Pod manifest for local etcd in {MANIFESTS_DIR:?}"));
-    let ip = config.advertise_address;
+    write_etcd(s, config, &[])
+}
+
+/// Writes etcd.yaml of a member that joins `members`, itself among them.
+pub(crate) fn joining_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
+    write_etcd(s, config, members)
+}
+
+fn write_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
+    let (clients, peers) = (etcd_members::client_url(config), etcd_members::peer_url(config));
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
-    let flags = vec![
-        ("advertise-client-urls", format!("https://{ip}:2379")),
+    let initial_cluster = match members {
+        [] => format!("{}={peers}", config.node_name),
+        members => {
+            let named: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
+            named.join(",")
+        }
+    };
+    let mut flags = vec![
+        ("advertise-client-urls", clients.clone()),
         ("cert-file", format!("{pki}/server.crt")),
         ("client-cert-auth", "true".into()),
         ("data-dir", ETCD_DIR.into()),
-        ("initial-advertise-peer-urls", format!("https://{ip}:2380")),
-        ("initial-cluster", format!("{}=https://{ip}:2380", config.node_name)),
+        ("initial-advertise-peer-urls", peers.clone()),
+        ("initial-cluster", initial_cluster),
         ("key-file", format!("{pki}/server.key")),
-        ("listen-client-urls", format!("https://127.0.0.1:2379,https://{ip}:2379")),
+        ("listen-client-urls", format!("https://127.0.0.1:2379,{clients}")),
         ("listen-metrics-urls", "http://127.0.0.1:2381".into()),
-        ("listen-peer-urls", format!("https://{ip}:2380")),
+        ("listen-peer-urls", peers),
         ("name", config.node_name.clone()),
         ("peer-cert-file", format!("{pki}/peer.crt")),
         ("peer-client-cert-auth", "true".into()),
@@ -77,6 +94,9 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         ("snapshot-count", "10000".into()),
         ("trusted-ca-file", format!("{pki}/ca.crt")),
     ];
+    if !members.is_empty() {
+        flags.push(("initial-cluster-state", "existing".into()));
+    }
     let component = Component {
         name: "etcd",
         image: etcd_image(config),
@@ -90,7 +110,7 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
             ready: Some("/readyz"),
         },
         mounts: vec![Mount::directory("etcd-data", ETCD_DIR), Mount::directory("etcd-certs", &pki)],
-        annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"))),
+        annotation: Some((etcd_members::CLIENT_URLS, clients)),
     };
     write(s, config, &component)
 }

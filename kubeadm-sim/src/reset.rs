@@ -9,6 +9,7 @@ use serde_json::Value;
 use world::FileKind;
 
 use crate::{
+    etcd_join,
     kubelet::UNIT,
     paths::{
         ADMIN_CONF, API_CALL_TIMEOUT, APISERVER_PORT, BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_CONF,
@@ -63,7 +64,7 @@ pub(crate) async fn run(s: &mut Session<'_>, args: ResetArgs) -> Result<()> {
     }
     // Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
     s.say("[preflight] Running pre-flight checks");
-    remove_etcd_member(s, args.dry_run);
+    remove_etcd_member(s, &args).await;
     cleanup_node(s, &args, &certificates).await;
     s.say(
         "\nThe reset process does not perform cleanup of CNI plugin configuration,\n\
@@ -86,18 +87,23 @@ async fn certificates_dir(s: &mut Session<'_>, kubeconfig: &str) -> String {
     }
 }
 
-/// Empties etcd's directory, before its pod is stopped as upstream does. The only member of a cluster cannot
-/// leave it, and simulated members are alone.
-fn remove_etcd_member(s: &mut Session<'_>, dry_run: bool) {
+/// Takes the member out of its cluster and empties its directory, before its pod is stopped as upstream does. The
+/// only member of a cluster cannot leave it.
+async fn remove_etcd_member(s: &mut Session<'_>, args: &ResetArgs) {
     let Some(dir) = etcd_data_dir(s) else {
         s.say("[reset] No etcd config found. Assuming external etcd");
         s.say("[reset] Please, manually reset etcd to prevent further issues");
         return;
     };
-    if dry_run {
+    if args.dry_run {
         s.say("[reset] Would remove the etcd member on this node from the etcd cluster");
         s.say(format!("[reset] Would delete contents of the etcd data directory: {dir}"));
         return;
+    }
+    if let Err(e) = etcd_join::leave(s, &args.kubeconfig).await {
+        s.say(format!(
+            "[reset] Failed to remove etcd member: {e}, please manually remove this etcd member using etcdctl"
+        ));
     }
     match clean(s, &dir) {
         Ok(()) => s.say(format!("[reset] Deleted contents of the etcd data directory: {dir}")),

@@ -66,6 +66,11 @@ async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> R
     let pods = Pods::new(host, options.clone(), launcher);
     // Static pods need no apiserver: on a first control plane they are it.
     pods.run_static();
+    if options.kubeconfig.is_empty() {
+        // Upstream's standalone mode: no API, static pods only.
+        server::healthz(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;
+        return std::future::pending().await;
+    }
     // The control plane's kubeconfig may appear only later; without any the kubelet ends here.
     let begin = bootstrap::load(host, &options)?;
     let embedded = begin

@@ -146,6 +146,13 @@ facts! {
     /// its kubelet talks to the local apiserver.
     join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
 
+    /// The phase in which a joining control plane gets its etcd member.
+    etcd_join_phase: &'static str = "phase of a joining etcd member" { 8 => "control-plane-join/etcd", 33 => "etcd-join" }
+
+    /// Whether a joining etcd member comes as a learner and votes later (gate EtcdLearnerMode, on by default).
+    // kubernetes/kubernetes#120228.
+    etcd_learner_mode: bool = "etcd members join as learners" { 8 => false, 29 => true }
+
     /// Whether `init` waits for controller manager and scheduler too (gate
     /// WaitForAllControlPlaneComponents, on by default).
     // kubernetes/kubernetes#129620.
