@@ -171,7 +171,12 @@ impl<'a> EtcdMembers<'a> {
             return Ok(());
         }
         let Some(id) = self.id_of(&peer_url(config)).await? else { return Ok(()) };
-        self.retried(async || self.api.remove(&self.endpoints, id).await).await
+        self.retried(async || match self.api.remove(&self.endpoints, id).await {
+            // An answer was lost: it is out already.
+            Err(e) if e.0.contains("member not found") => Ok(()),
+            outcome => outcome,
+        })
+        .await
     }
 
     async fn id_of(&self, peer_url: &str) -> Result<Option<u64>> {

@@ -148,9 +148,26 @@ impl Masters {
 
     async fn etcd_ready(&self) {
         let etcd = self.etcd();
+        if std::env::var_os("DEBUGHA").is_some() {
+            self.sim.elapse(Duration::from_secs(30)).await;
+            eprintln!(
+                "DEBUG starts {:?} exit {:?} answer {:?}",
+                self.starts(),
+                self.hosts[0].services().last_exit("kubelet"),
+                etcd.revision().await
+            );
+            for ev in
+                self.sim.events().iter().filter(|e| ["service", "pod", "etcd"].contains(&e.kind)).take(20)
+            {
+                eprintln!("DEBUG {ev}");
+            }
+            eprintln!(
+                "DEBUG {}",
+                self.hosts[0].disk().read_to_string(format!("{MANIFESTS}/etcd.yaml")).unwrap_or_default()
+            );
+        }
         chronoplane::cluster::wait_for(&self.hosts[0], "etcd answers", async || etcd.revision().await.ok())
             .await
-            .map_err(|e| { eprintln!("DEBUG starts {:?} exits {:?}", self.starts(), self.hosts[0].services().last_exit("kubelet")); for ev in self.sim.events().iter().rev().take(12) { eprintln!("{ev}"); } e })
             .expect("up");
     }
 
@@ -214,9 +231,9 @@ impl Masters {
                 "--config=/root/config.yaml",
                 "--ignore-preflight-errors=FileAvailable--etc-kubernetes-manifests-etcd.yaml",
             ];
-            let printed = kubeadm(host, profile(), &args).await.expect("initialised");
-            let kept = printed.contains("sing existing ca certificate");
-            assert_eq!(kept, n > 0, "{printed}");
+            kubeadm(host, profile(), &args).await.expect("initialised");
+            let ca = |host: &Host| host.disk().read(format!("{PKI}/ca.crt"));
+            assert_eq!(ca(host), ca(&self.hosts[0]), "one authority for all");
         }
     }
 }
