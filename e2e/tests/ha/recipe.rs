@@ -148,24 +148,6 @@ impl Masters {
 
     async fn etcd_ready(&self) {
         let etcd = self.etcd();
-        if std::env::var_os("DEBUGHA").is_some() {
-            self.sim.elapse(Duration::from_secs(30)).await;
-            eprintln!(
-                "DEBUG starts {:?} exit {:?} answer {:?}",
-                self.starts(),
-                self.hosts[0].services().last_exit("kubelet"),
-                etcd.revision().await
-            );
-            for ev in
-                self.sim.events().iter().filter(|e| ["service", "pod", "etcd"].contains(&e.kind)).take(20)
-            {
-                eprintln!("DEBUG {ev}");
-            }
-            eprintln!(
-                "DEBUG {}",
-                self.hosts[0].disk().read_to_string(format!("{MANIFESTS}/etcd.yaml")).unwrap_or_default()
-            );
-        }
         chronoplane::cluster::wait_for(&self.hosts[0], "etcd answers", async || etcd.revision().await.ok())
             .await
             .expect("up");
