@@ -18,7 +18,11 @@ pub(crate) async fn apply(s: &Session<'_>, rest: &Rest, resource: &Resource, obj
     poll(s.host, HEALTH_POLL, API_CALL_TIMEOUT, async || {
         match rest.create(resource, namespace, object).await {
             Ok(_) => Ok(()),
-            Err(e) if e.is_already_exists() => {
+            // A Service that is there is refused for its own address first (kubeadm's createDNSService).
+            Err(e)
+                if e.is_already_exists()
+                    || e.is_invalid() && e.to_string().contains("provided IP is already allocated") =>
+            {
                 rest.update(resource, namespace, &name, object).await.map_err(Failure::from).map(drop)
             }
             Err(e) => Err(e.into()),
