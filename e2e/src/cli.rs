@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, components, story, up};
+use crate::{bench, catalogue, cfssl, components, story, up};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -55,6 +55,10 @@ enum Command {
     Kubelet(ComponentArgs),
     /// kubeadm init and join on this host's files
     Kubeadm(ComponentArgs),
+    /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
+    Cfssl(ComponentArgs),
+    /// Writes what `cfssl` printed to NAME.pem and NAME-key.pem: `cfssljson -bare NAME`
+    Cfssljson(ComponentArgs),
 }
 
 #[derive(Args)]
@@ -169,6 +173,8 @@ pub fn main() -> ExitCode {
         Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
         Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+        Command::Cfssl(c) => cfssl::main(&c.args),
+        Command::Cfssljson(c) => cfssl::main_json(&c.args),
     };
     outcome.unwrap_or_else(|Refusal(why)| {
         eprintln!("error: {why}");

@@ -64,7 +64,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn of_this_process() -> Result<Self, Refusal> {
+    pub(crate) fn of_this_process() -> Result<Self, Refusal> {
         match std::env::var(PLACE) {
             Ok(text) => serde_json::from_str(&text)
                 .map_err(|e| Refusal(format!("{PLACE} is not the description of a host: {e}"))),

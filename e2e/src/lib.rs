@@ -5,12 +5,14 @@
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
 //!      ├─ bench        figures
+//!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
 //! ```
 
 pub mod bench;
 pub mod catalogue;
+pub mod cfssl;
 pub mod cli;
 pub mod components;
 pub mod peek;

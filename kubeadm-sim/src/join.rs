@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     component_configs,
     config::{ClusterConfig, ControlPlaneJoin, InitConfig, JoinConfig},
-    discovery, dry_run, join_control_plane,
+    discovery, dry_run, etcd_join, join_control_plane,
     kubelet::{self, Told},
     old_join,
     patches::Patches,
@@ -55,7 +55,7 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig, plan: &Plan, w
         s.say("[dryrun] Finished dry-running successfully. Above are the resources that would be created");
     } else if whole {
         match &join.own {
-            Some(_) => join_control_plane::farewell(s),
+            Some(own) => join_control_plane::farewell(s, own),
             None => s.say(
                 "\nThis node has joined the cluster:\n\
                  * Certificate signing request was sent to apiserver and a response was received.\n\
@@ -113,7 +113,7 @@ impl<'a> Join<'a> {
             }
             ("check-etcd", Some(join)) => {
                 let own = self.own(s, join).await.map_err(at)?;
-                join_control_plane::check_etcd(s, &own).await.map_err(at)
+                etcd_join::check(s, &own).await.map_err(at)
             }
             ("etcd-join", Some(join)) => {
                 let own = self.own(s, join).await.map_err(at)?;

@@ -1,14 +1,11 @@
 //! What `kubeadm join --control-plane` does before and after the kubelet's bootstrap: shared certificates, own
 //! certificates, kubeconfigs, manifests; labels and taints at the end.
-//!
-//! Simulated etcd members are alone: nobody replicates. A cluster whose etcd runs on its control plane therefore
-//! takes no second one; with an external etcd everything is as upstream.
 
 use client::Rest;
 
 use crate::{
     config::{ControlPlaneJoin, InitConfig, JoinConfig},
-    kubeconfigs, manifests,
+    etcd_join, kubeconfigs, manifests,
     paths::ADMIN_CONF,
     phases::Parts,
     session::{Failure, Result, Session},
@@ -43,13 +40,6 @@ pub(crate) async fn configuration(
             return Err(unsatisfied(&missing.join(", ")));
         }
     }
-    if own.cluster.external_etcd.is_none() {
-        return Err(Failure::new(
-            "the etcd on this cluster's control plane is simulated without \
-             membership and takes no second member; make the cluster with an external etcd (etcd.external in \
-             ClusterConfiguration) to join further control planes",
-        ));
-    }
     Ok(own)
 }
 
@@ -65,11 +55,14 @@ fn unsatisfied(why: &str) -> Failure {
 /// What should have been copied by hand and was not.
 fn missing_certificates(s: &Session<'_>, config: &InitConfig) -> Vec<String> {
     let dir = &config.cluster.certificates_dir;
-    let shared = [
+    let mut shared = vec![
         ("certificate", "CA", "certificate", "ca.crt"),
         ("key", "service account", "private key", "sa.key"),
         ("certificate", "front-proxy CA", "certificate", "front-proxy-ca.crt"),
     ];
+    if config.cluster.external_etcd.is_none() {
+        shared.push(("certificate", "etcd CA", "certificate", "etcd/ca.crt"));
+    }
     shared
         .iter()
         .map(|(what, owner, kind, file)| (what, owner, kind, format!("{dir}/{file}")))
@@ -95,16 +88,13 @@ pub(crate) fn manifests(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
     manifests::control_plane(s, own, &Parts::of(&["apiserver", "controller-manager", "scheduler"]))
 }
 
-/// Runs `check-etcd`.
-pub(crate) async fn check_etcd(s: &Session<'_>, _own: &InitConfig) -> Result<()> {
-    s.say("[check-etcd] Skipping etcd check in external mode");
-    Ok(())
-}
-
-/// Runs `etcd-join`.
-pub(crate) async fn join_etcd(s: &Session<'_>, _own: &InitConfig) -> Result<()> {
-    s.say("[control-plane-join] Using external etcd - no local stacked instance added");
-    Ok(())
+/// Runs `etcd-join`, or the part of that name.
+pub(crate) async fn join_etcd(s: &Session<'_>, own: &InitConfig) -> Result<()> {
+    if own.cluster.external_etcd.is_some() {
+        s.say("[control-plane-join] Using external etcd - no local stacked instance added");
+        return Ok(());
+    }
+    etcd_join::run(s, own).await
 }
 
 /// Runs `control-plane-join/mark-control-plane`.
@@ -114,13 +104,17 @@ pub(crate) async fn mark(s: &mut Session<'_>, own: &InitConfig) -> Result<()> {
 }
 
 /// Says how it ended.
-pub(crate) fn farewell(s: &Session<'_>) {
+pub(crate) fn farewell(s: &Session<'_>, own: &InitConfig) {
+    let etcd = match own.cluster.external_etcd {
+        Some(_) => "",
+        None => "* A new etcd member was added to the local/stacked etcd cluster.\n",
+    };
     s.say(format!(
         "\nThis node has joined the cluster and a new control plane instance was created:\n\n\
          * Certificate signing request was sent to apiserver and approval was received.\n\
          * The Kubelet was informed of the new secure connection details.\n\
          * Control plane label and taint were applied to the new node.\n\
-         * The Kubernetes control plane instances scaled up.\n\n\
+         * The Kubernetes control plane instances scaled up.\n{etcd}\n\
          To start administering your cluster from this node, you need to run the following as a regular user:\n\n\
          \tmkdir -p $HOME/.kube\n\
          \tsudo cp -i {ADMIN_CONF} $HOME/.kube/config\n\

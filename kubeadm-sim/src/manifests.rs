@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::{ImageSource, InitConfig},
+    etcd_members,
     external_etcd::ExternalEtcd,
     patches::patched,
     paths::{
@@ -58,26 +59,43 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         return Ok(());
     }
     s.tell(&console::ETCD_BEGUN, &[MANIFESTS_DIR]);
-    let ip = config.advertise_address;
+    let data_dir = &config.cluster.etcd_data_dir;
+    if s.profile.etcd_tls() {
+        write_etcd(s, config, &[])?;
+    } else {
+        write(s, config, &plain_etcd(config, data_dir))?;
+    }
+    s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
+    Ok(())
+}
+
+/// Writes etcd.yaml of a member that joins `members`, itself among them.
+pub(crate) fn joining_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
+    write_etcd(s, config, members)
+}
+
+fn write_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
+    let (clients, peers) = (etcd_members::client_url(config), etcd_members::peer_url(config));
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
     let data_dir = &config.cluster.etcd_data_dir;
-    if !s.profile.etcd_tls() {
-        let component = plain_etcd(config, data_dir);
-        write(s, config, &component)?;
-        s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
-        return Ok(());
-    }
-    let flags = vec![
-        ("advertise-client-urls", format!("https://{ip}:2379")),
+    let initial_cluster = match members {
+        [] => format!("{}={peers}", config.node_name),
+        members => {
+            let named: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
+            named.join(",")
+        }
+    };
+    let mut flags = vec![
+        ("advertise-client-urls", clients.clone()),
         ("cert-file", format!("{pki}/server.crt")),
         ("client-cert-auth", "true".into()),
         ("data-dir", data_dir.clone()),
-        ("initial-advertise-peer-urls", format!("https://{ip}:2380")),
-        ("initial-cluster", format!("{}=https://{ip}:2380", config.node_name)),
+        ("initial-advertise-peer-urls", peers.clone()),
+        ("initial-cluster", initial_cluster),
         ("key-file", format!("{pki}/server.key")),
-        ("listen-client-urls", format!("https://127.0.0.1:2379,https://{ip}:2379")),
+        ("listen-client-urls", format!("https://127.0.0.1:2379,{clients}")),
         ("listen-metrics-urls", "http://127.0.0.1:2381".into()),
-        ("listen-peer-urls", format!("https://{ip}:2380")),
+        ("listen-peer-urls", peers),
         ("name", config.node_name.clone()),
         ("peer-cert-file", format!("{pki}/peer.crt")),
         ("peer-client-cert-auth", "true".into()),
@@ -86,6 +104,9 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         ("snapshot-count", "10000".into()),
         ("trusted-ca-file", format!("{pki}/ca.crt")),
     ];
+    if !members.is_empty() {
+        flags.push(("initial-cluster-state", "existing".into()));
+    }
     let component = Component {
         name: "etcd",
         image: etcd_image(config),
@@ -99,7 +120,7 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
             ready: Some("/readyz"),
         },
         mounts: vec![Mount::directory("etcd-data", data_dir), Mount::directory("etcd-certs", &pki)],
-        annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"))),
+        annotation: Some((etcd_members::CLIENT_URLS, clients)),
     };
     write(s, config, &component)?;
     s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);

@@ -10,6 +10,7 @@ use world::FileKind;
 
 use crate::{
     documents::{ConfigError, Documents, text, texts},
+    etcd_join,
     kubelet::UNIT,
     paths::{
         ADMIN_CONF, API_CALL_TIMEOUT, APISERVER_PORT, BOOTSTRAP_KUBELET_CONF, CONTROLLER_MANAGER_CONF,
@@ -101,7 +102,7 @@ pub(crate) async fn run(s: &mut Session<'_>, args: ResetArgs) -> Result<()> {
         let done = match *phase {
             "preflight" => preflight(s, &flags),
             "remove-etcd-member" => {
-                remove_etcd_member(s, flags.dry_run);
+                remove_etcd_member(s, &flags).await;
                 Ok(())
             }
             _ => {
@@ -166,18 +167,23 @@ async fn certificates_dir(s: &mut Session<'_>, kubeconfig: &str) -> String {
     }
 }
 
-/// Empties etcd's directory, before its pod is stopped as upstream does. The only member of a cluster cannot
-/// leave it, and simulated members are alone.
-fn remove_etcd_member(s: &mut Session<'_>, dry_run: bool) {
+/// Takes the member out of its cluster and empties its directory, before its pod is stopped as upstream does. The
+/// only member of a cluster cannot leave it.
+async fn remove_etcd_member(s: &Session<'_>, args: &ResetFlags) {
     let Some(dir) = etcd_data_dir(s) else {
         s.say("[reset] No etcd config found. Assuming external etcd");
         s.say("[reset] Please, manually reset etcd to prevent further issues");
         return;
     };
-    if dry_run {
+    if args.dry_run {
         s.say("[reset] Would remove the etcd member on this node from the etcd cluster");
         s.say(format!("[reset] Would delete contents of the etcd data directory: {dir}"));
         return;
+    }
+    if let Err(e) = etcd_join::leave(s, &args.kubeconfig).await {
+        s.say(format!(
+            "[reset] Failed to remove etcd member: {e}, please manually remove this etcd member using etcdctl"
+        ));
     }
     match clean(s, &dir) {
         Ok(()) => s.say(format!("[reset] Deleted contents of the etcd data directory: {dir}")),

@@ -69,6 +69,13 @@ async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> R
 
 /// Returns the last words of a kubelet that ran and must end.
 async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Result<String, String> {
+    if options.kubeconfig.is_empty() {
+        // Upstream's standalone mode: no API, static pods only.
+        let pods = Pods::new(host, options.clone(), launcher);
+        pods.run_static();
+        server::healthz(host, &options, pods).await.map_err(|e| e.to_string())?;
+        return std::future::pending().await;
+    }
     let begin = bootstrap::prepare(host, &options).await?;
     let link = Link::new(host, &options, &begin)?;
     let addresses = Arc::<Addresses>::default();

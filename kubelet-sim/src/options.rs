@@ -35,7 +35,7 @@ struct Flags {
     /// Kubeconfig with which a first certificate is requested
     #[arg(long)]
     bootstrap_kubeconfig: Option<String>,
-    /// Kubeconfig of the running kubelet; written by the bootstrap
+    /// Kubeconfig of the running kubelet; written by the bootstrap. Empty: standalone, without any API
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     kubeconfig: String,
     /// KubeletConfiguration file; releases before 1.11 have flags in its place

@@ -13,9 +13,11 @@
 //! * [`ControlPlane`]: one apiserver on a memory store, ready in milliseconds, with an
 //!   administrator's `kube::Client`. What envtest gives, in the process.
 //! * [`Cluster`]: kubeadm init and joins on simulated hosts: certificates, static pods, kubelets.
+//! * [`balancer`]: what stands in front of several apiservers, on layer 4 and on layer 7.
 //! * [`testing`]: what `#[chronoplane::test]` expands to.
 //! * [`Machinery`]: who runs what a kubelet is told to run; the seam to processes of one's own.
 
+pub mod balancer;
 pub mod cluster;
 mod control_plane;
 mod launcher;

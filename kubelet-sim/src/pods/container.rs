@@ -184,8 +184,8 @@ impl Worker {
     /// What the launcher is to start; waits until all that its environment refers to is there.
     async fn configure(&self, i: usize, spec: &Value) -> Container {
         let mut container = self.container(spec);
-        // The components of a control plane take no environment.
-        if self.is_static() {
+        // The components of a control plane take no environment unless their manifest gives them one.
+        if self.is_static() && spec.list_at("/env").is_empty() && spec.list_at("/envFrom").is_empty() {
             return container;
         }
         let scripted = matches!(knows(&container), Knows::Command(_));

@@ -61,7 +61,8 @@ impl Api {
         request: proto::MemberAddRequest,
     ) -> Result<proto::MemberAddResponse, Status> {
         let added = self.membership()?.add(request.peer_urls, request.is_learner).await?;
-        let header = self.header().await?;
+        // A voter that has not come yet may just have taken the majority with it.
+        let header = self.header_at(self.local().revision().await?);
         Ok(proto::MemberAddResponse { header, member: Some(added.into()), members: self.members() })
     }
 

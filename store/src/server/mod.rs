@@ -81,6 +81,9 @@ impl Running {
     }
 }
 
+/// How long a removed member serves on (`stopWithDelay` of ten heartbeats).
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The program: reads the flags, opens the data directory, serves until its process is killed or its member is
 /// removed from the cluster.
 ///
@@ -91,6 +94,8 @@ pub async fn run(host: Host, args: Vec<String>) -> Exit {
     match start(&host, &args).await {
         Ok(running) => {
             running.removed().await;
+            // Whoever asked for it still gets an answer.
+            host.clock().sleep(LAST_WORDS).await;
             tracing::error!("{}", cluster::REMOVED);
             Exit::Success
         }

@@ -289,6 +289,10 @@ facts! {
     /// its kubelet talks to the local apiserver.
     join_etcd_before_bootstrap: bool = "joining control planes start etcd before the TLS bootstrap" { 8 => false, 33 => true }
 
+    /// Whether a joining etcd member comes as a learner and votes later (gate EtcdLearnerMode, on by default).
+    // kubernetes/kubernetes#120228.
+    etcd_learner_mode: bool = "etcd members join as learners" { 8 => false, 29 => true }
+
     /// Whether `init` waits for controller manager and scheduler too (gate
     /// WaitForAllControlPlaneComponents, on by default).
     // kubernetes/kubernetes#129620.

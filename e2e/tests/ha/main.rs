@@ -1,0 +1,7 @@
+//! Highly available control planes: the recipe of 2018 from its own inputs, and kubeadm's own way since. Each with
+//! what it is for: one of three is gone, and a client behind a balancer goes on.
+
+mod cfssl;
+mod common;
+mod recipe;
+mod stacked;
