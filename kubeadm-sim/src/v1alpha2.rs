@@ -9,6 +9,8 @@ use crate::{config::InitConfig, documents::ConfigError, fields::Fields, v1alpha1
 const VERSION: &str = "kubeadm.k8s.io/v1alpha2";
 /// What v1alpha2 says elsewhere; a document may not say it in v1alpha1's way.
 const MOVED: &[&str] = &["criSocket", "noTaintMaster", "nodeName", "privilegedPods", "token", "tokenTTL"];
+/// The same in a NodeConfiguration, which kept its token.
+const NODE_MOVED: &[&str] = &["criSocket", "nodeName"];
 
 /// The same document as v1alpha1 would have it.
 ///
@@ -18,7 +20,9 @@ pub(crate) fn older(document: Value) -> Result<Value, ConfigError> {
     let Value::Object(mut map) = document else {
         return Err(ConfigError::NoKind("MasterConfiguration"));
     };
-    if let Some(moved) = MOVED.iter().find(|key| map.contains_key(**key)) {
+    let is_node = map.get("kind").and_then(Value::as_str) == Some("NodeConfiguration");
+    let moved = if is_node { NODE_MOVED } else { MOVED };
+    if let Some(moved) = moved.iter().find(|key| map.contains_key(**key)) {
         return Err(ConfigError::invalid(
             *moved,
             "unknown field; v1alpha2 has nodeRegistration and bootstrapTokens in its place",

@@ -91,6 +91,14 @@ etcd: {local: {dataDir: /data/etcd, serverCertSANs: [etcd.example.com]}}
     assert_eq!(v1alpha2::to_value(&again), stored);
     let e = applied(11, &text.replace("etcd:", "nodeName: m2\netcd:")).expect_err("moved");
     assert!(e.contains("nodeName: unknown field; v1alpha2 has nodeRegistration"), "{e}");
+    let node = json!({
+        "apiVersion": "kubeadm.k8s.io/v1alpha2",
+        "kind": "NodeConfiguration",
+        "nodeRegistration": {"name": "n1"},
+        "token": "abcdef.0123456789abcdef",
+    });
+    let older = v1alpha2::older(node).expect("a node keeps its token");
+    assert_eq!((&older["nodeName"], &older["token"]), (&json!("n1"), &json!("abcdef.0123456789abcdef")));
 }
 
 #[test]
