@@ -140,7 +140,7 @@ fn images(s: &mut Session<'_>, file: Option<&str>, repository: Option<String>) -
     }
     s.say(addons::coredns_image(&config));
     // Kept for the sandboxes of pods by the container runtime; no manifest names it.
-    s.say(format!("{}/pause:3.10.2", config.cluster.image_repository()));
+    s.say(format!("{}/pause:{}", config.cluster.image_repository(), config.cluster.profile.pause_version()));
     if config.cluster.external_etcd.is_none() {
         s.say(manifests::etcd_image(&config));
     }

@@ -34,7 +34,8 @@ pub(crate) async fn run(s: &mut Session<'_>, config: &JoinConfig) -> Result<()> 
     let at_preflight = |e: Failure| e.within("error execution phase preflight");
     preflight::join(s, config).await.map_err(at_preflight)?;
     let cluster = discovery::run(s, config, &token).await.map_err(at_preflight)?;
-    s.say("[preflight] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...");
+    s.say(format!("[preflight] {}", s.profile.reading_cluster_config()));
+    s.say(format!("[preflight] {}", s.profile.cluster_config_hint()));
     let (_, server) = cluster.cluster()?;
     let bootstrap = Kubeconfig::new(
         "kubernetes",

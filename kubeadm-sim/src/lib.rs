@@ -7,6 +7,7 @@
 //!            ├─ join   preflight → discovery → kubelet-start → kubelet-wait-bootstrap
 //!            ├─ token  generate, create, list, delete
 //!            ├─ reset
+//!            ├─ upgrade  plan, apply, node, diff
 //!            ├─ config      print, images, validate
 //!            ├─ kubeconfig  user
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
@@ -41,6 +42,7 @@ mod kubelet;
 mod managed;
 mod manifests;
 mod objects;
+mod output;
 mod paths;
 mod phases;
 mod preflight;
@@ -51,6 +53,7 @@ mod session;
 mod stored;
 mod subject_names;
 mod token;
+mod upgrade;
 mod upload;
 mod upload_certs;
 mod user;

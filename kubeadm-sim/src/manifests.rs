@@ -56,6 +56,11 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         return Ok(());
     }
     s.say(format!("[etcd] Creating static Pod manifest for local etcd in {MANIFESTS_DIR:?}"));
+    write(s, "etcd", &etcd_manifest(config)?)
+}
+
+/// etcd.yaml for this host.
+pub(crate) fn etcd_manifest(config: &InitConfig) -> Result<String> {
     let ip = config.advertise_address;
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
     let flags = vec![
@@ -92,25 +97,36 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         mounts: vec![Mount::directory("etcd-data", ETCD_DIR), Mount::directory("etcd-certs", &pki)],
         annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", format!("https://{ip}:2379"))),
     };
-    write(s, config, &component)
+    manifest(config, &component)
 }
 
 /// Writes the manifests of the control plane.
 pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.say(format!("[control-plane] Using manifest folder {MANIFESTS_DIR:?}"));
-    // Whoever keeps the authority's key elsewhere signs elsewhere too.
-    let signs = s.disk().exists(format!("{}/ca.key", config.cluster.certificates_dir));
-    let components = [apiserver(config), controller_manager(config, signs), scheduler(config)];
-    for component in components.iter().filter(|c| parts.has(c.name.trim_start_matches("kube-"))) {
-        s.say(format!("[control-plane] Creating static Pod manifest for {:?}", component.name));
-        write(s, config, component)?;
+    for (name, text) in control_plane_manifests(s, config)? {
+        if parts.has(name.trim_start_matches("kube-")) {
+            s.say(format!("[control-plane] Creating static Pod manifest for {name:?}"));
+            write(s, name, &text)?;
+        }
     }
     Ok(())
 }
 
+/// The manifests of the control plane for this host: component and text, in the order in which they are
+/// started.
+pub(crate) fn control_plane_manifests(
+    s: &Session<'_>,
+    config: &InitConfig,
+) -> Result<Vec<(&'static str, String)>> {
+    // Whoever keeps the authority's key elsewhere signs elsewhere too.
+    let signs = s.disk().exists(format!("{}/ca.key", config.cluster.certificates_dir));
+    let components = [apiserver(config), controller_manager(config, signs), scheduler(config)];
+    components.iter().map(|component| Ok((component.name, manifest(config, component)?))).collect()
+}
+
 /// etcd's image.
 pub(crate) fn etcd_image(config: &InitConfig) -> String {
-    format!("{}/etcd:3.6.8-0", config.cluster.image_repository())
+    format!("{}/etcd:{}", config.cluster.image_repository(), config.cluster.profile.etcd_version())
 }
 
 /// The image of a component that is released with Kubernetes.
@@ -319,9 +335,11 @@ fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
         .collect()
 }
 
-fn write(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<()> {
-    let name = component.name;
-    let text = yaml(&format!("the manifest of {name}"), &static_pod(config, component))?;
+fn manifest(config: &InitConfig, component: &Component<'_>) -> Result<String> {
+    yaml(&format!("the manifest of {}", component.name), &static_pod(config, component))
+}
+
+fn write(s: &Session<'_>, name: &str, text: &str) -> Result<()> {
     s.disk().write(format!("{MANIFESTS_DIR}/{name}.yaml"), text, 0o600)?;
     Ok(())
 }

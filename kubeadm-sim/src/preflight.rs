@@ -15,9 +15,10 @@ use crate::{
     session::{Failure, Result, Session},
 };
 
-struct Finding {
-    check: String,
-    words: String,
+/// What a check found wrong.
+pub(crate) struct Finding {
+    pub check: String,
+    pub words: String,
 }
 
 /// The checks of `kubeadm init`.
@@ -102,7 +103,8 @@ fn service(s: &Session<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-fn conclude(s: &mut Session<'_>, found: Vec<Finding>, ignore: &[String]) -> Result<()> {
+/// Warns of what is ignored, by lower-case name, and refuses to go on with the rest.
+pub(crate) fn conclude(s: &mut Session<'_>, found: Vec<Finding>, ignore: &[String]) -> Result<()> {
     let ignored = |f: &Finding| ignore.iter().any(|i| i == "all" || *i == f.check.to_lowercase());
     for f in found.iter().filter(|f| ignored(f)) {
         s.say(format!("\t[WARNING {}]: {}", f.check, f.words));

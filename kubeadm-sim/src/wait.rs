@@ -70,6 +70,11 @@ pub(crate) async fn control_plane(s: &mut Session<'_>, config: &InitConfig) -> R
     Err(Failure::new(format!("failed while waiting for the control plane to start: [{}]", failed.join(", "))))
 }
 
+/// Asks once whether something on this host is healthy.
+pub(crate) async fn answers(s: &Session<'_>, base: &str, path: &str) -> Result<()> {
+    healthy(&HttpClient::new(s.host, base, None)?, path).await
+}
+
 async fn healthy(http: &HttpClient, path: &str) -> Result<()> {
     let request = http::Request::get(path)
         .body(wire::body::empty())

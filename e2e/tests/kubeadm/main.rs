@@ -6,3 +6,4 @@ mod commands;
 mod common;
 mod control_planes;
 mod tokens;
+mod upgrade;
