@@ -5,5 +5,8 @@ mod certificates;
 mod commands;
 mod common;
 mod control_planes;
+mod decoded;
+mod openssl;
 mod tokens;
+mod transcripts;
 mod upgrade;

@@ -454,3 +454,48 @@ async fn an_older_release_speaks_its_own_words(cluster: Cluster) {
         "{refused}"
     );
 }
+
+#[chronoplane::test(version = "1.23")]
+async fn control_planes_are_marked_as_the_new_release_marks_them(cluster: Cluster) {
+    let (cp, rest) = (control_plane(&cluster), cluster.admin());
+    let marks = async || {
+        let node = rest.get(&Resource::core("nodes"), None, "cp1").await.expect("there");
+        let labels = node["metadata"]["labels"].as_object().expect("labels").keys();
+        let roles: Vec<String> = labels
+            .filter_map(|label| label.strip_prefix("node-role.kubernetes.io/"))
+            .map(str::to_owned)
+            .collect();
+        let taints = node["spec"]["taints"].as_array().expect("taints").iter();
+        let mut taints: Vec<String> = taints
+            .filter_map(|taint| taint["key"].as_str()?.strip_prefix("node-role.kubernetes.io/"))
+            .map(str::to_owned)
+            .collect();
+        taints.sort();
+        (roles, taints)
+    };
+    let (roles, taints) = marks().await;
+    assert!(roles.contains(&"master".to_owned()) && taints == ["master"], "{roles:?} {taints:?}");
+    for (version, line, left) in [
+        (
+            "v1.24.0",
+            "[upgrade/postupgrade] Removing the deprecated label node-role.kubernetes.io/master='' from all control plane Nodes.",
+            vec!["control-plane", "master"],
+        ),
+        (
+            "v1.25.0",
+            "[upgrade/postupgrade] Removing the old taint node-role.kubernetes.io/master:NoSchedule from all control plane Nodes.",
+            vec!["control-plane"],
+        ),
+    ] {
+        let said = kubeadm(&cp, &["upgrade", "apply", version, "-y"]).await.expect("upgraded");
+        assert!(said.contains(line), "{said}");
+        let (roles, taints) = marks().await;
+        assert_eq!(
+            (roles, taints),
+            (vec!["control-plane".to_owned()], left.into_iter().map(str::to_owned).collect()),
+            "{version}"
+        );
+        install_kubelet(&cp, version).await;
+        cluster.nodes_ready().await.expect("again");
+    }
+}

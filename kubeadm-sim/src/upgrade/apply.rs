@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     ControlPlaneFlags, UnstableFlags,
     cluster::{self, tag},
-    health, kubelet_config, lower,
+    health, kubelet_config, lower, marks,
     phases::Plan,
     policy::{self, Skew},
     staticpods::Exchange,
@@ -103,7 +103,7 @@ pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: ApplyArgs)
         Some(Only::Phase { phase, part, .. }) => Plan::of_apply(kubeadm, phase, part.as_deref())?,
         None => Plan::apply(kubeadm, &args.skip_phases)?,
     };
-    let mut apply = Apply { flags, rest, wanted, kubeadm, config: None, kubelet: None };
+    let mut apply = Apply { flags, rest, wanted, kubeadm, config: None, from: None };
     apply.begin(s).await?;
     for (phase, parts) in plan.iter() {
         apply.phase(s, phase, parts).await.map_err(|e| within(kubeadm.upgrade_phases(), phase, e))?;
@@ -116,14 +116,13 @@ pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: ApplyArgs)
 
 /// What stands before a failure: the phase, or before there were phases the step.
 fn within(phases: bool, phase: &str, e: Failure) -> Failure {
-    let step = match (phases, phase) {
-        (true, _) => format!("error execution phase {phase}"),
-        (false, "preflight") if e.0.contains("version argument") => "[upgrade/version] FATAL".to_owned(),
-        (false, "preflight") => "[upgrade/health] FATAL".to_owned(),
-        (false, "control-plane") => "[upgrade/apply] FATAL".to_owned(),
-        (false, _) => "[upgrade/postupgrade] FATAL post-upgrade error".to_owned(),
-    };
-    e.within(&step)
+    match (phases, phase) {
+        (true, _) => e.within(&format!("error execution phase {phase}")),
+        // Its steps have names of their own.
+        (false, "preflight") => e,
+        (false, "control-plane") => e.within("[upgrade/apply] FATAL"),
+        (false, _) => e.within("[upgrade/postupgrade] FATAL post-upgrade error"),
+    }
 }
 
 struct Apply<'a> {
@@ -133,7 +132,8 @@ struct Apply<'a> {
     /// The release of this kubeadm, whose words are spoken.
     kubeadm: api::profile::Profile,
     config: Option<InitConfig>,
-    kubelet: Option<Value>,
+    /// What the cluster's control plane was before.
+    from: Option<api::profile::Profile>,
 }
 
 impl Apply<'_> {
@@ -180,16 +180,22 @@ impl Apply<'_> {
             s.say("[upgrade/preflight] Running preflight checks");
         }
         let ignore = lower(&self.flags.ignore_preflight_errors);
-        health::check(s, &self.rest, self.config()?, &ignore, dry_run).await?;
+        let step =
+            |name: &str, e: Failure| if phases { e } else { e.within(&format!("[upgrade/{name}] FATAL")) };
+        health::check(s, &self.rest, self.config()?, &ignore, dry_run)
+            .await
+            .map_err(|e| step("health", e))?;
+        let cluster = cluster::version(&self.rest).await?;
+        self.from = Some(cluster.release);
         let skew = Skew {
             wanted: &self.wanted,
-            cluster: cluster::version(&self.rest).await?,
+            cluster,
             kubeadm: self.kubeadm.into(),
             kubelets: cluster::kubelets(&self.rest).await?.into_keys().collect(),
             allow_experimental: self.flags.unstable.allow_experimental_upgrades,
             allow_release_candidates: self.flags.unstable.allow_release_candidate_upgrades,
         };
-        policy::enforce(s, &skew, self.flags.force)?;
+        policy::enforce(s, &skew, self.flags.force).map_err(|e| step("version", e))?;
         // From here on the target's facts hold.
         s.profile = self.wanted.profile()?;
         if !(self.flags.yes || self.flags.force || dry_run) {
@@ -235,7 +241,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    async fn upload_config(&mut self, s: &mut Session<'_>, parts: &[&'static str]) -> Result<()> {
+    async fn upload_config(&self, s: &mut Session<'_>, parts: &[&'static str]) -> Result<()> {
         if self.flags.control_plane.dry_run {
             if parts.contains(&"kubeadm") {
                 s.say("[dryrun] Would upload the kubeadm ClusterConfiguration to a ConfigMap");
@@ -245,10 +251,10 @@ impl Apply<'_> {
             }
             return Ok(());
         }
-        let kubelet = match self.kubelet.take() {
-            Some(kubelet) => Some(kubelet),
-            None => kubelet_config::stored(s, &self.rest).await?,
-        };
+        if let Some(from) = self.from {
+            marks::renew(s, &self.rest, from, s.profile).await?;
+        }
+        let kubelet = kubelet_config::stored(s, &self.rest).await?;
         upload::run(s, &self.rest, self.config()?, &kubelet.unwrap_or(Value::Null), &Parts::of(parts)).await
     }
 

@@ -17,6 +17,7 @@ mod cluster;
 mod diff;
 mod health;
 mod kubelet_config;
+mod marks;
 mod node;
 mod phases;
 mod plan;
