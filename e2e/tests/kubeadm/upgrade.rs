@@ -335,8 +335,9 @@ async fn an_apiserver_that_does_not_come_up_is_taken_back(cluster: Cluster) {
     .await
     .expect("again");
     assert_eq!(server_version(rest).await, "v1.32.0");
-    // With the flag gone the same upgrade succeeds.
+    // With the flag gone the same upgrade succeeds, once the controllers lead again.
     store(good).await;
+    cluster.sim().elapse(Duration::from_secs(60)).await;
     kubeadm(&cp, &["upgrade", "apply", "v1.33.0", "-y"]).await.expect("upgraded");
     assert_eq!(server_version(rest).await, "v1.33.0");
 }
@@ -445,6 +446,8 @@ async fn an_older_release_speaks_its_own_words(cluster: Cluster) {
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }
+    // The controllers lead again a while after they were exchanged.
+    cluster.sim().elapse(Duration::from_secs(60)).await;
     let refused =
         kubeadm(&cp, &["upgrade", "apply", "v1.31.0", "-y"]).await.expect_err("too far").to_string();
     assert!(
