@@ -76,10 +76,9 @@ impl Skew<'_> {
                 minor(kubeadm)
             ));
         }
-        if !wanted.pre_release.is_empty()
-            && !self.allow_experimental
-            && !(self.allow_release_candidates && wanted.pre_release.starts_with("rc"))
-        {
+        let allowed = self.allow_experimental
+            || (self.allow_release_candidates && wanted.pre_release.starts_with("rc"));
+        if !(wanted.pre_release.is_empty() || allowed) {
             found.skippable.push(format!(
                 "Specified version to upgrade to {:?} is an unstable version and such upgrades weren't allowed via setting \
                  the --allow-*-upgrades flags",
