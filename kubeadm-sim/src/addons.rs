@@ -12,7 +12,7 @@ use crate::{
     patches::patched,
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
-    session::{Result, Session, yaml},
+    session::{Failure, Result, Session, yaml},
 };
 
 /// Runs the phase.
@@ -37,9 +37,14 @@ pub(crate) async fn run(s: &mut Session<'_>, rest: &Rest, config: &InitConfig, p
 
 /// CoreDNS's image.
 pub(crate) fn coredns_image(config: &InitConfig) -> String {
-    // Below the release's own repository CoreDNS has a directory; a repository of one's own is taken as it is.
-    let name = if config.cluster.dns_image.repository.is_some() { "coredns" } else { "coredns/coredns" };
-    image(config, &config.cluster.dns_image, name, "v1.14.2")
+    // Below the release's own repository CoreDNS may have a directory; a repository of one's own is taken as it is.
+    let own = config.cluster.profile.coredns_image();
+    let own = match config.cluster.dns_image.repository {
+        Some(_) => own.rsplit('/').next().unwrap_or(own),
+        None => own,
+    };
+    let (name, tag) = own.split_once(':').unwrap_or((own, "latest"));
+    image(config, &config.cluster.dns_image, name, tag)
 }
 
 pub(crate) fn service_account(name: &str) -> Value {
@@ -85,7 +90,22 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
             "selector": {"k8s-app": "kube-dns"},
         },
     });
-    apply(s, rest, &Resource::core("services"), &service).await
+    dns_service(rest, &service).await
+}
+
+/// The Service is written anew where it is: its address is taken then, by itself, and the server refuses a second one
+/// as invalid before it looks whether there is one of that name (`createDNSService` of
+/// `cmd/kubeadm/app/phases/addons/dns/dns.go`).
+async fn dns_service(rest: &Rest, service: &Value) -> Result<()> {
+    let services = Resource::core("services");
+    let unable = |e: client::ClientError| Failure::from(e).within("unable to create/update the DNS service");
+    match rest.create(&services, Some(KUBE_SYSTEM), service).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_already_exists() || e.is_invalid() => {
+            rest.update(&services, Some(KUBE_SYSTEM), "kube-dns", service).await.map(drop).map_err(unable)
+        }
+        Err(e) => Err(unable(e)),
+    }
 }
 
 fn coredns_deployment(config: &InitConfig) -> Value {

@@ -39,7 +39,12 @@ pub(crate) async fn run(
     for secret in tokens.iter().filter_map(|spec| spec.secret(s.host.clock().wall())) {
         apply(s, rest, &Resource::core("secrets"), &secret.to_object()).await?;
     }
+    allow(s, rest).await?;
+    cluster_info(s, rest, config).await
+}
 
+/// Lets bootstrapping and joined nodes do what they must.
+pub(crate) async fn allow(s: &mut Session<'_>, rest: &Rest) -> Result<()> {
     if s.profile.tokens_get_nodes() {
         let get_nodes = json!([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]);
         apply(s, rest, &rbac("clusterroles"), &cluster_role("kubeadm:get-nodes", get_nodes)).await?;
@@ -48,7 +53,7 @@ pub(crate) async fn run(
         s.tell(&console::TOKEN_GRANT, &[what]);
         bind(s, rest, name, role, subject).await?;
     }
-    cluster_info(s, rest, config).await
+    Ok(())
 }
 
 /// What is allowed, and the ClusterRoleBinding that allows it: its name, its role, its subject.
@@ -110,6 +115,11 @@ async fn cluster_info(s: &mut Session<'_>, rest: &Rest, config: &InitConfig) -> 
         Err(e) if e.is_already_exists() => {}
         Err(e) => return Err(Failure::from(e).within("error creating cluster-info")),
     }
+    publish(s, rest).await
+}
+
+/// Lets everybody read cluster-info.
+pub(crate) async fn publish(s: &Session<'_>, rest: &Rest) -> Result<()> {
     let role = "kubeadm:bootstrap-signer-clusterinfo";
     share_config_map(s, rest, "kube-public", "cluster-info", role, &[user("system:anonymous")]).await
 }

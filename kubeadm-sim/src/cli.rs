@@ -19,6 +19,7 @@ use crate::{
     reset::{self, ResetArgs},
     session::{Failure, Result, Session},
     token,
+    upgrade::{self, UpgradeArgs},
     user::{self, KubeconfigArgs},
     version::{self, VersionArgs},
 };
@@ -56,6 +57,8 @@ enum Command {
     Reset(ResetArgs),
     /// Manage bootstrap tokens
     Token(token::TokenArgs),
+    /// Upgrade your cluster smoothly to a newer version with this command
+    Upgrade(UpgradeArgs),
     /// Print the version of kubeadm
     Version(VersionArgs),
 }
@@ -112,6 +115,7 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
         Command::Kubeconfig(args) => user::run(&mut session, args),
         Command::Reset(args) => reset::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,
+        Command::Upgrade(args) => upgrade::run(&mut session, version.is_some(), args).await,
         Command::Version(args) => version::run(&session, &args),
     }
 }

@@ -223,7 +223,11 @@ fn images(s: &Session<'_>, args: ImagesArgs) -> Result<Vec<String>> {
         images.push(addons::coredns_image(&config));
     }
     // Kept for the sandboxes of pods by the container runtime; no manifest names it.
-    images.push(format!("{}/pause:3.10.2", config.cluster.image_repository()));
+    images.push(format!(
+        "{}/pause:{}",
+        config.cluster.image_repository(),
+        config.cluster.profile.pause_version()
+    ));
     if config.cluster.external_etcd.is_none() {
         images.push(manifests::etcd_image(&config));
     }

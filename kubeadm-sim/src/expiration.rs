@@ -1,6 +1,6 @@
 //! `kubeadm certs check-expiration`: until when the certificates of this host serve.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pki::Certificate;
 use serde_json::{Value, json};
 use world::{Wall, rfc3339};
@@ -9,7 +9,8 @@ use crate::{
     certs::first_certificate,
     columns::{aligned, short_duration},
     managed,
-    session::{Failure, Result, Session, yaml},
+    output::{self, Output},
+    session::{Result, Session},
     stored,
 };
 
@@ -20,13 +21,6 @@ pub(crate) struct ExpirationArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-    Yaml,
 }
 
 /// One line of a table.
@@ -48,9 +42,9 @@ pub(crate) async fn run(s: &mut Session<'_>, args: ExpirationArgs) -> Result<()>
     let now = s.host.clock().wall();
     let text = match args.output {
         Output::Text => tables(now, &leaves, &authorities),
-        Output::Json => serde_json::to_string_pretty(&document(now, &leaves, &authorities))
-            .map_err(|e| Failure::new(format!("couldn't marshal the expirations: {e}")))?,
-        Output::Yaml => yaml("the expirations", &document(now, &leaves, &authorities))?,
+        Output::Json | Output::Yaml => {
+            output::structured(&document(now, &leaves, &authorities), args.output == Output::Yaml)?
+        }
     };
     s.say(text.trim_end_matches('\n'));
     Ok(())
@@ -127,12 +121,13 @@ fn document(now: Wall, leaves: &[Row], authorities: &[Row]) -> Value {
     let list = |rows: &[Row]| -> Value { rows.iter().map(|row| entry(now, row)).collect() };
     json!({
         "kind": "CertificateExpirationInfo",
-        "apiVersion": "output.kubeadm.k8s.io/v1alpha3",
+        "apiVersion": output::API_VERSION,
         "certificates": list(leaves),
         "certificateAuthorities": list(authorities),
     })
 }
 
+/// Of what is not there only the name is known.
 fn entry(now: Wall, row: &Row) -> Value {
     let left = row.expires.map_or(0, |at| at.duration_since(now).as_secs());
     let mut entry = json!({
@@ -141,7 +136,7 @@ fn entry(now: Wall, row: &Row) -> Value {
         "residualTime": left,
         "externallyManaged": row.expires.is_some() && row.external,
     });
-    if let Some(authority) = row.authority {
+    if let (Some(authority), Some(_)) = (row.authority, row.expires) {
         entry["caName"] = authority.into();
     }
     entry["missing"] = row.expires.is_none().into();
@@ -188,11 +183,40 @@ ca                      Dec 29, 2035 00:00 UTC   9y              yes     \n";
     #[test]
     fn programs_get_the_same_as_an_object() {
         let (leaves, authorities) = rows();
-        let document = document(at("2026-01-01T00:00:00Z"), &leaves, &authorities);
-        let first = &document["certificates"][0];
-        assert_eq!(first["expirationDate"], "2026-12-31T23:00:00Z");
-        assert_eq!(first["residualTime"], 364 * 86_400 + 23 * 3600);
-        assert_eq!(document["certificates"][2]["missing"], true);
-        assert_eq!(document["certificateAuthorities"][0].get("caName"), None);
+        let document = document(at("2026-01-01T00:00:00Z"), &leaves[..1], &authorities);
+        let text = output::structured(&document, false).expect("JSON");
+        let expected = r#"{
+    "kind": "CertificateExpirationInfo",
+    "apiVersion": "output.kubeadm.k8s.io/v1alpha3",
+    "certificates": [
+        {
+            "name": "admin.conf",
+            "expirationDate": "2026-12-31T23:00:00Z",
+            "residualTime": 31532400,
+            "externallyManaged": false,
+            "caName": "ca",
+            "missing": false
+        }
+    ],
+    "certificateAuthorities": [
+        {
+            "name": "ca",
+            "expirationDate": "2035-12-29T00:00:00Z",
+            "residualTime": 315273600,
+            "externallyManaged": true,
+            "missing": false
+        }
+    ]
+}"#;
+        assert_eq!(text, expected);
+        let missing = entry(at("2026-01-01T00:00:00Z"), &leaves[2]);
+        let expected = json!({
+            "name": "scheduler.conf",
+            "expirationDate": null,
+            "residualTime": 0,
+            "externallyManaged": false,
+            "missing": true,
+        });
+        assert_eq!(missing, expected);
     }
 }

@@ -131,8 +131,8 @@ impl<'a> Join<'a> {
         s.tell(&console::PREFLIGHT, &[]);
         preflight::join(s, self.config).await?;
         let (_, rest) = self.cluster(s).await?;
-        s.say("[preflight] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...");
-        s.say("[preflight] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.");
+        s.say(format!("[preflight] {}", s.profile.reading_cluster_config()));
+        s.say(format!("[preflight] {}", s.profile.cluster_config_hint()));
         let Some(join) = &self.config.control_plane else {
             read_map(&rest, "kubeadm-config", crate::formats::stored(s.profile).1).await?;
             return Ok(());

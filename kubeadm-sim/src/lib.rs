@@ -9,6 +9,7 @@
 //!            ├─ alpha  phase selfhosting convert-from-staticpods, where a release has it
 //!            ├─ token  generate, create, list, delete
 //!            ├─ reset  preflight → remove-etcd-member → cleanup-node
+//!            ├─ upgrade  plan, apply, node, diff
 //!            ├─ config      print, images, migrate, validate
 //!            ├─ kubeconfig  user
 //!            └─ certs  check-expiration, renew, generate-csr, certificate-key
@@ -63,6 +64,7 @@ mod master_fields;
 mod node_registration;
 mod objects;
 mod old_join;
+mod output;
 mod patches;
 mod paths;
 mod phases;
@@ -80,6 +82,7 @@ mod subject_names;
 mod timeouts;
 mod token;
 mod token_spec;
+mod upgrade;
 mod upload;
 mod upload_certs;
 mod user;

@@ -59,22 +59,25 @@ pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
         return Ok(());
     }
     s.tell(&console::ETCD_BEGUN, &[MANIFESTS_DIR]);
-    let data_dir = &config.cluster.etcd_data_dir;
-    if s.profile.etcd_tls() {
-        write_etcd(s, config, &[])?;
-    } else {
-        write(s, config, &plain_etcd(config, data_dir))?;
-    }
+    write(s, "etcd", &etcd_manifest(s, config, &[])?)?;
     s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
     Ok(())
 }
 
 /// Writes etcd.yaml of a member that joins `members`, itself among them.
 pub(crate) fn joining_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
-    write_etcd(s, config, members)
+    write(s, "etcd", &etcd_manifest(s, config, members)?)
 }
 
-fn write_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]) -> Result<()> {
+/// etcd.yaml for this host: of the first member, or of one that joins `members`.
+pub(crate) fn etcd_manifest(
+    s: &Session<'_>,
+    config: &InitConfig,
+    members: &[(String, String)],
+) -> Result<String> {
+    if !s.profile.etcd_tls() {
+        return manifest(s, config, &plain_etcd(config, &config.cluster.etcd_data_dir));
+    }
     let (clients, peers) = (etcd_members::client_url(config), etcd_members::peer_url(config));
     let pki = format!("{}/etcd", config.cluster.certificates_dir);
     let data_dir = &config.cluster.etcd_data_dir;
@@ -122,9 +125,7 @@ fn write_etcd(s: &Session<'_>, config: &InitConfig, members: &[(String, String)]
         mounts: vec![Mount::directory("etcd-data", data_dir), Mount::directory("etcd-certs", &pki)],
         annotation: Some((etcd_members::CLIENT_URLS, clients)),
     };
-    write(s, config, &component)?;
-    s.tell(&console::ETCD_MADE, &[&path_of("etcd")]);
-    Ok(())
+    manifest(s, config, &component)
 }
 
 /// The etcd of releases whose apiserver spoke to it in the clear, on this host alone.
@@ -152,15 +153,26 @@ fn path_of(component: &str) -> String {
 /// Writes the manifests of the control plane.
 pub(crate) fn control_plane(s: &mut Session<'_>, config: &InitConfig, parts: &Parts) -> Result<()> {
     s.tell(&console::MANIFESTS_FOLDER, &[MANIFESTS_DIR]);
+    for (name, text) in control_plane_manifests(s, config)? {
+        if parts.has(name.trim_start_matches("kube-")) {
+            s.tell(&console::MANIFEST_BEGUN, &[name]);
+            write(s, name, &text)?;
+            s.tell(&console::MANIFEST_MADE, &[name, &path_of(name)]);
+        }
+    }
+    Ok(())
+}
+
+/// The manifests of the control plane for this host: component and text, in the order in which they are
+/// started.
+pub(crate) fn control_plane_manifests(
+    s: &Session<'_>,
+    config: &InitConfig,
+) -> Result<Vec<(&'static str, String)>> {
     // Whoever keeps the authority's key elsewhere signs elsewhere too.
     let signs = s.disk().exists(format!("{}/ca.key", config.cluster.certificates_dir));
     let components = [apiserver(config), controller_manager(config, signs), scheduler(config)];
-    for component in components.iter().filter(|c| parts.has(c.name.trim_start_matches("kube-"))) {
-        s.tell(&console::MANIFEST_BEGUN, &[component.name]);
-        write(s, config, component)?;
-        s.tell(&console::MANIFEST_MADE, &[component.name, &path_of(component.name)]);
-    }
-    Ok(())
+    components.iter().map(|component| Ok((component.name, manifest(s, config, component)?))).collect()
 }
 
 /// etcd's image.
@@ -168,8 +180,9 @@ pub(crate) fn etcd_image(config: &InitConfig) -> String {
     if let Some(image) = &config.master.etcd_image {
         return image.clone();
     }
-    let name = format!("etcd{}", config.cluster.profile.image_suffix());
-    image(config, &config.cluster.etcd_image, &name, "3.6.8-0")
+    let profile = config.cluster.profile;
+    let name = format!("etcd{}", profile.image_suffix());
+    image(config, &config.cluster.etcd_image, &name, profile.etcd_version())
 }
 
 /// An image that may come from a place of its own.
@@ -422,10 +435,12 @@ fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
         .collect()
 }
 
-fn write(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<()> {
-    let name = component.name;
-    let pod = patched(s, name, static_pod(config, component))?;
-    let text = yaml(&format!("the manifest of {name}"), &pod)?;
+fn manifest(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<String> {
+    let pod = patched(s, component.name, static_pod(config, component))?;
+    yaml(&format!("the manifest of {}", component.name), &pod)
+}
+
+fn write(s: &Session<'_>, name: &str, text: &str) -> Result<()> {
     s.disk().write(path_of(name), text, 0o600)?;
     Ok(())
 }

@@ -28,7 +28,7 @@ const MEGABYTES: u64 = 1700;
 
 /// What the checks found, in the order in which they ran.
 #[derive(Default)]
-struct Report(Vec<Finding>);
+pub(crate) struct Report(Vec<Finding>);
 
 struct Finding {
     check: String,
@@ -37,7 +37,7 @@ struct Finding {
 }
 
 impl Report {
-    fn error(&mut self, check: impl Into<String>, words: impl Into<String>) {
+    pub(crate) fn error(&mut self, check: impl Into<String>, words: impl Into<String>) {
         self.0.push(Finding { check: check.into(), words: words.into(), fatal: true });
     }
 
@@ -46,7 +46,7 @@ impl Report {
     }
 
     /// Says the warnings, and the errors if one of them is not ignored (`RunChecks`).
-    fn conclude(self, s: &Session<'_>, ignore: &[String]) -> Result<()> {
+    pub(crate) fn conclude(self, s: &Session<'_>, ignore: &[String]) -> Result<()> {
         let ignored = |f: &Finding| ignore.iter().any(|i| i == "all" || *i == f.check.to_lowercase());
         let mut errors = Vec::new();
         for f in self.0 {

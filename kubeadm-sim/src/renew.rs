@@ -40,7 +40,13 @@ pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
     let external = config.cluster.external_etcd.is_some();
     let here: Vec<&str> = managed::of(s.profile, external).map(|row| row.name).collect();
     for row in rows.into_iter().filter(|row| here.contains(&row.name)) {
-        renew(s, &config, row)?;
+        let what = row.long_name;
+        let words = match renew(s, &config, row)? {
+            Renewal::Done => format!("{what} renewed"),
+            Renewal::Missing => format!("MISSING! {what}"),
+            Renewal::External => format!("Detected external {}, {what} can't be renewed", row.authority.file),
+        };
+        s.say(words);
     }
     if all {
         s.say(
@@ -51,16 +57,25 @@ pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
     Ok(())
 }
 
-fn renew(s: &mut Session<'_>, config: &InitConfig, row: &Managed) -> Result<()> {
+/// How a renewal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    Done,
+    /// There is no such certificate on this host.
+    Missing,
+    /// Its authority's key is kept elsewhere.
+    External,
+}
+
+/// Replaces a certificate and its key.
+pub(crate) fn renew(s: &Session<'_>, config: &InitConfig, row: &Managed) -> Result<Renewal> {
     let dir = &config.cluster.certificates_dir;
     if !s.disk().exists(row.path(dir)) {
-        s.say(format!("MISSING! {}", row.long_name));
-        return Ok(());
+        return Ok(Renewal::Missing);
     }
     let old = row.load(s, dir)?;
     if row.authority.is_external(s, dir) {
-        s.say(format!("Detected external {}, {} can't be renewed", row.authority.file, row.long_name));
-        return Ok(());
+        return Ok(Renewal::External);
     }
     let authority = load_authority(s, dir, row.authority.file)
         .map_err(|e| e.within(&format!("failed to renew certificate {}", row.name)))?;
@@ -77,8 +92,7 @@ fn renew(s: &mut Session<'_>, config: &InitConfig, row: &Managed) -> Result<()> 
             embed(s, &row.path(dir), &authority, &pair)?;
         }
     }
-    s.say(format!("{} renewed", row.long_name));
-    Ok(())
+    Ok(Renewal::Done)
 }
 
 /// What to ask of the authority to get `old` again with new dates.

@@ -47,22 +47,25 @@ pub(crate) async fn load(
         return Ok(config);
     }
     let Ok(rest) = s.client(&sources.kubeconfig) else { return Ok(config) };
+    let hint =
+        [config.cluster.profile.reading_cluster_config(), config.cluster.profile.cluster_config_hint()];
     let say = |line: String| {
         if words {
             s.say(line);
         }
     };
-    say(format!(
-        "[{who}] Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"{KUBE_SYSTEM}\"..."
-    ));
-    say(format!(
-        "[{who}] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it."
-    ));
+    for line in hint {
+        say(format!("[{who}] {line}"));
+    }
     match fetch(&rest.with_timeout(PATIENCE), &mut config).await {
         Ok(()) => say(String::new()),
         Err(_) => say(format!(
             "[{who}] Error reading configuration from the Cluster. Falling back to default configuration\n"
         )),
+    }
+    // The flag is stronger than what the cluster remembers.
+    if let Some(dir) = &sources.cert_dir {
+        config.cluster.certificates_dir.clone_from(dir);
     }
     Ok(config)
 }

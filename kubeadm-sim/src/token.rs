@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use client::{DeleteParams, ListParams, Resource, Rest};
 use pki::token::{BootstrapToken, SECRET_PREFIX, SECRET_TYPE, TokenSecret};
-use serde_json::Value;
+use serde_json::{Value, json};
 use world::{Wall, rfc3339};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     config::parse_duration,
     join_command::{self, Role},
     objects::apply,
+    output::{self, Output},
     paths::{ADMIN_CONF, KUBE_SYSTEM, NODE_TOKEN_GROUP, TOKEN_TTL},
     session::{Failure, Result, Session},
     token_spec::{USAGES, check_groups, check_usages},
@@ -44,7 +45,11 @@ enum TokenCommand {
     /// Generate and print a bootstrap token, but do not create it on the server
     Generate,
     /// List bootstrap tokens on the server
-    List,
+    List {
+        /// Output format
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
 }
 
 #[derive(Args)]
@@ -79,7 +84,7 @@ pub(crate) async fn run(s: &mut Session<'_>, args: TokenArgs) -> Result<()> {
             Ok(())
         }
         TokenCommand::Create(create) => run_create(s, &args.kubeconfig, create).await,
-        TokenCommand::List => list(s, &admin(s, &args.kubeconfig)?).await,
+        TokenCommand::List { output } => list(s, &admin(s, &args.kubeconfig)?, output).await,
         TokenCommand::Delete { tokens } => delete(s, &args.kubeconfig, &tokens).await,
     }
 }
@@ -140,12 +145,23 @@ pub(crate) async fn create(s: &Session<'_>, rest: &Rest, secret: &TokenSecret) -
     apply(s, rest, &SECRETS, &secret.to_object()).await
 }
 
-async fn list(s: &mut Session<'_>, rest: &Rest) -> Result<()> {
+async fn list(s: &mut Session<'_>, rest: &Rest, output: Output) -> Result<()> {
     let tokens = ListParams { field_selector: Some(format!("type={SECRET_TYPE}")), ..ListParams::default() };
     let secrets = rest
         .list(&SECRETS, Some(KUBE_SYSTEM), &tokens)
         .await
         .map_err(|e| Failure::from(e).within("failed to list bootstrap tokens"))?;
+    if output != Output::Text {
+        let objects = secrets.items.iter().filter_map(|secret| TokenSecret::from_object(secret).ok());
+        for (at, token) in objects.enumerate() {
+            let as_yaml = output == Output::Yaml;
+            if as_yaml && at > 0 {
+                s.say("---");
+            }
+            s.say(output::structured(&document(&token), as_yaml)?);
+        }
+        return Ok(());
+    }
     let now = s.host.clock().wall();
     for line in table(secrets.items.iter().map(AsRef::as_ref), now) {
         s.say(line);
@@ -171,19 +187,46 @@ fn table<'a>(secrets: impl IntoIterator<Item = &'a Value>, now: Wall) -> Vec<Str
     lines
 }
 
+/// What a token may be used for, sorted as upstream lists it.
+fn usages(token: &TokenSecret) -> Vec<&'static str> {
+    let usages = [(token.authentication, "authentication"), (token.signing, "signing")];
+    usages.iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect()
+}
+
+/// A token for programs: kind BootstrapToken, without the fields that are empty.
+fn document(token: &TokenSecret) -> Value {
+    let mut object = json!({
+        "kind": "BootstrapToken",
+        "apiVersion": output::API_VERSION,
+        "token": token.token.reveal(),
+    });
+    if !token.description.is_empty() {
+        object["description"] = token.description.as_str().into();
+    }
+    if let Some(at) = token.expiration {
+        object["expires"] = rfc3339(at).into();
+    }
+    let usages = usages(token);
+    if !usages.is_empty() {
+        object["usages"] = usages.into();
+    }
+    if !token.groups.is_empty() {
+        object["groups"] = token.groups.clone().into();
+    }
+    object
+}
+
 fn row(token: &TokenSecret, now: Wall) -> Vec<String> {
     let or_none = |text: String| if text.is_empty() { "<none>".to_owned() } else { text };
     let (ttl, expires) = match token.expiration {
         Some(at) => (short_duration(now, at), rfc3339(at)),
         None => ("<forever>".into(), "<never>".into()),
     };
-    let usages = [(token.authentication, "authentication"), (token.signing, "signing")];
-    let usages: Vec<&str> = usages.iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect();
     vec![
         token.token.reveal(),
         ttl,
         expires,
-        or_none(usages.join(",")),
+        or_none(usages(token).join(",")),
         or_none(token.description.clone()),
         or_none(token.groups.join(",")),
     ]
@@ -223,8 +266,6 @@ fn id_of(given: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn secret(id: &str, expiration: Option<&str>) -> TokenSecret {
@@ -263,6 +304,34 @@ mod tests {
              proxy0.0123456789abcdef   1h          2026-01-01T01:59:59Z   <none>                   Proxy for managing TTL for the kubeadm-certs secret   <none>"
         );
         assert_eq!(table(&secrets, now), [expected]);
+    }
+
+    #[test]
+    fn programs_get_a_token_as_an_object() {
+        let token = TokenSecret { description: "valid bootstrap tooken".into(), ..secret("abcdef", None) };
+        let expected = r#"{
+    "kind": "BootstrapToken",
+    "apiVersion": "output.kubeadm.k8s.io/v1alpha3",
+    "token": "abcdef.0123456789abcdef",
+    "description": "valid bootstrap tooken",
+    "usages": [
+        "authentication",
+        "signing"
+    ],
+    "groups": [
+        "system:bootstrappers:kubeadm:default-node-token"
+    ]
+}"#;
+        assert_eq!(output::structured(&document(&token), false).expect("JSON"), expected);
+        let bare = TokenSecret {
+            signing: false,
+            authentication: false,
+            groups: Vec::new(),
+            ..secret("proxy0", Some("2026-01-01T02:00:00Z"))
+        };
+        let expected = "apiVersion: output.kubeadm.k8s.io/v1alpha3\nexpires: \"2026-01-01T02:00:00Z\"\nkind: \
+                        BootstrapToken\ntoken: proxy0.0123456789abcdef";
+        assert_eq!(output::structured(&document(&bare), true).expect("YAML"), expected);
     }
 
     #[test]

@@ -88,6 +88,11 @@ pub(crate) async fn components(s: &Session<'_>, config: &InitConfig) -> Result<(
     Err(Failure::new(format!("failed while waiting for the control plane to start: [{}]", failed.join(", "))))
 }
 
+/// Asks once whether something on this host is healthy.
+pub(crate) async fn answers(s: &Session<'_>, base: &str, path: &str) -> Result<()> {
+    healthy(&HttpClient::new(s.host, base, None)?, path).await
+}
+
 pub(crate) async fn healthy(http: &HttpClient, path: &str) -> Result<()> {
     let request = http::Request::get(path)
         .body(wire::body::empty())

@@ -34,12 +34,16 @@ const SHELLS: &[&str] = &["alpine", "bash", "busybox", "debian", "ubuntu"];
 
 /// What `container` does, as far as one can know.
 pub(crate) fn knows(container: &Container) -> Knows {
-    let (image, _) = container.program();
+    let (image, tag) = container.program();
     let shell = SHELLS.contains(&image);
     match container.command.split_first() {
         // Without a terminal a shell has nothing to read, and ends.
         None if shell => Knows::Command(vec!["sh".into()]),
         None => Knows::Nothing,
+        // The one flag of pause: it tells its version and ends. kubeadm's upgrade looks whether a Job can.
+        Some((flag, [])) if image == "pause" && flag == "-v" => {
+            Knows::Command(vec!["echo".into(), format!("pause.c {tag}")])
+        }
         Some((program, _)) if commands::is_known(program) => Knows::Command(container.command.clone()),
         // Arguments of an entry point that only the image knows.
         Some(_) if container.own_entrypoint && !shell => Knows::Nothing,

@@ -283,7 +283,7 @@ facts! {
     }
 
     /// How many minors a kubelet may be older than kubeadm.
-    kubelet_skew: u16 = "minors a kubelet may lie behind kubeadm" { 8 => 1, 29 => 3 }
+    kubelet_skew: u16 = "minors a kubelet may lie behind kubeadm" { 8 => 1, 28 => 3 }
 
     /// Whether a joining control plane starts etcd before it waits for the kubelet's certificate, and
     /// its kubelet talks to the local apiserver.
@@ -411,6 +411,66 @@ facts! {
     image_repository: &'static str = "image registry" {
         8 => "gcr.io/google_containers", 10 => "k8s.gcr.io", 25 => "registry.k8s.io",
     }
+
+    /// Tag of etcd's image (`DefaultEtcdVersion` of `cmd/kubeadm/app/constants`, at the first release of a minor).
+    etcd_version: &'static str = "etcd" {
+        8 => "3.0.17", 9 => "3.1.10", 10 => "3.1.12", 11 => "3.2.18", 12 => "3.2.24", 14 => "3.3.10", 16 => "3.3.15-0",
+        17 => "3.4.3-0", 19 => "3.4.9-1", 20 => "3.4.13-0", 22 => "3.5.0-0", 23 => "3.5.1-0", 24 => "3.5.3-0",
+        25 => "3.5.4-0", 26 => "3.5.6-0", 27 => "3.5.7-0", 28 => "3.5.9-0", 29 => "3.5.10-0", 30 => "3.5.12-0",
+        31 => "3.5.15-0", 32 => "3.5.16-0", 33 => "3.5.21-0", 34 => "3.6.4-0", 35 => "3.6.6-0", 36 => "3.6.8-0",
+    }
+
+    /// CoreDNS's image below the registry.
+    // Before 1.11 it was an option beside kube-dns.
+    coredns_image: &'static str = "image of CoreDNS" {
+        8 => "coredns:1.0.1", 10 => "coredns:1.0.6", 11 => "coredns:1.1.3", 12 => "coredns:1.2.2", 13 => "coredns:1.2.6",
+        14 => "coredns:1.3.1", 16 => "coredns:1.6.2", 17 => "coredns:1.6.5", 18 => "coredns:1.6.7", 19 => "coredns:1.7.0",
+        21 => "coredns/coredns:v1.8.0", 22 => "coredns/coredns:v1.8.4", 23 => "coredns/coredns:v1.8.6",
+        25 => "coredns/coredns:v1.9.3", 27 => "coredns/coredns:v1.10.1", 29 => "coredns/coredns:v1.11.1",
+        32 => "coredns/coredns:v1.11.3", 33 => "coredns/coredns:v1.12.0", 34 => "coredns/coredns:v1.12.1",
+        35 => "coredns/coredns:v1.13.1", 36 => "coredns/coredns:v1.14.2",
+    }
+
+    /// Tag of the image that holds a pod's sandbox (`PauseVersion`).
+    pause_version: &'static str = "pause" {
+        8 => "3.0", 10 => "3.1", 18 => "3.2", 21 => "3.4.1", 22 => "3.5", 23 => "3.6", 24 => "3.7", 25 => "3.8",
+        26 => "3.9", 31 => "3.10", 34 => "3.10.1", 36 => "3.10.2",
+    }
+
+    /// What kubeadm says when it reads the cluster's configuration.
+    reading_cluster_config: &'static str = "kubeadm reads the cluster's configuration" {
+        8 => "Reading configuration from the cluster...",
+        32 => "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
+    }
+
+    /// What it says next: how people look at that configuration, or replace it.
+    cluster_config_hint: &'static str = "kubeadm's hint at the cluster's configuration" {
+        8 => "FYI: You can look at this config file with 'kubectl -n kube-system get cm kubeadm-config -oyaml'",
+        20 => "FYI: You can look at this config file with 'kubectl -n kube-system get cm kubeadm-config -o yaml'",
+        32 => "Use 'kubeadm init phase upload-config --config your-config.yaml' to re-upload it.",
+        33 => "Use 'kubeadm init phase upload-config --config your-config-file' to re-upload it.",
+        34 => "Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.",
+    }
+
+    /// Whether `kubeadm upgrade apply` consists of phases.
+    upgrade_phases: bool = "kubeadm upgrade apply has phases" { 8 => false, 32 => true }
+
+    /// Whether `kubeadm upgrade` says `Moving new manifest` and no longer mentions TLS for etcd.
+    upgrade_words_of_131: bool = "kubeadm upgrade's shorter words" { 8 => false, 31 => true }
+
+    /// Whether an upgrade renews etcd's certificates, and restarts it, when only the apiserver's manifest changes.
+    // kubernetes/kubernetes#124688.
+    upgrade_renews_unchanged_etcd: bool = "upgrades renew an unchanged etcd's certificates" { 8 => false, 31 => true }
+
+    /// Whether an upgrade keeps a copy of the kubelet's configuration.
+    upgrade_backs_up_kubelet_config: bool = "upgrades back up the kubelet's configuration" { 8 => false, 27 => true }
+
+    /// Whether that copy lies in a directory with a date in its name instead of a random number.
+    upgrade_dates_kubelet_backup: bool = "backups of the kubelet's configuration are dated" { 8 => false, 35 => true }
+
+    /// Whether `kubeadm upgrade plan` has a line for each node.
+    // kubernetes/kubernetes#123578.
+    upgrade_plan_names_nodes: bool = "kubeadm upgrade plan names nodes" { 8 => false, 30 => true }
 }
 
 /// What the certificates of an etcd on the control plane name.
