@@ -111,7 +111,7 @@ async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> 
         Command::Join(args) => join_cluster(&mut session, *args).await,
         Command::Alpha(args) => alpha::run(&mut session, args).await,
         Command::Certs(args) => certs_command::run(&mut session, args).await,
-        Command::Config(args) => config_command::run(&mut session, args),
+        Command::Config(args) => config_command::run(&session, args),
         Command::Kubeconfig(args) => user::run(&mut session, args),
         Command::Reset(args) => reset::run(&mut session, args).await,
         Command::Token(args) => token::run(&mut session, args).await,

@@ -60,13 +60,17 @@ enum ConfigCommand {
 #[derive(Subcommand)]
 enum Defaults {
     /// Default init configuration, that can be used for 'kubeadm init'
-    InitDefaults(Components),
+    #[command(name = "init-defaults")]
+    Init(Components),
     /// Default join configuration, that can be used for 'kubeadm join'
-    JoinDefaults(Components),
+    #[command(name = "join-defaults")]
+    Join(Components),
     /// Default reset configuration, that can be used for 'kubeadm reset'
-    ResetDefaults,
+    #[command(name = "reset-defaults")]
+    Reset,
     /// Default upgrade configuration, that can be used for 'kubeadm upgrade'
-    UpgradeDefaults,
+    #[command(name = "upgrade-defaults")]
+    Upgrade,
 }
 
 #[derive(Args)]
@@ -125,10 +129,10 @@ pub(crate) fn run(s: &Session<'_>, args: ConfigArgs) -> Result<()> {
 
 fn print(s: &Session<'_>, what: &Defaults) -> Result<()> {
     let (documents, components) = match what {
-        Defaults::InitDefaults(components) => (init_defaults(s)?, components.component_configs.as_slice()),
-        Defaults::JoinDefaults(components) => (join_defaults(s)?, components.component_configs.as_slice()),
-        Defaults::ResetDefaults => (vec![reset_defaults(s.profile)], [].as_slice()),
-        Defaults::UpgradeDefaults => (vec![upgrade_defaults()], [].as_slice()),
+        Defaults::Init(components) => (init_defaults(s)?, components.component_configs.as_slice()),
+        Defaults::Join(components) => (join_defaults(s)?, components.component_configs.as_slice()),
+        Defaults::Reset => (vec![reset_defaults(s.profile)], [].as_slice()),
+        Defaults::Upgrade => (vec![upgrade_defaults()], [].as_slice()),
     };
     let mut documents = formats::down(formats::stored(s.profile).0, documents)?;
     let cluster = InitConfig::new(s.host, s.profile).cluster;

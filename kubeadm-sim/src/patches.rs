@@ -2,7 +2,7 @@
 //!
 //! A directory holds files `<target>[suffix][+type].<yaml|json>`; the type is strategic where none is named.
 
-use api::{kinds, patch, status::Status};
+use api::{kinds, patch};
 use serde_json::Value;
 use world::FileKind;
 
@@ -105,18 +105,19 @@ pub(crate) fn patched(s: &Session<'_>, target: &str, object: Value) -> Result<Va
 }
 
 impl Patch {
-    fn applied(&self, object: &Value) -> std::result::Result<Value, Status> {
+    fn applied(&self, object: &Value) -> std::result::Result<Value, String> {
         let kind = match self.target {
             // Its lists have no merge keys, so that both kinds of merge do the same.
             "kubeletconfiguration" => None,
             "corednsdeployment" => kinds::by_kind("apps", "v1", "Deployment"),
             _ => kinds::by_kind("", "v1", "Pod"),
         };
-        match (self.form, kind) {
+        let applied = match (self.form, kind) {
             ("json", _) => patch::json_patch(object, &self.body),
             ("strategic", Some(kind)) => patch::strategic_merge(kind, object, &self.body),
             _ => patch::merge_patch(object, &self.body),
-        }
+        };
+        applied.map_err(|status| status.to_string())
     }
 
     fn media_type(&self) -> &'static str {
