@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api::duration;
+use api::{duration, profile::Profile};
 use client::{ListParams, Resource, Rest};
 use serde_json::{Value, json};
 
@@ -60,12 +60,14 @@ async fn a_job_completes(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> R
     if somewhere.items.is_empty() {
         return Ok(());
     }
-    let tolerations: Vec<Value> = s
-        .profile
-        .control_plane_taints()
-        .iter()
-        .map(|key| json!({"key": key, "effect": "NoSchedule"}))
-        .collect();
+    // A node may still have the taint of the release before.
+    let before = Profile::of_minor(s.profile.minor().saturating_sub(1)).unwrap_or(s.profile);
+    let mut taints = s.profile.control_plane_taints().to_vec();
+    taints.extend(before.control_plane_taints());
+    taints.sort_unstable();
+    taints.dedup();
+    let tolerations: Vec<Value> =
+        taints.iter().map(|key| json!({"key": key, "effect": "NoSchedule"})).collect();
     let image = format!("{}/pause:{}", config.cluster.image_repository(), s.profile.pause_version());
     let job = json!({
         "apiVersion": "batch/v1",
