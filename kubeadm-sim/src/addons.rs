@@ -12,7 +12,7 @@ use crate::{
     patches::patched,
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
-    session::{Failure, Result, Session, yaml},
+    session::{Result, Session, yaml},
 };
 
 /// Runs the phase.
@@ -90,22 +90,7 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
             "selector": {"k8s-app": "kube-dns"},
         },
     });
-    dns_service(rest, &service).await
-}
-
-/// The Service is written anew where it is: its address is taken then, by itself, and the server refuses a second one
-/// as invalid before it looks whether there is one of that name (`createDNSService` of
-/// `cmd/kubeadm/app/phases/addons/dns/dns.go`).
-async fn dns_service(rest: &Rest, service: &Value) -> Result<()> {
-    let services = Resource::core("services");
-    let unable = |e: client::ClientError| Failure::from(e).within("unable to create/update the DNS service");
-    match rest.create(&services, Some(KUBE_SYSTEM), service).await {
-        Ok(_) => Ok(()),
-        Err(e) if e.is_already_exists() || e.is_invalid() => {
-            rest.update(&services, Some(KUBE_SYSTEM), "kube-dns", service).await.map(drop).map_err(unable)
-        }
-        Err(e) => Err(unable(e)),
-    }
+    apply(s, rest, &Resource::core("services"), &service).await
 }
 
 fn coredns_deployment(config: &InitConfig) -> Value {

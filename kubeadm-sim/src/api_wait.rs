@@ -1,5 +1,5 @@
-//! How releases before 1.13 waited for their control plane: for the apiserver's /healthz alone, half an hour,
-//! unless the kubelet turned out to be dead (`cmd/kubeadm/app/util/apiclient/wait.go`).
+//! How releases before 1.30 waited for their control plane: for the apiserver's /healthz alone, unless the kubelet
+//! turned out to be dead (`cmd/kubeadm/app/util/apiclient/wait.go`).
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::{
     wait::healthy,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// Before it could be configured.
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 /// How long the kubelet has before it is asked, and the pauses between the questions.
 const KUBELET_PATIENCE: Duration = Duration::from_secs(40);
 const KUBELET_PAUSES: [u64; 4] = [20, 40, 80, 160];
@@ -23,7 +24,8 @@ const KUBELET_PAUSES: [u64; 4] = [20, 40, 80, 160];
 pub(crate) async fn control_plane(s: &Session<'_>, config: &InitConfig) -> Result<()> {
     let (host, began) = (s.host, s.host.clock().monotonic());
     let http = client(s, config)?;
-    let answered = poll(host, HEALTH_POLL, PATIENCE, async || healthy(&http, "/healthz").await);
+    let patience = if s.profile.waits_half_an_hour() { HALF_AN_HOUR } else { config.timeouts.control_plane };
+    let answered = poll(host, HEALTH_POLL, patience, async || healthy(&http, "/healthz").await);
     let outcome = tokio::select! {
         biased;
         answered = answered => answered,

@@ -95,7 +95,11 @@ impl Masters {
                 async move {
                     let version = format!("--kubernetes-version={}", profile.git_version());
                     let alone = || vec![format!("--config={STANDALONE}"), "--kubeconfig=".into(), version];
-                    let args = kubelet_args(&host, profile).unwrap_or_else(|_| alone());
+                    let knows_a_cluster = host.disk().exists("/etc/kubernetes/kubelet.conf");
+                    let args = match kubelet_args(&host, profile) {
+                        Ok(args) if knows_a_cluster => args,
+                        _ => alone(),
+                    };
                     kubelet_sim::run(host, args, launcher).await
                 }
             })
@@ -170,33 +174,6 @@ impl Masters {
         MASTERS.iter().map(|name| counts.get(*name).copied().unwrap_or_default()).collect()
     }
 
-    /// The recipe's MasterConfiguration for `host`, in the format that this kubeadm reads in every release.
-    fn configuration(&self, host: &Host, balancer: &str) -> String {
-        let text = self.here_document(include_str!("inputs/master-configuration.yaml"), host, balancer);
-        let old: Value = serde_saphyr::from_str(&text).expect("YAML");
-        let args: Vec<Value> = old["apiServerExtraArgs"]
-            .as_object()
-            .expect("a map")
-            .iter()
-            .map(|(name, value)| json!({"name": name, "value": value}))
-            .collect();
-        let cluster = json!({
-            "apiServer": {"certSANs": old["apiServerCertSANs"], "extraArgs": args},
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "encryptionAlgorithm": "ECDSA-P256",
-            "etcd": {"external": old["etcd"]},
-            "kind": "ClusterConfiguration",
-            "kubernetesVersion": old["kubernetesVersion"],
-            "networking": old["networking"],
-        });
-        let init = json!({
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "kind": "InitConfiguration",
-            "localAPIEndpoint": {"advertiseAddress": old["api"]["advertiseAddress"]},
-        });
-        format!("{cluster}\n---\n{init}\n")
-    }
-
     /// `kubeadm init` on every master, with the first one's authorities and keys on the others.
     async fn init(&self, balancer: &str) {
         for (n, host) in self.hosts.iter().enumerate() {
@@ -205,15 +182,24 @@ impl Masters {
                     ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
                 copy(&self.hosts[0], host, &files.map(|file| format!("{PKI}/{file}")));
             }
-            host.disk()
-                .write("/root/config.yaml", self.configuration(host, balancer), 0o600)
-                .expect("written");
+            let text = self.here_document(include_str!("inputs/master-configuration.yaml"), host, balancer);
+            host.disk().write("/root/config.yaml", text, 0o600).expect("written");
             let args = [
                 "init",
                 "--config=/root/config.yaml",
                 "--ignore-preflight-errors=FileAvailable--etc-kubernetes-manifests-etcd.yaml",
             ];
-            kubeadm(host, profile(), &args).await.expect("initialised");
+            // Somebody takes the drop-in away and restarts the kubelet when there is a cluster to know.
+            let restarts = async {
+                chronoplane::cluster::wait_for(host, "the kubelet has a kubeconfig", async || {
+                    host.disk().exists("/etc/kubernetes/kubelet.conf").then_some(())
+                })
+                .await
+                .expect("written");
+                host.services().restart(host, "kubelet").await;
+            };
+            let (initialised, ()) = futures::future::join(kubeadm(host, profile(), &args), restarts).await;
+            initialised.expect("initialised");
             let ca = |host: &Host| host.disk().read(format!("{PKI}/ca.crt"));
             assert_eq!(ca(host), ca(&self.hosts[0]), "one authority for all");
         }

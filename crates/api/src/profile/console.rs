@@ -102,8 +102,7 @@ lines! {
         8 => "",
         11 => "[preflight/images] Pulling images required for setting up a Kubernetes cluster\n[preflight/images] This might take a minute or two, depending on the speed of your internet connection\n[preflight/images] You can also perform this action in beforehand using 'kubeadm config images pull'",
         13 => "[preflight] Pulling images required for setting up a Kubernetes cluster\n[preflight] This might take a minute or two, depending on the speed of your internet connection\n[preflight] You can also perform this action in beforehand using 'kubeadm config images pull'",
-        // Not looked up to the minor.
-        30 => "[preflight] Pulling images required for setting up a Kubernetes cluster\n[preflight] This might take a minute or two, depending on the speed of your internet connection\n[preflight] You can also perform this action beforehand using 'kubeadm config images pull'",
+        31 => "[preflight] Pulling images required for setting up a Kubernetes cluster\n[preflight] This might take a minute or two, depending on the speed of your internet connection\n[preflight] You can also perform this action beforehand using 'kubeadm config images pull'",
     }
     /// The kubelet's environment file: its path.
     KUBELET_FLAGS {
@@ -121,7 +120,8 @@ lines! {
     KUBELET_STARTS {
         8 => "[preflight] Starting the kubelet service",
         11 => "[preflight] Activating the kubelet service",
-        13 => "[kubelet-start] Starting the kubelet",
+        13 => "[kubelet-start] Activating the kubelet service",
+        17 => "[kubelet-start] Starting the kubelet",
     }
 
     /// Where certificates are kept.
@@ -213,7 +213,8 @@ lines! {
         8 => "[init] Waiting for the kubelet to boot up the control plane as Static Pods from directory \"{0}\"",
         9 => "[init] Waiting for the kubelet to boot up the control plane as Static Pods from directory \"{0}\".",
         11 => "[init] waiting for the kubelet to boot up the control plane as Static Pods from directory \"{0}\"",
-        13 => "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory \"{0}\"",
+        13 => "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory \"{0}\". This can take up to 4m0s",
+        30 => "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory \"{0}\"",
     }
     /// How long that may take.
     PATIENCE {
@@ -223,7 +224,7 @@ lines! {
         13 => "",
     }
     /// The apiserver answered: after how many seconds.
-    HEALTHY { 8 => "[apiclient] All control plane components are healthy after {0} seconds", 13 => "" }
+    HEALTHY { 8 => "[apiclient] All control plane components are healthy after {0} seconds", 30 => "" }
     /// The kubelet is asked for the third time and more: the URL, what was wrong.
     KUBELET_UNHEALTHY {
         8 => "[kubelet-check] It seems like the kubelet isn't running or healthy.\n[kubelet-check] The HTTP call equal to 'curl -sSL {0}' failed with error: {1}.",
@@ -239,7 +240,8 @@ lines! {
     CONFIG_STORED {
         8 => "[uploadconfig] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace",
         11 => "[uploadconfig] storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace",
-        13 => "[upload-config] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace",
+        14 => "[upload-config] storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace",
+        16 => "[upload-config] Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace",
     }
     /// The node is about to be marked: its name.
     MARK_BEGUN { 8 => "[markmaster] Will mark node {0} as master by adding a label and a taint", 11 => "" }
@@ -253,7 +255,10 @@ lines! {
     MARK_LABELS {
         8 => "",
         11 => "[markmaster] Marking the node {0} as master by adding the label \"{1}=''\"",
-        13 => "[mark-control-plane] Marking the node {0} as control-plane by adding the labels: [{2}]",
+        13 => "[mark-control-plane] Marking the node {0} as control-plane by adding the label \"{1}=''\"",
+        20 => "[mark-control-plane] Marking the node {0} as control-plane by adding the labels \"node-role.kubernetes.io/master=''\" and \"node-role.kubernetes.io/control-plane='' (deprecated)\"",
+        21 => "[mark-control-plane] Marking the node {0} as control-plane by adding the labels: [node-role.kubernetes.io/master(deprecated) node-role.kubernetes.io/control-plane node.kubernetes.io/exclude-from-external-load-balancers]",
+        24 => "[mark-control-plane] Marking the node {0} as control-plane by adding the labels: [{2}]",
     }
     /// The node gets its taints: its name, the taints.
     MARK_TAINTS {
@@ -265,7 +270,7 @@ lines! {
     CRI_SOCKET {
         8 => "",
         11 => "[patchnode] Uploading the CRI Socket information \"{0}\" to the Node API object \"{1}\" as an annotation",
-        13 => "",
+        14 => "",
     }
 
     /// The bootstrap token.
@@ -283,13 +288,15 @@ lines! {
     TOKEN_GRANT {
         8 => "[bootstraptoken] Configured RBAC rules to allow {0}",
         11 => "[bootstraptoken] configured RBAC rules to allow {0}",
-        13 => "[bootstrap-token] Configured RBAC rules to allow {0}",
+        14 => "[bootstrap-token] configured RBAC rules to allow {0}",
+        24 => "[bootstrap-token] Configured RBAC rules to allow {0}",
     }
     /// cluster-info is made.
     CLUSTER_INFO {
         8 => "[bootstraptoken] Creating the \"cluster-info\" ConfigMap in the \"kube-public\" namespace",
         11 => "[bootstraptoken] creating the \"cluster-info\" ConfigMap in the \"kube-public\" namespace",
-        13 => "[bootstrap-token] Creating the \"cluster-info\" ConfigMap in the \"kube-public\" namespace",
+        14 => "[bootstrap-token] creating the \"cluster-info\" ConfigMap in the \"kube-public\" namespace",
+        16 => "[bootstrap-token] Creating the \"cluster-info\" ConfigMap in the \"kube-public\" namespace",
     }
 
     /// The end of `init`: how to join.
@@ -342,12 +349,14 @@ lines! {
     KUBELET_CONFIG_ASKED {
         8 => "",
         11 => "[kubelet] Downloading configuration for the kubelet from the \"{0}\" ConfigMap in the kube-system namespace",
-        13 => "",
+        13 => "[kubelet-start] Downloading configuration for the kubelet from the \"{0}\" ConfigMap in the kube-system namespace",
+        19 => "",
     }
     /// The kubelet gets its certificate.
     TLS_BOOTSTRAP {
         8 => "[tlsbootstrap] Waiting for the kubelet to perform the TLS Bootstrap...",
-        13 => "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap",
+        13 => "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap...",
+        30 => "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap",
     }
     /// The end of `join`.
     JOIN_DONE {

@@ -298,8 +298,11 @@ facts! {
     // kubernetes/kubernetes#129620.
     waits_for_all_components: bool = "init waits for all control plane components" { 8 => false, 33 => true }
 
-    /// Whether `init` asks the apiserver's /healthz alone, for half an hour, and the kubelet's only beside it.
-    waits_for_api_alone: bool = "init waits for the apiserver's /healthz" { 8 => true, 13 => false }
+    /// Whether `init` asks the apiserver's /healthz alone, and the kubelet's only beside it.
+    waits_for_api_alone: bool = "init waits for the apiserver's /healthz" { 8 => true, 30 => false }
+
+    /// Whether `init` waits half an hour for its control plane, or as long as it is configured to.
+    waits_half_an_hour: bool = "init waits half an hour for the control plane" { 8 => true, 13 => false }
 
     /// How kubeadm writes and stores its configuration.
     kubeadm_config: ConfigFormat = "kubeadm configuration" {
