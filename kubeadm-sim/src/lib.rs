@@ -87,7 +87,6 @@ mod upload;
 mod upload_certs;
 mod user;
 mod v1alpha1;
-mod v1alpha2;
 mod version;
 mod wait;
 

@@ -14,7 +14,7 @@ use crate::{
     paths::{KUBE_SYSTEM, NODE_TOKEN_GROUP},
     phases::Parts,
     session::{Result, Session, yaml},
-    v1alpha1, v1alpha2,
+    v1alpha1,
 };
 
 /// Runs `upload-config`.
@@ -39,10 +39,13 @@ async fn cluster_configuration(s: &mut Session<'_>, rest: &Rest, config: &InitCo
     let format = s.profile.kubeadm_config();
     let document = match format.version {
         "v1alpha1" => v1alpha1::to_value(config),
-        "v1alpha2" => v1alpha2::to_value(config),
         version => {
-            let documents = formats::down(version, vec![config.cluster.to_value()])?;
-            documents.into_iter().next().unwrap_or_default()
+            let mut documents = vec![config.cluster.to_value()];
+            if format.key == "MasterConfiguration" {
+                // The one kind of older releases holds the host's own configuration too.
+                documents.insert(0, InitConfig { tokens: Vec::new(), ..config.clone() }.to_value());
+            }
+            formats::down(version, documents)?.into_iter().next().unwrap_or_default()
         }
     };
     let data = json!({format.key: yaml("the cluster's configuration", &document)?});

@@ -13,7 +13,6 @@ use crate::{
     features::FeatureGates,
     fields::Fields,
     token_spec::TokenSpec,
-    v1alpha2,
 };
 
 const VERSION: &str = "kubeadm.k8s.io/v1alpha1";
@@ -94,10 +93,9 @@ pub(crate) fn is_read(profile: Profile, text: &str) -> bool {
         return false;
     };
     let said = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
-    let version = said("apiVersion").strip_prefix("kubeadm.k8s.io/").unwrap_or_default();
-    matches!(version, "v1alpha1" | "v1alpha2")
+    said("apiVersion") == VERSION
         && matches!(said("kind"), "MasterConfiguration" | "NodeConfiguration")
-        && profile.kubeadm_config_read().contains(&version)
+        && profile.kubeadm_config_read().contains(&"v1alpha1")
 }
 
 /// Whether such a file is about a master and not about a node.
@@ -113,10 +111,7 @@ fn document(path: &str, text: &str, kind: &'static str) -> Result<Value, ConfigE
     if document.get("kind").and_then(Value::as_str) != Some(kind) {
         return Err(ConfigError::NoKind(kind));
     }
-    match document.get("apiVersion").and_then(Value::as_str) {
-        Some(VERSION) => Ok(document),
-        _ => v1alpha2::older(document),
-    }
+    Ok(document)
 }
 
 /// Applies a MasterConfiguration.
