@@ -54,6 +54,6 @@ pub(crate) fn load(host: &Host, options: &Options) -> Result<Start, String> {
     for named in &mut config.contexts {
         named.context.namespace = Some("default".into());
     }
-    disk.write(&options.kubeconfig, config.to_yaml(), 0o600).map_err(|e| e.to_string())?;
+    disk.write_unsynced(&options.kubeconfig, config.to_yaml(), 0o600).map_err(|e| e.to_string())?;
     Ok(Start { config, request, bootstrapping: true })
 }

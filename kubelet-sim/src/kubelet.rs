@@ -82,7 +82,9 @@ async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> R
         .map_err(|e| e.to_string())?
         .map(|tls| tls.identity(manager.clone()));
     let http = HttpClient::new(host, server, tls).map_err(|e| e.to_string())?;
-    let rest = Rest::new(http.clone(), Auth::None, &agent);
+    // Heartbeats have a client of their own, which nothing holds up.
+    let heartbeat = Rest::new(http.clone(), Auth::None, &agent);
+    let rest = heartbeat.with_rate(options.api_rate.0, options.api_rate.1);
     let request = Rest::from_kubeconfig(host, &begin.request, go, &agent).map_err(|e| e.to_string())?;
 
     server::healthz(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;
@@ -91,8 +93,8 @@ async fn start(host: &Host, args: Vec<String>, launcher: Arc<dyn Launcher>) -> R
         host.spawn(manager.clone().run(rest.clone(), request));
     }
     let registered = Arc::new(Registered::default());
-    host.spawn(node::run(host.clone(), options.clone(), rest.clone(), registered.clone()));
-    host.spawn(lease::run(host.clone(), options.clone(), rest.clone(), registered.clone()));
+    host.spawn(node::run(host.clone(), options.clone(), heartbeat.clone(), registered.clone()));
+    host.spawn(lease::run(host.clone(), options.clone(), heartbeat, registered.clone()));
     pods.follow(rest, registered);
     Ok(watch_credentials(host, &manager, &http).await)
 }

@@ -31,6 +31,7 @@ mod informer;
 
 mod limiter;
 mod queue;
+mod throttle;
 mod workers;
 
 pub mod leader;

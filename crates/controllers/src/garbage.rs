@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use client::{
-    ClientError, DeleteParams, Index, Informer, Patch, QueueOptions, Resource, Rest, WorkQueue, run_workers,
-};
+use client::{ClientError, DeleteParams, Index, Informer, Patch, Resource, Rest, WorkQueue, run_workers};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,7 +39,7 @@ struct Collector {
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let followed: Vec<Followed> = FOLLOWED
         .iter()
         .map(|resource| {
@@ -52,7 +50,7 @@ pub(crate) fn run(c: &Context) {
             Followed { resource: resource.clone(), informer, by_owner }
         })
         .collect();
-    let collector = Arc::new(Collector { rest: c.rest("generic-garbage-collector"), followed });
+    let collector = Arc::new(Collector { rest: c.rest_at("generic-garbage-collector", 2, 1), followed });
     for (i, followed) in collector.followed.iter().enumerate() {
         let (feed, everything) = (queue.clone(), collector.clone());
         followed.informer.on(move |change| {

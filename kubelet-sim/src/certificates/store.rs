@@ -72,7 +72,7 @@ impl FileStore {
         let path = format!("{}/{PREFIX}-{stamp}.pem", self.dir);
         let pem = pair.chain_pem() + &pair.key_pem();
         let words = |e: world::DiskError| e.to_string();
-        self.disk().write(&path, pem, 0o600).map_err(words)?;
+        self.disk().write_unsynced(&path, pem, 0o600).map_err(words)?;
         let updated = self.updated();
         if self.disk().stat(&updated).is_some() {
             self.disk().remove(&updated).map_err(words)?;

@@ -165,8 +165,8 @@ pub(crate) async fn secure(host: &Host, options: &Options, pods: Arc<Pods>) -> R
             )
             .map_err(|e| failed(e.to_string()))?
             .pair;
-            host.disk().write(&key, made.key_pem(), 0o600).map_err(|e| failed(e.to_string()))?;
-            host.disk().write(&crt, made.chain_pem(), 0o644).map_err(|e| failed(e.to_string()))?;
+            host.disk().write_unsynced(&key, made.key_pem(), 0o600).map_err(|e| failed(e.to_string()))?;
+            host.disk().write_unsynced(&crt, made.chain_pem(), 0o644).map_err(|e| failed(e.to_string()))?;
             made
         }
     };

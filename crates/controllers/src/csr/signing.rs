@@ -15,7 +15,6 @@ use crate::{
     options::ManagerOptions,
 };
 
-const WORKERS: usize = 5;
 const SIGNERS: [&str; 4] =
     [rules::KUBELET_SERVING, rules::KUBELET_CLIENT, rules::CLIENT, rules::LEGACY_UNKNOWN];
 const BACKDATE: Duration = Duration::from_secs(300);
@@ -76,7 +75,7 @@ fn read(host: &Host, certificate: &str, key: &str) -> Result<Authority, String> 
 pub(crate) fn run(c: &Context, signing: Signing) {
     let (informer, rest) = (c.informer(CSRS), c.rest("certificate-controller"));
     for signer in SIGNERS {
-        let queue = queue(&c.host);
+        let queue = queue(c);
         let feed = queue.clone();
         informer.on(move |change| {
             if text(change.object(), "/spec/signerName") == signer {
@@ -85,7 +84,7 @@ pub(crate) fn run(c: &Context, signing: Signing) {
         });
         let (host, options) = (c.host.clone(), c.options.clone());
         let (rest, informer, signing) = (rest.clone(), informer.clone(), signing.clone());
-        run_workers(&c.host, WORKERS, &queue, move |key| {
+        run_workers(&c.host, c.options.chronoplane_concurrent_csr_syncs, &queue, move |key| {
             let (host, options, rest) = (host.clone(), options.clone(), rest.clone());
             let (informer, signing) = (informer.clone(), signing.clone());
             async move {

@@ -13,6 +13,7 @@ use std::{
 use crate::Clock;
 
 mod memory;
+mod watch;
 
 pub use memory::MemoryDisk;
 
@@ -145,9 +146,25 @@ impl Disk {
         let (path, contents) = (path.as_ref(), contents.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.write(path, contents, mode),
-            Backend::Real(root) => {
-                write_real(&self.resolve_real(root, path), contents, mode).map_err(|e| wrap("open", path, &e))
-            }
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, true)
+                .map_err(|e| wrap("open", path, &e)),
+        }
+    }
+
+    /// As [`Disk::write`], but the system decides when the contents reach the disk: what Go's
+    /// `os.WriteFile` leaves, and so most of upstream's programs. A reader sees the old or the new file
+    /// all the same; after a power cut it may be either.
+    pub fn write_unsynced(
+        &self,
+        path: impl AsRef<Path>,
+        contents: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<()> {
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.write(path, contents, mode),
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, false)
+                .map_err(|e| wrap("open", path, &e)),
         }
     }
 
@@ -287,12 +304,15 @@ impl Disk {
     }
 
     /// Waits until something below `path` may have changed since this call began: at once when the
-    /// disk is in memory, by looking every 100 ms when it is real. May wake for nothing.
+    /// disk is in memory or the kernel tells, else by looking every 100 ms. May wake for nothing.
     pub async fn changed(&self, path: impl AsRef<Path>, clock: &Clock) {
         match &self.0 {
             Backend::Memory(m) => m.changes.notified().await,
             Backend::Real(root) => {
                 let dir = under(root, path.as_ref());
+                if let Some(watching) = watch::Watching::begin(&dir) {
+                    return watching.changed().await;
+                }
                 let before = fingerprint(&dir);
                 loop {
                     clock.sleep(Duration::from_millis(100)).await;
@@ -349,7 +369,7 @@ fn target_of(link: &Path, target: &Path) -> PathBuf {
     }
 }
 
-fn write_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+fn write_real(path: &Path, contents: &[u8], mode: u32, synced: bool) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     std::fs::create_dir_all(dir)?;
@@ -360,9 +380,11 @@ fn write_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(contents)?;
-        file.sync_all()?;
+        if synced {
+            file.sync_all()?;
+        }
         std::fs::rename(&temporary, path)?;
-        std::fs::File::open(dir)?.sync_all()
+        if synced { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
