@@ -23,6 +23,8 @@ pub(super) const WATCHER_BUFFER: usize = 1000;
 /// Bounds of the history.
 const LEAST_EVENTS: usize = 100;
 const MOST_EVENTS: usize = 102_400;
+/// So many of the newest events are kept ready for watchers; older ones are made anew for who resumes there.
+const CLOSE: usize = 64;
 /// Events younger than this are kept, space permitting.
 const FRESH: Duration = Duration::from_secs(75);
 
@@ -126,6 +128,9 @@ impl Cache {
             }
         }
         self.history.push_back(change);
+        if let Some(passed) = self.history.len().checked_sub(CLOSE).and_then(|at| self.history.get(at)) {
+            passed.settle();
+        }
     }
 
     /// Drops the watcher behind `sender`: it cannot keep up.

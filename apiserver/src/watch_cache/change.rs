@@ -65,7 +65,7 @@ impl Filter {
         if !self.namespace.is_empty() && item.namespace() != self.namespace {
             return false;
         }
-        self.is_open() || item.object().is_ok_and(|object| self.matches_object(object))
+        self.is_open() || item.object().is_ok_and(|object| self.matches_object(&object))
     }
 
     /// Whether labels and fields of an object pass.
@@ -91,6 +91,14 @@ impl Change {
     /// A change from `old` to `new`.
     pub fn new(revision: i64, seen: Mono, old: Option<Arc<Item>>, new: Option<Arc<Item>>) -> Self {
         Self { revision, seen, new, old, gone: OnceLock::new(), frames: Mutex::default() }
+    }
+
+    /// Lets go of what can be made anew, once those who follow closely have passed.
+    pub(super) fn settle(&self) {
+        self.frames.lock().clear();
+        if let Some(old) = &self.old {
+            old.forget();
+        }
     }
 
     /// The object before.

@@ -98,10 +98,12 @@ impl Line {
         &self,
         call: &Call<'_>,
     ) -> Result<(StatusCode, HeaderMap, Bytes), ClientError> {
-        let answer = async {
+        // Boxed: whoever sends requests now and then would hold the room for one all the time, and
+        // thousands do.
+        let answer = Box::pin(async {
             let (head, body) = self.open(call).await?.into_parts();
             Ok((head.status, head.headers, read(call, body).await?))
-        };
+        });
         self.within(call, answer).await
     }
 

@@ -297,7 +297,7 @@ impl Rest {
         let path = resource.checked_path(ns, None, None)?;
         let call = Call::new(Method::GET, params.query().on(&path)).about(resource, "");
         let call = Call { watch: true, ..call };
-        match self.line.open(&call).await {
+        match Box::pin(self.line.open(&call)).await {
             Ok(answer) if answer.status() == StatusCode::OK => Ok(WatchStream::new(answer.into_body())),
             Ok(answer) => {
                 let (head, body) = answer.into_parts();

@@ -38,8 +38,8 @@ pub struct Plan {
     /// In the simulated gear: memory, and time that is skipped
     #[arg(long)]
     simulated: bool,
-    /// For how many seconds they are watched, of the gear's own time
-    #[arg(long, default_value_t = 60)]
+    /// For how many seconds they are watched, of the gear's own time; an idle connection is kept for 90
+    #[arg(long, default_value_t = 120)]
     seconds: u64,
     /// How many may bootstrap at a time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
