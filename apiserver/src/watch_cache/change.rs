@@ -96,8 +96,8 @@ impl Change {
     /// Lets go of what can be made anew, once those who follow closely have passed.
     pub(super) fn settle(&self) {
         self.frames.lock().clear();
-        if let Some(old) = &self.old {
-            old.forget();
+        for item in self.old.iter().chain(&self.new) {
+            item.forget();
         }
     }
 
