@@ -49,6 +49,7 @@ pub enum Keys {
     /// ECDSA on P-256.
     EcdsaP256,
     /// RSA of 2048 bits, kubeadm's own default.
+    #[value(name = "rsa-2048")]
     Rsa2048,
 }
 
