@@ -48,9 +48,9 @@ pub struct Plan {
     /// Keep upstream's limits of requests and retries, as shipped
     #[arg(long)]
     upstream_limits: bool,
-    /// How many may be under way at a time; default: all
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    at_once: Option<u32>,
+    /// How many may be under way at a time: each takes a fifth of a second at least, the first backoff of its Lease
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    at_once: u32,
 }
 
 /// How one fleet came up.
@@ -144,8 +144,7 @@ fn measure(plan: &Plan, options: FleetOptions) -> Result<Figure, Refusal> {
             kubelets.push(world.host(&format!("node{n}"))?);
         }
         let watcher = Watcher::start(&fleet, &world.host(WORKSTATION)?).await?;
-        let at_once = plan.at_once.unwrap_or(plan.nodes) as usize;
-        Ok::<_, Refusal>(bring_up(&fleet, &watcher, &kubelets, at_once).await?)
+        Ok::<_, Refusal>(bring_up(&fleet, &watcher, &kubelets, plan.at_once as usize).await?)
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
     figure
