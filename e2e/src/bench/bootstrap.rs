@@ -49,7 +49,7 @@ pub struct Plan {
     #[arg(long)]
     upstream_limits: bool,
     /// How many may be under way at a time: each takes a fifth of a second at least, the first backoff of its Lease
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     at_once: u32,
 }
 
