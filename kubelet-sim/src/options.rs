@@ -98,6 +98,12 @@ struct Flags {
     /// Accepted for the package of kubelets before 1.11
     #[arg(long, hide = true)]
     cni_conf_dir: Option<String>,
+    /// Requests a second that the kubelet may send, heartbeats not counted; a negative rate is no limit
+    #[arg(long, allow_hyphen_values = true)]
+    kube_api_qps: Option<f64>,
+    /// Requests that may come at once before that rate holds
+    #[arg(long)]
+    kube_api_burst: Option<u32>,
     /// Log verbosity; accepted
     #[arg(short = 'v', long = "v")]
     verbosity: Option<u8>,
@@ -144,6 +150,8 @@ pub struct Options {
     pub lease_seconds: u64,
     /// maxPods, default 110.
     pub max_pods: u64,
+    /// kubeAPIQPS and kubeAPIBurst: the limit of all but heartbeats.
+    pub api_rate: (f64, u32),
     /// When the process started, on the monotonic clock.
     pub started: Mono,
 }
@@ -215,6 +223,14 @@ impl Options {
             status_report: seconds("nodeStatusReportFrequency", report)?,
             lease_seconds: number("nodeLeaseDurationSeconds", 40),
             max_pods: number("maxPods", 110),
+            api_rate: {
+                let (qps, burst) = profile.kubelet_api_rate();
+                let given = file.get("kubeAPIQPS").and_then(Value::as_f64);
+                let rate = flags.kube_api_qps.or(given).unwrap_or_else(|| qps.into());
+                let burst =
+                    flags.kube_api_burst.map_or_else(|| number("kubeAPIBurst", burst.into()), u64::from);
+                (rate, u32::try_from(burst).unwrap_or(u32::MAX))
+            },
             started: host.clock().monotonic(),
             bootstrap_kubeconfig: flags.bootstrap_kubeconfig,
             kubeconfig: flags.kubeconfig,
@@ -253,6 +269,7 @@ impl Options {
             status_report: Duration::from_secs(300),
             lease_seconds: 40,
             max_pods: 110,
+            api_rate: (50.0, 100),
             started: Mono::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Every namespace's own: the service account `default` and the ConfigMap `kube-root-ca.crt`.
 
-use client::{Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers};
+use client::{Informer, Resource, Rest, WorkQueue, run_workers};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +24,7 @@ fn namespaces_to_check(
     watched: &Informer,
     name: &'static str,
 ) -> WorkQueue {
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     namespaces.on(move |change| feed.add(change.key()));
     let feed = queue.clone();

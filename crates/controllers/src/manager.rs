@@ -39,7 +39,8 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
         return run_loops(context, signing).await;
     }
     let election = Election::new(host, "kube-system", "kube-controller-manager");
-    let elector = LeaderElector::new(host, &root, election).map_err(|e| e.to_string())?;
+    let electing = root.with_rate(options.kube_api_qps, options.kube_api_burst);
+    let elector = LeaderElector::new(host, &electing, election).map_err(|e| e.to_string())?;
     match elector.run(|| run_loops(context, signing)).await {
         Ok(ended) => ended,
         Err(lost) => Err(lost.to_string()),

@@ -297,6 +297,12 @@ facts! {
     /// Whether super-admin.conf is written.
     super_admin_conf: bool = "super-admin.conf" { 8 => false, 29 => true }
 
+    /// Requests a second and at once of a kubelet that is told nothing else (kubeAPIQPS, kubeAPIBurst).
+    // kubernetes/kubernetes#116121
+    kubelet_api_rate: (u32, u32) = "limit of the kubelet's requests" {
+        8 => (5, 10), 27 => (50, 100),
+    }
+
     /// Group of the apiserver's client certificate for kubelets; empty for none. Without one a binding
     /// for its user stands in (`kubeadm:apiserver-kubelet-client`, of the same change).
     // kubernetes/kubernetes#121837 and #138957. 1.36.0 still wrote kubeadm:cluster-admins, 1.36.1 and
@@ -401,6 +407,12 @@ impl Shown for bool {
 impl Shown for u32 {
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Shown for (u32, u32) {
+    fn shown(&self) -> String {
+        format!("{} a second, {} at once", self.0, self.1)
     }
 }
 

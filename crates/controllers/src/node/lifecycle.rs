@@ -1,10 +1,17 @@
 //! nodelifecycle: what counts is when this controller saw a sign of life, on its own running clock.
 //! A node's skewed wall clock changes nothing; all nodes are one zone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
+use client::{Change, ClientError, Informer, Patch, Rest, recorder::Recorder};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use world::{Host, Mono, Periods, rfc3339};
 
 use super::{LEASES, NODES, NOT_READY, PODS, UNREACHABLE};
@@ -56,22 +63,93 @@ pub(crate) fn run(c: &Context) {
         signs: BTreeMap::new(),
         next_eviction: Mono::default(),
     };
-    let period = c.options.node_monitor_period;
+    let (period, host) = (c.options.node_monitor_period, c.host.clone());
+    let changes = Arc::<Changes>::default();
+    let feed = changes.clone();
+    lifecycle.nodes.on(move |change| feed.note(change));
     c.host.spawn(async move {
         lifecycle.nodes.synced().await;
         lifecycle.leases.synced().await;
         loop {
-            // A taint must not wait for the next look when a node changes, were it during this one.
-            let changed = lifecycle.nodes.clone();
-            let version = changed.resource_version();
             lifecycle.look().await;
-            tokio::select! {
-                biased;
-                () = changed.until(|i| i.resource_version() != version) => {}
-                () = lifecycle.host.recur(period) => {}
+            let mut next_look = pin!(host.recur(period));
+            // A taint must not wait for the next look when a node changes: that node is looked at now.
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut next_look => break,
+                    names = changes.next() => {
+                        for name in names {
+                            lifecycle.look_at(&name, &changes).await;
+                        }
+                    }
+                }
             }
         }
     });
+}
+
+/// Nodes that have changed and were not looked at yet, and those that are not Ready.
+#[derive(Default)]
+struct Changes {
+    state: Mutex<ChangesState>,
+    told: Notify,
+}
+
+#[derive(Default)]
+struct ChangesState {
+    changed: BTreeSet<String>,
+    down: BTreeSet<String>,
+}
+
+impl Changes {
+    fn note(&self, change: &Change) {
+        let name = change.key();
+        let mut state = self.state.lock();
+        if !matches!(change, Change::Deleted(_)) && is_down(change.object()) {
+            state.down.insert(name.clone());
+        } else {
+            state.down.remove(&name);
+        }
+        state.changed.insert(name);
+        drop(state);
+        self.told.notify_one();
+    }
+
+    fn down(&self) -> usize {
+        self.state.lock().down.len()
+    }
+
+    /// Waits until there are some.
+    async fn next(&self) -> BTreeSet<String> {
+        loop {
+            let told = self.told.notified();
+            let changed = std::mem::take(&mut self.state.lock().changed);
+            if !changed.is_empty() {
+                return changed;
+            }
+            told.await;
+        }
+    }
+}
+
+fn is_down(node: &Value) -> bool {
+    !condition_is(node, "Ready", "True")
+}
+
+/// How much of the cluster is down: it decides whether anything is evicted.
+#[derive(Clone, Copy)]
+struct Damage {
+    /// Everything: more likely the fault is here.
+    all: bool,
+    /// More than half: in a small cluster evictions stop.
+    many: bool,
+}
+
+impl Damage {
+    fn of(down: usize, nodes: usize) -> Self {
+        Self { all: nodes > 0 && down == nodes, many: down > 2 && down * 100 >= nodes * 55 }
+    }
 }
 
 impl Lifecycle {
@@ -83,24 +161,34 @@ impl Lifecycle {
             self.periods = self.host.periods();
             self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
         }
-        self.signs.retain(|name, _| nodes.iter().any(|n| text(n, "/metadata/name") == name));
+        self.signs.retain(|name, _| self.nodes.get(None, name).is_some());
         let mut states = Vec::new();
-        for node in &nodes {
-            let name = text(node, "/metadata/name").to_owned();
-            let (silent, never) = self.observe(node, now);
-            let node = if silent { self.mark_unknown(node, never).await } else { (**node).clone() };
-            states.push((name, node));
+        for node in nodes {
+            let (silent, never) = self.observe(&node, now);
+            states.push(if silent { self.mark_unknown(&node, never).await } else { node });
         }
-        let unready = |node: &Value| !condition_is(node, "Ready", "True");
-        let down = states.iter().filter(|(_, n)| unready(n)).count();
-        // Everything is down: more likely the fault is here. Nothing is evicted.
-        let all_down = !states.is_empty() && down == states.len();
-        // More than half: in a small cluster evictions stop.
-        let many_down = down > 2 && down * 100 >= states.len() * 55;
-        for (name, node) in &states {
-            if let Err(e) = self.taint(name, node, all_down, many_down, now).await {
-                tracing::error!("failed to taint node {name:?}: {e}");
-            }
+        let damage = Damage::of(states.iter().filter(|n| is_down(n)).count(), states.len());
+        for node in &states {
+            self.settle(node, damage, now).await;
+        }
+    }
+
+    /// What a change of one node asks for.
+    async fn look_at(&mut self, name: &str, changes: &Changes) {
+        let now = self.host.clock().monotonic();
+        let Some(node) = self.nodes.get(None, name) else {
+            self.signs.remove(name);
+            return;
+        };
+        self.observe(&node, now);
+        let damage = Damage::of(changes.down(), self.nodes.len());
+        self.settle(&node, damage, now).await;
+    }
+
+    async fn settle(&mut self, node: &Value, damage: Damage, now: Mono) {
+        let name = text(node, "/metadata/name");
+        if let Err(e) = self.taint(name, node, damage, now).await {
+            tracing::error!("failed to taint node {name:?}: {e}");
         }
     }
 
@@ -129,7 +217,7 @@ impl Lifecycle {
         (now.since(since) > grace, never)
     }
 
-    async fn mark_unknown(&self, node: &Value, never: bool) -> Value {
+    async fn mark_unknown(&self, node: &Arc<Value>, never: bool) -> Arc<Value> {
         if condition_is(node, "Ready", "Unknown") {
             return node.clone();
         }
@@ -158,7 +246,7 @@ impl Lifecycle {
                     format!("Node {name} status is now: NodeNotReady"),
                 );
                 self.mark_pods_not_ready(name).await;
-                updated
+                Arc::new(updated)
             }
             Err(e) => {
                 tracing::error!("failed to update status of node {name:?}: {e}");
@@ -192,12 +280,11 @@ impl Lifecycle {
         &mut self,
         name: &str,
         node: &Value,
-        all_down: bool,
-        many_down: bool,
+        damage: Damage,
         now: Mono,
     ) -> Result<(), ClientError> {
         let old: Vec<Value> = list(node, "/spec/taints").cloned().collect();
-        let wanted = self.wanted_taints(node, &old, all_down, many_down, now);
+        let wanted = self.wanted_taints(node, &old, damage, now);
         if wanted == old {
             return Ok(());
         }
@@ -213,14 +300,7 @@ impl Lifecycle {
         }
     }
 
-    fn wanted_taints(
-        &mut self,
-        node: &Value,
-        old: &[Value],
-        all_down: bool,
-        many_down: bool,
-        now: Mono,
-    ) -> Vec<Value> {
+    fn wanted_taints(&mut self, node: &Value, old: &[Value], damage: Damage, now: Mono) -> Vec<Value> {
         let is = |taint: &Value, key: &str, effect: &str| {
             text(taint, "/key") == key && text(taint, "/effect") == effect
         };
@@ -245,9 +325,9 @@ impl Lifecycle {
         if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
             managed.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
         }
-        if let Some(key) = key.filter(|_| !all_down) {
+        if let Some(key) = key.filter(|_| !damage.all) {
             let already = had(NOT_READY, "NoExecute") || had(UNREACHABLE, "NoExecute");
-            let may_begin = !many_down && now >= self.next_eviction;
+            let may_begin = !damage.many && now >= self.next_eviction;
             if already {
                 managed.push((key, "NoExecute"));
             } else if may_begin {

@@ -53,13 +53,15 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
     let agent = format!("kube-scheduler/{} (linux/amd64) kubernetes", profile.git_version());
     let rest = Rest::from_kubeconfig(host, &config, profile.go(), &agent).map_err(|e| e.to_string())?;
     health::serve(host, options.bind_address, options.secure_port).await?;
+    let scheduling = rest.with_rate(options.kube_api_qps, options.kube_api_burst);
     if !options.leader_elect {
-        schedule(host, &rest).await;
+        schedule(host, &scheduling).await;
         return Ok(());
     }
     let election = Election::new(host, "kube-system", "kube-scheduler");
-    let elector = LeaderElector::new(host, &rest, election).map_err(|e| e.to_string())?;
-    elector.run(|| schedule(host, &rest)).await.map_err(|lost| lost.to_string())
+    let electing = rest.with_rate(options.kube_api_qps, options.kube_api_burst);
+    let elector = LeaderElector::new(host, &electing, election).map_err(|e| e.to_string())?;
+    elector.run(|| schedule(host, &scheduling)).await.map_err(|lost| lost.to_string())
 }
 
 struct Scheduler {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{
-    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Rest, WorkQueue, recorder::Recorder, run_workers};
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
 
@@ -38,7 +36,7 @@ pub(crate) fn run(c: &Context) {
         deployments: c.informer(DEPLOYMENTS),
         sets: c.informer(REPLICA_SETS),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     this.deployments.on(move |change| feed.add(change.key()));
     let (feed, deployments) = (queue.clone(), this.deployments.clone());

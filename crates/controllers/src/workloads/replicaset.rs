@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{
-    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Rest, WorkQueue, recorder::Recorder, run_workers};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -42,7 +40,7 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
         expectations: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     this.sets.on(move |change| feed.add(change.key()));
     let (feed, sets) = (queue.clone(), this.sets.clone());

@@ -12,9 +12,7 @@ use std::{
     time::Duration,
 };
 
-use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
@@ -61,8 +59,8 @@ pub(crate) fn run(c: &Context) {
         written: Arc::default(),
         backoffs: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
-    let orphans = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    let orphans = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         this.jobs.synced().await;

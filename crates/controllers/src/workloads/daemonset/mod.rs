@@ -6,8 +6,8 @@ mod update;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use client::{
-    Change, ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue,
-    recorder::Recorder, run_workers,
+    Change, ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder,
+    run_workers,
 };
 use jiff::SignedDuration;
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         failures: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         for informer in [&this.sets, &this.pods, &this.nodes, &this.revisions] {

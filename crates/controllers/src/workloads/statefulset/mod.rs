@@ -6,8 +6,7 @@ mod order;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue, recorder::Recorder,
-    run_workers,
+    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         written: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         for informer in [&this.sets, &this.pods, &this.revisions] {
