@@ -12,7 +12,7 @@ pub(super) struct Bounds {
 }
 
 /// A percentage or a number of `of`.
-pub(super) fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
+pub(crate) fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
     match value {
         Some(Value::Number(n)) => n.as_i64().unwrap_or(0),
         Some(Value::String(s)) => {
