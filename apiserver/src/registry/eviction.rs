@@ -40,7 +40,10 @@ pub(super) async fn evict(
     let done = matches!(pod.object.str_at("/status/phase"), "Succeeded" | "Failed" | "Pending");
     if !done && !pod.object.is_terminating() {
         ask_budget(ctx, &scope, &pod.object).await?;
-        announce(ctx, &scope, &pod.object).await?;
+        // Whoever insists on a version would not find it any more.
+        if delete.resource_version.is_none() && !scope.options.dry_run {
+            announce(ctx, &scope, &pod.object).await?;
+        }
     }
     let pod_scope = scope.on(scope.served.clone(), &scope.name, "");
     delete::remove(ctx, &pod_scope, &delete).await?;

@@ -1,7 +1,7 @@
 //! The loops of kube-controller-manager, and a scheduler.
 //!
 //! ```text
-//! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner
+//! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner, expiry
 //!                                                            ├─ bootstrap  signer, token cleaner
 //!                                                            ├─ accounts   default service account, root CA
 //!                                                            ├─ tokens     secrets that hold one, and legacy ones

@@ -71,6 +71,9 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     if on("certificatesigningrequest-cleaner-controller", "csrcleaner") {
         csr::clean(&c);
     }
+    if on("certificate-expiry-controller", "certificate-expiry") {
+        csr::watch_expiry(&c);
+    }
     if extra("bootstrap-signer-controller", "bootstrapsigner") {
         bootstrap::sign(&c);
     }

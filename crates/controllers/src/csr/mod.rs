@@ -2,6 +2,7 @@
 
 mod approving;
 mod cleaner;
+mod expiry;
 mod rules;
 mod signing;
 
@@ -9,6 +10,7 @@ use client::Resource;
 
 pub(crate) use approving::run as approve;
 pub(crate) use cleaner::run as clean;
+pub(crate) use expiry::run as watch_expiry;
 pub(crate) use signing::{Signing, run as sign};
 
 const CSRS: Resource = Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
