@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use client::{Patch, QueueOptions, WorkQueue, run_workers};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::NODES;
 use crate::{context::Context, objects::text};
@@ -62,6 +62,8 @@ pub(crate) fn run(c: &Context) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
