@@ -91,16 +91,28 @@ pub struct ManagerOptions {
     /// Signs service-account tokens that are kept in Secrets
     #[arg(long)]
     pub service_account_private_key_file: Option<String>,
+    /// After so long an old service-account token that nobody uses is marked, then removed
+    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse)]
+    pub legacy_service_account_token_clean_up_period: Duration,
     /// Each loop is a service account of its own
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub use_service_account_credentials: bool,
-    /// Pod CIDRs for nodes; accepted
+    /// Each node gets addresses for its pods
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub allocate_node_cidrs: bool,
-    /// Of the pods; accepted
+    /// Addresses of all pods; one range per family
     #[arg(long)]
     pub cluster_cidr: Option<String>,
-    /// Of the services; accepted
+    /// Bits of a node's part; 24, for IPv6 64
+    #[arg(long)]
+    pub node_cidr_mask_size: Option<u8>,
+    /// The same, of the IPv4 range of two
+    #[arg(long)]
+    pub node_cidr_mask_size_ipv4: Option<u8>,
+    /// The same, of the IPv6 range of two
+    #[arg(long)]
+    pub node_cidr_mask_size_ipv6: Option<u8>,
+    /// Addresses of services, which no pod gets
     #[arg(long)]
     pub service_cluster_ip_range: Option<String>,
     /// How often node health is looked at

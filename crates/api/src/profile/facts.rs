@@ -103,6 +103,22 @@ facts! {
         8 => Duration::from_secs(40), 32 => Duration::from_secs(50),
     }
 
+    /// What the scheduler says of a node whose taint keeps a pod away; `<taint>` stands for key and value.
+    // 18 is kubernetes/kubernetes#87250. 35 is #134740, backported to later patch releases of 1.34.
+    untolerated_taint: &'static str = "the scheduler's word for a taint" {
+        8 => "node(s) had taints that the pod didn't tolerate",
+        18 => "node(s) had taint {<taint>}, that the pod didn't tolerate",
+        24 => "node(s) had untolerated taint {<taint>}",
+        35 => "node(s) had untolerated taint(s)",
+    }
+
+    /// Whether the scheduler says why preemption does not help.
+    tells_of_preemption: bool = "the scheduler says why preemption does not help" { 8 => false, 24 => true }
+
+    /// Whether kube-root-ca.crt says what its bundle is good for.
+    // kubernetes/kubernetes#100926.
+    root_ca_described: bool = "kube-root-ca.crt carries a description" { 8 => false, 22 => true }
+
     /// Whether the signer dates certificates of less than eight hours so that the full time is left.
     signer_spares_short_certificates: bool = "short certificates keep their full time" { 8 => false, 22 => true }
 

@@ -1,27 +1,22 @@
 //! nodelifecycle: what counts is when this controller saw a sign of life, on its own running clock.
-//! A node's skewed wall clock changes nothing; all nodes are one zone.
+//! A node's skewed wall clock changes nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use client::{Change, ClientError, Informer, Patch, Rest, recorder::Recorder};
-use parking_lot::Mutex;
+use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use world::{Host, Mono, Periods, rfc3339};
 
-use super::{LEASES, NODES, NOT_READY, PODS, UNREACHABLE};
+use super::{
+    LEASES, NODES, PODS,
+    changes::{Changes, count},
+    taints::{self, Eviction},
+    zones::{Outlook, Zones, zone_of},
+};
 use crate::{
     context::Context,
     objects::{condition, condition_is, list, text},
 };
-
-/// First taint of a silent node: one node in ten seconds.
-const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What was last seen of a node, and when on the running clock.
 struct Sign {
@@ -43,7 +38,11 @@ struct Lifecycle {
     /// The pace at which the signs of life came.
     periods: Periods,
     signs: BTreeMap<String, Sign>,
-    next_eviction: Mono,
+    zones: Zones,
+    /// What the last look at all nodes said.
+    outlook: Outlook,
+    /// When a node that waits for its turn may be emptied.
+    next_eviction: Option<Mono>,
 }
 
 /// Starts the loop.
@@ -61,7 +60,9 @@ pub(crate) fn run(c: &Context) {
         startup_grace: c.options.node_startup_grace_period,
         periods: c.host.periods(),
         signs: BTreeMap::new(),
-        next_eviction: Mono::default(),
+        zones: Zones::default(),
+        outlook: Outlook::Zones,
+        next_eviction: None,
     };
     let (period, host) = (c.options.node_monitor_period, c.host.clone());
     let changes = Arc::<Changes>::default();
@@ -78,6 +79,7 @@ pub(crate) fn run(c: &Context) {
                 tokio::select! {
                     biased;
                     () = &mut next_look => break,
+                    () = lifecycle.turn() => break,
                     names = changes.next() => {
                         for name in names {
                             lifecycle.look_at(&name, &changes).await;
@@ -89,69 +91,6 @@ pub(crate) fn run(c: &Context) {
     });
 }
 
-/// Nodes that have changed and were not looked at yet, and those that are not Ready.
-#[derive(Default)]
-struct Changes {
-    state: Mutex<ChangesState>,
-    told: Notify,
-}
-
-#[derive(Default)]
-struct ChangesState {
-    changed: BTreeSet<String>,
-    down: BTreeSet<String>,
-}
-
-impl Changes {
-    fn note(&self, change: &Change) {
-        let name = change.key();
-        let mut state = self.state.lock();
-        if !matches!(change, Change::Deleted(_)) && is_down(change.object()) {
-            state.down.insert(name.clone());
-        } else {
-            state.down.remove(&name);
-        }
-        state.changed.insert(name);
-        drop(state);
-        self.told.notify_one();
-    }
-
-    fn down(&self) -> usize {
-        self.state.lock().down.len()
-    }
-
-    /// Waits until there are some.
-    async fn next(&self) -> BTreeSet<String> {
-        loop {
-            let told = self.told.notified();
-            let changed = std::mem::take(&mut self.state.lock().changed);
-            if !changed.is_empty() {
-                return changed;
-            }
-            told.await;
-        }
-    }
-}
-
-fn is_down(node: &Value) -> bool {
-    !condition_is(node, "Ready", "True")
-}
-
-/// How much of the cluster is down: it decides whether anything is evicted.
-#[derive(Clone, Copy)]
-struct Damage {
-    /// Everything: more likely the fault is here.
-    all: bool,
-    /// More than half: in a small cluster evictions stop.
-    many: bool,
-}
-
-impl Damage {
-    fn of(down: usize, nodes: usize) -> Self {
-        Self { all: nodes > 0 && down == nodes, many: down > 2 && down * 100 >= nodes * 55 }
-    }
-}
-
 impl Lifecycle {
     async fn look(&mut self) {
         let now = self.host.clock().monotonic();
@@ -161,34 +100,74 @@ impl Lifecycle {
             self.periods = self.host.periods();
             self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
         }
-        self.signs.retain(|name, _| self.nodes.get(None, name).is_some());
+        nodes.iter().for_each(|node| self.greet(node));
+        let gone: Vec<String> =
+            self.signs.keys().filter(|name| self.nodes.get(None, name).is_none()).cloned().collect();
+        gone.iter().for_each(|name| self.take_leave(name));
         let mut states = Vec::new();
         for node in nodes {
             let (silent, never) = self.observe(&node, now);
             states.push(if silent { self.mark_unknown(&node, never).await } else { node });
         }
-        let damage = Damage::of(states.iter().filter(|n| is_down(n)).count(), states.len());
+        self.outlook = self.zones.judge(&count(states.iter().map(|node| (zone_of(node), is_down(node)))));
+        if self.outlook == Outlook::Recovered {
+            self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
+        }
+        self.next_eviction = None;
         for node in &states {
-            self.settle(node, damage, now).await;
+            self.settle(node, now).await;
         }
     }
 
-    /// What a change of one node asks for.
+    /// What a change of one node asks for: all are looked at only if it changes how its zone is doing.
     async fn look_at(&mut self, name: &str, changes: &Changes) {
+        if self.zones.differ(&changes.counts()) {
+            return self.look().await;
+        }
         let now = self.host.clock().monotonic();
-        let Some(node) = self.nodes.get(None, name) else {
-            self.signs.remove(name);
-            return;
-        };
-        self.observe(&node, now);
-        let damage = Damage::of(changes.down(), self.nodes.len());
-        self.settle(&node, damage, now).await;
+        match self.nodes.get(None, name) {
+            Some(node) => {
+                self.greet(&node);
+                self.observe(&node, now);
+                self.settle(&node, now).await;
+            }
+            None => self.take_leave(name),
+        }
     }
 
-    async fn settle(&mut self, node: &Value, damage: Damage, now: Mono) {
+    async fn settle(&mut self, node: &Value, now: Mono) {
         let name = text(node, "/metadata/name");
-        if let Err(e) = self.taint(name, node, damage, now).await {
+        if let Err(e) = self.taint(name, node, now).await {
             tracing::error!("failed to taint node {name:?}: {e}");
+        }
+    }
+
+    /// Waits until a node's turn to be emptied comes; for ever if none waits.
+    fn turn(&self) -> impl Future<Output = ()> + use<> {
+        let (host, next) = (self.host.clone(), self.next_eviction);
+        async move {
+            match next {
+                Some(next) => host.clock().sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells of a node that came.
+    fn greet(&self, node: &Value) {
+        let name = text(node, "/metadata/name");
+        if !self.signs.contains_key(name) {
+            let words = format!("Node {name} event: Registered Node {name} in Controller");
+            self.recorder.normal(node, "RegisteredNode", words);
+        }
+    }
+
+    /// Tells of a node that went.
+    fn take_leave(&mut self, name: &str) {
+        if self.signs.remove(name).is_some() {
+            let about = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+            let words = format!("Node {name} event: Removing Node {name} from Controller");
+            self.recorder.normal(&about, "RemovingNode", words);
         }
     }
 
@@ -240,12 +219,11 @@ impl Lifecycle {
         match self.rest.patch(&NODES, None, name, Patch::Strategic(&patch), Some("status")).await {
             Ok(updated) => {
                 self.host.record("node", vec![("name", name.to_owned()), ("state", "unknown".into())]);
-                self.recorder.normal(
-                    node,
-                    "NodeNotReady",
-                    format!("Node {name} status is now: NodeNotReady"),
-                );
-                self.mark_pods_not_ready(name).await;
+                if condition_is(node, "Ready", "True") {
+                    let words = format!("Node {name} status is now: NodeNotReady");
+                    self.recorder.normal(node, "NodeNotReady", words);
+                    self.mark_pods_not_ready(name).await;
+                }
                 Arc::new(updated)
             }
             Err(e) => {
@@ -270,21 +248,17 @@ impl Lifecycle {
                 .patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status"))
                 .await
             {
+                Ok(_) => self.recorder.warning(pod, "NodeNotReady", "Node is not ready"),
                 Err(e) if !e.is_not_found() => tracing::warn!("pod {namespace}/{name} not marked: {e}"),
-                _ => {}
+                Err(_) => {}
             }
         }
     }
 
-    async fn taint(
-        &mut self,
-        name: &str,
-        node: &Value,
-        damage: Damage,
-        now: Mono,
-    ) -> Result<(), ClientError> {
+    async fn taint(&mut self, name: &str, node: &Value, now: Mono) -> Result<(), ClientError> {
         let old: Vec<Value> = list(node, "/spec/taints").cloned().collect();
-        let wanted = self.wanted_taints(node, &old, damage, now);
+        let eviction = self.eviction(node, &old, now);
+        let wanted = taints::wanted(node, &old, eviction, self.host.clock().wall());
         if wanted == old {
             return Ok(());
         }
@@ -300,64 +274,25 @@ impl Lifecycle {
         }
     }
 
-    fn wanted_taints(&mut self, node: &Value, old: &[Value], damage: Damage, now: Mono) -> Vec<Value> {
-        let is = |taint: &Value, key: &str, effect: &str| {
-            text(taint, "/key") == key && text(taint, "/effect") == effect
-        };
-        let had = |key: &str, effect: &str| old.iter().any(|t| is(t, key, effect));
-        let status = condition(node, "Ready").map_or("", |c| text(c, "/status"));
-        let key = match status {
-            "True" => None,
-            "Unknown" => Some(UNREACHABLE),
-            // A node that has never said anything is not ready.
-            _ => Some(NOT_READY),
-        };
-        let mut managed: Vec<(&str, &str)> = key.map(|k| (k, "NoSchedule")).into_iter().collect();
-        for (kind, taint) in [
-            ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
-            ("DiskPressure", "node.kubernetes.io/disk-pressure"),
-            ("PIDPressure", "node.kubernetes.io/pid-pressure"),
-        ] {
-            if condition_is(node, kind, "True") {
-                managed.push((taint, "NoSchedule"));
-            }
+    /// What may become of the node's pods now. The first time, it has to be the node's turn.
+    fn eviction(&mut self, node: &Value, taints: &[Value], now: Mono) -> Eviction {
+        if self.outlook == Outlook::AllDown {
+            return Eviction::Off;
         }
-        if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
-            managed.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
+        if taints::unready_key(node).is_none() || taints::is_evicting(taints) {
+            return Eviction::Begun;
         }
-        if let Some(key) = key.filter(|_| !damage.all) {
-            let already = had(NOT_READY, "NoExecute") || had(UNREACHABLE, "NoExecute");
-            let may_begin = !damage.many && now >= self.next_eviction;
-            if already {
-                managed.push((key, "NoExecute"));
-            } else if may_begin {
-                self.next_eviction = now + EVICTION_INTERVAL;
-                managed.push((key, "NoExecute"));
-            }
+        let zone = zone_of(node);
+        if self.zones.take(&zone, now) {
+            return Eviction::On;
         }
-        let ours = |t: &Value| {
-            let key = text(t, "/key");
-            matches!(
-                key,
-                NOT_READY
-                    | UNREACHABLE
-                    | "node.kubernetes.io/memory-pressure"
-                    | "node.kubernetes.io/disk-pressure"
-                    | "node.kubernetes.io/pid-pressure"
-                    | "node.kubernetes.io/unschedulable"
-            )
-        };
-        let mut wanted: Vec<Value> =
-            old.iter().filter(|t| !ours(t) || managed.iter().any(|(k, e)| is(t, k, e))).cloned().collect();
-        for (key, effect) in managed {
-            if !wanted.iter().any(|t| is(t, key, effect)) {
-                let mut taint = json!({"effect": effect, "key": key});
-                if effect == "NoExecute" {
-                    taint["timeAdded"] = rfc3339(self.host.clock().wall()).into();
-                }
-                wanted.push(taint);
-            }
-        }
-        wanted
+        let next = self.zones.next(&zone);
+        self.next_eviction = [self.next_eviction, next].into_iter().flatten().min();
+        Eviction::Begun
     }
+}
+
+/// Whether a node counts as down: whoever is not Ready does.
+pub(super) fn is_down(node: &Value) -> bool {
+    !condition_is(node, "Ready", "True")
 }
