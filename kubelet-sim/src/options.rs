@@ -197,9 +197,8 @@ impl Options {
             Ok(given.filter(|d| !d.is_zero()).unwrap_or(Duration::from_secs(default)))
         };
         let truth = |field: &str| file.get(field).and_then(Value::as_bool).unwrap_or(false);
-        let update = seconds("nodeStatusUpdateFrequency", 10)?;
-        let only_update = text("/nodeStatusUpdateFrequency").is_some();
-        let report = if only_update { update.as_secs() } else { 300 };
+        let update = seconds("nodeStatusUpdateFrequency", 0)?;
+        let report = if update.is_zero() { 300 } else { update.as_secs() };
         Ok(Self {
             node_name: flags.hostname_override.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
             node_ip: flags.node_ip.unwrap_or_else(|| host.net().address()),
@@ -219,7 +218,7 @@ impl Options {
             client_ca: flags.client_ca_file.or(text("/authentication/x509/clientCAFile")),
             healthz_port: port("healthzPort", 10_248),
             port: port("port", 10_250),
-            status_update: update,
+            status_update: if update.is_zero() { Duration::from_secs(10) } else { update },
             status_report: seconds("nodeStatusReportFrequency", report)?,
             lease_seconds: number("nodeLeaseDurationSeconds", 40),
             max_pods: number("maxPods", 110),
@@ -284,6 +283,35 @@ fn parse_taint(text: &str) -> Option<(String, String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_report_follows_the_update_when_only_that_is_given() {
+        let check = |more: serde_json::Value, update: u64, report: u64| {
+            let mut config = serde_json::json!({"kind": "KubeletConfiguration"});
+            for (key, value) in more.as_object().into_iter().flatten() {
+                config[key] = value.clone();
+            }
+            let loaded = world::sim::run(world::sim::Config::default(), async |sim: world::sim::Sim| {
+                let host = sim.host("n1");
+                host.disk()
+                    .write("/var/lib/kubelet/config.yaml", config.to_string(), 0o644)
+                    .expect("written");
+                Options::load(&host, Vec::new())
+            });
+            let loaded = loaded.expect("a runtime").expect("readable");
+            assert_eq!(
+                (loaded.status_update.as_secs(), loaded.status_report.as_secs()),
+                (update, report),
+                "{config}"
+            );
+        };
+        let (update, report) = ("nodeStatusUpdateFrequency", "nodeStatusReportFrequency");
+        check(serde_json::json!({}), 10, 300);
+        check(serde_json::json!({update: "20s"}), 20, 20);
+        check(serde_json::json!({report: "1m"}), 10, 60);
+        check(serde_json::json!({update: "20s", report: "1m"}), 20, 60);
+        check(serde_json::json!({update: "0s", report: "0s"}), 10, 300);
+    }
 
     #[test]
     fn taints_have_key_value_and_effect() {
