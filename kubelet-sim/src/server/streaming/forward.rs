@@ -27,12 +27,7 @@ const MOST_STREAMS: usize = 256;
 const PAIRING: Duration = Duration::from_secs(30);
 const CHUNK: usize = 16 << 10;
 
-pub(super) fn serve(
-    host: &Host,
-    request: &mut Request<Body>,
-    worker: &Arc<Worker>,
-    _given: &[(String, String)],
-) -> Response<Body> {
+pub(super) fn serve(host: &Host, request: &mut Request<Body>, worker: &Arc<Worker>) -> Response<Body> {
     if websocket::is_asked(request.headers()) {
         let words =
             "port-forward is served over SPDY/3.1; a client with WebSockets is tunnelled by the apiserver";
