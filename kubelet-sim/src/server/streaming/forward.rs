@@ -123,7 +123,9 @@ async fn forward(host: &Host, worker: &Worker, port: u16, data: Stream, error: S
                 biased;
                 // A client may have said all that it had to say and still listen; the other way round
                 // there is nobody to talk to.
-                () = down.as_mut() => drop(host.clock().timeout(PARTING, up).await),
+                () = down.as_mut() => {
+                    let _ = host.clock().timeout(PARTING, up).await;
+                }
                 () = up.as_mut() => down.await,
             }
         }
