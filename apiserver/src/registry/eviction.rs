@@ -17,7 +17,9 @@ use super::{
 use crate::{
     catalog::Served,
     context::Ctx,
-    pipeline::{Permitted, Refusal, WriteOptions, read_object, write::Scope},
+    pipeline::{
+        Permitted, Refusal, WriteOptions, content_type, expect_kind, parse_object, read_body, write::Scope,
+    },
 };
 
 /// Evictions that the controller has not confirmed (`MaxDisruptedPodSize`).
@@ -30,7 +32,13 @@ pub(super) async fn evict(
 ) -> Result<Response<Body>, Refusal> {
     let wanted = wanted(&permitted)?;
     let mut options = WriteOptions::parse(&permitted.request().query, "CreateOptions")?;
-    let mut eviction = read_object(ctx, &permitted, "policy/v1", "Eviction").await?;
+    let media = content_type(permitted.request()).to_owned();
+    let mut eviction = parse_object(&read_body(ctx, &permitted).await?, &media)?;
+    // kubectl before 1.22 says so, and is heard to this day (`EvictionREST.AcceptsGroupVersion`).
+    if eviction.str_at("/apiVersion") == "policy/v1beta1" {
+        eviction["apiVersion"] = "policy/v1".into();
+    }
+    expect_kind(&mut eviction, "policy/v1", "Eviction")?;
     let delete = eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
     let delete = DeleteOptions::from_value(&delete)?;
     options.dry_run |= delete.dry_run;
