@@ -42,7 +42,7 @@ enum Command {
     /// List the stories
     List,
     /// Measure
-    Bench(BenchArgs),
+    Bench(bench::BenchArgs),
     /// kube-apiserver, with kube-apiserver's own flags
     Apiserver(ComponentArgs),
     /// The etcd pod, with etcd's own flags
@@ -111,22 +111,6 @@ struct UpArgs {
 }
 
 #[derive(Args)]
-struct BenchArgs {
-    /// What to measure
-    #[arg(value_enum)]
-    what: BenchWhat,
-    /// How to print the figures
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BenchWhat {
-    /// From process start to /readyz, and resident memory
-    Boot,
-}
-
-#[derive(Args)]
 struct ComponentArgs {
     /// The component's own flags
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -166,7 +150,7 @@ pub fn main() -> ExitCode {
             print!("{}", catalogue::table());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Bench(BenchArgs { what: BenchWhat::Boot, output }) => bench::boot(output),
+        Command::Bench(args) => bench::run(args),
         Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),
         Command::Etcd(c) => components::run(components::Component::Etcd, c.args),
         Command::Controllers(c) => components::run(components::Component::Controllers, c.args),

@@ -427,3 +427,56 @@ async fn logs_are_read_through_the_apiserver(cluster: Cluster) {
     assert!(status == 400 && words.contains(expected), "{status} {words}");
     assert_eq!(read("follow=true").await, (200, "one\ntwo\nthree\n".into()), "to its end");
 }
+
+#[chronoplane::test(nodes = 1)]
+async fn last_words_are_read_from_their_file(cluster: Cluster) {
+    let never = |more: Value| {
+        let mut whole = json!({"spec": {"restartPolicy": "Never"}});
+        merge(&mut whole, more);
+        whole
+    };
+    create(&cluster, &pod("told", "echo all is well > /dev/termination-log", never(json!({})))).await;
+    let mut elsewhere = never(json!({}));
+    elsewhere["container"] = json!({"terminationMessagePath": "/tmp/why"});
+    create(&cluster, &pod("elsewhere", "echo no disk > /tmp/why; exit 2", elsewhere)).await;
+    create(&cluster, &pod("silent", "echo nothing to say; exit 2", never(json!({})))).await;
+    let message = async |name: &str| terminated(&ended(&cluster, name).await)["message"].clone();
+    assert_eq!(message("told").await, "all is well\n");
+    assert_eq!(message("elsewhere").await, "no disk\n");
+    assert_eq!(message("silent").await, Value::Null, "the control run: the log is not asked");
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn a_crash_loop_is_an_annotation(cluster: Cluster) {
+    let annotated =
+        |value: &str| json!({"metadata": {"annotations": {"chronoplane.dev/crash-after": value}}});
+    create(&cluster, &pod("crash", "sleep 1d", annotated("5s,7"))).await;
+    create(&cluster, &pod("fine", "sleep 1d", json!({}))).await;
+    let looping = when(&cluster, "crash", "it is put off", |p| {
+        p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    })
+    .await;
+    let last = &looping["status"]["containerStatuses"][0]["lastState"]["terminated"];
+    assert_eq!((&last["exitCode"], &last["reason"]), (&json!(7), &json!("Error")));
+    let fine = get(&cluster, "fine").await;
+    assert_eq!(fine["status"]["containerStatuses"][0]["restartCount"], 0, "the control run");
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn a_hook_that_fails_ends_its_container(cluster: Cluster) {
+    let hook = |hook: Value| json!({"container": {"lifecycle": {"postStart": hook}}});
+    let http = json!({"httpGet": {"path": "/", "port": 8080}});
+    create(&cluster, &pod("asks", "sleep 1d", hook(http))).await;
+    let exec = |script: &str| json!({"exec": {"command": ["sh", "-c", script]}});
+    create(&cluster, &pod("does", "sleep 1d", hook(exec("echo ready > /tmp/ready")))).await;
+    // A script listens nowhere.
+    when(&cluster, "asks", "it is restarted", |p| {
+        p["status"]["containerStatuses"][0]["restartCount"].as_u64() > Some(0)
+    })
+    .await;
+    let told = events(&cluster, "asks").await;
+    let words = "dial tcp";
+    assert!(told.iter().any(|(r, m)| r == "FailedPostStartHook" && m.contains(words)), "{told:?}");
+    let does = when(&cluster, "does", "it runs", |p| p["status"]["phase"] == "Running").await;
+    assert_eq!(does["status"]["containerStatuses"][0]["restartCount"], 0, "the control run");
+}

@@ -97,14 +97,14 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
     let reporter = Reporter {
         host: host.clone(),
         options: options.clone(),
-        rest: link.rest.clone(),
+        rest: link.heartbeat.clone(),
         http: link.http.clone(),
         registered: registered.clone(),
         addresses,
         images: Arc::new(move || images.images()),
     };
     host.spawn(reporter.run());
-    let heart = Heart::new(host, options, &link.rest, link.http.clone());
+    let heart = Heart::new(host, options, &link.heartbeat, link.http.clone());
     host.spawn(heart.run(registered.clone()));
     pods.follow(link.rest, registered);
     Ok(match &link.credentials {
@@ -116,6 +116,8 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
 /// The kubelet's way to the apiserver.
 struct Link {
     rest: Rest,
+    /// Of heartbeats alone, which no rate holds up.
+    heartbeat: Rest,
     http: HttpClient,
     credentials: Credentials,
 }
@@ -140,7 +142,7 @@ impl Link {
             let http = client(tls.map(|tls| tls.identity(manager.clone())))?;
             let first = Rest::from_kubeconfig(host, &begin.request, go, &agent).map_err(|e| e.to_string())?;
             let credentials = Credentials::Rotating { manager, first };
-            return Ok(Self { rest: Rest::new(http.clone(), Auth::None, &agent), http, credentials });
+            return Ok(Self::with(options, Rest::new(http.clone(), Auth::None, &agent), http, credentials));
         }
         let identity = config.identity(host.disk()).map_err(words)?;
         let http = client(match (tls, identity.clone()) {
@@ -151,11 +153,13 @@ impl Link {
             Some(token) => Auth::bearer(token),
             None => Auth::None,
         };
-        Ok(Self {
-            rest: Rest::new(http.clone(), auth, &agent),
-            http,
-            credentials: Credentials::Given(identity),
-        })
+        let heartbeat = Rest::new(http.clone(), auth, &agent);
+        Ok(Self::with(options, heartbeat, http, Credentials::Given(identity)))
+    }
+
+    fn with(options: &Options, heartbeat: Rest, http: HttpClient, credentials: Credentials) -> Self {
+        let rest = heartbeat.with_rate(options.api_rate.0, options.api_rate.1);
+        Self { rest, heartbeat, http, credentials }
     }
 }
 

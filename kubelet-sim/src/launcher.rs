@@ -33,6 +33,8 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// Where it starts; empty for the root.
     pub working_dir: String,
+    /// The file in which it leaves its last words (terminationMessagePath).
+    pub termination_message: String,
     /// What it takes for its host's name.
     pub hostname: String,
     /// Where its output goes.

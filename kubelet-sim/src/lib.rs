@@ -8,7 +8,7 @@
 //!   ├─ node, lease   registration, status, heartbeats
 //!   ├─ pods          static pods from files, pods bound to this node; their life, probes, status
 //!   ├─ shell, logs   the interpreter of what test pods do, and what they say
-//!   └─ server        healthz on 10248, the kubelet's own port 10250
+//!   └─ server        healthz on 10248, the kubelet's own port 10250: pages, logs, streams
 //! ```
 //!
 //! What a container *is* the kubelet does not know: a [`Launcher`] starts it. A launcher may run a

@@ -98,6 +98,12 @@ struct Flags {
     /// Accepted for the package of kubelets before 1.11
     #[arg(long, hide = true)]
     cni_conf_dir: Option<String>,
+    /// Requests a second that the kubelet may send, heartbeats not counted; a negative rate is no limit
+    #[arg(long, allow_hyphen_values = true)]
+    kube_api_qps: Option<f64>,
+    /// Requests that may come at once before that rate holds
+    #[arg(long)]
+    kube_api_burst: Option<u32>,
     /// Log verbosity; accepted
     #[arg(short = 'v', long = "v")]
     verbosity: Option<u8>,
@@ -144,6 +150,8 @@ pub struct Options {
     pub lease_seconds: u64,
     /// maxPods, default 110.
     pub max_pods: u64,
+    /// kubeAPIQPS and kubeAPIBurst: the limit of all but heartbeats.
+    pub api_rate: (f64, u32),
     /// When the process started, on the monotonic clock.
     pub started: Mono,
 }
@@ -189,9 +197,8 @@ impl Options {
             Ok(given.filter(|d| !d.is_zero()).unwrap_or(Duration::from_secs(default)))
         };
         let truth = |field: &str| file.get(field).and_then(Value::as_bool).unwrap_or(false);
-        let update = seconds("nodeStatusUpdateFrequency", 10)?;
-        let only_update = text("/nodeStatusUpdateFrequency").is_some();
-        let report = if only_update { update.as_secs() } else { 300 };
+        let update = seconds("nodeStatusUpdateFrequency", 0)?;
+        let report = if update.is_zero() { 300 } else { update.as_secs() };
         Ok(Self {
             node_name: flags.hostname_override.unwrap_or_else(|| host.name().to_owned()).to_lowercase(),
             node_ip: flags.node_ip.unwrap_or_else(|| host.net().address()),
@@ -211,10 +218,18 @@ impl Options {
             client_ca: flags.client_ca_file.or(text("/authentication/x509/clientCAFile")),
             healthz_port: port("healthzPort", 10_248),
             port: port("port", 10_250),
-            status_update: update,
+            status_update: if update.is_zero() { Duration::from_secs(10) } else { update },
             status_report: seconds("nodeStatusReportFrequency", report)?,
             lease_seconds: number("nodeLeaseDurationSeconds", 40),
             max_pods: number("maxPods", 110),
+            api_rate: {
+                let (qps, burst) = profile.kubelet_api_rate();
+                let given = file.get("kubeAPIQPS").and_then(Value::as_f64);
+                let rate = flags.kube_api_qps.or(given).unwrap_or_else(|| qps.into());
+                let burst =
+                    flags.kube_api_burst.map_or_else(|| number("kubeAPIBurst", burst.into()), u64::from);
+                (rate, u32::try_from(burst).unwrap_or(u32::MAX))
+            },
             started: host.clock().monotonic(),
             bootstrap_kubeconfig: flags.bootstrap_kubeconfig,
             kubeconfig: flags.kubeconfig,
@@ -253,6 +268,7 @@ impl Options {
             status_report: Duration::from_secs(300),
             lease_seconds: 40,
             max_pods: 110,
+            api_rate: (50.0, 100),
             started: Mono::default(),
         }
     }
@@ -267,6 +283,35 @@ fn parse_taint(text: &str) -> Option<(String, String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_report_follows_the_update_when_only_that_is_given() {
+        let check = |more: serde_json::Value, update: u64, report: u64| {
+            let mut config = serde_json::json!({"kind": "KubeletConfiguration"});
+            for (key, value) in more.as_object().into_iter().flatten() {
+                config[key] = value.clone();
+            }
+            let loaded = world::sim::run(world::sim::Config::default(), async |sim: world::sim::Sim| {
+                let host = sim.host("n1");
+                host.disk()
+                    .write("/var/lib/kubelet/config.yaml", config.to_string(), 0o644)
+                    .expect("written");
+                Options::load(&host, Vec::new())
+            });
+            let loaded = loaded.expect("a runtime").expect("readable");
+            assert_eq!(
+                (loaded.status_update.as_secs(), loaded.status_report.as_secs()),
+                (update, report),
+                "{config}"
+            );
+        };
+        let (update, report) = ("nodeStatusUpdateFrequency", "nodeStatusReportFrequency");
+        check(serde_json::json!({}), 10, 300);
+        check(serde_json::json!({update: "20s"}), 20, 20);
+        check(serde_json::json!({report: "1m"}), 10, 60);
+        check(serde_json::json!({update: "20s", report: "1m"}), 20, 60);
+        check(serde_json::json!({update: "0s", report: "0s"}), 10, 300);
+    }
 
     #[test]
     fn taints_have_key_value_and_effect() {

@@ -150,7 +150,7 @@ async fn slice(ctx: &Ctx, address: IpAddr, port: u16) -> Result<(), ClientError>
             Ok(())
         }
         Some(slice) => {
-            let mut next = Value::clone(slice);
+            let mut next = Value::clone(&slice);
             next.set_at("/endpoints", endpoints);
             ctx.rest.update(&resource, Some(NAMESPACE), NAME, &next).await.map(drop)
         }

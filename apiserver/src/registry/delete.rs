@@ -50,7 +50,7 @@ pub(super) struct DeleteOptions {
     /// The caller used the old `orphanDependents: false`.
     orphan_false: bool,
     uid: Option<String>,
-    resource_version: Option<String>,
+    pub(super) resource_version: Option<String>,
     pub(super) dry_run: bool,
 }
 

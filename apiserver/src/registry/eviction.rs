@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use api::{
-    object::ObjectExt,
-    selector::LabelSelector,
-    status::{Details, Status},
-};
+use api::{object::ObjectExt, selector::LabelSelector, status::Status};
 use http::Response;
 use serde_json::{Value, json};
 use wire::Body;
+use world::rfc3339;
 
 use super::{
     delete::{self, DeleteOptions},
-    fetch, wanted,
+    fetch,
+    update::change,
+    wanted,
 };
 use crate::{
     catalog::Served,
     context::Ctx,
-    pipeline::{Permitted, Refusal, WriteOptions, read_object, write::Scope},
+    pipeline::{
+        Permitted, Refusal, WriteOptions, content_type, expect_kind, parse_object, read_body, write::Scope,
+    },
 };
+
+/// Evictions that the controller has not confirmed (`MaxDisruptedPodSize`).
+const MOST_DISRUPTED: usize = 2000;
 
 pub(super) async fn evict(
     ctx: &Ctx,
@@ -28,7 +32,13 @@ pub(super) async fn evict(
 ) -> Result<Response<Body>, Refusal> {
     let wanted = wanted(&permitted)?;
     let mut options = WriteOptions::parse(&permitted.request().query, "CreateOptions")?;
-    let mut eviction = read_object(ctx, &permitted, "policy/v1", "Eviction").await?;
+    let media = content_type(permitted.request()).to_owned();
+    let mut eviction = parse_object(&read_body(ctx, &permitted).await?, &media)?;
+    // kubectl before 1.22 says so, and is heard to this day (`EvictionREST.AcceptsGroupVersion`).
+    if eviction.str_at("/apiVersion") == "policy/v1beta1" {
+        eviction["apiVersion"] = "policy/v1".into();
+    }
+    expect_kind(&mut eviction, "policy/v1", "Eviction")?;
     let delete = eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
     let delete = DeleteOptions::from_value(&delete)?;
     options.dry_run |= delete.dry_run;
@@ -37,7 +47,11 @@ pub(super) async fn evict(
     let pod = fetch(ctx, &scope.served, &scope.namespace, &scope.name).await?;
     let done = matches!(pod.object.str_at("/status/phase"), "Succeeded" | "Failed" | "Pending");
     if !done && !pod.object.is_terminating() {
-        ask_budget(ctx, &pod.object)?;
+        ask_budget(ctx, &scope, &pod.object).await?;
+        // Whoever insists on a version would not find it any more.
+        if delete.resource_version.is_none() && !scope.options.dry_run {
+            announce(ctx, &scope, &pod.object).await?;
+        }
     }
     let pod_scope = scope.on(scope.served.clone(), &scope.name, "");
     delete::remove(ctx, &pod_scope, &delete).await?;
@@ -46,34 +60,140 @@ pub(super) async fn evict(
     Ok(wanted.value(201, &success))
 }
 
-/// Refuses when a budget that covers the pod has nothing left.
-fn ask_budget(ctx: &Ctx, pod: &Value) -> Result<(), Status> {
-    let Some(budgets) = ctx.catalog.find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
-    let (budgets, _) = ctx.caches.list(&budgets, pod.namespace())?;
+/// Whoever counts pods learns that this one does not end by its own fault.
+async fn announce(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Status> {
+    let now = rfc3339(ctx.host.clock().wall());
+    let status = scope.on(scope.served.clone(), &scope.name, "status");
+    let told = change(ctx, &status, |stored| {
+        if stored.object.uid() != pod.uid() {
+            return Ok(Value::clone(&stored.object));
+        }
+        let mut next = Value::clone(&stored.object);
+        let mut conditions = next.list_at("/status/conditions").to_vec();
+        conditions.retain(|c| c.str_at("/type") != "DisruptionTarget");
+        conditions.push(json!({
+            "lastProbeTime": null,
+            "lastTransitionTime": now,
+            "message": "Eviction API: evicting",
+            "reason": "EvictionByEvictionAPI",
+            "status": "True",
+            "type": "DisruptionTarget",
+        }));
+        next.set_at("/status/conditions", conditions);
+        Ok(next)
+    });
+    match told.await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
+    }
+}
+
+fn is_true(object: &Value, kind: &str) -> bool {
+    let conditions = object.list_at("/status/conditions");
+    conditions.iter().any(|c| c.str_at("/type") == kind && c.str_at("/status") == "True")
+}
+
+/// Takes one disruption from the budget that covers the pod, so that the next eviction does not count
+/// on it too before the controller has looked; refuses when nothing is left.
+async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Status> {
+    let Some(served) = ctx.catalog.find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+    let (budgets, _) = ctx.caches.list(&served, pod.namespace())?;
+    let mut covering = Vec::new();
     for budget in budgets {
         let budget = budget.object()?;
         let selector = budget.at("/spec/selector").cloned().unwrap_or(Value::Null);
-        let covers =
-            LabelSelector::from_object(&selector).is_ok_and(|s| !s.is_everything() && s.matches(pod));
-        if covers && budget.i64_at("/status/disruptionsAllowed").unwrap_or(0) <= 0 {
-            let mut status = Status::too_many_requests(
-                "Cannot evict pod as it would violate the pod's disruption budget.",
-                10,
-            );
-            let mut details = Details { retry_after_seconds: 10, ..Details::default() };
-            std::mem::swap(status.details.get_or_insert_default(), &mut details);
-            status.push_cause(
-                "DisruptionBudget",
-                &format!(
-                    "The disruption budget {} needs {} healthy pods and has {} currently",
-                    budget.name(),
-                    budget.i64_at("/status/desiredHealthy").unwrap_or(0),
-                    budget.i64_at("/status/currentHealthy").unwrap_or(0)
-                ),
-                "",
-            );
-            return Err(status);
+        if LabelSelector::from_object(&selector).is_ok_and(|s| s.matches(pod)) {
+            covering.push(budget.name().to_owned());
         }
     }
-    Ok(())
+    let name = match covering.as_slice() {
+        [] => return Ok(()),
+        [name] => name,
+        _ => {
+            return Err(Status::unclassified(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
+        }
+    };
+    let now = rfc3339(ctx.host.clock().wall());
+    let budget = scope.on(served, name, "status");
+    let decided = change(ctx, &budget, |stored| {
+        let stored = &stored.object;
+        if !is_true(pod, "Ready") && unready_may_go(stored) {
+            return Ok(Value::clone(stored));
+        }
+        let allowed = left(stored)? - 1;
+        if scope.options.dry_run {
+            return Ok(Value::clone(stored));
+        }
+        let mut next = Value::clone(stored);
+        next.set_at("/status/disruptionsAllowed", allowed);
+        if !next.at("/status/disruptedPods").is_some_and(Value::is_object) {
+            next.set_at("/status/disruptedPods", json!({}));
+        }
+        if let Some(disrupted) = next.pointer_mut("/status/disruptedPods").and_then(Value::as_object_mut) {
+            // When the controller does not see the pod go, it forgives the eviction after a while.
+            disrupted.insert(pod.name().to_owned(), now.clone().into());
+        }
+        Ok(next)
+    });
+    match decided.await {
+        // The budget went meanwhile.
+        Err(status) if status.is_not_found() => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
+/// Whether the budget lets go of pods that are not ready, disruptions or not.
+fn unready_may_go(budget: &Value) -> bool {
+    let number = |at: &str| budget.i64_at(at).unwrap_or(0);
+    let desired = number("/status/desiredHealthy");
+    budget.str_at("/spec/unhealthyPodEvictionPolicy") == "AlwaysAllow"
+        || desired > 0 && number("/status/currentHealthy") >= desired
+}
+
+/// How many disruptions are left, at least one (`checkAndDecrement`).
+fn left(budget: &Value) -> Result<i64, Status> {
+    let number = |at: &str| budget.i64_at(at).unwrap_or(0);
+    let name = budget.name();
+    let refuse = |cause: &str| {
+        let words = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut status = Status::too_many_requests(words, 10);
+        status.push_cause("DisruptionBudget", cause, "");
+        Err(status)
+    };
+    if number("/status/observedGeneration") < number("/metadata/generation") {
+        return refuse(&format!("The disruption budget {name} is still being processed by the server."));
+    }
+    let allowed = number("/status/disruptionsAllowed");
+    if allowed < 0 {
+        return Err(Status::forbidden(
+            "poddisruptionbudgets.policy",
+            name,
+            "pdb disruptions allowed is negative",
+        ));
+    }
+    if budget.at("/status/disruptedPods").and_then(Value::as_object).is_some_and(|d| d.len() > MOST_DISRUPTED)
+    {
+        let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
+        return Err(Status::forbidden("poddisruptionbudgets.policy", name, why));
+    }
+    if allowed == 0 {
+        let conditions = budget.list_at("/status/conditions");
+        let failed = conditions
+            .iter()
+            .find(|c| c.str_at("/type") == "DisruptionAllowed" && c.str_at("/reason") == "SyncFailed");
+        return refuse(&match failed {
+            Some(condition) => format!(
+                "The disruption budget {name} does not allow evicting pods currently because it failed sync: {}",
+                condition.str_at("/message")
+            ),
+            None => format!(
+                "The disruption budget {name} needs {} healthy pods and has {} currently",
+                number("/status/desiredHealthy"),
+                number("/status/currentHealthy")
+            ),
+        });
+    }
+    Ok(allowed)
 }

@@ -95,9 +95,7 @@ pub(super) async fn page(
         }
         Err(status) => return Err(status),
     }
-    let (all, revision) = ctx.caches.list(served, &filter.namespace)?;
-    let mut items: Vec<Arc<Item>> =
-        if filter.is_open() { all } else { all.into_iter().filter(|item| filter.matches(item)).collect() };
+    let (mut items, revision) = ctx.caches.select(served, &filter)?;
     let mut meta = ListMeta { resource_version: revision.to_string(), ..ListMeta::default() };
     if options.limit > 0 && !any && items.len() > options.limit {
         let rest = items.split_off(options.limit);

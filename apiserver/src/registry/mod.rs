@@ -143,7 +143,7 @@ pub(crate) async fn fetch_opt(
     // Mostly the cache has this very revision parsed already.
     let short = key.strip_prefix(&served.prefix("")).unwrap_or_default();
     if let Some(item) = ctx.caches.get(served, short).filter(|item| item.revision() == kv.mod_revision) {
-        let object = item.object()?.clone();
+        let object = item.object()?;
         return Ok(Some(Stored { object, revision: kv.mod_revision, lease: kv.lease }));
     }
     let object = decode(&kv.value, kv.mod_revision, Some(served))

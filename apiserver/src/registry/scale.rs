@@ -143,5 +143,5 @@ pub(super) async fn serve(
         Ok(next)
     })
     .await?;
-    Ok(wanted.value(200, &view(&paths, item.object()?)))
+    Ok(wanted.value(200, &view(&paths, item.object()?.as_ref())))
 }

@@ -55,7 +55,7 @@ impl Wanted {
         if plain {
             return Ok(self.bytes(code, item.json()?));
         }
-        Ok(self.object(code, served, item.object()?, now))
+        Ok(self.object(code, served, item.object()?.as_ref(), now))
     }
 
     /// One object of a served kind that no cache holds.
@@ -105,7 +105,7 @@ impl Wanted {
                 let mut list = head(&served.list_kind, &served.api_version());
                 list["metadata"] = meta.to_value();
                 let items: Result<Vec<Value>, Status> =
-                    items.iter().map(|i| i.object().map(|o| Value::clone(o))).collect();
+                    items.iter().map(|i| i.object().map(|o| Value::clone(&o))).collect();
                 list["items"] = items?.into();
                 Ok(self.value(200, &list))
             }
@@ -113,13 +113,13 @@ impl Wanted {
                 let mut list = head("PartialObjectMetadataList", "meta.k8s.io/v1");
                 list["metadata"] = meta.to_value();
                 let items: Result<Vec<Value>, Status> =
-                    items.iter().map(|i| i.object().map(|o| table::partial(o))).collect();
+                    items.iter().map(|i| i.object().map(|o| table::partial(&o))).collect();
                 list["items"] = items?.into();
                 Ok(self.value(200, &list))
             }
             Encoding::Table(include) => {
                 let rows: Result<Vec<Value>, Status> =
-                    items.iter().map(|i| i.object().map(|o| table::row(served, o, include, now))).collect();
+                    items.iter().map(|i| i.object().map(|o| table::row(served, &o, include, now))).collect();
                 Ok(self.value(200, &table::table(Some(table::columns(served)), meta.to_value(), rows?)))
             }
         }
@@ -202,11 +202,11 @@ pub fn event_frame(
 ) -> Result<Bytes, Status> {
     let object = match encoding {
         Encoding::Object => item.json()?,
-        Encoding::Partial => encode(&table::partial(item.object()?)),
+        Encoding::Partial => encode(&table::partial(item.object()?.as_ref())),
         Encoding::Table(include) => {
             let object = item.object()?;
             let meta = json!({ "resourceVersion": object.resource_version() });
-            let row = table::row(served, object, include, now);
+            let row = table::row(served, &object, include, now);
             encode(&table::table(columns.then(|| table::columns(served)), meta, vec![row]))
         }
     };

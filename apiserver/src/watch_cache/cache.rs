@@ -14,6 +14,7 @@ use world::Mono;
 use super::{
     change::{Change, Filter},
     item::Item,
+    watchers::Watchers,
 };
 use crate::catalog::Served;
 
@@ -22,6 +23,8 @@ pub(super) const WATCHER_BUFFER: usize = 1000;
 /// Bounds of the history.
 const LEAST_EVENTS: usize = 100;
 const MOST_EVENTS: usize = 102_400;
+/// So many of the newest events are kept ready for watchers; older ones are made anew for who resumes there.
+const CLOSE: usize = 64;
 /// Events younger than this are kept, space permitting.
 const FRESH: Duration = Duration::from_secs(75);
 
@@ -34,14 +37,7 @@ pub(super) struct Cache {
     capacity: usize,
     /// Events up to here are not in the history.
     floor: i64,
-    watchers: Vec<Watcher>,
-}
-
-struct Watcher {
-    namespace: String,
-    /// Events up to here are known to the watcher.
-    after: i64,
-    sender: mpsc::Sender<Arc<Change>>,
+    watchers: Watchers,
 }
 
 /// A delivery that a full buffer held up.
@@ -70,7 +66,7 @@ impl Cache {
             history: VecDeque::new(),
             capacity: LEAST_EVENTS,
             floor: 0,
-            watchers: Vec::new(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -82,7 +78,7 @@ impl Cache {
     pub(super) fn reset(&mut self, revision: i64) {
         self.items.clear();
         self.history.clear();
-        self.watchers.clear();
+        self.watchers = Watchers::default();
         self.floor = revision;
     }
 
@@ -110,21 +106,7 @@ impl Cache {
         }
         let change = Arc::new(Change::new(revision, now, old, new));
         self.remember(change.clone(), now);
-        let namespace = key.split_once('/').map_or("", |(namespace, _)| namespace);
-        self.watchers.retain(|watcher| {
-            if revision <= watcher.after || (!watcher.namespace.is_empty() && watcher.namespace != namespace)
-            {
-                return !watcher.sender.is_closed();
-            }
-            match watcher.sender.try_send(change.clone()) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Full(change)) => {
-                    delayed.push(Delayed { sender: watcher.sender.clone(), change });
-                    true
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => false,
-            }
-        });
+        self.watchers.tell(key, &change, delayed);
     }
 
     fn remember(&mut self, change: Arc<Change>, now: Mono) {
@@ -146,15 +128,27 @@ impl Cache {
             }
         }
         self.history.push_back(change);
+        if let Some(passed) = self.history.len().checked_sub(CLOSE).and_then(|at| self.history.get(at)) {
+            passed.settle();
+        }
     }
 
     /// Drops the watcher behind `sender`: it cannot keep up.
     pub(super) fn drop_watcher(&mut self, sender: &mpsc::Sender<Arc<Change>>) {
-        self.watchers.retain(|w| !w.sender.same_channel(sender));
+        self.watchers.remove(sender);
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Item>> {
         self.items.get(key).cloned()
+    }
+
+    /// The items that may be in the filter's view, in key order: one if it names an object, else all of
+    /// its namespace.
+    pub(super) fn select(&self, filter: &Filter) -> Vec<Arc<Item>> {
+        match filter.key(self.served.namespaced) {
+            Some(key) => self.items.get(&key).cloned().into_iter().collect(),
+            None => self.list(&filter.namespace),
+        }
     }
 
     /// All items of a namespace (empty: of all), in key order.
@@ -176,7 +170,7 @@ impl Cache {
     ) -> Result<Subscription, Status> {
         let mut subscription_start = revision;
         let (initial, missed) = match from {
-            None => (self.list(&filter.namespace), Vec::new()),
+            None => (self.select(filter), Vec::new()),
             Some(from) if from < self.floor => {
                 return Err(Status::too_old(from.unsigned_abs(), self.floor.unsigned_abs()));
             }
@@ -187,12 +181,7 @@ impl Cache {
             }
         };
         let (sender, live) = mpsc::channel(WATCHER_BUFFER);
-        self.watchers.retain(|w| !w.sender.is_closed());
-        self.watchers.push(Watcher {
-            namespace: filter.namespace.clone(),
-            after: subscription_start,
-            sender,
-        });
+        self.watchers.add(filter, self.served.namespaced, subscription_start, sender);
         Ok(Subscription { initial, missed, revision: subscription_start, live })
     }
 }

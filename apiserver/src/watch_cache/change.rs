@@ -50,12 +50,22 @@ impl Filter {
         self.labels.is_everything() && self.fields.is_everything()
     }
 
+    /// The key of the one object that the filter can let through, if its fields name one.
+    pub fn key(&self, namespaced: bool) -> Option<String> {
+        let name = self.fields.requirement("metadata.name")?;
+        match (namespaced, self.namespace.is_empty()) {
+            (false, _) => Some(name.to_owned()),
+            (true, false) => Some(format!("{}/{name}", self.namespace)),
+            (true, true) => None,
+        }
+    }
+
     /// Whether the object is in the view. One that cannot be read is not.
     pub fn matches(&self, item: &Item) -> bool {
         if !self.namespace.is_empty() && item.namespace() != self.namespace {
             return false;
         }
-        self.is_open() || item.object().is_ok_and(|object| self.matches_object(object))
+        self.is_open() || item.object().is_ok_and(|object| self.matches_object(&object))
     }
 
     /// Whether labels and fields of an object pass.
@@ -81,6 +91,24 @@ impl Change {
     /// A change from `old` to `new`.
     pub fn new(revision: i64, seen: Mono, old: Option<Arc<Item>>, new: Option<Arc<Item>>) -> Self {
         Self { revision, seen, new, old, gone: OnceLock::new(), frames: Mutex::default() }
+    }
+
+    /// Lets go of what can be made anew, once those who follow closely have passed.
+    pub(super) fn settle(&self) {
+        self.frames.lock().clear();
+        for item in self.old.iter().chain(&self.new) {
+            item.forget();
+        }
+    }
+
+    /// The object before.
+    pub(super) fn old(&self) -> Option<&Arc<Item>> {
+        self.old.as_ref()
+    }
+
+    /// The object after.
+    pub(super) fn new_item(&self) -> Option<&Arc<Item>> {
+        self.new.as_ref()
     }
 
     /// What a watcher with that filter sees of it, if anything.

@@ -1,9 +1,10 @@
 //! One stored object as readers see it: parsed once, encoded once, shared by all.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use api::{object::ObjectExt, status::Status};
 use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::catalog::Served;
@@ -15,21 +16,26 @@ pub struct Item {
     revision: i64,
     raw: Bytes,
     served: Option<Arc<Served>>,
-    object: OnceLock<Result<Arc<Value>, String>>,
-    json: OnceLock<Bytes>,
+    made: Mutex<Made>,
+}
+
+/// What was made of the stored bytes for readers.
+#[derive(Debug, Default)]
+struct Made {
+    object: Option<Result<Arc<Value>, String>>,
+    json: Option<Bytes>,
 }
 
 impl Item {
     /// An object as the store has it, to be shown as `served` has it.
     pub fn stored(key: String, revision: i64, raw: Bytes, served: Arc<Served>) -> Self {
-        Self { key, revision, raw, served: Some(served), object: OnceLock::new(), json: OnceLock::new() }
+        Self { key, revision, raw, served: Some(served), made: Mutex::default() }
     }
 
     /// An object that is at hand already, its resource version set.
     pub fn parsed(key: String, revision: i64, object: Arc<Value>) -> Self {
-        let cell = OnceLock::new();
-        let _ = cell.set(Ok(object));
-        Self { key, revision, raw: Bytes::new(), served: None, object: cell, json: OnceLock::new() }
+        let made = Made { object: Some(Ok(object)), json: None };
+        Self { key, revision, raw: Bytes::new(), served: None, made: Mutex::new(made) }
     }
 
     /// An object that was just stored as `raw`, at hand with its resource version set.
@@ -56,11 +62,19 @@ impl Item {
     ///
     /// # Errors
     /// What is stored is not an object: 500 with reason StorageReadError.
-    pub fn object(&self) -> Result<&Arc<Value>, Status> {
-        let parsed = self.object.get_or_init(|| {
+    pub fn object(&self) -> Result<Arc<Value>, Status> {
+        let mut made = self.made.lock();
+        let parsed = made.object.get_or_insert_with(|| {
             decode(&self.raw, self.revision, self.served.as_deref()).map(Arc::new).map_err(|e| e.to_string())
         });
-        parsed.as_ref().map_err(|why| unreadable(&self.key, why))
+        parsed.clone().map_err(|why| unreadable(&self.key, &why))
+    }
+
+    /// Lets go of what can be made anew from the stored bytes: hardly anybody reads an old revision.
+    pub(super) fn forget(&self) {
+        if self.served.is_some() && !self.raw.is_empty() {
+            *self.made.lock() = Made::default();
+        }
     }
 
     /// The object as compact JSON.
@@ -68,14 +82,14 @@ impl Item {
     /// # Errors
     /// As [`Item::object`].
     pub fn json(&self) -> Result<Bytes, Status> {
-        if let Some(json) = self.json.get() {
+        if let Some(json) = &self.made.lock().json {
             return Ok(json.clone());
         }
         let json = match self.spliced() {
             Some(json) => json,
-            None => encode(self.object()?),
+            None => encode(self.object()?.as_ref()),
         };
-        Ok(self.json.get_or_init(|| json).clone())
+        Ok(self.made.lock().json.insert(json).clone())
     }
 
     /// The stored bytes with the resource version put in, where they are in the form that
@@ -96,7 +110,7 @@ impl Item {
         if let (Some(served), false) = (&self.served, self.raw.is_empty()) {
             return Self::stored(self.key.clone(), revision, self.raw.clone(), served.clone());
         }
-        let mut object = self.object().map(|object| Value::clone(object)).unwrap_or_default();
+        let mut object = self.object().map(|object| Value::clone(&object)).unwrap_or_default();
         object.set_resource_version(&revision.to_string());
         Self::parsed(self.key.clone(), revision, Arc::new(object))
     }

@@ -8,6 +8,7 @@ mod budget;
 mod cache;
 mod change;
 mod item;
+mod watchers;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
 
@@ -183,6 +184,25 @@ impl Caches {
     /// One object as the cache has it.
     pub fn get(&self, served: &Served, key: &str) -> Option<Arc<Item>> {
         self.0.feed.lock().caches.get(&slot(served))?.get(key)
+    }
+
+    /// All objects that `filter` lets through and the revision of that view.
+    ///
+    /// # Errors
+    /// 429 while the cache starts over.
+    pub fn select(&self, served: &Served, filter: &Filter) -> Result<(Vec<Arc<Item>>, i64), Status> {
+        let (mut items, revision) = {
+            let feed = self.0.feed.lock();
+            match feed.caches.get(&slot(served)) {
+                Some(cache) if feed.ready => (cache.select(filter), feed.revision),
+                _ => return Err(reinitialising(&feed.last_error)),
+            }
+        };
+        // Outside of the lock: an object may have to be parsed for it.
+        if !filter.is_open() {
+            items.retain(|item| filter.matches(item));
+        }
+        Ok((items, revision))
     }
 
     /// All objects of a namespace (empty: of all) and the revision of that view.

@@ -11,6 +11,7 @@
 //! | [`names`] | what a name, label or annotation key may be |
 //! | [`selector`] | which objects a label or field selector picks |
 //! | [`quantity`] | amounts such as `500m` or `1Gi`, exactly |
+//! | [`quota`] | what an object counts for in a quota |
 //! | [`duration`] | durations such as `1h30m` in Go's notation |
 //! | [`strategy`] | per kind: defaults, what a write may touch, validation |
 //! | [`patch`] | JSON patch, merge patch, strategic merge patch |
@@ -29,6 +30,7 @@ pub mod object;
 pub mod patch;
 pub mod profile;
 pub mod quantity;
+pub mod quota;
 pub mod selector;
 pub mod status;
 pub mod strategy;

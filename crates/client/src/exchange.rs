@@ -11,7 +11,7 @@ use http::{
 use serde_json::Value;
 use wire::{Body, HttpClient, body::CollectError};
 
-use crate::{Auth, ClientError, Resource, auth::Token, retry};
+use crate::{Auth, ClientError, Resource, auth::Token, retry, throttle::Throttle};
 
 pub(crate) const JSON: &str = "application/json";
 /// More than any list of a simulated cluster; a server that sends more has lost its mind.
@@ -56,6 +56,7 @@ pub(crate) struct Line {
     pub http: HttpClient,
     pub auth: Auth,
     pub agent: HeaderValue,
+    pub throttle: Option<Throttle>,
 }
 
 impl Line {
@@ -99,10 +100,12 @@ impl Line {
         &self,
         call: &Call<'_>,
     ) -> Result<(StatusCode, HeaderMap, Bytes), ClientError> {
-        let answer = async {
+        // Boxed: whoever sends requests now and then would hold the room for one all the time, and
+        // thousands do.
+        let answer = Box::pin(async {
             let (head, body) = self.open(call).await?.into_parts();
             Ok((head.status, head.headers, read(call, body).await?))
-        };
+        });
         self.within(call, answer).await
     }
 
@@ -112,6 +115,9 @@ impl Line {
         let mut token = self.auth.token().await?;
         let (mut retries, mut renewed) = (0, false);
         loop {
+            if let Some(throttle) = self.throttle.as_ref().filter(|_| !call.watch) {
+                throttle.pass(self.http.host(), || format!("{} {}", call.method, call.uri)).await;
+            }
             let sent = self.http.send(self.request(call, token.as_ref())?).await;
             if let (Ok(answer), Some(used), false) = (&sent, &token, renewed)
                 && answer.status() == StatusCode::UNAUTHORIZED

@@ -32,6 +32,7 @@ mod informer;
 
 mod limiter;
 mod queue;
+mod throttle;
 mod workers;
 
 pub mod discovery;

@@ -13,6 +13,7 @@ use crate::{
     exchange::{Call, JSON, Line, read, refusal},
     params::Query,
     retry,
+    throttle::Throttle,
 };
 
 /// Upstream's page for lists that may be served in pages.
@@ -29,7 +30,7 @@ impl Rest {
     /// A client that speaks through `http` and says with `auth` who it is.
     pub fn new(http: HttpClient, auth: Auth, user_agent: &str) -> Self {
         let agent = HeaderValue::from_str(user_agent).unwrap_or(HeaderValue::from_static("chronoplane"));
-        Self { line: Arc::new(Line { http, auth, agent }), timeout: None }
+        Self { line: Arc::new(Line { http, auth, agent, throttle: None }), timeout: None }
     }
 
     /// The same client, with a limit for every request but watches, as client-go's `Timeout`: the
@@ -39,10 +40,20 @@ impl Rest {
         Self { line: self.line.clone(), timeout: Some(timeout) }
     }
 
-    /// The same connection with other credentials.
+    /// The same connection with other credentials, and a limit of its own if there is one.
     pub fn with_auth(&self, auth: Auth) -> Self {
+        self.on_line(auth, self.line.throttle.as_ref().and_then(Throttle::another))
+    }
+
+    /// The same connection with a limit of its own: `qps` requests a second after a burst, watches not
+    /// counted, as client-go's `QPS` and `Burst`. A negative rate is none. Clones share the limit.
+    pub fn with_rate(&self, qps: f64, burst: u32) -> Self {
+        self.on_line(self.line.auth.clone(), Throttle::new(qps, burst))
+    }
+
+    fn on_line(&self, auth: Auth, throttle: Option<Throttle>) -> Self {
         let Line { http, agent, .. } = &*self.line;
-        let line = Line { http: http.clone(), auth, agent: agent.clone() };
+        let line = Line { http: http.clone(), auth, agent: agent.clone(), throttle };
         Self { line: Arc::new(line), timeout: self.timeout }
     }
 
@@ -286,7 +297,7 @@ impl Rest {
         let path = resource.checked_path(ns, None, None)?;
         let call = Call::new(Method::GET, params.query().on(&path)).about(resource, "");
         let call = Call { watch: true, ..call };
-        match self.line.open(&call).await {
+        match Box::pin(self.line.open(&call)).await {
             Ok(answer) if answer.status() == StatusCode::OK => Ok(WatchStream::new(answer.into_body())),
             Ok(answer) => {
                 let (head, body) = answer.into_parts();

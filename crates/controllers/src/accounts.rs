@@ -1,6 +1,6 @@
 //! Every namespace's own: the service account `default` and the ConfigMap `kube-root-ca.crt`.
 
-use client::{Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers};
+use client::{Informer, Resource, Rest, WorkQueue, run_workers};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +24,7 @@ fn namespaces_to_check(
     watched: &Informer,
     name: &'static str,
 ) -> WorkQueue {
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     namespaces.on(move |change| feed.add(change.key()));
     let feed = queue.clone();
@@ -76,6 +76,7 @@ pub(crate) fn publish_root_ca(c: &Context) -> Result<(), String> {
         .read_to_string(&path)
         .map_err(|e| format!("error reading root-ca-file at {path}: {e}"))?;
     let (namespaces, maps) = (c.informer(NAMESPACES), c.informer(CONFIG_MAPS));
+    let described = c.options.kubernetes_version.root_ca_described();
     let (rest, queue) =
         (c.rest("root-ca-cert-publisher"), namespaces_to_check(c, &namespaces, &maps, ROOT_CA));
     run_workers(&c.host, 1, &queue, move |namespace| {
@@ -84,31 +85,49 @@ pub(crate) fn publish_root_ca(c: &Context) -> Result<(), String> {
             if !namespaces.get(None, &namespace).is_some_and(|n| is_active(&n)) {
                 return Ok(());
             }
-            publish(&rest, maps.get(namespace.as_str(), ROOT_CA).as_deref(), &namespace, &ca).await
+            publish(&rest, maps.get(namespace.as_str(), ROOT_CA).as_deref(), &namespace, &ca, described).await
         }
     });
     Ok(())
 }
 
-async fn publish(rest: &Rest, existing: Option<&Value>, namespace: &str, ca: &str) -> Result<(), String> {
+/// What the bundle is good for: since 1.22 the map says so itself.
+const DESCRIPTION: &str = "kubernetes.io/description";
+const WORDS: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the \
+                     internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of \
+                     Kubernetes clusters.";
+
+async fn publish(
+    rest: &Rest,
+    existing: Option<&Value>,
+    namespace: &str,
+    ca: &str,
+    described: bool,
+) -> Result<(), String> {
     let data = json!({"ca.crt": ca});
-    let words = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as \
-                 the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of \
-                 Kubernetes clusters.";
+    let says =
+        |map: &Value| map.pointer("/metadata/annotations").is_some_and(|a| a.get(DESCRIPTION).is_some());
     let outcome = match existing {
-        Some(map) if map.get("data") == Some(&data) => return Ok(()),
+        // Any description will do: another release's may read otherwise.
+        Some(map) if map.get("data") == Some(&data) && (says(map) || !described) => return Ok(()),
         Some(map) => {
             let mut map = map.clone();
             map["data"] = data;
+            if described {
+                map["metadata"]["annotations"][DESCRIPTION] = WORDS.into();
+            }
             rest.update(&CONFIG_MAPS, Some(namespace), ROOT_CA, &map).await
         }
         None => {
-            let map = json!({
+            let mut map = json!({
                 "apiVersion": "v1",
                 "data": data,
                 "kind": "ConfigMap",
-                "metadata": {"annotations": {"kubernetes.io/description": words}, "name": ROOT_CA, "namespace": namespace},
+                "metadata": {"name": ROOT_CA, "namespace": namespace},
             });
+            if described {
+                map["metadata"]["annotations"] = json!({DESCRIPTION: WORDS});
+            }
             rest.create(&CONFIG_MAPS, Some(namespace), &map).await
         }
     };

@@ -15,10 +15,19 @@ fn matches_selector(pod: &Value, node: &Value) -> bool {
     wanted.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v))
 }
 
-/// Required node affinity: any term, all of its expressions.
 fn matches_affinity(pod: &Value, node: &Value) -> bool {
     let at = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    let Some(terms) = pod.pointer(at).and_then(Value::as_array) else { return true };
+    pod.pointer(at).and_then(Value::as_array).is_none_or(|terms| terms.iter().any(|t| matches_term(t, node)))
+}
+
+/// Whether a volume can be used on the node: its required node affinity.
+pub(crate) fn reaches(volume: &Value, node: &Value) -> bool {
+    let terms = volume.pointer("/spec/nodeAffinity/required/nodeSelectorTerms").and_then(Value::as_array);
+    terms.is_none_or(|terms| terms.iter().any(|t| matches_term(t, node)))
+}
+
+/// Whether the node has all that a term asks for; an empty term picks nothing.
+pub(crate) fn matches_term(term: &Value, node: &Value) -> bool {
     let holds = |expression: &Value, value: Option<&str>| {
         let values = || list(expression, "/values").filter_map(Value::as_str);
         let number = |s: &str| s.parse::<i64>().ok();
@@ -32,15 +41,12 @@ fn matches_affinity(pod: &Value, node: &Value) -> bool {
             _ => false,
         }
     };
-    terms.iter().any(|term| {
-        let labels = node.pointer("/metadata/labels");
-        let label = |e: &Value| labels.and_then(|l| l.get(text(e, "/key"))).and_then(Value::as_str);
-        let name = text(node, "/metadata/name");
-        let empty =
-            list(term, "/matchExpressions").next().is_none() && list(term, "/matchFields").next().is_none();
-        !empty
-            && list(term, "/matchExpressions").all(|e| holds(e, label(e)))
-            && list(term, "/matchFields")
-                .all(|e| holds(e, (text(e, "/key") == "metadata.name").then_some(name)))
-    })
+    let labels = node.pointer("/metadata/labels");
+    let label = |e: &Value| labels.and_then(|l| l.get(text(e, "/key"))).and_then(Value::as_str);
+    let name = text(node, "/metadata/name");
+    let empty =
+        list(term, "/matchExpressions").next().is_none() && list(term, "/matchFields").next().is_none();
+    !empty
+        && list(term, "/matchExpressions").all(|e| holds(e, label(e)))
+        && list(term, "/matchFields").all(|e| holds(e, (text(e, "/key") == "metadata.name").then_some(name)))
 }

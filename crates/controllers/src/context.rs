@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{Auth, Informer, InformerOptions, Resource, Rest, ServiceAccountToken, recorder::Recorder};
+use client::{
+    Auth, Informer, InformerOptions, QueueOptions, Resource, Rest, ServiceAccountToken, recorder::Recorder,
+};
 use parking_lot::Mutex;
 use world::Host;
 
@@ -14,6 +16,8 @@ pub(crate) struct Context {
     pub host: Host,
     pub options: Arc<ManagerOptions>,
     root: Rest,
+    /// The same identity once more, with a limit of its own: asks for service accounts' tokens.
+    accounts: Rest,
     /// A connection without a client certificate, for service accounts.
     plain: Rest,
     informers: Arc<Mutex<BTreeMap<String, Informer>>>,
@@ -21,7 +25,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(host: &Host, options: Arc<ManagerOptions>, root: Rest, plain: Rest) -> Self {
-        Self { host: host.clone(), options, root, plain, informers: Arc::default() }
+        let (qps, burst) = (options.kube_api_qps, options.kube_api_burst);
+        let (root, accounts) = (root.with_rate(qps, burst), root.with_rate(qps, burst));
+        Self { host: host.clone(), options, root, accounts, plain, informers: Arc::default() }
     }
 
     /// The informer of `resource` that all loops share, with the manager's own identity.
@@ -39,13 +45,26 @@ impl Context {
         self.root.clone()
     }
 
-    /// The client of the loop whose service account is `kube-system/<name>`.
+    /// The client of the loop whose service account is `kube-system/<name>`, within the manager's rate.
     pub(crate) fn rest(&self, name: &str) -> Rest {
+        self.rest_at(name, 1, 1)
+    }
+
+    /// As [`Context::rest`], for the loops that may send so many times as much.
+    pub(crate) fn rest_at(&self, name: &str, rate: u32, burst: u32) -> Rest {
+        let (rate, burst) =
+            (self.options.kube_api_qps * f64::from(rate), self.options.kube_api_burst.saturating_mul(burst));
         if !self.options.use_service_account_credentials {
-            return self.root.clone();
+            return self.root.with_rate(rate, burst);
         }
-        let tokens = ServiceAccountToken::new(&self.host, &self.root, "kube-system", name);
-        self.plain.with_auth(Auth::Token(Arc::new(tokens)))
+        let tokens = ServiceAccountToken::new(&self.host, &self.accounts, "kube-system", name);
+        self.plain.with_auth(Auth::Token(Arc::new(tokens))).with_rate(rate, burst)
+    }
+
+    /// The limits of an ordinary loop's work queue.
+    pub(crate) fn queue_options(&self) -> QueueOptions {
+        let QueueOptions { base, max, .. } = QueueOptions::default();
+        self.options.queue(base, max)
     }
 
     /// Tells people what a loop did.

@@ -1,18 +1,22 @@
 //! The loops of kube-controller-manager, and a scheduler.
 //!
 //! ```text
-//! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner
+//! manager::run ─ options ─ health (10257) ─ leader election ─┬─ csr        approving, signing, cleaner, expiry
 //!                                                            ├─ bootstrap  signer, token cleaner
 //!                                                            ├─ accounts   default service account, root CA
-//!                                                            ├─ tokens     secrets that hold one
+//!                                                            ├─ tokens     secrets that hold one, and legacy ones
 //!                                                            ├─ namespace  deletion
-//!                                                            ├─ node       lifecycle, taint eviction
+//!                                                            ├─ node       lifecycle, taint eviction, addresses, ttl
 //!                                                            ├─ workloads  deployment, replicaset, daemonset, statefulset
 //!                                                            ├─ jobs       job, cronjob, what removes them
 //!                                                            ├─ endpoints  addresses behind services
+//!                                                            ├─ volumes    which claim gets which, and protection
+//!                                                            ├─ disruption what budgets allow
+//!                                                            ├─ quota      what namespaces use
+//!                                                            ├─ roles      aggregated cluster roles
 //!                                                            ├─ podgc      pods that nobody else removes
 //!                                                            └─ garbage    dependents of what is gone, of any kind
-//! scheduler::run ─ health (10259) ─ leader election ─ filter, score, bind
+//! scheduler::run ─ health (10259) ─ leader election ─ filter, score, preempt, bind
 //! ```
 //!
 //! Loops read informers that share the manager's own client, and write as their own service
@@ -24,11 +28,13 @@ mod affinity;
 mod bootstrap;
 mod context;
 mod csr;
+mod disruption;
 mod endpoints;
 mod expectations;
 mod garbage;
 mod health;
 mod jobs;
+mod legacy_tokens;
 pub mod manager;
 mod namespace;
 mod node;
@@ -36,8 +42,11 @@ mod objects;
 mod options;
 mod podgc;
 mod pods;
+mod quota;
+mod roles;
 pub mod scheduler;
 mod tokens;
+mod volumes;
 mod workloads;
 
 pub use options::{ManagerOptions, OptionsError, SchedulerOptions};

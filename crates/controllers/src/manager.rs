@@ -10,8 +10,8 @@ use pki::kubeconfig::Kubeconfig;
 use world::{Exit, Host};
 
 use crate::{
-    accounts, bootstrap, context::Context, csr, endpoints, garbage, health, jobs, namespace, node,
-    options::ManagerOptions, podgc, tokens, workloads,
+    accounts, bootstrap, context::Context, csr, disruption, endpoints, garbage, health, jobs, legacy_tokens,
+    namespace, node, options::ManagerOptions, podgc, quota, roles, tokens, volumes, workloads,
 };
 
 /// Runs `kube-controller-manager <args>` on `host` until it exits.
@@ -39,7 +39,8 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
         return run_loops(context, signing).await;
     }
     let election = Election::new(host, "kube-system", "kube-controller-manager");
-    let elector = LeaderElector::new(host, &root, election).map_err(|e| e.to_string())?;
+    let electing = root.with_rate(options.kube_api_qps, options.kube_api_burst);
+    let elector = LeaderElector::new(host, &electing, election).map_err(|e| e.to_string())?;
     match elector.run(|| run_loops(context, signing)).await {
         Ok(ended) => ended,
         Err(lost) => Err(lost.to_string()),
@@ -71,6 +72,9 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     if on("certificatesigningrequest-cleaner-controller", "csrcleaner") {
         csr::clean(&c);
     }
+    if on("certificate-expiry-controller", "certificate-expiry") {
+        csr::watch_expiry(&c);
+    }
     if extra("bootstrap-signer-controller", "bootstrapsigner") {
         bootstrap::sign(&c);
     }
@@ -95,6 +99,12 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     if on("taint-eviction-controller", "taint-eviction-controller") {
         node::evict(&c);
     }
+    if on("node-ipam-controller", "nodeipam") {
+        node::allocate_cidrs(&c)?;
+    }
+    if on("ttl-controller", "ttl") {
+        node::annotate_ttl(&c);
+    }
     if on("replicaset-controller", "replicaset") {
         workloads::replica_sets(&c);
     }
@@ -109,6 +119,27 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     }
     if on("pod-garbage-collector-controller", "podgc") {
         podgc::run(&c);
+    }
+    if on("disruption-controller", "disruption") {
+        disruption::run(&c);
+    }
+    if on("resourcequota-controller", "resourcequota") {
+        quota::run(&c);
+    }
+    if on("persistentvolume-binder-controller", "persistentvolume-binder") {
+        volumes::bind(&c);
+    }
+    if on("persistentvolumeclaim-protection-controller", "pvc-protection") {
+        volumes::protect_claims(&c);
+    }
+    if on("persistentvolume-protection-controller", "pv-protection") {
+        volumes::protect_volumes(&c);
+    }
+    if on("clusterrole-aggregation-controller", "clusterrole-aggregation") {
+        roles::aggregate(&c);
+    }
+    if on("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner") {
+        legacy_tokens::run(&c);
     }
     if on("job-controller", "job") {
         jobs::jobs(&c);

@@ -8,7 +8,7 @@ pub(crate) fn text<'a>(object: &'a Value, at: &str) -> &'a str {
     object.pointer(at).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(crate) fn list<'a>(object: &'a Value, at: &str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn list<'a>(object: &'a Value, at: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     object.pointer(at).and_then(Value::as_array).into_iter().flatten()
 }
 

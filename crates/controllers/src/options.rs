@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
 use clap::Parser;
+use client::{Bucket, QueueOptions};
 
 /// Wrong flags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,16 +91,28 @@ pub struct ManagerOptions {
     /// Signs service-account tokens that are kept in Secrets
     #[arg(long)]
     pub service_account_private_key_file: Option<String>,
+    /// After so long an old service-account token that nobody uses is marked, then removed
+    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse)]
+    pub legacy_service_account_token_clean_up_period: Duration,
     /// Each loop is a service account of its own
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub use_service_account_credentials: bool,
-    /// Pod CIDRs for nodes; accepted
+    /// Each node gets addresses for its pods
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub allocate_node_cidrs: bool,
-    /// Of the pods; accepted
+    /// Addresses of all pods; one range per family
     #[arg(long)]
     pub cluster_cidr: Option<String>,
-    /// Of the services; accepted
+    /// Bits of a node's part; 24, for IPv6 64
+    #[arg(long)]
+    pub node_cidr_mask_size: Option<u8>,
+    /// The same, of the IPv4 range of two
+    #[arg(long)]
+    pub node_cidr_mask_size_ipv4: Option<u8>,
+    /// The same, of the IPv6 range of two
+    #[arg(long)]
+    pub node_cidr_mask_size_ipv6: Option<u8>,
+    /// Addresses of services, which no pod gets
     #[arg(long)]
     pub service_cluster_ip_range: Option<String>,
     /// How often node health is looked at
@@ -111,6 +124,21 @@ pub struct ManagerOptions {
     /// How long a new node may be silent
     #[arg(long, default_value = "1m", value_parser = duration::parse)]
     pub node_startup_grace_period: Duration,
+    /// Requests a second that each client of the manager may send; a negative rate is no limit
+    #[arg(long, default_value_t = 20.0, allow_hyphen_values = true)]
+    pub kube_api_qps: f64,
+    /// Requests that may come at once before that rate holds
+    #[arg(long, default_value_t = 30)]
+    pub kube_api_burst: u32,
+    /// Not upstream's, where it is fixed: retries a second of each work queue; a negative rate is no limit
+    #[arg(long, default_value_t = 10.0, allow_hyphen_values = true)]
+    pub chronoplane_queue_qps: f64,
+    /// Not upstream's, where it is fixed: retries that may come at once before that rate holds
+    #[arg(long, default_value_t = 100)]
+    pub chronoplane_queue_burst: u32,
+    /// Not upstream's, where it is fixed: signing requests that each CSR loop works on at once
+    #[arg(long, default_value_t = 5)]
+    pub chronoplane_concurrent_csr_syncs: usize,
     /// Release, 1.8 to 1.36
     #[arg(long, value_parser = profile, default_value = "1.36")]
     pub kubernetes_version: Profile,
@@ -145,6 +173,12 @@ pub struct SchedulerOptions {
     /// Run only while leading
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub leader_elect: bool,
+    /// Requests a second that the scheduler may send; a negative rate is no limit
+    #[arg(long, default_value_t = 50.0, allow_hyphen_values = true)]
+    pub kube_api_qps: f64,
+    /// Requests that may come at once before that rate holds
+    #[arg(long, default_value_t = 100)]
+    pub kube_api_burst: u32,
     /// Release, 1.8 to 1.36
     #[arg(long, value_parser = profile, default_value = "1.36")]
     pub kubernetes_version: Profile,
@@ -161,6 +195,13 @@ impl ManagerOptions {
     pub fn parse_args(args: Vec<String>) -> Result<Self, OptionsError> {
         let argv = std::iter::once("kube-controller-manager".to_owned()).chain(args);
         Self::try_parse_from(argv).map_err(|e| OptionsError::Usage(e.to_string()))
+    }
+
+    /// The limits of a work queue whose keys wait from `base` to `max` after failures.
+    pub fn queue(&self, base: Duration, max: Duration) -> QueueOptions {
+        let bucket = (self.chronoplane_queue_qps > 0.0)
+            .then(|| Bucket::new(self.chronoplane_queue_qps, self.chronoplane_queue_burst));
+        QueueOptions { base, max, bucket }
     }
 
     /// Whether the loop with this long name (and its old short one) runs: an explicit `name` or

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
-use client::{ClientError, Informer, Next, Patch, Resource, Rest};
+use client::{ClientError, DeleteParams, Informer, Next, Patch, Resource, Rest, recorder::Recorder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Wall;
@@ -103,6 +103,29 @@ pub(crate) async fn patch_pod(rest: &Rest, pod: &Value, patch: &Value) -> Result
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
         Err(e) => Err(e),
+    }
+}
+
+/// Deletes a pod for its owner and tells of it; whether it was still there
+/// (`controller_utils.go`, RealPodControl).
+pub(crate) async fn delete_for(
+    rest: &Rest,
+    recorder: &Recorder,
+    owner: &Value,
+    pod: &Value,
+) -> Result<bool, ClientError> {
+    let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+    let params = DeleteParams::uid(text(pod, "/metadata/uid"));
+    match rest.delete(&PODS, Some(namespace), name, &params).await {
+        Ok(_) => {
+            recorder.normal(owner, "SuccessfulDelete", format!("Deleted pod: {name}"));
+            Ok(true)
+        }
+        Err(e) if e.is_not_found() || e.is_conflict() => Ok(false),
+        Err(e) => {
+            recorder.warning(owner, "FailedDelete", format!("Error deleting: {e}"));
+            Err(e)
+        }
     }
 }
 

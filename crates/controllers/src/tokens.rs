@@ -68,7 +68,7 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
         signer: Arc::new(ServiceAccountSigner::new(LEGACY_ISSUER, &key)),
         root_ca,
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         this.accounts.synced().await;

@@ -8,13 +8,16 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chronoplane::{ControlPlane, ControlPlaneOptions};
 use client::{ListParams, Resource, Rest};
 use criterion::{Criterion, criterion_group, criterion_main};
+use pki::{KeyAlgorithm, PrivateKey, csr::Csr};
 use serde_json::{Value, json};
 use world::sim::{Config, run};
 
 const CONFIG_MAPS: Resource = Resource::core("configmaps");
+const CSRS: Resource = Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
 const NAMESPACE: Option<&str> = Some("default");
 const OBJECTS: u64 = 500;
 
@@ -24,6 +27,23 @@ fn config_map(name: &str) -> Value {
         "kind": "ConfigMap",
         "metadata": {"name": name, "labels": {"app": "bench"}},
         "data": {"text": "x".repeat(1000)},
+    })
+}
+
+/// As a kubelet asks for its certificate; the server checks the signature.
+fn signing_request() -> Value {
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+    let organizations = ["system:nodes".to_owned()];
+    let pem = Csr::create(&key, "system:node:bench", &organizations, &[], &[]).expect("a request");
+    json!({
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"generateName": "csr-"},
+        "spec": {
+            "request": STANDARD.encode(pem),
+            "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+            "usages": ["digital signature", "client auth"],
+        },
     })
 }
 
@@ -66,6 +86,10 @@ fn plane(c: &mut Criterion) {
     });
     request(c, "create", async |admin, n| {
         admin.create(&CONFIG_MAPS, NAMESPACE, &config_map(&format!("new-{n}"))).await.expect("created");
+    });
+    let request_object = signing_request();
+    request(c, "certificate signing request", async |admin, _| {
+        admin.create(&CSRS, None, &request_object).await.expect("created");
     });
     request(c, "list of 500", async |admin, _| {
         let list = admin.list(&CONFIG_MAPS, NAMESPACE, &ListParams::default()).await.expect("a list");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustls::{
-    DigitallySignedStruct, SignatureScheme,
+    CipherSuite, DigitallySignedStruct, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     time_provider::TimeProvider,
@@ -18,10 +18,14 @@ use world::Host;
 
 use crate::{Certificate, X509Error};
 
-/// aws-lc-rs, shared by every configuration; nothing is installed for the whole process.
+/// aws-lc-rs, shared by every configuration; nothing is installed for the whole process. As in Go, where
+/// the processor has AES, TLS 1.3 begins with AES-128 (`crypto/tls` `defaultCipherSuitesTLS13`).
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-        LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        Arc::new(provider)
+    });
     PROVIDER.clone()
 }
 

@@ -72,6 +72,17 @@ pub async fn run(cluster: &Cluster, name: &str, container: Value) {
     .expect("in time");
 }
 
+/// Waits for the mirror of a static pod.
+pub async fn mirrored(cluster: &Cluster, name: &str) {
+    let workstation = cluster.sim().host("workstation");
+    wait_for(&workstation, "the mirror pod runs", async || {
+        let pod = cluster.admin().get(&PODS, Some("kube-system"), name).await.ok()?;
+        (pod["status"]["phase"] == "Running").then_some(())
+    })
+    .await
+    .expect("in time");
+}
+
 /// `/api/v1/…/exec?command=…` for a pod in `default`.
 pub fn exec_path(pod: &str, command: &[&str], more: &str) -> String {
     let escape = |word: &str| {

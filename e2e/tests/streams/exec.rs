@@ -2,8 +2,9 @@
 
 use chronoplane::Cluster;
 use serde_json::json;
+use wire::websocket::Message;
 
-use crate::clients::{ALL, Speaks, exec_path, run, talk};
+use crate::clients::{ALL, LIMIT, Speaks, exec_path, run, socket, talk, workstation};
 
 #[chronoplane::test(nodes = 1)]
 async fn commands_run_beside_a_container_and_tell_how_they_ended(cluster: Cluster) {
@@ -62,4 +63,35 @@ async fn who_attaches_sees_what_is_said_from_then_on_and_is_read(cluster: Cluste
         assert_eq!(said.out, "heard one\nheard two\n", "{speaks:?}");
         assert_eq!(said.code(), "0", "{speaks:?}");
     }
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn at_a_terminal_a_shell_prompts_and_shows_what_is_typed(cluster: Cluster) {
+    run(&cluster, "p", json!({"command": ["sleep", "1d"]})).await;
+    let (host, client) = workstation(&cluster).await;
+    let path = format!("{}stdin=true&stdout=true&tty=true", exec_path("p", &["sh"], ""));
+    let (mut sender, mut receiver) =
+        socket(&client, &path, "v5.channel.k8s.io", None).await.expect("granted").split();
+    let mut channels = [const { Vec::<u8>::new() }; 5];
+    let mut shown_until = async |end: Option<&str>| {
+        loop {
+            if end.is_some_and(|end| channels[1].ends_with(end.as_bytes())) {
+                break;
+            }
+            let Ok(Some(Message::Binary(bytes))) = receiver.next().await else { break };
+            let (channel, rest) = bytes.split_first().expect("a channel");
+            channels[usize::from(*channel)].extend_from_slice(rest);
+        }
+        [1, 3].map(|i: usize| String::from_utf8_lossy(&channels[i]).into_owned())
+    };
+    let talking = async {
+        shown_until(Some("/ # ")).await;
+        sender.send(Message::Binary(b"\x00echo hx\x7fi\r".as_slice().into())).await.expect("sent");
+        shown_until(Some("hi\r\n/ # ")).await;
+        sender.send(Message::Binary(b"\x00exit 5\r".as_slice().into())).await.expect("sent");
+        shown_until(None).await
+    };
+    let [shown, status] = host.clock().timeout(LIMIT, talking).await.expect("in time");
+    assert_eq!(shown, "/ # echo hx\u{8} \u{8}i\r\nhi\r\n/ # exit 5\r\n");
+    assert!(status.contains("\"message\":\"5\""), "{status}");
 }

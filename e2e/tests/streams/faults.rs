@@ -5,8 +5,9 @@ use std::time::Duration;
 use chronoplane::{Cluster, cluster::wait_for};
 use client::Resource;
 use serde_json::json;
+use wire::websocket::Message;
 
-use crate::clients::{ALL, LIMIT, Speaks, exec_path, open, run, spdy, talk, workstation};
+use crate::clients::{ALL, LIMIT, Speaks, exec_path, open, run, socket, spdy, talk, workstation};
 
 /// A role on `pods/exec` with these verbs, for `user`.
 async fn grant(cluster: &Cluster, user: &str, verbs: &[&str]) {
@@ -115,4 +116,31 @@ async fn a_command_ends_with_the_connection_of_its_caller(cluster: Cluster) {
         host.clock().sleep(Duration::from_secs(10)).await;
         assert_eq!(last().await, stopped, "{how}");
     }
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn a_message_that_is_too_long_ends_its_connection_and_nothing_else(cluster: Cluster) {
+    run(&cluster, "p", json!({"command": ["sleep", "1d"]})).await;
+    let (host, client) = workstation(&cluster).await;
+    let path = format!("{}stdin=true&stdout=true", exec_path("p", &["cat"], ""));
+    for protocol in ["v4.channel.k8s.io", "v5.channel.k8s.io"] {
+        let (mut sender, mut receiver) =
+            socket(&client, &path, protocol, None).await.expect("granted").split();
+        sender.send(Message::Binary(b"\0hello".as_slice().into())).await.expect("sent");
+        let heard = async {
+            loop {
+                let Ok(Some(Message::Binary(bytes))) = receiver.next().await else { panic!("no answer") };
+                if bytes.as_ref() == b"\x01hello" {
+                    return;
+                }
+            }
+        };
+        host.clock().timeout(LIMIT, heard).await.expect("the control run: a short one is answered");
+        // Whether it can be written to its end depends on when the other end hangs up.
+        let _ = sender.send(Message::Binary(vec![0; 5 << 20].into())).await;
+        let ended = async { while let Ok(Some(_)) = receiver.next().await {} };
+        host.clock().timeout(LIMIT, ended).await.expect("ends");
+    }
+    let said = talk(&cluster, Speaks::V5, &exec_path("p", &["hostname"], ""), None, None).await;
+    assert_eq!(said.expect("granted").out, "p\n");
 }

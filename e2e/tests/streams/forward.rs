@@ -9,7 +9,7 @@ use wire::{
     websocket::Message,
 };
 
-use crate::clients::{LIMIT, all, open, run, socket, spdy, workstation};
+use crate::clients::{LIMIT, all, mirrored, open, run, socket, spdy, workstation};
 
 const GET: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
@@ -38,6 +38,7 @@ async fn check(session: Session, name: &str) {
 
 #[chronoplane::test]
 async fn a_static_pods_port_is_reached_over_spdy_and_through_a_websocket(cluster: Cluster) {
+    mirrored(&cluster, "etcd-cp1").await;
     let (host, client) = workstation(&cluster).await;
     let path = "/api/v1/namespaces/kube-system/pods/etcd-cp1/portforward";
     let session = spdy(&host, &client, path, "portforward.k8s.io", None).await.expect("granted");

@@ -3,7 +3,7 @@
 use chronoplane::Cluster;
 use serde_json::{Value, json};
 
-use crate::clients::run;
+use crate::clients::{mirrored, run};
 
 async fn page(cluster: &Cluster, path: &str) -> (u16, String) {
     let path = format!("/api/v1/nodes/node1/proxy{path}");
@@ -50,4 +50,21 @@ async fn a_node_is_asked_through_the_proxy(cluster: Cluster) {
     let config: Value = serde_json::from_str(&config).expect("JSON");
     assert_eq!(config["kubeletconfig"]["port"], 10_250);
     assert_eq!(page(&cluster, "/none").await, (404, "404 page not found\n".into()));
+}
+
+#[chronoplane::test]
+async fn pods_and_services_are_reached_through_their_proxies(cluster: Cluster) {
+    mirrored(&cluster, "kube-apiserver-cp1").await;
+    let ask = async |path: &str| {
+        let (status, bytes) = cluster.admin().raw(http::Method::GET, path, None).await.expect("an answer");
+        (status.as_u16(), String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let pod = "/api/v1/namespaces/kube-system/pods/https:kube-apiserver-cp1:6443/proxy/livez?exclude=etcd";
+    assert_eq!(ask(pod).await, (200, "ok".into()));
+    let service = "/api/v1/namespaces/default/services/https:kubernetes:https/proxy/livez";
+    assert_eq!(ask(service).await, (200, "ok".into()));
+    let (code, words) = ask("/api/v1/namespaces/default/services/kubernetes:80/proxy/").await;
+    let status: Value = serde_json::from_str(&words).expect("a Status");
+    assert_eq!((code, status["reason"].as_str()), (503, Some("ServiceUnavailable")), "{words}");
+    assert_eq!(status["message"], "no service port \"80\" found for service \"kubernetes\"");
 }

@@ -86,7 +86,8 @@ impl Template {
                 _ => {}
             }
         }
-        if ips.is_empty() && !(dns_will_do && !names.is_empty()) {
+        let enough = !ips.is_empty() || dns_will_do && !names.is_empty();
+        if !enough {
             return None;
         }
         let ips = ips.into_iter().map(|(_, ip)| ip).collect();

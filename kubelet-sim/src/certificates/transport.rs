@@ -25,8 +25,11 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient) -> 
     let looks = Looks { host, began: host.clock().monotonic() };
     let mut last = manager.valid();
     let mut last_available = looks.began;
+    let mut period = FIRST_PERIOD;
     loop {
-        let period = if last.is_some() { PERIOD } else { FIRST_PERIOD };
+        if last.is_some() {
+            period = PERIOD;
+        }
         let over = async {
             match &last {
                 Some((_, end)) => {

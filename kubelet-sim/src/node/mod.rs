@@ -76,10 +76,15 @@ impl Reporter {
     /// For ever.
     pub(crate) async fn run(self) {
         let recorder = Recorder::on_node(&self.host, &self.rest, "kubelet", self.options.node_name.clone());
-        recorder.normal(&self.regarding(), "Starting", "Starting kubelet.");
         let node = register::register(&self.host, &self.options, &self.rest, || self.facts(true)).await;
         self.addresses.learn(&node);
         self.registered.set(node.uid());
+        // Only now: a kubelet without a certificate is nobody, and nobody's events are refused.
+        recorder.normal(&self.regarding(), "Starting", "Starting kubelet.");
+        let told = status::transitions(node.name(), &Value::Null, node.at("/status").unwrap_or(&Value::Null));
+        for (reason, message) in told.into_iter().filter(|(reason, _)| *reason != "NodeNotReady") {
+            recorder.normal(&self.regarding(), reason, message);
+        }
         let informer = self.follow();
         let heartbeat = self.rest.with_timeout(HEARTBEAT_TIMEOUT.min(self.options.status_update));
         let mut reports = Reports::default();

@@ -9,6 +9,7 @@ use world::{Mono, rfc3339};
 use super::{
     environment::substitute,
     faults::Faults,
+    probe::Probe,
     state::{Phase, Restart, Role, state_of},
     worker::Worker,
 };
@@ -218,6 +219,7 @@ impl Worker {
             env: Vec::new(),
             mounts: self.mounts(spec),
             working_dir: spec.str_at("/workingDir").to_owned(),
+            termination_message: spec.str_at("/terminationMessagePath").to_owned(),
             hostname: self.hostname(),
             log: Some(Arc::new(Log::new(self.host()))),
             host_network: pod.bool_at("/spec/hostNetwork"),
@@ -242,12 +244,14 @@ impl Worker {
         began: Mono,
     ) -> End {
         let name = spec.str_at("/name");
-        let oom = Faults::of(&self.pod(), name).oom_after();
-        let memory = async {
-            match oom {
-                Some(after) => self.host().clock().sleep_until(began + after).await,
-                None => std::future::pending().await,
-            }
+        let (oom, crash) = {
+            let pod = self.pod();
+            let faults = Faults::of(&pod, name);
+            (faults.oom_after(), faults.crash_after())
+        };
+        let doom = async |after: Option<Duration>| match after {
+            Some(after) => self.host().clock().sleep_until(began + after).await,
+            None => std::future::pending().await,
         };
         if let Some(hook) = spec.at("/lifecycle/postStart")
             && let Err(why) = self.hook(hook, running).await
@@ -258,9 +262,13 @@ impl Worker {
         tokio::select! {
             biased;
             (code, words) = running.wait() => End::new(code, words),
-            () = memory => {
+            () = doom(oom) => {
                 running.kill().await;
                 End { code: 137, reason: "OOMKilled", words: String::new() }
+            }
+            () = doom(crash.map(|(after, _)| after)) => {
+                running.kill().await;
+                End::new(crash.map_or(1, |(_, code)| code), String::new())
             }
             which = self.probe(i, spec, running) => self.stop_unhealthy(spec, running, which).await,
         }
@@ -288,10 +296,18 @@ impl Worker {
         }
     }
 
-    /// Does what a lifecycle hook says; commands are interpreted, requests are not made.
+    /// Does what a lifecycle hook says: sleeps, asks, or has a command interpreted.
     pub(super) async fn hook(&self, hook: &Value, running: &Arc<dyn Running>) -> Result<(), String> {
         if let Some(seconds) = hook.i64_at("/sleep/seconds") {
             self.host().clock().sleep(Duration::from_secs(u64::try_from(seconds).unwrap_or_default())).await;
+        }
+        if hook.at("/httpGet").is_some() {
+            let go = self.node().options.profile.go();
+            let probe = Probe::new(self.host(), hook, self.ip(), go, running.clone(), Mono::default());
+            return match probe {
+                Some(probe) => probe.ask(self.host()).await,
+                None => Err("the hook's httpGet names no port".into()),
+            };
         }
         let words: Vec<String> =
             hook.list_at("/exec/command").iter().filter_map(|w| w.as_str().map(str::to_owned)).collect();

@@ -6,6 +6,7 @@
 //! | `image-pull-duration` | duration | a pull takes so long |
 //! | `never-ready` | any | the container never becomes ready |
 //! | `slow-start` | duration | probes fail until so long after each start |
+//! | `crash-after` | duration, and an exit code after a comma if it is not 1 | ends so long after each start |
 //! | `oom-after` | duration | killed so long after each start: 137, OOMKilled |
 //!
 //! A key with `.<container>` at its end is for that container alone.
@@ -56,6 +57,20 @@ impl<'a> Faults<'a> {
         self.duration("slow-start").unwrap_or_default()
     }
 
+    /// When it ends by itself, and with which code.
+    pub(super) fn crash_after(&self) -> Option<(Duration, i32)> {
+        let text = self.text("crash-after")?;
+        let (after, code) = text.split_once(',').unwrap_or((text, "1"));
+        let parsed = api::duration::parse(after.trim()).ok().zip(code.trim().parse().ok());
+        if parsed.is_none() {
+            tracing::error!(
+                pod = self.pod.name(),
+                "annotation chronoplane.dev/crash-after is ignored: {text}"
+            );
+        }
+        parsed
+    }
+
     pub(super) fn oom_after(&self) -> Option<Duration> {
         self.duration("oom-after")
     }
@@ -72,11 +87,16 @@ mod tests {
         let pod = json!({"metadata": {"annotations": {
             "chronoplane.dev/oom-after": "1m",
             "chronoplane.dev/oom-after.b": "2m30s",
+            "chronoplane.dev/crash-after": "5s",
+            "chronoplane.dev/crash-after.b": "10s, 3",
+            "chronoplane.dev/crash-after.c": "10s, three",
             "chronoplane.dev/slow-start": "soon",
             "chronoplane.dev/never-ready.b": "true",
         }}});
         let seconds = |name: &str| Faults::of(&pod, name).oom_after().map(|d| d.as_secs());
         assert_eq!((seconds("a"), seconds("b")), (Some(60), Some(150)));
+        let crash = |name: &str| Faults::of(&pod, name).crash_after().map(|(d, code)| (d.as_secs(), code));
+        assert_eq!((crash("a"), crash("b"), crash("c")), (Some((5, 1)), Some((10, 3)), None));
         assert_eq!(Faults::of(&pod, "a").slow_start(), Duration::ZERO);
         assert_eq!((Faults::of(&pod, "a").never_ready(), Faults::of(&pod, "b").never_ready()), (false, true));
     }

@@ -31,6 +31,11 @@ impl Beside {
         Self::within(Arc::new(machine(host, container)), container)
     }
 
+    /// What a file in the container holds, if it is there.
+    pub(super) fn file(&self, path: &str) -> Option<String> {
+        self.machine.files.read(path).ok()
+    }
+
     fn shell(&self) -> Shell {
         let mut shell = Shell::new(self.machine.clone(), Arc::default(), &self.env);
         shell.start_in(&self.dir);

@@ -78,8 +78,9 @@ pub(crate) fn start(host: &Host, container: &Container, words: Vec<String>) -> I
         }
         tell.set(shell.status);
     });
-    let stdin = container.stdin.then_some(input);
-    Interpreted { process, beside: Beside::within(machine, container), signals, ended, log, stdin }
+    let (stdin, last_words) = (container.stdin.then_some(input), container.termination_message.clone());
+    let beside = Beside::within(machine, container);
+    Interpreted { process, beside, signals, ended, log, stdin, last_words }
 }
 
 /// See the module.
@@ -90,6 +91,16 @@ pub(crate) struct Interpreted {
     ended: Arc<Ended>,
     log: Option<Arc<Log>>,
     stdin: Option<Arc<Pipe>>,
+    /// The file with its termination message.
+    last_words: String,
+}
+
+/// As much of a termination message as is kept: its end.
+const LAST_WORDS: usize = 4096;
+
+fn tail(text: &str) -> String {
+    let start = (text.len().saturating_sub(LAST_WORDS)..=text.len()).find(|at| text.is_char_boundary(*at));
+    text.get(start.unwrap_or_default()..).unwrap_or_default().to_owned()
 }
 
 /// The exit code, once there is one.
@@ -123,7 +134,7 @@ impl Running for Interpreted {
         if let Some(log) = &self.log {
             log.close();
         }
-        (code, String::new())
+        (code, self.beside.file(&self.last_words).map(|text| tail(&text)).unwrap_or_default())
     }
 
     async fn kill(&self) {

@@ -1,13 +1,17 @@
-//! `proxy` of pods and nodes: an HTTP request to what listens there, and its answer.
+//! `proxy` of pods, services and nodes: an HTTP request to what listens there, and its answer.
 
 use std::sync::Arc;
 
 use api::{object::ObjectExt, status::Status};
 use http::{HeaderMap, Request, Response};
 use pki::ClientTls;
+use serde_json::Value;
 use wire::{Body, HttpClient};
 
-use super::{super::fetch, OWN};
+use super::{
+    super::{fetch, fetch_opt},
+    OWN,
+};
 use crate::{
     catalog::Served,
     context::Ctx,
@@ -46,9 +50,9 @@ pub(in super::super) async fn proxy(
             }
             direct(ctx, scheme, address, if port.is_empty() { "80" } else { &port })?
         }
-        other => {
-            let words = format!("proxying to {other} is not built into this server: use the pod behind it");
-            return Err(Status::new(501, "NotImplemented", words).into());
+        _ => {
+            let (address, port) = endpoint(ctx, &object, port).await?;
+            direct(ctx, scheme, &address, &port)?
         }
     };
     let framed = permitted.request();
@@ -70,6 +74,42 @@ pub(in super::super) async fn proxy(
     *response.status_mut() = head.status;
     *response.headers_mut() = end_to_end(&head.headers);
     Ok(response)
+}
+
+/// Somebody who serves a port of a service, by chance (`pkg/registry/core/service/storage`).
+async fn endpoint(ctx: &Ctx, service: &Value, port: &str) -> Result<(String, String), Status> {
+    let (namespace, name) = (service.namespace(), service.name());
+    let ports = service.list_at("/spec/ports");
+    let wanted = match port {
+        "" => ports.first(),
+        port => ports.iter().find(|p| {
+            p.str_at("/name") == port || p.i64_at("/port").is_some_and(|number| number.to_string() == port)
+        }),
+    };
+    let Some(wanted) = wanted else {
+        return Err(Status::service_unavailable(format!(
+            "no service port {port:?} found for service {name:?}"
+        )));
+    };
+    let Some(endpoints) = ctx.catalog.find("", "v1", "endpoints") else {
+        return Err(Status::no_such_resource());
+    };
+    let found = fetch_opt(ctx, &endpoints, namespace, name).await?;
+    let object = found.map(|stored| stored.object);
+    let subsets = object.as_ref().map_or(&[][..], |o| o.list_at("/subsets"));
+    let mut all = Vec::new();
+    for subset in subsets {
+        let mut ports = subset.list_at("/ports").iter();
+        let Some(port) = ports.find(|p| p.str_at("/name") == wanted.str_at("/name")) else { continue };
+        let port = port.i64_at("/port").unwrap_or_default().to_string();
+        all.extend(subset.list_at("/addresses").iter().map(|a| (a.str_at("/ip").to_owned(), port.clone())));
+    }
+    if all.is_empty() {
+        let words = format!("no endpoints available for service {name:?}");
+        return Err(Status::service_unavailable(words));
+    }
+    let chosen = usize::try_from(ctx.host.entropy().below(all.len() as u64)).unwrap_or_default();
+    Ok(all.swap_remove(chosen))
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {

@@ -103,6 +103,22 @@ facts! {
         8 => Duration::from_secs(40), 32 => Duration::from_secs(50),
     }
 
+    /// What the scheduler says of a node whose taint keeps a pod away; `<taint>` stands for key and value.
+    // 18 is kubernetes/kubernetes#87250. 35 is #134740, backported to later patch releases of 1.34.
+    untolerated_taint: &'static str = "the scheduler's word for a taint" {
+        8 => "node(s) had taints that the pod didn't tolerate",
+        18 => "node(s) had taint {<taint>}, that the pod didn't tolerate",
+        24 => "node(s) had untolerated taint {<taint>}",
+        35 => "node(s) had untolerated taint(s)",
+    }
+
+    /// Whether the scheduler says why preemption does not help.
+    tells_of_preemption: bool = "the scheduler says why preemption does not help" { 8 => false, 24 => true }
+
+    /// Whether kube-root-ca.crt says what its bundle is good for.
+    // kubernetes/kubernetes#100926.
+    root_ca_described: bool = "kube-root-ca.crt carries a description" { 8 => false, 22 => true }
+
     /// Whether the signer dates certificates of less than eight hours so that the full time is left.
     signer_spares_short_certificates: bool = "short certificates keep their full time" { 8 => false, 22 => true }
 
@@ -350,6 +366,12 @@ facts! {
     /// Whether super-admin.conf is written.
     super_admin_conf: bool = "super-admin.conf" { 8 => false, 29 => true }
 
+    /// Requests a second and at once of a kubelet that is told nothing else (kubeAPIQPS, kubeAPIBurst).
+    // kubernetes/kubernetes#116121
+    kubelet_api_rate: (u32, u32) = "limit of the kubelet's requests" {
+        8 => (5, 10), 27 => (50, 100),
+    }
+
     /// Group of the apiserver's client certificate for kubelets; empty for none. Without one a binding
     /// for its user stands in (`kubeadm:apiserver-kubelet-client`, of the same change).
     // kubernetes/kubernetes#121837 and #138957. 1.36.0 still wrote kubeadm:cluster-admins, 1.36.1 and
@@ -520,6 +542,12 @@ impl Shown for u32 {
 impl Shown for u16 {
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Shown for (u32, u32) {
+    fn shown(&self) -> String {
+        format!("{} a second, {} at once", self.0, self.1)
     }
 }
 

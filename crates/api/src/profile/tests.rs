@@ -88,6 +88,7 @@ fn edges() {
         (at(31).node_grace(), at(32).node_grace()),
         (Duration::from_secs(40), Duration::from_secs(50))
     );
+    assert_eq!((at(26).kubelet_api_rate(), at(27).kubelet_api_rate()), ((5, 10), (50, 100)));
     assert_eq!([31, 32, 33, 34].map(|m| at(m).watch_list()), [false, true, false, true]);
     assert_eq!((at(13).synchronous_bootstrap(), at(14).synchronous_bootstrap()), (true, false));
     assert_eq!((at(12).csr_name_hashes_private_key(), at(13).csr_name_hashes_private_key()), (true, false));

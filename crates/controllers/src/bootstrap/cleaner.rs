@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{DeleteParams, Next, QueueOptions, Rest, WorkQueue, run_workers};
+use client::{DeleteParams, Next, Rest, WorkQueue, run_workers};
 use jiff::SignedDuration;
 use pki::token::{NAMESPACE, Refusal, TokenSecret};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::{context::Context, objects::text};
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let (secrets, rest) = (c.informer(SECRETS), c.rest("token-cleaner"));
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     secrets.on(move |change| {
         if is_token(change.object()) {

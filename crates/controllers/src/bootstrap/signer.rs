@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use client::{Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers};
+use client::{Informer, Resource, Rest, WorkQueue, run_workers};
 use pki::token::{NAMESPACE, TokenSecret, jws};
 use serde_json::{Value, json};
 use world::{Host, Wall};
@@ -17,7 +17,7 @@ const PREFIX: &str = "jws-kubeconfig-";
 /// mere passage of time does nothing.
 pub(crate) fn run(c: &Context) {
     let (maps, secrets) = (c.informer(CONFIG_MAPS), c.informer(SECRETS));
-    let (rest, queue) = (c.rest("bootstrap-signer"), WorkQueue::new(&c.host, QueueOptions::default()));
+    let (rest, queue) = (c.rest("bootstrap-signer"), WorkQueue::new(&c.host, c.queue_options()));
     let feed = queue.clone();
     maps.on(move |change| {
         if change.key() == "kube-public/cluster-info" {

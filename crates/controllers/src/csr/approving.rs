@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{QueueOptions, Resource, Rest, WorkQueue, run_workers};
+use client::{Resource, Rest, WorkQueue, run_workers};
 use pki::csr::Csr;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
@@ -13,24 +13,18 @@ use crate::{
     objects::{bytes, list, text},
 };
 
-const WORKERS: usize = 5;
 /// Of all CSR loops: 200 ms doubling to 1000 s.
-pub(super) fn queue(host: &Host) -> WorkQueue {
-    let options = QueueOptions {
-        base: Duration::from_millis(200),
-        max: Duration::from_secs(1000),
-        ..QueueOptions::default()
-    };
-    WorkQueue::new(host, options)
+pub(super) fn queue(c: &Context) -> WorkQueue {
+    WorkQueue::new(&c.host, c.options.queue(Duration::from_millis(200), Duration::from_secs(1000)))
 }
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
-    let (informer, rest, queue) = (c.informer(CSRS), c.rest("certificate-controller"), queue(&c.host));
+    let (informer, rest, queue) = (c.informer(CSRS), c.rest("certificate-controller"), queue(c));
     let feed = queue.clone();
     informer.on(move |change| feed.add(change.key()));
     let host = c.host.clone();
-    run_workers(&c.host, WORKERS, &queue, move |key| {
+    run_workers(&c.host, c.options.chronoplane_concurrent_csr_syncs, &queue, move |key| {
         let (host, rest, informer) = (host.clone(), rest.clone(), informer.clone());
         async move {
             match informer.get_key(&key) {

@@ -2,6 +2,7 @@
 
 mod approving;
 mod cleaner;
+mod expiry;
 mod files;
 mod rules;
 mod signing;
@@ -10,6 +11,7 @@ use client::Resource;
 
 pub(crate) use approving::run as approve;
 pub(crate) use cleaner::run as clean;
+pub(crate) use expiry::run as watch_expiry;
 pub(crate) use files::Signing;
 pub(crate) use signing::run as sign;
 

@@ -13,7 +13,6 @@ use crate::{
     objects::{base64, bytes, condition_is, list, number, text},
 };
 
-const WORKERS: usize = 5;
 const BACKDATE: Duration = Duration::from_secs(300);
 /// What counts as short.
 const SHORT: Duration = Duration::from_secs(8 * 3600);
@@ -23,7 +22,7 @@ const RELOAD: Duration = Duration::from_secs(60);
 pub(crate) fn run(c: &Context, signing: Signing) {
     let (informer, rest) = (c.informer(CSRS), c.rest("certificate-controller"));
     for (signer, files) in signing.signers() {
-        let queue = queue(&c.host);
+        let queue = queue(c);
         let feed = queue.clone();
         informer.on(move |change| {
             if text(change.object(), "/spec/signerName") == signer {
@@ -36,7 +35,7 @@ pub(crate) fn run(c: &Context, signing: Signing) {
             spare_short: options.kubernetes_version.signer_spares_short_certificates(),
         };
         let (host, rest, informer, files) = (c.host.clone(), rest.clone(), informer.clone(), files.clone());
-        run_workers(&c.host, WORKERS, &queue, move |key| {
+        run_workers(&c.host, c.options.chronoplane_concurrent_csr_syncs, &queue, move |key| {
             let (host, rest, informer) = (host.clone(), rest.clone(), informer.clone());
             let authority = files.authority();
             async move {

@@ -1,8 +1,8 @@
 //! endpoint: one Endpoints object per service, of the same name.
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue, recorder::Recorder,
-    run_workers, split_key,
+    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
+    split_key,
 };
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
         endpoints: c.informer(ENDPOINTS),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let (host, starting) = (c.host.clone(), this.clone());
     c.host.spawn(async move {
         // Before all of them are known, a service would seem to have fewer pods than it has.

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue, recorder::Recorder,
-    run_workers,
+    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use serde_json::{Map, Value, json};
 use world::Host;
@@ -53,7 +52,7 @@ pub(crate) fn run(c: &Context) {
         slices: c.informer(SLICES),
         expectations: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let (host, starting) = (c.host.clone(), this);
     c.host.spawn(async move {
         // Before all of them are known, slices would be cut down and filled again.

@@ -16,7 +16,7 @@ mod owner;
 use std::sync::Arc;
 
 use api::object::{ObjectExt as _, OwnerRef};
-use client::{Change, ClientError, Patch, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{Change, ClientError, Patch, Rest, WorkQueue, recorder::Recorder, run_workers};
 use serde_json::{Value, json};
 
 use self::{
@@ -40,11 +40,11 @@ struct Collector {
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
-    let rest = c.rest("generic-garbage-collector");
+    let rest = c.rest_at("generic-garbage-collector", 2, 1);
     let collector = Arc::new(Collector {
         monitors: Monitors::new(c),
         absent: Absent::default(),
-        queue: WorkQueue::new(&c.host, QueueOptions::default()),
+        queue: WorkQueue::new(&c.host, c.queue_options()),
         recorder: c.recorder(&rest, "garbage-collector-controller"),
         rest,
     });

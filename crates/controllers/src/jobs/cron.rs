@@ -5,9 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
 use world::{Host, Wall, rfc3339};
@@ -50,7 +48,7 @@ pub(crate) fn run(c: &Context) {
         jobs: c.informer(JOBS),
         written: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         this.jobs.synced().await;

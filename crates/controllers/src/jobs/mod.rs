@@ -3,6 +3,7 @@
 mod cron;
 mod indexes;
 mod job;
+mod policy;
 mod rules;
 mod schedule;
 mod ttl;

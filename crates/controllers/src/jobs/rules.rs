@@ -55,6 +55,8 @@ pub(super) struct Counts {
     pub new_failures: i64,
     /// Restarts of containers in pods that are still there.
     pub restarts: i64,
+    /// Indexes that nobody tries any more.
+    pub failed_indexes: i64,
 }
 
 /// How a job ends.
@@ -66,7 +68,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn new(success: bool, reason: &str, message: &str) -> Self {
+    pub(super) fn new(success: bool, reason: &str, message: &str) -> Self {
         Self { success, reason: reason.into(), message: message.into() }
     }
 
@@ -128,7 +130,7 @@ pub(super) fn wanted(job: &Value, counts: Counts) -> i64 {
         // One success ends a work queue: whoever is at work finishes, nobody new begins.
         None if counts.succeeded > 0 => counts.active,
         None => parallelism,
-        Some(completions) => (completions - counts.succeeded).max(0).min(parallelism),
+        Some(completions) => (completions - counts.succeeded - counts.failed_indexes).max(0).min(parallelism),
     }
 }
 
@@ -159,10 +161,15 @@ impl Backoff {
         let (Some(last), Some(doublings)) = (self.last, self.failures.checked_sub(1)) else {
             return Duration::ZERO;
         };
-        let wait = FIRST_BACKOFF.saturating_mul(1 << doublings.min(16)).min(LONGEST_BACKOFF);
+        let wait = wait_after(doublings.saturating_add(1));
         let passed = now.duration_since(last);
         Duration::try_from(SignedDuration::try_from(wait).unwrap_or_default() - passed).unwrap_or_default()
     }
+}
+
+/// Ten seconds after the first failure, twice as long after each other.
+pub(super) fn wait_after(failures: u32) -> Duration {
+    FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF)
 }
 
 /// When a pod ended: its last container, or its deletion, or now.

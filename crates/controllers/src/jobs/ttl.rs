@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{ClientError, DeleteParams, Next, QueueOptions, Rest, WorkQueue, run_workers, split_key};
+use client::{ClientError, DeleteParams, Next, Rest, WorkQueue, run_workers, split_key};
 use jiff::SignedDuration;
 use serde_json::Value;
 use world::{Host, Wall};
@@ -18,7 +18,7 @@ const WORKERS: usize = 5;
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let (jobs, rest) = (c.informer(JOBS), c.rest("ttl-after-finished-controller"));
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     jobs.on(move |change| {
         let job = change.object();

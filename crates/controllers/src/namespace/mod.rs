@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
-    let (namespaces, rest) = (c.informer(NAMESPACES), c.rest("namespace-controller"));
+    let (namespaces, rest) = (c.informer(NAMESPACES), c.rest_at("namespace-controller", 20, 100));
     let options = QueueOptions {
         base: Duration::from_millis(5),
         max: Duration::from_secs(60),

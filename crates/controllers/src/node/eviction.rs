@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use client::{
-    DeleteParams, Informer, Next, Patch, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{DeleteParams, Informer, Next, Patch, Rest, WorkQueue, recorder::Recorder, run_workers};
 use serde_json::{Value, json};
 use world::{Host, Wall, rfc3339};
 
@@ -17,7 +15,7 @@ use crate::{
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let (nodes, pods, rest) = (c.informer(NODES), c.informer(PODS), c.rest("node-controller"));
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     pods.on(move |change| feed.add(change.key()));
     let (feed, bound) = (queue.clone(), pods.clone());

@@ -1,20 +1,22 @@
 //! nodelifecycle: what counts is when this controller saw a sign of life, on its own running clock.
-//! A node's skewed wall clock changes nothing; all nodes are one zone.
+//! A node's skewed wall clock changes nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
 use world::{Host, Mono, Periods, rfc3339};
 
-use super::{LEASES, NODES, NOT_READY, PODS, UNREACHABLE};
+use super::{
+    LEASES, NODES, PODS,
+    changes::{Changes, count},
+    taints::{self, Eviction},
+    zones::{Outlook, Zones, zone_of},
+};
 use crate::{
     context::Context,
     objects::{condition, condition_is, list, text},
 };
-
-/// First taint of a silent node: one node in ten seconds.
-const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What was last seen of a node, and when on the running clock.
 struct Sign {
@@ -36,7 +38,11 @@ struct Lifecycle {
     /// The pace at which the signs of life came.
     periods: Periods,
     signs: BTreeMap<String, Sign>,
-    next_eviction: Mono,
+    zones: Zones,
+    /// What the last look at all nodes said.
+    outlook: Outlook,
+    /// When a node that waits for its turn may be emptied.
+    next_eviction: Option<Mono>,
 }
 
 /// Starts the loop.
@@ -54,21 +60,32 @@ pub(crate) fn run(c: &Context) {
         startup_grace: c.options.node_startup_grace_period,
         periods: c.host.periods(),
         signs: BTreeMap::new(),
-        next_eviction: Mono::default(),
+        zones: Zones::default(),
+        outlook: Outlook::Zones,
+        next_eviction: None,
     };
-    let period = c.options.node_monitor_period;
+    let (period, host) = (c.options.node_monitor_period, c.host.clone());
+    let changes = Arc::<Changes>::default();
+    let feed = changes.clone();
+    lifecycle.nodes.on(move |change| feed.note(change));
     c.host.spawn(async move {
         lifecycle.nodes.synced().await;
         lifecycle.leases.synced().await;
         loop {
-            // A taint must not wait for the next look when a node changes, were it during this one.
-            let changed = lifecycle.nodes.clone();
-            let version = changed.resource_version();
             lifecycle.look().await;
-            tokio::select! {
-                biased;
-                () = changed.until(|i| i.resource_version() != version) => {}
-                () = lifecycle.host.recur(period) => {}
+            let mut next_look = pin!(host.recur(period));
+            // A taint must not wait for the next look when a node changes: that node is looked at now.
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut next_look => break,
+                    () = lifecycle.turn() => break,
+                    names = changes.next() => {
+                        for name in names {
+                            lifecycle.look_at(&name, &changes).await;
+                        }
+                    }
+                }
             }
         }
     });
@@ -83,24 +100,74 @@ impl Lifecycle {
             self.periods = self.host.periods();
             self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
         }
-        self.signs.retain(|name, _| nodes.iter().any(|n| text(n, "/metadata/name") == name));
+        nodes.iter().for_each(|node| self.greet(node));
+        let gone: Vec<String> =
+            self.signs.keys().filter(|name| self.nodes.get(None, name).is_none()).cloned().collect();
+        gone.iter().for_each(|name| self.take_leave(name));
         let mut states = Vec::new();
-        for node in &nodes {
-            let name = text(node, "/metadata/name").to_owned();
-            let (silent, never) = self.observe(node, now);
-            let node = if silent { self.mark_unknown(node, never).await } else { (**node).clone() };
-            states.push((name, node));
+        for node in nodes {
+            let (silent, never) = self.observe(&node, now);
+            states.push(if silent { self.mark_unknown(&node, never).await } else { node });
         }
-        let unready = |node: &Value| !condition_is(node, "Ready", "True");
-        let down = states.iter().filter(|(_, n)| unready(n)).count();
-        // Everything is down: more likely the fault is here. Nothing is evicted.
-        let all_down = !states.is_empty() && down == states.len();
-        // More than half: in a small cluster evictions stop.
-        let many_down = down > 2 && down * 100 >= states.len() * 55;
-        for (name, node) in &states {
-            if let Err(e) = self.taint(name, node, all_down, many_down, now).await {
-                tracing::error!("failed to taint node {name:?}: {e}");
+        self.outlook = self.zones.judge(&count(states.iter().map(|node| (zone_of(node), is_down(node)))));
+        if self.outlook == Outlook::Recovered {
+            self.signs.values_mut().for_each(|sign| (sign.seen, sign.known_since) = (now, now));
+        }
+        self.next_eviction = None;
+        for node in &states {
+            self.settle(node, now).await;
+        }
+    }
+
+    /// What a change of one node asks for: all are looked at only if it changes how its zone is doing.
+    async fn look_at(&mut self, name: &str, changes: &Changes) {
+        if self.zones.differ(&changes.counts()) {
+            return self.look().await;
+        }
+        let now = self.host.clock().monotonic();
+        match self.nodes.get(None, name) {
+            Some(node) => {
+                self.greet(&node);
+                self.observe(&node, now);
+                self.settle(&node, now).await;
             }
+            None => self.take_leave(name),
+        }
+    }
+
+    async fn settle(&mut self, node: &Value, now: Mono) {
+        let name = text(node, "/metadata/name");
+        if let Err(e) = self.taint(name, node, now).await {
+            tracing::error!("failed to taint node {name:?}: {e}");
+        }
+    }
+
+    /// Waits until a node's turn to be emptied comes; for ever if none waits.
+    fn turn(&self) -> impl Future<Output = ()> + use<> {
+        let (host, next) = (self.host.clone(), self.next_eviction);
+        async move {
+            match next {
+                Some(next) => host.clock().sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells of a node that came.
+    fn greet(&self, node: &Value) {
+        let name = text(node, "/metadata/name");
+        if !self.signs.contains_key(name) {
+            let words = format!("Node {name} event: Registered Node {name} in Controller");
+            self.recorder.normal(node, "RegisteredNode", words);
+        }
+    }
+
+    /// Tells of a node that went.
+    fn take_leave(&mut self, name: &str) {
+        if self.signs.remove(name).is_some() {
+            let about = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+            let words = format!("Node {name} event: Removing Node {name} from Controller");
+            self.recorder.normal(&about, "RemovingNode", words);
         }
     }
 
@@ -129,7 +196,7 @@ impl Lifecycle {
         (now.since(since) > grace, never)
     }
 
-    async fn mark_unknown(&self, node: &Value, never: bool) -> Value {
+    async fn mark_unknown(&self, node: &Arc<Value>, never: bool) -> Arc<Value> {
         if condition_is(node, "Ready", "Unknown") {
             return node.clone();
         }
@@ -152,13 +219,12 @@ impl Lifecycle {
         match self.rest.patch(&NODES, None, name, Patch::Strategic(&patch), Some("status")).await {
             Ok(updated) => {
                 self.host.record("node", vec![("name", name.to_owned()), ("state", "unknown".into())]);
-                self.recorder.normal(
-                    node,
-                    "NodeNotReady",
-                    format!("Node {name} status is now: NodeNotReady"),
-                );
-                self.mark_pods_not_ready(name).await;
-                updated
+                if condition_is(node, "Ready", "True") {
+                    let words = format!("Node {name} status is now: NodeNotReady");
+                    self.recorder.normal(node, "NodeNotReady", words);
+                    self.mark_pods_not_ready(name).await;
+                }
+                Arc::new(updated)
             }
             Err(e) => {
                 tracing::error!("failed to update status of node {name:?}: {e}");
@@ -182,22 +248,17 @@ impl Lifecycle {
                 .patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status"))
                 .await
             {
+                Ok(_) => self.recorder.warning(pod, "NodeNotReady", "Node is not ready"),
                 Err(e) if !e.is_not_found() => tracing::warn!("pod {namespace}/{name} not marked: {e}"),
-                _ => {}
+                Err(_) => {}
             }
         }
     }
 
-    async fn taint(
-        &mut self,
-        name: &str,
-        node: &Value,
-        all_down: bool,
-        many_down: bool,
-        now: Mono,
-    ) -> Result<(), ClientError> {
+    async fn taint(&mut self, name: &str, node: &Value, now: Mono) -> Result<(), ClientError> {
         let old: Vec<Value> = list(node, "/spec/taints").cloned().collect();
-        let wanted = self.wanted_taints(node, &old, all_down, many_down, now);
+        let eviction = self.eviction(node, &old, now);
+        let wanted = taints::wanted(node, &old, eviction, self.host.clock().wall());
         if wanted == old {
             return Ok(());
         }
@@ -213,71 +274,25 @@ impl Lifecycle {
         }
     }
 
-    fn wanted_taints(
-        &mut self,
-        node: &Value,
-        old: &[Value],
-        all_down: bool,
-        many_down: bool,
-        now: Mono,
-    ) -> Vec<Value> {
-        let is = |taint: &Value, key: &str, effect: &str| {
-            text(taint, "/key") == key && text(taint, "/effect") == effect
-        };
-        let had = |key: &str, effect: &str| old.iter().any(|t| is(t, key, effect));
-        let status = condition(node, "Ready").map_or("", |c| text(c, "/status"));
-        let key = match status {
-            "True" => None,
-            "Unknown" => Some(UNREACHABLE),
-            // A node that has never said anything is not ready.
-            _ => Some(NOT_READY),
-        };
-        let mut managed: Vec<(&str, &str)> = key.map(|k| (k, "NoSchedule")).into_iter().collect();
-        for (kind, taint) in [
-            ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
-            ("DiskPressure", "node.kubernetes.io/disk-pressure"),
-            ("PIDPressure", "node.kubernetes.io/pid-pressure"),
-        ] {
-            if condition_is(node, kind, "True") {
-                managed.push((taint, "NoSchedule"));
-            }
+    /// What may become of the node's pods now. The first time, it has to be the node's turn.
+    fn eviction(&mut self, node: &Value, taints: &[Value], now: Mono) -> Eviction {
+        if self.outlook == Outlook::AllDown {
+            return Eviction::Off;
         }
-        if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
-            managed.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
+        if taints::unready_key(node).is_none() || taints::is_evicting(taints) {
+            return Eviction::Begun;
         }
-        if let Some(key) = key.filter(|_| !all_down) {
-            let already = had(NOT_READY, "NoExecute") || had(UNREACHABLE, "NoExecute");
-            let may_begin = !many_down && now >= self.next_eviction;
-            if already {
-                managed.push((key, "NoExecute"));
-            } else if may_begin {
-                self.next_eviction = now + EVICTION_INTERVAL;
-                managed.push((key, "NoExecute"));
-            }
+        let zone = zone_of(node);
+        if self.zones.take(&zone, now) {
+            return Eviction::On;
         }
-        let ours = |t: &Value| {
-            let key = text(t, "/key");
-            matches!(
-                key,
-                NOT_READY
-                    | UNREACHABLE
-                    | "node.kubernetes.io/memory-pressure"
-                    | "node.kubernetes.io/disk-pressure"
-                    | "node.kubernetes.io/pid-pressure"
-                    | "node.kubernetes.io/unschedulable"
-            )
-        };
-        let mut wanted: Vec<Value> =
-            old.iter().filter(|t| !ours(t) || managed.iter().any(|(k, e)| is(t, k, e))).cloned().collect();
-        for (key, effect) in managed {
-            if !wanted.iter().any(|t| is(t, key, effect)) {
-                let mut taint = json!({"effect": effect, "key": key});
-                if effect == "NoExecute" {
-                    taint["timeAdded"] = rfc3339(self.host.clock().wall()).into();
-                }
-                wanted.push(taint);
-            }
-        }
-        wanted
+        let next = self.zones.next(&zone);
+        self.next_eviction = [self.next_eviction, next].into_iter().flatten().min();
+        Eviction::Begun
     }
+}
+
+/// Whether a node counts as down: whoever is not Ready does.
+pub(super) fn is_down(node: &Value) -> bool {
+    !condition_is(node, "Ready", "True")
 }

@@ -1,12 +1,16 @@
-//! Whether a pod fits a node, why not, and how well.
+//! Whether a pod fits a node, and why not: the filters in upstream's order (`pkg/scheduler/framework/plugins`).
 
 use std::sync::Arc;
 
+use api::profile::Profile;
 use serde_json::Value;
 
 use super::{
-    neighbours::{self, Around},
-    resources::{amounts, requests, scored},
+    around::Around,
+    neighbours,
+    resources::{amounts, requests},
+    volumes::{self, Claims},
+    words,
 };
 use crate::{
     affinity,
@@ -14,12 +18,31 @@ use crate::{
     objects::{list, text},
 };
 
-/// What comes of looking at one node.
-pub(super) enum Verdict {
-    /// Higher is better, 0 to 100.
-    Fits(i128),
+/// Why a node does not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
     /// The reasons of the first filter that says no.
-    Refused(Vec<String>),
+    pub reasons: Vec<String>,
+    /// Whether it could be another answer if other pods left the node (upstream's `Unschedulable`, as
+    /// opposed to `UnschedulableAndUnresolvable`).
+    pub curable: bool,
+}
+
+impl Refusal {
+    fn for_good(why: impl Into<String>) -> Self {
+        Self { reasons: vec![why.into()], curable: false }
+    }
+
+    fn for_now(why: impl Into<String>) -> Self {
+        Self { reasons: vec![why.into()], curable: true }
+    }
+}
+
+/// A pod to be placed, with what does not depend on the node.
+pub(super) struct Incoming<'a> {
+    pub pod: &'a Value,
+    pub claims: &'a Claims,
+    pub profile: Profile,
 }
 
 /// Whether a change of a node can make room for a pod that waits.
@@ -31,36 +54,39 @@ pub(super) fn matters(old: &Value, new: &Value) -> bool {
         || differs("/status/allocatable")
 }
 
-/// Filters in upstream's order, then the score.
-pub(super) fn check(pod: &Value, node: &Value, taken: &[Arc<Value>], around: &Around) -> Verdict {
-    let refused = |why: &str| Verdict::Refused(vec![why.to_owned()]);
+/// The filters, in order; the first that refuses has the word.
+pub(super) fn check(incoming: &Incoming<'_>, node: &Value, around: &Around) -> Result<(), Refusal> {
+    let pod = incoming.pod;
+    let taken = around.on(text(node, "/metadata/name"));
     if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
         let taint = serde_json::json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
         if !list(pod, "/spec/tolerations").any(|t| tolerates(t, &taint)) {
-            return refused("node(s) were unschedulable");
+            return Err(Refusal::for_good("node(s) were unschedulable"));
         }
     }
     let wanted = text(pod, "/spec/nodeName");
     if !wanted.is_empty() && wanted != text(node, "/metadata/name") {
-        return refused("node(s) didn't match the requested node name");
+        return Err(Refusal::for_good("node(s) didn't match the requested node name"));
     }
     let blocking = |t: &&Value| {
         matches!(text(t, "/effect"), "NoSchedule" | "NoExecute")
             && !list(pod, "/spec/tolerations").any(|tol| tolerates(tol, t))
     };
-    if list(node, "/spec/taints").find(blocking).is_some() {
-        return refused("node(s) had untolerated taint(s)");
+    if let Some(taint) = list(node, "/spec/taints").find(blocking) {
+        return Err(Refusal::for_good(words::untolerated(incoming.profile, taint)));
     }
     if !affinity::wants(pod, node) {
-        return refused("node(s) didn't match Pod's node affinity/selector");
+        return Err(Refusal::for_good("node(s) didn't match Pod's node affinity/selector"));
     }
     if ports_clash(pod, taken) {
-        return refused("node(s) didn't have free ports for the requested pod ports");
+        return Err(Refusal::for_now("node(s) didn't have free ports for the requested pod ports"));
     }
-    match (fits_resources(pod, node, taken), neighbours::refusal(pod, node, around)) {
-        (Verdict::Fits(_), Some(why)) => refused(why),
-        (verdict, _) => verdict,
-    }
+    fits_resources(pod, node, taken)?;
+    volumes::restricted(incoming.claims, pod, around).map_or(Ok(()), |why| Err(Refusal::for_now(why)))?;
+    volumes::plan(incoming.claims, node, &around.storage)
+        .map_err(|reasons| Refusal { reasons, curable: false })?;
+    neighbours::refusal(pod, node, around)
+        .map_or(Ok(()), |(why, curable)| Err(Refusal { reasons: vec![why.to_owned()], curable }))
 }
 
 struct HostPort {
@@ -96,40 +122,30 @@ fn ports_clash(pod: &Value, taken: &[Arc<Value>]) -> bool {
         && taken.iter().flat_map(|p| host_ports(p)).any(|p| wanted.iter().any(|w| w.clashes(&p)))
 }
 
-fn fits_resources(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Verdict {
+fn fits_resources(pod: &Value, node: &Value, taken: &[Arc<Value>]) -> Result<(), Refusal> {
     let room = amounts(node.pointer("/status/allocatable"));
     let have = |name: &str| room.get(name).copied().unwrap_or(0);
-    let mut short = Vec::new();
+    let (mut reasons, mut curable) = (Vec::new(), true);
     if (taken.len() as i128 + 1) * 1000 > have("pods") {
-        short.push("Too many pods".to_owned());
+        reasons.push("Too many pods".to_owned());
     }
     let used: Vec<_> = taken.iter().map(|p| requests(p)).collect();
     for (name, wanted) in requests(pod) {
         let in_use: i128 = used.iter().filter_map(|u| u.get(&name)).sum();
         if wanted > 0 && in_use + wanted > have(&name) {
-            short.push(format!("Insufficient {name}"));
+            reasons.push(format!("Insufficient {name}"));
+            // More than the whole node has: nobody's leaving helps.
+            curable &= wanted <= have(&name);
         }
     }
-    if !short.is_empty() {
-        return Verdict::Refused(short);
-    }
-    // LeastAllocated over cpu and memory, equal weights.
-    let scored_use: Vec<_> = taken.iter().map(|p| scored(p)).collect();
-    let mine = scored(pod);
-    let score = |name: &str| {
-        let total = have(name);
-        let in_use: i128 = scored_use.iter().filter_map(|u| u.get(name)).sum::<i128>()
-            + mine.get(name).copied().unwrap_or(0);
-        if total == 0 || in_use > total { 0 } else { (total - in_use) * 100 / total }
-    };
-    Verdict::Fits((score("cpu") + score("memory")) / 2)
+    if reasons.is_empty() { Ok(()) } else { Err(Refusal { reasons, curable }) }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::around::Storage, *};
 
     fn node(extra: Value) -> Value {
         let mut node = json!({
@@ -151,11 +167,11 @@ mod tests {
     }
 
     fn check_row(pod: Value, extra: Value, taken: Vec<Value>, expect: &[&str]) {
-        let taken: Vec<Arc<Value>> = taken.into_iter().map(Arc::new).collect();
-        let got = match check(&pod, &node(extra), &taken, &Around::default()) {
-            Verdict::Fits(_) => Vec::new(),
-            Verdict::Refused(why) => why,
-        };
+        let node = Arc::new(node(extra));
+        let mut around = Around::new(vec![node.clone()], Vec::new(), Storage::default());
+        taken.into_iter().for_each(|p| around.put(Arc::new(p), node.clone()));
+        let incoming = Incoming { pod: &pod, claims: &Claims::default(), profile: Profile::default() };
+        let got = check(&incoming, &node, &around).err().map(|r| r.reasons).unwrap_or_default();
         assert_eq!(got, expect, "{pod}");
     }
 
@@ -211,19 +227,5 @@ mod tests {
         check_row(asks("1001m"), json!({}), vec![], &["Insufficient cpu"]);
         check_row(asks("600m"), json!({}), vec![asks("500m")], &["Insufficient cpu"]);
         check_row(json!({}), json!({}), vec![json!({}), json!({})], &["Too many pods"]);
-    }
-
-    #[test]
-    fn the_emptier_node_scores_higher() {
-        let score = |taken: Vec<Value>| match check(
-            &asks("100m"),
-            &node(json!({})),
-            &taken.into_iter().map(Arc::new).collect::<Vec<_>>(),
-            &Around::default(),
-        ) {
-            Verdict::Fits(score) => score,
-            Verdict::Refused(why) => panic!("{why:?}"),
-        };
-        assert!(score(vec![]) > score(vec![asks("500m")]));
     }
 }

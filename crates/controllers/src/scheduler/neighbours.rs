@@ -1,33 +1,17 @@
 //! Whether a node suits a pod because of the pods around it: topology spread, then affinity to pods and
 //! against pods (`plugins/podtopologyspread`, `plugins/interpodaffinity`). Only what is required; what
-//! is merely preferred does not count.
+//! is merely preferred counts in `score`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::selector::LabelSelector;
 use serde_json::Value;
 
+use super::around::{Around, Placed};
 use crate::{
     affinity,
     objects::{is_deleting, list, number, text},
 };
-
-/// A pod that has its node.
-pub(super) struct Placed {
-    pub pod: Arc<Value>,
-    pub node: Arc<Value>,
-}
-
-/// Everything that a decision looks at besides the node itself.
-#[derive(Default)]
-pub(super) struct Around {
-    pub nodes: Vec<Arc<Value>>,
-    pub placed: Vec<Placed>,
-    pub namespaces: Vec<Arc<Value>>,
-}
 
 /// Whether pods that come or change their labels can make room for `pod`.
 pub(super) fn concern(pod: &Value) -> bool {
@@ -36,12 +20,13 @@ pub(super) fn concern(pod: &Value) -> bool {
         .any(|at| pod.pointer(at).is_some())
 }
 
-/// Why the pods around forbid this node; `None` if they do not.
-pub(super) fn refusal(pod: &Value, node: &Value, around: &Around) -> Option<&'static str> {
+/// Why the pods around forbid this node, and whether it would do if some of them left; `None` if they do
+/// not.
+pub(super) fn refusal(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, bool)> {
     spread(pod, node, around).or_else(|| affinity_to_pods(pod, node, around))
 }
 
-fn domain<'a>(node: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn domain<'a>(node: &'a Value, key: &str) -> Option<&'a str> {
     node.pointer("/metadata/labels")?.get(key)?.as_str()
 }
 
@@ -50,7 +35,7 @@ fn label<'a>(pod: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 /// The term's selector, narrowed to the pod's own values of `matchLabelKeys`.
-fn selects(term: &Value, incoming: &Value, other: &Value) -> bool {
+pub(super) fn selects(term: &Value, incoming: &Value, other: &Value) -> bool {
     let selector = term.get("labelSelector").unwrap_or(&Value::Null);
     let narrowed = list(term, "/matchLabelKeys")
         .filter_map(Value::as_str)
@@ -59,12 +44,15 @@ fn selects(term: &Value, incoming: &Value, other: &Value) -> bool {
     narrowed && LabelSelector::from_object(selector).is_ok_and(|s| s.matches(other))
 }
 
-fn spread(pod: &Value, node: &Value, around: &Around) -> Option<&'static str> {
+fn spread(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, bool)> {
     let constraints: Vec<&Value> = list(pod, "/spec/topologySpreadConstraints")
         .filter(|c| text(c, "/whenUnsatisfiable") != "ScheduleAnyway")
         .collect();
     if constraints.iter().any(|c| domain(node, text(c, "/topologyKey")).is_none()) {
-        return Some("node(s) didn't match pod topology spread constraints (missing required label)");
+        return Some((
+            "node(s) didn't match pod topology spread constraints (missing required label)",
+            false,
+        ));
     }
     for constraint in &constraints {
         let key = text(constraint, "/topologyKey");
@@ -89,7 +77,7 @@ fn spread(pod: &Value, node: &Value, around: &Around) -> Option<&'static str> {
         let here = domain(node, key).and_then(|d| pods.get(d)).copied().unwrap_or(0);
         let skew = here + i64::from(selects(constraint, pod, pod)) - least;
         if skew > number(constraint, "/maxSkew").unwrap_or(1) {
-            return Some("node(s) didn't match pod topology spread constraints");
+            return Some(("node(s) didn't match pod topology spread constraints", true));
         }
     }
     None
@@ -100,7 +88,7 @@ fn terms<'a>(pod: &'a Value, kind: &str) -> Vec<&'a Value> {
 }
 
 /// Whether a term of `owner` means `other`: namespace and labels.
-fn means(term: &Value, owner: &Value, other: &Value, around: &Around) -> bool {
+pub(super) fn means(term: &Value, owner: &Value, other: &Value, around: &Around) -> bool {
     let namespace = text(other, "/metadata/namespace");
     let named: BTreeSet<&str> = list(term, "/namespaces").filter_map(Value::as_str).collect();
     let selector = term.get("namespaceSelector").filter(|s| s.is_object());
@@ -121,7 +109,7 @@ fn means(term: &Value, owner: &Value, other: &Value, around: &Around) -> bool {
     in_reach && mismatched && selects(term, owner, other)
 }
 
-fn affinity_to_pods(pod: &Value, node: &Value, around: &Around) -> Option<&'static str> {
+fn affinity_to_pods(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, bool)> {
     let together = |term: &Value, a: &Value, b: &Value| {
         let key = text(term, "/topologyKey");
         domain(a, key).is_some_and(|d| domain(b, key) == Some(d))
@@ -140,28 +128,30 @@ fn affinity_to_pods(pod: &Value, node: &Value, around: &Around) -> Option<&'stat
                 means(term, pod, pod, around) && domain(node, text(term, "/topologyKey")).is_some()
             });
         if !near && !first {
-            return Some("node(s) didn't match pod affinity rules");
+            return Some(("node(s) didn't match pod affinity rules", false));
         }
     }
     let avoids = terms(pod, "podAntiAffinity").iter().any(|term| {
         around.placed.iter().any(|p| together(term, node, &p.node) && means(term, pod, &p.pod, around))
     });
     if avoids {
-        return Some("node(s) didn't match pod anti-affinity rules");
+        return Some(("node(s) didn't match pod anti-affinity rules", true));
     }
     let avoided = around.placed.iter().any(|p| {
         terms(&p.pod, "podAntiAffinity")
             .iter()
             .any(|term| together(term, node, &p.node) && means(term, &p.pod, pod, around))
     });
-    avoided.then_some("node(s) didn't satisfy existing pods anti-affinity rules")
+    avoided.then_some(("node(s) didn't satisfy existing pods anti-affinity rules", true))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
-    use super::*;
+    use super::{super::around::Storage, *};
 
     /// Nodes a1, a2 and b1 in zones a and b; `placed` names nodes and the app of their pods.
     fn around(placed: &[(&str, Value)]) -> Around {
@@ -170,9 +160,9 @@ mod tests {
             .map(|n| Arc::new(json!({"metadata": {"name": n, "labels": {"zone": &n[..1], "host": n}}})))
             .collect();
         let find = |name: &str| nodes.iter().find(|n| n["metadata"]["name"] == name).expect("a node").clone();
-        let placed =
-            placed.iter().map(|(n, pod)| Placed { pod: Arc::new(pod.clone()), node: find(n) }).collect();
-        Around { nodes, placed, namespaces: Vec::new() }
+        let mut around = Around::new(nodes.clone(), Vec::new(), Storage::default());
+        placed.iter().for_each(|(n, pod)| around.put(Arc::new(pod.clone()), find(n)));
+        around
     }
 
     fn pod(app: &str, spec: Value) -> Value {
@@ -186,7 +176,7 @@ mod tests {
         for node in &around.nodes {
             match refusal(&pod, node, &around) {
                 None => fitting.push(text(node, "/metadata/name")),
-                Some(why) => reason = reason.or(Some(why)),
+                Some((why, _)) => reason = reason.or(Some(why)),
             }
         }
         assert_eq!((fitting.as_slice(), reason), (fit, why), "{pod}");

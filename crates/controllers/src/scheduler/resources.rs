@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use api::quantity::Quantity;
 use serde_json::Value;
 
-use crate::objects::list;
+use crate::objects::{list, text};
 
 /// Resource name to thousandths of its unit.
 pub(super) type Amounts = BTreeMap<String, i128>;
+
+/// What a container that asks for nothing counts as in scores.
+const DEFAULTS: [(&str, i128); 2] = [("cpu", 100), ("memory", 200 * 1024 * 1024 * 1000)];
 
 pub(super) fn amounts(value: Option<&Value>) -> Amounts {
     let all = value.and_then(Value::as_object).into_iter().flatten();
@@ -18,35 +21,57 @@ pub(super) fn amounts(value: Option<&Value>) -> Amounts {
     .collect()
 }
 
-fn add(to: &mut Amounts, more: Amounts) {
+fn add(to: &mut Amounts, more: &Amounts) {
     for (name, n) in more {
-        *to.entry(name).or_default() += n;
+        *to.entry(name.clone()).or_default() += n;
     }
 }
 
-fn at_least(to: &mut Amounts, floor: Amounts) {
+fn at_least(to: &mut Amounts, floor: &Amounts) {
     for (name, n) in floor {
-        let slot = to.entry(name).or_default();
-        *slot = (*slot).max(n);
+        let slot = to.entry(name.clone()).or_default();
+        *slot = (*slot).max(*n);
     }
 }
 
-/// The sum over containers, or the largest init container if that is more, plus the overhead.
-pub(super) fn requests(pod: &Value) -> Amounts {
-    let of = |container: &Value| amounts(container.pointer("/resources/requests"));
+/// The sum over containers, or the largest init container with the sidecars before it if that is more;
+/// what the pod itself asks for takes its place; plus the overhead.
+fn total(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let mut total = Amounts::new();
-    list(pod, "/spec/containers").for_each(|c| add(&mut total, of(c)));
-    list(pod, "/spec/initContainers").for_each(|c| at_least(&mut total, of(c)));
-    add(&mut total, amounts(pod.pointer("/spec/overhead")));
+    list(pod, "/spec/containers").for_each(|c| add(&mut total, &of(c)));
+    let (mut sidecars, mut peak) = (Amounts::new(), Amounts::new());
+    for container in list(pod, "/spec/initContainers") {
+        let own = of(container);
+        if text(container, "/restartPolicy") == "Always" {
+            add(&mut total, &own);
+            add(&mut sidecars, &own);
+            at_least(&mut peak, &sidecars);
+        } else {
+            let mut now = sidecars.clone();
+            add(&mut now, &own);
+            at_least(&mut peak, &now);
+        }
+    }
+    at_least(&mut total, &peak);
+    total.extend(amounts(pod.pointer("/spec/resources/requests")));
+    add(&mut total, &amounts(pod.pointer("/spec/overhead")));
     total
 }
 
-/// For scoring only: a pod that asks for nothing counts as 100m and 200Mi.
+/// What the pod's containers ask for.
+pub(super) fn requests(pod: &Value) -> Amounts {
+    total(pod, |container| amounts(container.pointer("/resources/requests")))
+}
+
+/// For scoring only: a container that asks for nothing counts as 100m and 200Mi.
 pub(super) fn scored(pod: &Value) -> Amounts {
-    let mut total = requests(pod);
-    total.entry("cpu".into()).or_insert(100);
-    total.entry("memory".into()).or_insert(200 * 1024 * 1024 * 1000);
-    total
+    total(pod, |container| {
+        let mut own = amounts(container.pointer("/resources/requests"));
+        for (name, amount) in DEFAULTS {
+            own.entry(name.to_owned()).or_insert(amount);
+        }
+        own
+    })
 }
 
 #[cfg(test)]
@@ -57,10 +82,27 @@ mod tests {
 
     #[test]
     fn containers_add_up_and_init_containers_do_not() {
+        let check = |spec: Value, cpu: i128| {
+            assert_eq!(requests(&json!({"spec": spec})).get("cpu"), Some(&cpu), "{spec}");
+        };
         let cpu = |n: &str| json!({"resources": {"requests": {"cpu": n}}});
-        let pod = json!({"spec": {"containers": [cpu("100m"), cpu("200m")], "initContainers": [cpu("250m"), cpu("1")]}});
-        assert_eq!(requests(&pod).get("cpu"), Some(&1000));
-        let pod = json!({"spec": {"containers": [cpu("1"), cpu("200m")], "initContainers": [cpu("1")]}});
-        assert_eq!(requests(&pod).get("cpu"), Some(&1200));
+        let sidecar = json!({"restartPolicy": "Always", "resources": {"requests": {"cpu": "50m"}}});
+        check(
+            json!({"containers": [cpu("100m"), cpu("200m")], "initContainers": [cpu("250m"), cpu("1")]}),
+            1000,
+        );
+        check(json!({"containers": [cpu("1"), cpu("200m")], "initContainers": [cpu("1")]}), 1200);
+        check(json!({"containers": [cpu("100m")], "initContainers": [sidecar, cpu("200m")]}), 250);
+        check(
+            json!({"containers": [cpu("1")], "resources": {"requests": {"cpu": "2"}}, "overhead": {"cpu": "10m"}}),
+            2010,
+        );
+    }
+
+    #[test]
+    fn for_scores_each_container_counts() {
+        let pod = json!({"spec": {"containers": [{}, {"resources": {"requests": {"cpu": "1"}}}]}});
+        assert_eq!(scored(&pod).get("cpu"), Some(&1100));
+        assert_eq!(scored(&pod).get("memory"), Some(&(400 * 1024 * 1024 * 1000)));
     }
 }

@@ -12,6 +12,7 @@ use client::Resource;
 pub(crate) use daemonset::run as daemon_sets;
 pub(crate) use deployment::run as deployments;
 pub(crate) use replicaset::run as replica_sets;
+pub(crate) use rollout::scaled;
 pub(crate) use statefulset::run as stateful_sets;
 
 const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{
-    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, Informer, Rest, WorkQueue, recorder::Recorder, run_workers};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -15,7 +13,7 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{condition, condition_is, is_deleting, number, text, time},
-    pods::{PODS, claimed, from_template, interested, is_active, is_available, is_ready},
+    pods::{PODS, claimed, delete_for, from_template, interested, is_active, is_available, is_ready},
 };
 
 const WORKERS: usize = 5;
@@ -42,7 +40,7 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
         expectations: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     this.sets.on(move |change| feed.add(change.key()));
     let (feed, sets) = (queue.clone(), this.sets.clone());
@@ -82,14 +80,8 @@ impl Loop {
         let mut victims: Vec<&Arc<Value>> = active.iter().collect();
         victims.sort_by_cached_key(|pod| deletion_rank(pod, active, self.host.clock().wall()));
         for pod in victims.into_iter().take((active.len() - wanted).min(BURST)) {
-            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-            match self.rest.delete(&PODS, Some(namespace), name, &DeleteParams::default()).await {
-                Ok(_) => {
-                    self.expectations.deleted(key, pod, self.host.clock().monotonic());
-                    self.recorder.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}"));
-                }
-                Err(e) if e.is_not_found() => {}
-                Err(e) => return Err(e),
+            if delete_for(&self.rest, &self.recorder, set, pod).await? {
+                self.expectations.deleted(key, pod, self.host.clock().monotonic());
             }
         }
         Ok(())

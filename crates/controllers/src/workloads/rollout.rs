@@ -12,7 +12,7 @@ pub(super) struct Bounds {
 }
 
 /// A percentage or a number of `of`.
-pub(super) fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
+pub(crate) fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
     match value {
         Some(Value::Number(n)) => n.as_i64().unwrap_or(0),
         Some(Value::String(s)) => {
@@ -80,6 +80,45 @@ pub(super) fn scale_down(
     sizes
 }
 
+/// One ReplicaSet whose deployment gets another size in the middle of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub size: i64,
+    /// The most pods the deployment could have when the set was last scaled.
+    pub most: i64,
+}
+
+/// Sizes of the ReplicaSets (oldest first) so that they add up to `most`, each as large a part of the
+/// whole as before; what rounding leaves goes to the largest (`sync.go`, scale).
+pub(super) fn proportional(sets: &[Share], most: i64) -> Vec<i64> {
+    let total: i64 = sets.iter().map(|s| s.size).sum();
+    let to_add = most - total;
+    let mut order: Vec<usize> = (0..sets.len()).collect();
+    // Up: the largest first, the newest of equals. Down: the largest first, the oldest of equals.
+    order.sort_by_key(|&i| {
+        let age = i64::try_from(i).unwrap_or(0);
+        (-sets[i].size, if to_add > 0 { -age } else { age })
+    });
+    let mut sizes: Vec<i64> = sets.iter().map(|s| s.size).collect();
+    let mut added = 0;
+    for &i in &order {
+        if to_add == 0 {
+            break;
+        }
+        let whole = sets[i].most.max(1);
+        // Rounded to the nearest, halves away from zero.
+        let share = (2 * sets[i].size * most + whole).div_euclid(2 * whole) - sets[i].size;
+        let left = to_add - added;
+        let part = if to_add > 0 { share.min(left).max(0) } else { share.max(left).min(0) };
+        sizes[i] += part;
+        added += part;
+    }
+    if let Some(&first) = order.first() {
+        sizes[first] = (sizes[first] + to_add - added).max(0);
+    }
+    sizes
+}
+
 /// Five to ten characters that name a pod template. Upstream hashes Go's print of the struct, which
 /// nobody else can compute; ours hashes the template's JSON with the same function and alphabet.
 pub(super) fn template_hash(template: &Value, collisions: i64) -> String {
@@ -118,6 +157,20 @@ mod tests {
         check_bounds(rolling(json!(0), json!("10%")), 3, 0, 1);
         check_bounds(rolling(json!(2), json!(1)), 3, 2, 1);
         check_bounds(json!({"type": "Recreate"}), 3, 0, 3);
+    }
+
+    #[test]
+    fn a_new_size_is_shared_out() {
+        let check = |sets: &[i64], before: i64, most: i64, expect: &[i64]| {
+            let sets: Vec<Share> = sets.iter().map(|size| Share { size: *size, most: before }).collect();
+            assert_eq!(proportional(&sets, most), expect, "{sets:?} to {most}");
+        };
+        check(&[5, 5], 10, 20, &[10, 10]);
+        check(&[8, 5], 13, 18, &[11, 7]);
+        check(&[5, 5], 10, 11, &[5, 6]);
+        check(&[5, 5], 10, 9, &[4, 5]);
+        check(&[8, 2], 10, 5, &[4, 1]);
+        check(&[3, 1], 4, 0, &[0, 0]);
     }
 
     #[test]

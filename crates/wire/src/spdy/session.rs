@@ -194,7 +194,7 @@ impl Writer {
     }
 
     async fn send(&self, bytes: Bytes, fin: bool) -> Result<(), Closed> {
-        if !self.shared.table.lock().open.get(&self.id).is_some_and(|entry| !entry.finished) {
+        if self.shared.table.lock().open.get(&self.id).is_none_or(|entry| entry.finished) {
             return Err(Closed);
         }
         self.shared.order(Order::Data { stream: self.id, bytes, fin }).await

@@ -13,6 +13,7 @@ use std::{
 use crate::Clock;
 
 mod memory;
+mod watch;
 
 pub use memory::MemoryDisk;
 
@@ -150,8 +151,9 @@ impl Disk {
         }
     }
 
-    /// As [`Disk::write`], but without waiting until the data is on the disk: after a power cut the
-    /// file may be there and empty.
+    /// As [`Disk::write`], but the system decides when the contents reach the disk: what Go's
+    /// `os.WriteFile` leaves, and so most of upstream's programs. A reader sees the old or the new file
+    /// all the same; after a power cut it may be there and empty.
     pub fn write_unsynced(
         &self,
         path: impl AsRef<Path>,
@@ -302,12 +304,15 @@ impl Disk {
     }
 
     /// Waits until something below `path` may have changed since this call began: at once when the
-    /// disk is in memory, by looking every 100 ms when it is real. May wake for nothing.
+    /// disk is in memory or the kernel tells, else by looking every 100 ms. May wake for nothing.
     pub async fn changed(&self, path: impl AsRef<Path>, clock: &Clock) {
         match &self.0 {
             Backend::Memory(m) => m.changes.notified().await,
             Backend::Real(root) => {
                 let dir = under(root, path.as_ref());
+                if let Some(watching) = watch::Watching::begin(&dir) {
+                    return watching.changed().await;
+                }
                 let before = fingerprint(&dir);
                 loop {
                     clock.sleep(Duration::from_millis(100)).await;

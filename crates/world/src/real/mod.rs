@@ -1,12 +1,13 @@
 //! The real gear: the system's clock plus an offset per host, TCP on 127.0.0.0/8, real files.
 //!
-//! Every host of a world has its own address in one /24 of 127.0.0.0/8 and keeps kubeadm's ports.
+//! Every host of a world has its own address in 127.0.0.0/8 and keeps kubeadm's ports. Addresses are reserved
+//! in blocks: one /24 for the first 250 hosts, and further ones when it is full.
 //! The tokio runtime is never paused: a paused one fires a 30 s timeout on a real socket at once.
 
 mod net;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, TcpListener},
     path::PathBuf,
     sync::{
@@ -32,8 +33,8 @@ pub enum RealError {
     /// No /24 of 127.0.0.0/8 could be reserved.
     #[error("cannot reserve a block of addresses in 127.0.0.0/8: {0}; are other worlds still running?")]
     NoAddresses(std::io::Error),
-    /// All 250 addresses of the world's block are taken.
-    #[error("a world of the real gear holds at most 250 hosts")]
+    /// All 250 addresses of a block that another process holds are taken.
+    #[error("a world that another process holds has room for at most 250 hosts")]
     TooManyHosts,
 }
 
@@ -41,9 +42,11 @@ pub enum RealError {
 #[derive(Debug)]
 pub struct Block {
     base: u32,
-    _guard: Option<TcpListener>,
+    guard: Option<TcpListener>,
 }
 
+/// Hosts of one block.
+const BLOCK_HOSTS: u32 = 250;
 /// On `x.y.z.254` of a block: holds the block for one world.
 const GUARD_PORT: u16 = 59_999;
 
@@ -56,7 +59,7 @@ impl Block {
             // 127.64.0.0 to 127.127.255.0: away from 127.0.0.x, which people use by hand.
             let base = (127 << 24) | (64 << 16) | (((start + n) % (1 << 14)) << 8);
             match TcpListener::bind((Ipv4Addr::from(base | 254), GUARD_PORT)) {
-                Ok(guard) => return Ok(Self { base, _guard: Some(guard) }),
+                Ok(guard) => return Ok(Self { base, guard: Some(guard) }),
                 Err(e) => last = e,
             }
         }
@@ -65,7 +68,7 @@ impl Block {
 
     /// The block around `address`, which another process of the same world holds.
     pub fn joined(address: Ipv4Addr) -> Self {
-        Self { base: u32::from(address) & !0xff, _guard: None }
+        Self { base: u32::from(address) & !0xff, guard: None }
     }
 
     /// The block around `address` again (a data directory is reopened), if nobody else holds it.
@@ -73,7 +76,7 @@ impl Block {
         let base = u32::from(address) & !0xff;
         let guard =
             TcpListener::bind((Ipv4Addr::from(base | 254), GUARD_PORT)).map_err(RealError::NoAddresses)?;
-        Ok(Self { base, _guard: Some(guard) })
+        Ok(Self { base, guard: Some(guard) })
     }
 
     /// The block's first address, `127.x.y.0`.
@@ -88,6 +91,8 @@ pub struct Real(Arc<World>);
 
 struct World {
     block: Block,
+    /// Reserved when the first one was full.
+    more: Mutex<Vec<Block>>,
     root: PathBuf,
     /// The root is the one host's own, not the directory of all hosts.
     single: bool,
@@ -101,6 +106,7 @@ impl Real {
     pub fn new(root: PathBuf, block: Block) -> Self {
         Self(Arc::new(World {
             block,
+            more: Mutex::default(),
             root,
             single: false,
             start: SignedDuration::ZERO,
@@ -114,6 +120,7 @@ impl Real {
     pub fn starting(root: PathBuf, block: Block, start: SignedDuration) -> Self {
         Self(Arc::new(World {
             block,
+            more: Mutex::default(),
             root,
             single: false,
             start,
@@ -127,6 +134,7 @@ impl Real {
     pub fn rooted(root: PathBuf, block: Block) -> Self {
         Self(Arc::new(World {
             block,
+            more: Mutex::default(),
             root,
             single: true,
             start: SignedDuration::ZERO,
@@ -135,21 +143,37 @@ impl Real {
         }))
     }
 
-    /// The host of that name, switched on when first asked for, with the next free address.
+    /// The host of that name, switched on when first asked for, with the next free address. A world
+    /// of more than 250 hosts reserves further blocks for them.
     ///
     /// # Errors
-    /// More than 250 hosts.
+    /// There is no free address.
     pub fn host(&self, name: &str) -> Result<Host, RealError> {
         let mut hosts = self.0.hosts.lock();
         if let Some((host, _)) = hosts.get(name) {
             return Ok(host.clone());
         }
-        let taken: Vec<Ipv4Addr> = self.0.names.lock().values().copied().collect();
-        let address = (1..=250)
-            .map(|n| Ipv4Addr::from(self.0.block.base | n))
-            .find(|a| !taken.contains(a))
-            .ok_or(RealError::TooManyHosts)?;
+        let address = self.free_address()?;
         Ok(self.insert(&mut hosts, name, address))
+    }
+
+    fn free_address(&self) -> Result<Ipv4Addr, RealError> {
+        let taken: BTreeSet<Ipv4Addr> = self.0.names.lock().values().copied().collect();
+        let free = |block: &Block| {
+            (1..=BLOCK_HOSTS).map(|n| Ipv4Addr::from(block.base | n)).find(|a| !taken.contains(a))
+        };
+        let mut more = self.0.more.lock();
+        if let Some(address) = std::iter::once(&self.0.block).chain(more.iter()).find_map(free) {
+            return Ok(address);
+        }
+        // Who joined a world does not know where it goes on.
+        if self.0.block.guard.is_none() {
+            return Err(RealError::TooManyHosts);
+        }
+        let block = Block::reserve()?;
+        let address = free(&block).ok_or(RealError::TooManyHosts)?;
+        more.push(block);
+        Ok(address)
     }
 
     /// The host of that name at a known address: another process of the same world has it too.

@@ -28,13 +28,16 @@ pub struct Config {
     pub start: Wall,
     /// How often recurring work recurs, until [`Sim::set_periods`].
     pub periods: Periods,
+    /// Whether everything that happens is kept, for [`Sim::events`]. A world that only shall be
+    /// measured, or that lives for very long, does without.
+    pub record: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z: a constant, so that two runs agree.
         let start = Wall::from_second(1_767_225_600).unwrap_or(Wall::UNIX_EPOCH);
-        Self { seed: 1, start, periods: Periods::upstream() }
+        Self { seed: 1, start, periods: Periods::upstream(), record: true }
     }
 }
 
@@ -80,8 +83,8 @@ impl Sim {
     pub fn new(config: Config) -> Self {
         Self(Arc::new(World {
             pace: Pace::new(config.periods),
+            trace: if config.record { Trace::recording() } else { Trace::off() },
             config,
-            trace: Trace::recording(),
             fabric: Arc::new(Fabric::default()),
             commons: Commons::default(),
             hosts: Mutex::default(),

@@ -34,9 +34,13 @@ pub(super) struct Fabric(Mutex<State>);
 #[derive(Default)]
 struct State {
     names: BTreeMap<String, IpAddr>,
+    addresses: BTreeMap<IpAddr, String>,
     gates: BTreeMap<String, Gate>,
-    listeners: BTreeMap<(String, SocketAddr), mpsc::UnboundedSender<Stream>>,
+    /// By host: a world has thousands of them, a host a handful.
+    listeners: BTreeMap<String, BTreeMap<SocketAddr, mpsc::UnboundedSender<Stream>>>,
     connections: Vec<Weak<Connection>>,
+    /// How many connections there may be before those that have ended are looked for.
+    sweep_at: usize,
     cuts: BTreeSet<(String, String)>,
     next_port: u16,
 }
@@ -107,10 +111,12 @@ pub(super) struct SimEndpoint {
 
 impl SimEndpoint {
     pub(super) fn new(fabric: Arc<Fabric>, name: &str, address: Ipv4Addr, gate: Gate) -> Self {
-        let mut state = fabric.0.lock();
-        state.names.insert(name.to_owned(), address.into());
-        state.gates.insert(name.to_owned(), gate);
-        drop(state);
+        {
+            let mut state = fabric.0.lock();
+            state.names.insert(name.to_owned(), address.into());
+            state.addresses.insert(address.into(), name.to_owned());
+            state.gates.insert(name.to_owned(), gate);
+        }
         Self { fabric, name: name.to_owned(), address: address.into() }
     }
 }
@@ -130,9 +136,9 @@ impl Endpoint for SimEndpoint {
             let mut state = self.fabric.0.lock();
             let port = if at.port() == 0 { state.free_port() } else { at.port() };
             let local = SocketAddr::new(at.ip(), port);
-            let clash = state.listeners.iter().any(|((host, l), sender)| {
-                *host == self.name
-                    && l.port() == port
+            let ours = state.listeners.entry(self.name.clone()).or_default();
+            let clash = ours.iter().any(|(l, sender)| {
+                l.port() == port
                     && !sender.is_closed()
                     && (l.ip() == local.ip() || l.ip().is_unspecified() || local.ip().is_unspecified())
             });
@@ -140,7 +146,7 @@ impl Endpoint for SimEndpoint {
                 return refuse("address already in use", true);
             }
             let (sender, incoming) = mpsc::unbounded_channel();
-            state.listeners.insert((self.name.clone(), local), sender);
+            ours.insert(local, sender);
             Ok(Listener { local, inner: Box::new(SimListener(incoming)) })
         })();
         Box::pin(std::future::ready(result))
@@ -192,7 +198,7 @@ impl State {
             (from.to_owned(), IpAddr::from(Ipv4Addr::LOCALHOST))
         } else {
             let found = match host.parse::<IpAddr>() {
-                Ok(ip) => self.names.iter().find(|(_, a)| **a == ip).map(|(n, a)| (n.clone(), *a)),
+                Ok(ip) => self.addresses.get(&ip).map(|name| (name.clone(), ip)),
                 Err(_) => Some(
                     self.names
                         .get_key_value(host)
@@ -212,9 +218,10 @@ impl State {
                     || l.ip() == ip
                     || (to == from && (l.ip().is_loopback() || l.ip() == source)))
         };
-        self.listeners.retain(|_, sender| !sender.is_closed());
-        let listener =
-            self.listeners.iter().find(|((h, l), _)| *h == to && reachable(l)).map(|(_, s)| s.clone());
+        let listener = self.listeners.get_mut(&to).and_then(|theirs| {
+            theirs.retain(|_, sender| !sender.is_closed());
+            theirs.iter().find(|(l, _)| reachable(l)).map(|(_, sender)| sender.clone())
+        });
         Ok((to, ip, listener.ok_or(DialErrorKind::Refused)?))
     }
 
@@ -230,7 +237,10 @@ impl Fabric {
         let source_ip = if ip.is_loopback() { ip } else { source };
         let (a, b) = (SocketAddr::new(source_ip, state.free_port()), SocketAddr::new(ip, port));
         let connection = Arc::new(Connection { from: from.to_owned(), to, port, state: Mutex::default() });
-        state.connections.retain(|c| c.strong_count() > 0);
+        if state.connections.len() >= state.sweep_at {
+            state.connections.retain(|c| c.strong_count() > 0);
+            state.sweep_at = (state.connections.len() * 2).max(64);
+        }
         state.connections.push(Arc::downgrade(&connection));
         let (near, far) = tokio::io::duplex(WINDOW);
         let near = SimStream { inner: near, connection: connection.clone() };

@@ -4,7 +4,7 @@
 //! Upstream: `cri/streaming/portforward/httpstream.go` and `websocket.go`; the words of a port that
 //! nobody listens on are containerd's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response, StatusCode};
@@ -25,14 +25,11 @@ const PROTOCOL: &str = "portforward.k8s.io";
 const MOST_STREAMS: usize = 256;
 /// How long the second stream of a pair may take.
 const PAIRING: Duration = Duration::from_secs(30);
+/// How long a client may go on when the pod has ended its side (containerd).
+const PARTING: Duration = Duration::from_secs(1);
 const CHUNK: usize = 16 << 10;
 
-pub(super) fn serve(
-    host: &Host,
-    request: &mut Request<Body>,
-    worker: &Arc<Worker>,
-    _given: &[(String, String)],
-) -> Response<Body> {
+pub(super) fn serve(host: &Host, request: &mut Request<Body>, worker: &Arc<Worker>) -> Response<Body> {
     if websocket::is_asked(request.headers()) {
         let words =
             "port-forward is served over SPDY/3.1; a client with WebSockets is tunnelled by the apiserver";
@@ -121,7 +118,16 @@ async fn forward(host: &Host, worker: &Worker, port: u16, data: Stream, error: S
         Ok(connection) => {
             let (reading, writing) = tokio::io::split(connection);
             let Stream { reader, writer, .. } = data;
-            futures::future::join(send(reader, writing), receive(reading, &writer)).await;
+            let (mut up, mut down) = (pin!(send(reader, writing)), pin!(receive(reading, &writer)));
+            tokio::select! {
+                biased;
+                // A client may have said all that it had to say and still listen; the other way round
+                // there is nobody to talk to.
+                () = down.as_mut() => {
+                    let _ = host.clock().timeout(PARTING, up).await;
+                }
+                () = up.as_mut() => down.await,
+            }
         }
         Err(why) => {
             let words = format!("error forwarding port {port} to pod {}, uid : {why}", worker.sandbox());

@@ -64,7 +64,7 @@ pub(super) fn serve(
         return Some(text(StatusCode::NOT_FOUND, "pod does not exist"));
     };
     if root == "portForward" {
-        return Some(forward::serve(host, request, &worker, &given));
+        return Some(forward::serve(host, request, &worker));
     }
     let Some(running) = worker.running(container) else {
         let words = format!("container not found ({container:?})");

@@ -13,7 +13,7 @@ pub(super) struct Terminal {
 /// What became of some keys.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Typed {
-    /// What the typist sees.
+    /// What the typist sees, before [`shown`].
     pub echo: Vec<u8>,
     /// What the program gets.
     pub input: Vec<u8>,
@@ -28,7 +28,7 @@ impl Terminal {
         for key in keys {
             match key {
                 b'\r' | b'\n' => {
-                    typed.echo.extend(b"\r\n");
+                    typed.echo.push(b'\n');
                     typed.input.append(&mut self.line);
                     typed.input.push(b'\n');
                 }
@@ -39,7 +39,7 @@ impl Terminal {
                 }
                 // Ctrl-C: the line is gone; a shell prompts again.
                 0x03 => {
-                    typed.echo.extend(b"^C\r\n");
+                    typed.echo.extend(b"^C\n");
                     self.line.clear();
                     typed.input.push(b'\n');
                 }
@@ -81,9 +81,9 @@ mod tests {
             let expected = Typed { echo: echo.into(), input: input.into(), end };
             assert_eq!(typed, expected, "{keys:?}");
         };
-        check("ls\r", "ls\r\n", "ls\n", false);
-        check("lx\x7fs\r", "lx\x08 \x08s\r\n", "ls\n", false);
-        check("rm\x03", "rm^C\r\n", "\n", false);
+        check("ls\r", "ls\n", "ls\n", false);
+        check("lx\x7fs\r", "lx\x08 \x08s\n", "ls\n", false);
+        check("rm\x03", "rm^C\n", "\n", false);
         check("\x04", "", "", true);
         check("a\x04", "a", "a", false);
         assert_eq!(shown(b"a\nb"), b"a\r\nb");

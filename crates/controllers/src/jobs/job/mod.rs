@@ -12,22 +12,21 @@ use std::{
     time::Duration,
 };
 
-use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
 
 use super::{
     JOBS, indexes,
-    rules::{self, Backoff, Counts, TRACKING},
+    policy::{self, Effect},
+    rules::{self, Backoff, Counts, TRACKING, Verdict},
 };
 use crate::{
     context::Context,
     expectations::Expectations,
     objects::{condition_is, controller_uid, is_deleting, list, number, text},
-    pods::{PODS, claimed, from_template, interested, is_active, is_finished, is_ready, settled},
+    pods::{PODS, claimed, delete_for, from_template, interested, is_active, is_finished, is_ready, settled},
 };
 use tracking::uncounted;
 
@@ -61,8 +60,8 @@ pub(crate) fn run(c: &Context) {
         written: Arc::default(),
         backoffs: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
-    let orphans = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    let orphans = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         this.jobs.synced().await;
@@ -106,6 +105,10 @@ struct Sorted {
     /// Ended, with the finalizer, and not yet in the status.
     succeeded: Vec<Arc<Value>>,
     failed: Vec<Arc<Value>>,
+    /// Failed, and let go without being counted: the pod failure policy ignores them.
+    ignored: Vec<Arc<Value>>,
+    /// Why the pod failure policy ends the job.
+    fatal: Option<String>,
 }
 
 impl Loop {
@@ -154,8 +157,14 @@ impl Loop {
             self.backoffs.lock().get(key).copied().unwrap_or_default().after(all)
         };
         let done = completed(&job, &pods, &sorted);
-        let counts = count(&job, &pods, &sorted, &done);
-        let verdict = rules::decided(&job).or_else(|| rules::verdict(&job, counts, now));
+        let mut lost = policy::failed_indexes(&job, &pods);
+        lost.retain(|index| !done.contains(index));
+        let counts = count(&job, &pods, &sorted, &done, &lost);
+        let verdict = rules::decided(&job)
+            .or_else(|| sorted.fatal.as_deref().map(|why| Verdict::new(false, "PodFailurePolicy", why)))
+            .or_else(|| policy::success(&job, &done))
+            .or_else(|| rules::verdict(&job, counts, now))
+            .or_else(|| policy::verdict(&job, &done, &lost));
         let mut waits: Vec<Duration> = rules::time_left(&job, now).into_iter().collect();
         let mut managed = Ok(());
         let (mut active, mut terminating) = (counts.active, sorted.terminating);
@@ -164,7 +173,7 @@ impl Loop {
             terminating += active;
             active = 0;
         } else if !is_deleting(&job) {
-            match self.manage(key, &job, &sorted, counts, &done, backoff).await {
+            match self.manage(key, &job, (&pods, &sorted), counts, [&done, &lost], backoff).await {
                 Ok((change, wait)) => {
                     active += change;
                     waits.extend(wait);
@@ -180,6 +189,9 @@ impl Loop {
         job["status"]["ready"] = sorted.active.iter().filter(|p| is_ready(p)).count().into();
         if rules::is_indexed(&job) {
             job["status"]["completedIndexes"] = indexes::format(&done).into();
+            if policy::limits_per_index(&job).is_some() {
+                job["status"]["failedIndexes"] = indexes::format(&lost).into();
+            }
         }
         self.track(key, job, &shown, &pods, &sorted, verdict).await?;
         self.backoffs.lock().insert(key.to_owned(), backoff);
@@ -215,9 +227,9 @@ impl Loop {
         &self,
         key: &str,
         job: &Value,
-        sorted: &Sorted,
+        (pods, sorted): (&[Arc<Value>], &Sorted),
         counts: Counts,
-        done: &BTreeSet<i64>,
+        [done, lost]: [&BTreeSet<i64>; 2],
         backoff: Backoff,
     ) -> Result<(i64, Option<Duration>), ClientError> {
         let wanted = rules::wanted(job, counts);
@@ -238,29 +250,52 @@ impl Loop {
         if missing == 0 {
             return Ok((0, None));
         }
-        let wait = backoff.left(self.host.clock().wall());
-        if !wait.is_zero() {
+        let now = self.host.clock().wall();
+        let each = policy::limits_per_index(job).is_some();
+        let wait = backoff.left(now);
+        if !wait.is_zero() && !each {
             return Ok((0, Some(wait)));
         }
-        let indexes: Vec<Option<i64>> = if rules::is_indexed(job) {
-            let busy: BTreeSet<i64> = sorted.active.iter().filter_map(|p| indexes::of(p)).collect();
-            let all = 0..number(job, "/spec/completions").unwrap_or(0);
-            all.filter(|i| !done.contains(i) && !busy.contains(i)).take(missing).map(Some).collect()
-        } else {
-            vec![None; missing]
-        };
-        let mut made = 0;
-        for index in indexes {
-            self.create(key, job, index).await?;
-            made += 1;
+        if !rules::is_indexed(job) {
+            for _ in 0..missing {
+                self.create(key, job, None).await?;
+            }
+            return Ok((i64::try_from(missing).unwrap_or(0), None));
         }
-        Ok((made, None))
+        let busy: BTreeSet<i64> = sorted.active.iter().filter_map(|p| indexes::of(p)).collect();
+        let all = 0..number(job, "/spec/completions").unwrap_or(0);
+        let open = all.filter(|i| !done.contains(i) && !lost.contains(i) && !busy.contains(i));
+        let (mut made, mut waits) = (0, Vec::new());
+        for index in open {
+            if made == missing {
+                break;
+            }
+            // With a limit of its own an index waits for itself only.
+            let (failures, wait) =
+                if each { policy::next_try(job, index, pods, now) } else { (0, Duration::ZERO) };
+            if wait.is_zero() {
+                self.create(key, job, Some((index, each.then_some(failures)))).await?;
+                made += 1;
+            } else {
+                waits.push(wait);
+            }
+        }
+        Ok((i64::try_from(made).unwrap_or(0), waits.into_iter().min()))
     }
 
-    async fn create(&self, key: &str, job: &Value, index: Option<i64>) -> Result<(), ClientError> {
+    /// A pod, of an index if the job has these, with how often that has failed if it has a limit.
+    async fn create(
+        &self,
+        key: &str,
+        job: &Value,
+        index: Option<(i64, Option<i64>)>,
+    ) -> Result<(), ClientError> {
         let mut pod = from_template(job);
         pod["metadata"]["finalizers"] = json!([TRACKING]);
-        if let Some(index) = index {
+        if let Some((index, failures)) = index {
+            if let Some(failures) = failures {
+                pod["metadata"]["annotations"][policy::INDEX_FAILURES] = failures.to_string().into();
+            }
             let name = format!("{}-{index}", text(job, "/metadata/name"));
             pod["metadata"]["generateName"] = format!("{name}-").into();
             pod["metadata"]["annotations"][indexes::INDEX] = index.to_string().into();
@@ -288,15 +323,8 @@ impl Loop {
 
     async fn delete(&self, key: &str, job: &Value, pods: &[Arc<Value>]) -> Result<(), ClientError> {
         for pod in pods {
-            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-            let params = DeleteParams::uid(text(pod, "/metadata/uid"));
-            match self.rest.delete(&PODS, Some(namespace), name, &params).await {
-                Ok(_) => {
-                    self.expectations.deleted(key, pod, self.host.clock().monotonic());
-                    self.recorder.normal(job, "SuccessfulDelete", format!("Deleted pod: {name}"));
-                }
-                Err(e) if e.is_not_found() || e.is_conflict() => {}
-                Err(e) => return Err(e),
+            if delete_for(&self.rest, &self.recorder, job, pod).await? {
+                self.expectations.deleted(key, pod, self.host.clock().monotonic());
             }
         }
         Ok(())
@@ -327,6 +355,12 @@ fn sort(job: &Value, pods: &[Arc<Value>]) -> Sorted {
         pods.iter().filter(|p| wanted(p)).cloned().collect()
     };
     let terminating = pods.iter().filter(|p| is_deleting(p) && !is_finished(p));
+    let failed = pods.iter().filter(is_new).filter(|p| rules::is_failed(job, p)).cloned();
+    let (ignored, failed): (Vec<_>, Vec<_>) = failed.partition(|p| policy::effect(job, p) == Effect::Ignore);
+    let fatal = failed.iter().find_map(|p| match policy::effect(job, p) {
+        Effect::FailJob(why) => Some(why),
+        _ => None,
+    });
     Sorted {
         active: pick(&|p| is_active(p)),
         terminating: i64::try_from(terminating.count()).unwrap_or(0),
@@ -336,7 +370,9 @@ fn sort(job: &Value, pods: &[Arc<Value>]) -> Sorted {
             .filter(|p| text(p, "/status/phase") == "Succeeded")
             .cloned()
             .collect(),
-        failed: pods.iter().filter(is_new).filter(|p| rules::is_failed(job, p)).cloned().collect(),
+        failed,
+        ignored,
+        fatal,
     }
 }
 
@@ -354,7 +390,13 @@ fn completed(job: &Value, pods: &[Arc<Value>], sorted: &Sorted) -> BTreeSet<i64>
     done
 }
 
-fn count(job: &Value, pods: &[Arc<Value>], sorted: &Sorted, done: &BTreeSet<i64>) -> Counts {
+fn count(
+    job: &Value,
+    pods: &[Arc<Value>],
+    sorted: &Sorted,
+    done: &BTreeSet<i64>,
+    lost: &BTreeSet<i64>,
+) -> Counts {
     let size = |n: usize| i64::try_from(n).unwrap_or(0);
     let total = |kind: &str, new: usize| {
         number(job, &format!("/status/{kind}")).unwrap_or(0) + size(uncounted(job, kind).len()) + size(new)
@@ -375,5 +417,6 @@ fn count(job: &Value, pods: &[Arc<Value>], sorted: &Sorted, done: &BTreeSet<i64>
         failed: total("failed", sorted.failed.len()),
         new_failures: size(sorted.failed.len()),
         restarts,
+        failed_indexes: size(lost.len()),
     }
 }

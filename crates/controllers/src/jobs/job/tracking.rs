@@ -55,7 +55,8 @@ impl Loop {
         }
         for pod in pods.iter().filter(|p| rules::is_tracked(p)) {
             let uid = text(pod, "/metadata/uid");
-            if uncounted.iter().any(|set| set.contains(uid))
+            let ignored = sorted.ignored.iter().any(|p| text(p, "/metadata/uid") == uid);
+            if (ignored || uncounted.iter().any(|set| set.contains(uid)))
                 && let Some(released) = self.release(pod).await?
             {
                 self.expectations.stored(key, &released, self.host.clock().monotonic());

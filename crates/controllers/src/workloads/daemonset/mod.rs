@@ -6,8 +6,7 @@ mod update;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use client::{
-    Change, ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue,
-    recorder::Recorder, run_workers,
+    Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use jiff::SignedDuration;
 use parking_lot::Mutex;
@@ -19,7 +18,7 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{is_deleting, number, text},
-    pods::{PODS, claimed, interested, is_available, is_ready, settled},
+    pods::{PODS, claimed, delete_for, interested, is_available, is_ready, settled},
 };
 use place::Place;
 
@@ -59,7 +58,7 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         failures: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         for informer in [&this.sets, &this.pods, &this.nodes, &this.revisions] {
@@ -298,15 +297,8 @@ impl Loop {
             }
         }
         for pod in work.delete.iter().take(BURST) {
-            let name = text(pod, "/metadata/name");
-            let params = DeleteParams::uid(text(pod, "/metadata/uid"));
-            match self.rest.delete(&PODS, Some(namespace), name, &params).await {
-                Ok(_) => {
-                    self.expectations.deleted(key, pod, self.host.clock().monotonic());
-                    self.recorder.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}"));
-                }
-                Err(e) if e.is_not_found() || e.is_conflict() => {}
-                Err(e) => return Err(e),
+            if delete_for(&self.rest, &self.recorder, set, pod).await? {
+                self.expectations.deleted(key, pod, self.host.clock().monotonic());
             }
         }
         Ok(())

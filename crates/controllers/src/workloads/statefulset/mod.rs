@@ -6,8 +6,7 @@ mod order;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, QueueOptions, Resource, Rest, WorkQueue, recorder::Recorder,
-    run_workers,
+    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         written: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let host = c.host.clone();
     c.host.spawn(async move {
         for informer in [&this.sets, &this.pods, &this.revisions] {
@@ -161,11 +160,12 @@ impl Loop {
                 let Some(pod) = pods.get(ordinal) else { return Ok(()) };
                 if matches!(action, Action::Replace(_)) {
                     let (set_key, name) = (client::key_of(set), text(pod, "/metadata/name"));
-                    let words = format!(
-                        "StatefulSet {set_key} is recreating {} Pod {name}",
-                        if text(pod, "/status/phase") == "Failed" { "failed" } else { "terminated" }
-                    );
-                    self.recorder.warning(set, "RecreatingFailedPod", words);
+                    let words = |how| format!("StatefulSet {set_key} is recreating {how} Pod {name}");
+                    if text(pod, "/status/phase") == "Failed" {
+                        self.recorder.warning(set, "RecreatingFailedPod", words("failed"));
+                    } else {
+                        self.recorder.normal(set, "RecreatingTerminatedPod", words("terminated"));
+                    }
                 }
                 self.delete(key, set, pod).await
             }
@@ -191,7 +191,13 @@ impl Loop {
                     self.recorder.normal(set, "SuccessfulCreate", words);
                 }
                 Err(e) if e.is_already_exists() => {}
-                Err(e) => return Err(e),
+                Err(e) => {
+                    let words = format!(
+                        "create Claim {claim_name} for Pod {name} in StatefulSet {set_name} failed error: {e}"
+                    );
+                    self.recorder.warning(set, "FailedCreate", words);
+                    return Err(e);
+                }
             }
         }
         match self.rest.create(&PODS, Some(namespace), &pod).await {
@@ -223,7 +229,12 @@ impl Loop {
                 Ok(())
             }
             Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
-            Err(e) => Err(e),
+            Err(e) => {
+                let set_name = text(set, "/metadata/name");
+                let words = format!("delete Pod {name} in StatefulSet {set_name} failed error: {e}");
+                self.recorder.warning(set, "FailedDelete", words);
+                Err(e)
+            }
         }
     }
 

@@ -1,23 +1,27 @@
 //! deployment: a ReplicaSet per template, rolled from the old ones to the new one.
 
-use std::sync::Arc;
+mod progress;
 
-use client::{
-    ClientError, DeleteParams, Informer, QueueOptions, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use std::{sync::Arc, time::Duration};
+
+use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
 use serde_json::{Value, json};
-use world::{Host, rfc3339};
+use world::{Host, Wall};
 
 use super::{DEPLOYMENTS, REPLICA_SETS, rollout};
 use crate::{
     context::Context,
-    objects::{condition, controller_uid, is_deleting, number, text},
-    pods::owner_reference,
+    objects::{controller_uid, is_deleting, number, text},
+    pods::{PODS, is_finished, owner_reference},
 };
+use progress::{Counts, Turn};
 
 const WORKERS: usize = 5;
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
+/// On a set: the size of the deployment, and the most pods it may have, when the set was last scaled.
+const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
+const MOST: &str = "deployment.kubernetes.io/max-replicas";
 
 #[derive(Clone)]
 struct Loop {
@@ -26,6 +30,7 @@ struct Loop {
     recorder: Recorder,
     deployments: Informer,
     sets: Informer,
+    pods: Informer,
 }
 
 /// Starts the loop.
@@ -37,8 +42,9 @@ pub(crate) fn run(c: &Context) {
         rest,
         deployments: c.informer(DEPLOYMENTS),
         sets: c.informer(REPLICA_SETS),
+        pods: c.informer(PODS),
     };
-    let queue = WorkQueue::new(&c.host, QueueOptions::default());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
     let feed = queue.clone();
     this.deployments.on(move |change| feed.add(change.key()));
     let (feed, deployments) = (queue.clone(), this.deployments.clone());
@@ -53,46 +59,99 @@ pub(crate) fn run(c: &Context) {
             feed.add(client::key_of(d));
         }
     });
+    let (feed, deployments, sets) = (queue.clone(), this.deployments.clone(), this.sets.clone());
+    this.pods.on(move |change| {
+        // The last pod of an old set makes room in a deployment that recreates.
+        let gone = matches!(change, client::Change::Deleted(_)) || is_finished(change.object());
+        let Some(uid) = controller_uid(change.object()).filter(|_| gone) else { return };
+        let namespace = text(change.object(), "/metadata/namespace");
+        let sets = sets.by_namespace(namespace);
+        let Some(set) = sets.iter().find(|s| text(s, "/metadata/uid") == uid) else { return };
+        let above = deployments.by_namespace(namespace).into_iter().filter(|d| {
+            text(d, "/spec/strategy/type") == "Recreate"
+                && controller_uid(set) == Some(text(d, "/metadata/uid"))
+        });
+        above.for_each(|d| feed.add(client::key_of(&d)));
+    });
     run_workers(&c.host, WORKERS, &queue, move |key| {
         let this = this.clone();
         async move {
             match this.sync(&key).await {
                 // The informer will show what the other one wrote.
-                Err(e) if e.is_conflict() => Ok(client::Next::Retry),
+                Err(e) if e.is_conflict() => Ok(Next::Retry),
                 Err(e) => Err(e.to_string()),
-                Ok(()) => Ok(client::Next::OnChange),
+                Ok(again) => Ok(Next::from(again)),
             }
         }
     });
 }
 
 impl Loop {
-    async fn sync(&self, key: &str) -> Result<(), ClientError> {
-        let Some(deployment) = self.deployments.get_key(key) else { return Ok(()) };
+    async fn sync(&self, key: &str) -> Result<Option<Duration>, ClientError> {
+        let Some(deployment) = self.deployments.get_key(key) else { return Ok(None) };
         let sets = self.owned(&deployment);
         if is_deleting(&deployment) {
-            return self.report(&deployment, &sets, None).await;
+            return self.report(&deployment, &sets, None, false).await;
         }
         let template = deployment.pointer("/spec/template").unwrap_or(&Value::Null);
         let new = sets.iter().find(|s| same_template(s, template)).cloned();
         let old: Vec<Arc<Value>> = sets.iter().filter(|s| !same_template(s, template)).cloned().collect();
-        let paused = deployment.pointer("/spec/paused").and_then(Value::as_bool) == Some(true);
+        let paused = is_paused(&deployment);
+        let created = new.is_none() && !paused;
         let new = match new {
             None if paused => None,
             None => Some(Arc::new(self.create_set(&deployment, &old).await?)),
             some => some,
         };
         if let Some(new) = &new {
-            if text(&deployment, "/spec/strategy/type") == "Recreate" {
+            if self.resized(&deployment, &sets) {
+                self.spread(&deployment, new, &old).await?;
+            } else if paused {
+                // Nothing but its size changes.
+            } else if text(&deployment, "/spec/strategy/type") == "Recreate" {
                 self.recreate(&deployment, new, &old).await?;
             } else {
-                self.roll(&deployment, new, &old, paused).await?;
+                self.roll(&deployment, new, &old).await?;
             }
             if !paused {
                 self.clean_up(&deployment, new, &old).await?;
             }
         }
-        self.report(&deployment, &self.owned(&deployment), new.as_deref()).await
+        self.report(&deployment, &self.owned(&deployment), new.as_deref(), created).await
+    }
+
+    /// Whether people have changed the size since the sets were last scaled.
+    fn resized(&self, deployment: &Value, sets: &[Arc<Value>]) -> bool {
+        let wanted = rollout::size(deployment);
+        let written = |s: &Value| annotated_number(s, DESIRED);
+        sets.iter().filter(|s| rollout::size(s) > 0).filter_map(|s| written(s)).any(|n| n != wanted)
+    }
+
+    /// A new size in the middle of a rollout: every set gets its share of the difference.
+    async fn spread(&self, deployment: &Value, new: &Value, old: &[Arc<Value>]) -> Result<(), ClientError> {
+        let wanted = rollout::size(deployment);
+        let active: Vec<&Value> =
+            old.iter().map(|s| &**s).chain([new]).filter(|s| rollout::size(s) > 0).collect();
+        if let [only] = active.as_slice() {
+            return self.scale(deployment, only, wanted).await;
+        }
+        let surge = match text(deployment, "/spec/strategy/type") {
+            "Recreate" => 0,
+            _ => rollout::bounds(deployment, wanted).surge,
+        };
+        let sets: Vec<rollout::Share> = active
+            .iter()
+            .map(|s| rollout::Share {
+                size: rollout::size(s),
+                most: annotated_number(s, MOST).unwrap_or_else(|| rollout::size(s)),
+            })
+            .collect();
+        let most = if wanted > 0 { wanted + surge } else { 0 };
+        for (set, size) in active.iter().zip(rollout::proportional(&sets, most)) {
+            // The annotations say for which size this was done, whatever came of it.
+            self.scale(deployment, set, size).await?;
+        }
+        Ok(())
     }
 
     fn owned(&self, deployment: &Value) -> Vec<Arc<Value>> {
@@ -166,30 +225,14 @@ impl Loop {
         }
     }
 
-    async fn roll(
-        &self,
-        deployment: &Value,
-        new: &Value,
-        old: &[Arc<Value>],
-        paused: bool,
-    ) -> Result<(), ClientError> {
+    async fn roll(&self, deployment: &Value, new: &Value, old: &[Arc<Value>]) -> Result<(), ClientError> {
         let replicas = rollout::size(deployment);
         let bounds = rollout::bounds(deployment, replicas);
         let total: i64 = rollout::size(new) + old.iter().map(|s| rollout::size(s)).sum::<i64>();
         let current = rollout::size(new);
-        let only = old.iter().all(|s| rollout::size(s) == 0);
-        let wanted = if only {
-            replicas
-        } else if paused {
-            current
-        } else {
-            rollout::scale_up(bounds, replicas, current, total)
-        };
+        let wanted = rollout::scale_up(bounds, replicas, current, total);
         if wanted != current {
             return self.scale(deployment, new, wanted).await;
-        }
-        if paused {
-            return Ok(());
         }
         let sizes: Vec<rollout::Old> = old
             .iter()
@@ -212,8 +255,12 @@ impl Loop {
         for set in old.iter().filter(|s| rollout::size(s) > 0) {
             self.scale(deployment, set, 0).await?;
         }
-        let gone =
-            old.iter().all(|s| number(s, "/status/replicas").unwrap_or(0) == 0 && rollout::size(s) == 0);
+        // A pod on its way out still runs.
+        let owned = |p: &Arc<Value>| {
+            !is_finished(p) && old.iter().any(|s| controller_uid(p) == Some(text(s, "/metadata/uid")))
+        };
+        let gone = old.iter().all(|s| rollout::size(s) == 0)
+            && !self.pods.by_namespace(text(deployment, "/metadata/namespace")).iter().any(owned);
         let wanted = rollout::size(deployment);
         if gone && rollout::size(new) != wanted {
             self.scale(deployment, new, wanted).await?;
@@ -229,7 +276,13 @@ impl Loop {
         for (key, value) in sizes(deployment, rollout::size(deployment)) {
             updated["metadata"]["annotations"][key] = value.into();
         }
+        if updated == *set {
+            return Ok(());
+        }
         self.rest.update(&REPLICA_SETS, Some(namespace), name, &updated).await?;
+        if to == from {
+            return Ok(());
+        }
         let direction = if to > from { "up" } else { "down" };
         self.recorder.normal(
             deployment,
@@ -285,61 +338,47 @@ impl Loop {
         Ok(())
     }
 
+    /// Writes the status; when to look at it again.
     async fn report(
         &self,
         deployment: &Value,
         sets: &[Arc<Value>],
         new: Option<&Value>,
-    ) -> Result<(), ClientError> {
+        created: bool,
+    ) -> Result<Option<Duration>, ClientError> {
         let sum =
             |field: &str| sets.iter().filter_map(|s| number(s, &format!("/status/{field}"))).sum::<i64>();
-        let (replicas, wanted, available) =
-            (sum("replicas"), rollout::size(deployment), sum("availableReplicas"));
+        let wanted = rollout::size(deployment);
         // The informer may be a step behind the set that was just made or scaled.
         let updated = new
-            .map(|n| {
-                sets.iter()
-                    .find(|s| text(s, "/metadata/uid") == text(n, "/metadata/uid"))
-                    .map_or(0, |s| number(s, "/status/replicas").unwrap_or(0))
-            })
-            .unwrap_or(0);
-        let least = wanted - rollout::bounds(deployment, wanted).unavailable;
-        let name = text(deployment, "/metadata/name");
-        let set_name = new.map_or(name, |n| text(n, "/metadata/name"));
-        let done = updated == wanted && replicas == wanted && available == wanted;
-        let (progress, words) = if done {
-            ("NewReplicaSetAvailable", format!("ReplicaSet {set_name:?} has successfully progressed."))
-        } else {
-            ("ReplicaSetUpdated", format!("ReplicaSet {set_name:?} is progressing."))
+            .and_then(|n| sets.iter().find(|s| text(s, "/metadata/uid") == text(n, "/metadata/uid")))
+            .map_or(0, |s| number(s, "/status/replicas").unwrap_or(0));
+        let counts = Counts {
+            replicas: sum("replicas"),
+            updated,
+            ready: sum("readyReplicas"),
+            available: sum("availableReplicas"),
         };
-        let conditions = vec![
-            if available >= least {
-                self.condition(
-                    deployment,
-                    "Available",
-                    "True",
-                    "MinimumReplicasAvailable",
-                    "Deployment has minimum availability.".into(),
-                )
-            } else {
-                self.condition(
-                    deployment,
-                    "Available",
-                    "False",
-                    "MinimumReplicasUnavailable",
-                    "Deployment does not have minimum availability.".into(),
-                )
-            },
-            self.condition(deployment, "Progressing", "True", progress, words),
-        ];
+        let now = self.host.clock().wall();
+        let turn = Turn {
+            counts,
+            wanted,
+            set: new.map(|n| text(n, "/metadata/name")),
+            created,
+            paused: is_paused(deployment),
+            now,
+        };
+        let (progress, recheck) = progress::progressing(deployment, &turn);
+        let conditions: Vec<Value> =
+            std::iter::once(available(deployment, counts.available, now)).chain(progress).collect();
         let mut status = json!({
-            "availableReplicas": available,
+            "availableReplicas": counts.available,
             "conditions": conditions,
             "observedGeneration": deployment.pointer("/metadata/generation"),
-            "readyReplicas": sum("readyReplicas"),
-            "replicas": replicas,
-            "unavailableReplicas": (replicas.max(wanted) - available).max(0),
-            "updatedReplicas": updated,
+            "readyReplicas": counts.ready,
+            "replicas": counts.replicas,
+            "unavailableReplicas": (counts.replicas.max(wanted) - counts.available).max(0),
+            "updatedReplicas": counts.updated,
         });
         if let Some(count) = deployment.pointer("/status/collisionCount") {
             status["collisionCount"] = count.clone();
@@ -354,56 +393,45 @@ impl Loop {
             deployment.pointer("/metadata/annotations").and_then(|a| a.get(REVISION)).and_then(Value::as_str)
                 == Some(r)
         });
-        let namespace = text(deployment, "/metadata/namespace");
+        let (namespace, name) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/name"));
         let mut updated = deployment.clone();
         if !annotated {
             updated["metadata"]["annotations"][REVISION] = revision.into();
             updated = self.rest.update(&DEPLOYMENTS, Some(namespace), name, &updated).await?;
         }
-        if same {
-            return Ok(());
+        if !same {
+            updated["status"] = status;
+            self.rest.update_sub(&DEPLOYMENTS, Some(namespace), name, "status", &updated).await?;
         }
-        updated["status"] = status;
-        self.rest.update_sub(&DEPLOYMENTS, Some(namespace), name, "status", &updated).await.map(drop)
+        Ok(recheck)
     }
+}
 
-    /// A condition that keeps its times while nothing changes.
-    fn condition(
-        &self,
-        deployment: &Value,
-        kind: &str,
-        status: &str,
-        reason: &str,
-        message: String,
-    ) -> Value {
-        let now = rfc3339(self.host.clock().wall());
-        let old = condition(deployment, kind);
-        let since =
-            old.filter(|c| text(c, "/status") == status).map(|c| text(c, "/lastTransitionTime").to_owned());
-        let same = old.filter(|c| {
-            text(c, "/status") == status && text(c, "/reason") == reason && text(c, "/message") == message
-        });
-        json!({
-            "lastTransitionTime": since.unwrap_or_else(|| now.clone()),
-            "lastUpdateTime": same.map_or(now, |c| text(c, "/lastUpdateTime").to_owned()),
-            "message": message,
-            "reason": reason,
-            "status": status,
-            "type": kind,
-        })
-    }
+fn is_paused(deployment: &Value) -> bool {
+    deployment.pointer("/spec/paused").and_then(Value::as_bool) == Some(true)
+}
+
+fn available(deployment: &Value, available: i64, now: Wall) -> Value {
+    let wanted = rollout::size(deployment);
+    let least = wanted - rollout::bounds(deployment, wanted).unavailable;
+    let (state, words) = if available >= least {
+        (["True", "MinimumReplicasAvailable"], "Deployment has minimum availability.")
+    } else {
+        (["False", "MinimumReplicasUnavailable"], "Deployment does not have minimum availability.")
+    };
+    progress::written(deployment, "Available", state, words, false, now)
 }
 
 fn age_key(set: &Value) -> (&str, &str) {
     (text(set, "/metadata/creationTimestamp"), text(set, "/metadata/name"))
 }
 
+fn annotated_number(set: &Value, key: &str) -> Option<i64> {
+    set.pointer("/metadata/annotations")?.get(key)?.as_str()?.parse().ok()
+}
+
 fn revision(set: &Value) -> i64 {
-    set.pointer("/metadata/annotations")
-        .and_then(|a| a.get(REVISION))
-        .and_then(Value::as_str)
-        .and_then(|r| r.parse().ok())
-        .unwrap_or(0)
+    annotated_number(set, REVISION).unwrap_or(0)
 }
 
 /// Equal but for the label that the controller itself adds.
@@ -417,10 +445,7 @@ fn same_template(set: &Value, template: &Value) -> bool {
 
 fn sizes(deployment: &Value, replicas: i64) -> [(&'static str, String); 2] {
     let surge = rollout::bounds(deployment, replicas).surge;
-    [
-        ("deployment.kubernetes.io/desired-replicas", replicas.to_string()),
-        ("deployment.kubernetes.io/max-replicas", (replicas + surge).to_string()),
-    ]
+    [(DESIRED, replicas.to_string()), (MOST, (replicas + surge).to_string())]
 }
 
 fn annotations(deployment: &Value, replicas: i64, revision: i64) -> Value {

@@ -1,8 +1,7 @@
-//! Figures: how fast a control plane is there, and what it weighs. Printed, never asserted.
+//! How fast a control plane is there, and what it weighs.
 
 use std::{
     io::Read,
-    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -35,7 +34,7 @@ struct Figure {
 ///
 /// # Errors
 /// A server did not start.
-pub fn boot(output: Output) -> Result<ExitCode, Refusal> {
+pub fn run(output: Output) -> Result<ExitCode, Refusal> {
     let figures = vec![
         in_process("control plane in process, ECDSA keys", KeyAlgorithm::EcdsaP256, ROUNDS)?,
         in_process("control plane in process, RSA keys", KeyAlgorithm::Rsa2048, 3)?,
@@ -109,7 +108,7 @@ impl Drop for Running {
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn as_process(what: &'static str, flags: &[&str]) -> Result<Figure, Refusal> {
     let runtime = components::runtime()?;
-    let (mut millis, mut resident) = (Vec::new(), 0.0);
+    let (mut millis, mut resident) = (Vec::new(), 0.0_f64);
     for _ in 0..ROUNDS {
         let dir = tempfile::Builder::new().prefix("chronoplane-bench-").tempdir()?;
         let block = Block::reserve()?;
@@ -145,7 +144,8 @@ fn as_process(what: &'static str, flags: &[&str]) -> Result<Figure, Refusal> {
             return Err(Refusal(format!("the apiserver was not ready within 10 s: {}", words.trim())));
         };
         millis.push(took.as_secs_f64() * 1000.0);
-        resident = resident_mib(child.0.id()).unwrap_or_default().max(resident);
+        let bytes = super::process::resident(child.0.id()).unwrap_or_default();
+        resident = (bytes as f64 / f64::from(1 << 20)).max(resident);
     }
     Ok(summary(what, millis, Some(resident)))
 }
@@ -162,11 +162,4 @@ async fn ready(client: &world::Host, address: std::net::Ipv4Addr, began: Instant
         client.clock().sleep(Duration::from_millis(1)).await;
     }
     None
-}
-
-fn resident_mib(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,0 +1,63 @@
+//! Pods that were told to expect their end (condition DisruptionTarget) and that nobody deleted after all.
+
+use std::time::Duration;
+
+use client::{Next, Patch, Rest, WorkQueue, run_workers};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use world::{Wall, rfc3339};
+
+use crate::{
+    context::Context,
+    objects::{condition, is_deleting, text, time},
+    pods::{PODS, is_finished},
+};
+
+/// After so long the announcement is taken back.
+const TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long until the announcement is void; `None` if there is none. What the kubelet announces is
+/// never void: its end may take long.
+fn left(pod: &Value, now: Wall) -> Option<SignedDuration> {
+    let announced = condition(pod, "DisruptionTarget")
+        .filter(|c| text(c, "/status") == "True" && text(c, "/reason") != "TerminationByKubelet")?;
+    if is_deleting(pod) || is_finished(pod) {
+        return None;
+    }
+    let since = time(announced, "/lastTransitionTime").unwrap_or(now);
+    Some(TIMEOUT - now.duration_since(since))
+}
+
+pub(super) fn run(c: &Context, rest: &Rest) {
+    let (pods, rest, host) = (c.informer(PODS), rest.clone(), c.host.clone());
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    let (feed, clock) = (queue.clone(), c.host.clone());
+    pods.on(move |change| {
+        if left(change.object(), clock.clock().wall()).is_some() {
+            feed.add(change.key());
+        }
+    });
+    run_workers(&c.host, 1, &queue, move |key| {
+        let (pods, rest, host) = (pods.clone(), rest.clone(), host.clone());
+        async move {
+            let now = host.clock().wall();
+            let Some(pod) = pods.get_key(&key) else { return Ok(Next::OnChange) };
+            let Some(left) = left(&pod, now) else { return Ok(Next::OnChange) };
+            if left.is_positive() {
+                return Ok(Next::After(Duration::try_from(left).unwrap_or_default()));
+            }
+            let patch = json!({"status": {"conditions": [{
+                "lastTransitionTime": rfc3339(now),
+                "message": null,
+                "reason": null,
+                "status": "False",
+                "type": "DisruptionTarget",
+            }]}});
+            let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
+            match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await {
+                Err(e) if !e.is_not_found() => Err(e.to_string()),
+                _ => Ok(Next::OnChange),
+            }
+        }
+    });
+}

@@ -1,0 +1,114 @@
+//! pvc-protection and pv-protection: what is in use is not removed, however often it is deleted
+//! (`pkg/controller/volume/pvcprotection`, `pvprotection`).
+
+use std::sync::Arc;
+
+use client::{ClientError, Informer, Next, Resource, Rest, WorkQueue, run_workers};
+use serde_json::Value;
+
+use super::{CLAIMS, VOLUMES};
+use crate::{
+    context::Context,
+    objects::{is_deleting, list, text},
+    pods::{PODS, is_finished, settled},
+};
+
+const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
+const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+
+/// The claims that a pod mounts or has made for itself.
+fn claims_of(pod: &Value) -> impl Iterator<Item = String> {
+    list(pod, "/spec/volumes").filter_map(|volume| {
+        let claim = text(volume, "/persistentVolumeClaim/claimName");
+        if !claim.is_empty() {
+            return Some(claim.to_owned());
+        }
+        volume.get("ephemeral").map(|_| format!("{}-{}", text(pod, "/metadata/name"), text(volume, "/name")))
+    })
+}
+
+/// A pod that may still write to its volumes: it has a node, and has not ended.
+fn uses(pod: &Value, claim: &str) -> bool {
+    !text(pod, "/spec/nodeName").is_empty() && !is_finished(pod) && claims_of(pod).any(|c| c == claim)
+}
+
+/// A kind whose objects are held by a finalizer as long as they are in use.
+struct Guard {
+    rest: Rest,
+    objects: Informer,
+    /// Says who uses the objects; the guard waits for its first list.
+    users: Informer,
+    resource: Resource,
+    finalizer: &'static str,
+}
+
+/// Starts the loop that guards claims.
+pub(crate) fn claims(c: &Context) {
+    let guard = Guard {
+        rest: c.rest("pvc-protection-controller"),
+        objects: c.informer(CLAIMS),
+        users: c.informer(PODS),
+        resource: CLAIMS,
+        finalizer: CLAIM_FINALIZER,
+    };
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    let feed = queue.clone();
+    guard.users.on(move |change| {
+        let pod = change.object();
+        claims_of(pod).for_each(|claim| feed.add(format!("{}/{claim}", text(pod, "/metadata/namespace"))));
+    });
+    let pods = guard.users.clone();
+    guard.run(c, queue, move |claim| {
+        let of = pods.by_namespace(text(claim, "/metadata/namespace"));
+        of.iter().any(|pod| uses(pod, text(claim, "/metadata/name")))
+    });
+}
+
+/// Starts the loop that guards volumes.
+pub(crate) fn volumes(c: &Context) {
+    let volumes = c.informer(VOLUMES);
+    let guard = Guard {
+        rest: c.rest("pv-protection-controller"),
+        objects: volumes.clone(),
+        users: volumes,
+        resource: VOLUMES,
+        finalizer: VOLUME_FINALIZER,
+    };
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    guard.run(c, queue, |volume| text(volume, "/status/phase") == "Bound");
+}
+
+impl Guard {
+    fn run(self, c: &Context, queue: WorkQueue, in_use: impl Fn(&Value) -> bool + Send + Sync + 'static) {
+        let feed = queue.clone();
+        self.objects.on(move |change| feed.add(change.key()));
+        let (this, in_use) = (Arc::new(self), Arc::new(in_use));
+        run_workers(&c.host, 1, &queue, move |key| {
+            let (this, in_use) = (this.clone(), in_use.clone());
+            async move { settled(this.settle(&key, &*in_use).await) }
+        });
+    }
+
+    /// The finalizer is there unless the object is deleted and nobody uses it.
+    async fn settle(&self, key: &str, in_use: &(dyn Fn(&Value) -> bool + Sync)) -> Result<Next, ClientError> {
+        self.users.synced().await;
+        let Some(object) = self.objects.get_key(key) else { return Ok(Next::OnChange) };
+        let held = list(&object, "/metadata/finalizers").any(|f| f == self.finalizer);
+        let goes = is_deleting(&object) && !in_use(&object);
+        let mut finalizers: Vec<Value> = list(&object, "/metadata/finalizers").cloned().collect();
+        if held && goes {
+            finalizers.retain(|f| f != self.finalizer);
+        } else if !held && !is_deleting(&object) {
+            finalizers.push(self.finalizer.into());
+        } else {
+            return Ok(Next::OnChange);
+        }
+        let mut updated = (*object).clone();
+        updated["metadata"]["finalizers"] = finalizers.into();
+        let (namespace, name) = client::split_key(key);
+        match self.rest.update(&self.resource, namespace, name, &updated).await {
+            Err(e) if !e.is_not_found() => Err(e),
+            _ => Ok(Next::OnChange),
+        }
+    }
+}

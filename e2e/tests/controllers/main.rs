@@ -1,0 +1,16 @@
+//! What the loops of kube-controller-manager and the scheduler do for somebody who only writes
+//! objects, in the simulated gear.
+
+mod budgets;
+mod common;
+mod daemons;
+mod jobs;
+mod nodes;
+mod quotas;
+mod roles;
+mod rollout;
+mod scheduling;
+mod services;
+mod stateful;
+mod tokens;
+mod volumes;

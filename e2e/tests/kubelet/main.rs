@@ -1,0 +1,8 @@
+//! A kubelet's certificates and its node, in a cluster that kubeadm made.
+
+mod common;
+
+mod bootstrap;
+mod ending;
+mod node;
+mod serving;
