@@ -156,14 +156,15 @@ fn unready_may_go(budget: &Value) -> bool {
 fn left(budget: &Value) -> Result<i64, Status> {
     let number = |at: &str| budget.i64_at(at).unwrap_or(0);
     let name = budget.name();
-    let refuse = |cause: &str| {
+    // Upstream's clients come back by themselves when they are told when: only where waiting is all it takes.
+    let refuse = |cause: &str, retry_after: u32| {
         let words = "Cannot evict pod as it would violate the pod's disruption budget.";
-        let mut status = Status::too_many_requests(words, 10);
+        let mut status = Status::too_many_requests(words, retry_after);
         status.push_cause("DisruptionBudget", cause, "");
         Err(status)
     };
     if number("/status/observedGeneration") < number("/metadata/generation") {
-        return refuse(&format!("The disruption budget {name} is still being processed by the server."));
+        return refuse(&format!("The disruption budget {name} is still being processed by the server."), 10);
     }
     let allowed = number("/status/disruptionsAllowed");
     if allowed < 0 {
@@ -183,7 +184,7 @@ fn left(budget: &Value) -> Result<i64, Status> {
         let failed = conditions
             .iter()
             .find(|c| c.str_at("/type") == "DisruptionAllowed" && c.str_at("/reason") == "SyncFailed");
-        return refuse(&match failed {
+        let cause = match failed {
             Some(condition) => format!(
                 "The disruption budget {name} does not allow evicting pods currently because it failed sync: {}",
                 condition.str_at("/message")
@@ -193,7 +194,8 @@ fn left(budget: &Value) -> Result<i64, Status> {
                 number("/status/desiredHealthy"),
                 number("/status/currentHealthy")
             ),
-        });
+        };
+        return refuse(&cause, 0);
     }
     Ok(allowed)
 }
