@@ -111,6 +111,10 @@ pub(crate) struct InitFlags {
     /// Algorithm of all keys: RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384
     #[arg(long)]
     encryption_algorithm: Option<String>,
+    /// Validity of leaf certificates, also in releases that cannot be told: ours, for stories in which only one
+    /// certificate ends
+    #[arg(long, hide = true)]
+    chronoplane_leaf_validity: Option<String>,
     /// Checks whose failure is only a warning
     #[arg(long, value_delimiter = ',')]
     ignore_preflight_errors: Vec<String>,
@@ -136,6 +140,9 @@ pub(crate) fn config(host: &Host, version: Option<&str>, args: &InitFlags) -> Re
         args.control_plane_endpoint.clone().or(cluster.control_plane_endpoint.take());
     if let Some(name) = &args.encryption_algorithm {
         cluster.algorithm = parse_algorithm(name)?;
+    }
+    if let Some(validity) = &args.chronoplane_leaf_validity {
+        cluster.leaf_validity = parse_duration("--chronoplane-leaf-validity", validity)?;
     }
     cluster.image_repository = args.image_repository.clone().or(cluster.image_repository.take());
     cluster.feature_gates.read_flag(cluster.profile, &args.feature_gates.join(","))?;

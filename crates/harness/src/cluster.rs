@@ -43,7 +43,7 @@ pub struct ClusterOptions {
     pub nodes: usize,
     /// Of all keys; kubeadm's own default is RSA-2048.
     pub algorithm: KeyAlgorithm,
-    /// Validity of kubeadm's leaf certificates, where the release can set it (from 1.31 on).
+    /// Validity of kubeadm's leaf certificates, also in releases that cannot be told (before 1.31).
     pub leaf_validity: Option<Duration>,
     /// How long certificates live that the controller manager signs (`--cluster-signing-duration`);
     /// upstream's default is a year.
@@ -194,22 +194,21 @@ pub async fn init(
         format!("--token={}", token.reveal()),
         format!("--encryption-algorithm={}", options.algorithm),
     ];
-    let version = options.profile.kubeadm_config().version;
-    let validity = options.leaf_validity.filter(|_| version == "v1beta4");
-    if validity.is_some() || options.signing_duration.is_some() {
-        let mut cluster =
-            json!({"apiVersion": format!("kubeadm.k8s.io/{version}"), "kind": "ClusterConfiguration"});
-        if let Some(validity) = validity {
-            cluster["certificateValidityPeriod"] = format!("{}s", validity.as_secs()).into();
-        }
-        if let Some(duration) = options.signing_duration {
-            let duration = format!("{}s", duration.as_secs());
-            let args = match version {
-                "v1beta4" => json!([{"name": "cluster-signing-duration", "value": duration}]),
-                _ => json!({"cluster-signing-duration": duration}),
-            };
-            cluster["controllerManager"] = json!({"extraArgs": args});
-        }
+    if let Some(validity) = options.leaf_validity {
+        args.push(format!("--chronoplane-leaf-validity={}s", validity.as_secs()));
+    }
+    if let Some(duration) = options.signing_duration {
+        let version = options.profile.kubeadm_config().version;
+        let duration = format!("{}s", duration.as_secs());
+        let flag = match version {
+            "v1beta4" => json!([{"name": "cluster-signing-duration", "value": duration}]),
+            _ => json!({"cluster-signing-duration": duration}),
+        };
+        let cluster = json!({
+            "apiVersion": format!("kubeadm.k8s.io/{version}"),
+            "controllerManager": {"extraArgs": flag},
+            "kind": "ClusterConfiguration",
+        });
         let path = "/root/kubeadm.yaml";
         host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
         args.push(format!("--config={path}"));

@@ -111,11 +111,11 @@ async fn a_control_plane_moves_into_its_own_cluster(sim: Sim) {
     let _ = tell.send(());
     let gaps = watching.join().await.expect("watched");
 
-    // Nobody serves from the old one's end until the new one's next start, ten seconds after its second
-    // failure: one stretch of some nine seconds, and no other, however long the other components take.
+    // Nobody serves from the old one's end until the new one's next start, ten or twenty seconds after it last
+    // failed on the port: one stretch, and no other, however long the other components take.
     assert_eq!(gaps.len(), 1, "{gaps:?}\n{words}");
     let gap = gaps[0].1;
-    assert!(gap > Duration::from_secs(1) && gap < Duration::from_secs(15), "{gap:?}\n{words}");
+    assert!(gap > Duration::from_secs(1) && gap < Duration::from_secs(25), "{gap:?}\n{words}");
 
     let order: Vec<usize> = [
         "[apiclient] Found 1 Pods for label selector k8s-app=self-hosted-kube-apiserver\n",

@@ -263,7 +263,10 @@ impl Walk<'_> {
         let token =
             answer(rest.create_sub(&ACCOUNTS, Some("default"), &name, "token", &json!({"spec": {}})).await);
         self.works("create serviceaccount, token", &account.and(token));
-        let quota = json!({"metadata": {"name": self.name("q")}, "spec": {"hard": {"services": "100"}}});
+        // Of a kind that no other row makes: a quota that counts something is kept by the server through its own
+        // connection, and then that row would tell of the quota.
+        let hard = json!({"count/jobs.batch": "100"});
+        let quota = json!({"metadata": {"name": self.name("q")}, "spec": {"hard": hard}});
         self.works("create resourcequota", &answer(rest.create(&QUOTAS, Some("default"), &quota).await));
     }
 
