@@ -1,8 +1,8 @@
 //! The etcd pod: etcd's v3 API over mutual TLS, on any [`Store`], with etcd's own flags.
 //!
-//! In the simulated gear the members of one `--initial-cluster` share one history: [`cluster`] says what that model
-//! holds and what it leaves out (elections most of all). In the real gear a member is alone: `--initial-cluster` may
-//! name others, nobody asks them. On the peer URLs it tells who the members are, and nothing else.
+//! In the simulated gear the members of one `--initial-cluster` share one history: `server::cluster` says what
+//! that model holds and what it leaves out (elections most of all). In the real gear a member is alone:
+//! `--initial-cluster` may name others, nobody asks them. On the peer URLs it tells who the members are, and nothing else.
 
 mod api;
 mod cluster;
