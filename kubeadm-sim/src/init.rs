@@ -88,6 +88,7 @@ impl Init<'_> {
                     config: &self.kubelet_config,
                     node_name: &config.node_name,
                     node: &config.node,
+                    config_first: false,
                     registers_taints: false,
                 };
                 kubelet::start(s, &told).await?;
@@ -149,14 +150,19 @@ impl Init<'_> {
                 return Ok(());
             }
         }
+        let root = if profile.farewell_to_root() {
+            format!(
+                "Alternatively, if you are the root user, you can run:\n\n  export KUBECONFIG={ADMIN_CONF}\n\n"
+            )
+        } else {
+            String::new()
+        };
         s.say(format!(
             "\nYour Kubernetes control-plane has initialized successfully!\n\n\
              To start using your cluster, you need to run the following as a regular user:\n\n  \
              mkdir -p $HOME/.kube\n  sudo cp -i {ADMIN_CONF} $HOME/.kube/config\n  \
              sudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n\
-             Alternatively, if you are the root user, you can run:\n\n  \
-             export KUBECONFIG={ADMIN_CONF}\n\n\
-             You should now deploy a pod network to the cluster.\n\
+             {root}You should now deploy a pod network to the cluster.\n\
              Run \"kubectl apply -f [podnetwork].yaml\" with one of the options listed at:\n  \
              https://kubernetes.io/docs/concepts/cluster-administration/addons/\n"
         ));

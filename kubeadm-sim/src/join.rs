@@ -215,6 +215,7 @@ impl<'a> Join<'a> {
             config: &kubelet_config,
             node_name: &config.node_name,
             node: &config.node,
+            config_first: true,
             registers_taints: config.control_plane.is_none(),
         };
         kubelet::start(s, &told).await?;

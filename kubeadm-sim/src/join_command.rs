@@ -26,13 +26,14 @@ pub(crate) fn text(
     if let (Some(one_line), Role::Worker) = (worker, role) {
         return one_line;
     }
+    let indent = profile.join_command_indent();
     let pins: String = pins.iter().map(|pin| format!("--discovery-token-ca-cert-hash {pin} ")).collect();
     let control_plane = match role {
         Role::Worker => String::new(),
-        Role::ControlPlane(None) => "\\\n\t--control-plane ".into(),
-        Role::ControlPlane(Some(key)) => format!("\\\n\t--control-plane --certificate-key {key}"),
+        Role::ControlPlane(None) => format!("\\\n{indent}--control-plane "),
+        Role::ControlPlane(Some(key)) => format!("\\\n{indent}--control-plane --certificate-key {key}"),
     };
-    format!("kubeadm join {endpoint} --token {} \\\n\t{pins}{control_plane}", token.reveal())
+    format!("kubeadm join {endpoint} --token {} \\\n{indent}{pins}{control_plane}", token.reveal())
 }
 
 /// The command for the cluster of a kubeconfig file.

@@ -19,6 +19,8 @@ pub(crate) struct Told<'a> {
     pub config: &'a Value,
     pub node_name: &'a str,
     pub node: &'a NodeRegistration,
+    /// Whether the configuration is written before the flags, as a join does.
+    pub config_first: bool,
     /// Whether the kubelet registers the node with its taints; a control plane's are put on it later.
     pub registers_taints: bool,
 }
@@ -42,8 +44,13 @@ pub(crate) async fn start(s: &Session<'_>, told: &Told<'_>) -> Result<()> {
     } else {
         stop(s).await;
     }
-    write_flags(s, told)?;
-    write_config(s, told.config)?;
+    if told.config_first {
+        write_config(s, told.config)?;
+        write_flags(s, told)?;
+    } else {
+        write_flags(s, told)?;
+        write_config(s, told.config)?;
+    }
     if dry {
         s.say("[kubelet-start] Would start the kubelet");
         return Ok(());

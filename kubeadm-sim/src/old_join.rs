@@ -86,8 +86,13 @@ async fn detect_server(s: &Session<'_>, rest: &Rest) -> Result<()> {
 async fn start_and_wait(s: &Session<'_>, config: &JoinConfig, document: &Value) -> Result<()> {
     kubelet::stop(s).await;
     kubelet::write_config(s, document)?;
-    let told =
-        Told { config: document, node_name: &config.node_name, node: &config.node, registers_taints: true };
+    let told = Told {
+        config: document,
+        node_name: &config.node_name,
+        node: &config.node,
+        config_first: true,
+        registers_taints: true,
+    };
     kubelet::write_flags(s, &told)?;
     kubelet::start_unit(s);
     s.tell(&console::TLS_BOOTSTRAP, &[]);

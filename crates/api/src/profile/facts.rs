@@ -317,6 +317,13 @@ facts! {
     /// Whether `init` asks the apiserver's /healthz alone, and the kubelet's only beside it.
     waits_for_api_alone: bool = "init waits for the apiserver's /healthz" { 8 => true, 30 => false }
 
+    /// How the second line of a printed join command begins.
+    join_command_indent: &'static str = "indent in the join command" { 8 => "    ", 20 => "\t" }
+
+    /// Whether the end of `init` has a word for root too.
+    // Not looked up to the minor.
+    farewell_to_root: bool = "init's last words are for root too" { 8 => false, 20 => true }
+
     /// Whether `init` waits half an hour for its control plane, or as long as it is configured to.
     waits_half_an_hour: bool = "init waits half an hour for the control plane" { 8 => true, 13 => false }
 
