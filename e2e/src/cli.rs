@@ -44,28 +44,21 @@ enum Command {
     /// Measure
     Bench(bench::BenchArgs),
     /// kube-apiserver, with kube-apiserver's own flags
-    #[command(disable_help_flag = true)]
     Apiserver(ComponentArgs),
     /// The etcd pod, with etcd's own flags
-    #[command(disable_help_flag = true)]
     Etcd(ComponentArgs),
     /// kube-controller-manager, with its own flags
-    #[command(disable_help_flag = true)]
     Controllers(ComponentArgs),
     /// kube-scheduler, with its own flags
-    #[command(disable_help_flag = true)]
     Scheduler(ComponentArgs),
     /// A simulated kubelet, with the kubelet's own flags
-    #[command(disable_help_flag = true)]
     Kubelet(ComponentArgs),
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]
     Kubeadm(ComponentArgs),
     /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
-    #[command(disable_help_flag = true)]
     Cfssl(ComponentArgs),
     /// Writes what `cfssl` printed to NAME.pem and NAME-key.pem: `cfssljson -bare NAME`
-    #[command(disable_help_flag = true)]
     Cfssljson(ComponentArgs),
 }
 
