@@ -14,7 +14,7 @@ use crate::{
     catalog::{Nature, Served},
     context::Ctx,
     openapi,
-    pipeline::{FieldValidation, write::Scope},
+    pipeline::{FieldValidation, content_type, write::Scope},
 };
 
 /// Whom the loopback token stands for.
@@ -36,8 +36,8 @@ pub fn settle_namespace(object: &mut Value, served: &Served, namespace: &str) ->
     meta::fill_namespace(object, &rules_of(served), namespace)
 }
 
-/// Defaults of a new or changed object. What a custom resource's schema does not know is dropped,
-/// and the client hears of it as it asked to.
+/// Defaults of a new or changed object. What the kind's schema does not know is dropped; the client
+/// hears of it, and of keys that its body repeats, as it asked to.
 ///
 /// # Errors
 /// 400 in strict field validation.
@@ -52,32 +52,39 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
             let unknown = if scope.permitted.user().name == LOOPBACK_USER {
                 Vec::new()
             } else {
-                openapi::normalise(kind, object).map_err(|why| undecodable(served, &why))?
+                openapi::normalise(kind, object).map_err(|why| undecodable(scope, object, &why))?
             };
             strategy::default(kind, object);
             unknown
         }
         Nature::Custom(custom) => custom.normalise(object),
     };
-    if unknown.is_empty() {
+    let mut wrong: Vec<String> =
+        scope.duplicates().iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    wrong.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    if wrong.is_empty() {
         return Ok(());
     }
-    let words = |path: &String| format!("unknown field \"{path}\"");
     match scope.options.validation {
         FieldValidation::Ignore => Ok(()),
         FieldValidation::Warn => {
-            unknown.iter().for_each(|path| scope.warn(words(path)));
+            wrong.into_iter().for_each(|text| scope.warn(text));
             Ok(())
         }
         FieldValidation::Strict => {
-            let all: Vec<String> = unknown.iter().map(words).collect();
-            Err(undecodable(served, &format!("strict decoding error: {}", all.join(", "))))
+            Err(undecodable(scope, object, &format!("strict decoding error: {}", wrong.join(", "))))
         }
     }
 }
 
-fn undecodable(served: &Served, why: &str) -> Status {
-    let (kind, version) = (&served.kind, &served.version);
+/// What a body, or an object after its patch, is not.
+fn undecodable(scope: &Scope<'_>, object: &Value, why: &str) -> Status {
+    let (kind, version) = (&scope.served.kind, &scope.served.version);
+    let media = content_type(scope.permitted.request());
+    if scope.permitted.info().verb == "patch" && media != "application/apply-patch+yaml" {
+        let complaint = FieldError::invalid("patch", object.to_string(), why);
+        return Status::invalid("", "", vec![complaint]);
+    }
     Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
 }
 

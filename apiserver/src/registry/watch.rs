@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use api::{selector::FieldSelector, status::Status};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::Response;
 use wire::{Body, BoxError, body};
@@ -24,6 +24,8 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Frames of the present state that go out in one chunk.
 const INITIAL_CHUNK: usize = 64;
+/// A chunk of events that arrived together is not made longer than this.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 pub(super) async fn watch(
     ctx: &Ctx,
@@ -189,7 +191,7 @@ impl Watcher {
             match turn {
                 Turn::Change(Some(change)) => {
                     if let Some(frame) = self.show(&change) {
-                        return Some(frame);
+                        return Some(self.with_more(frame));
                     }
                 }
                 // Too slow, or the cache starts over: the client resumes from what it has.
@@ -200,6 +202,21 @@ impl Watcher {
                 Turn::Bookmark => return Some(self.bookmark(wake)),
             }
         }
+    }
+
+    /// A frame and what has arrived besides: a busy watch sends few long chunks rather than many short ones.
+    fn with_more(&mut self, first: Bytes) -> Bytes {
+        let mut chunk = BytesMut::new();
+        while chunk.len() < CHUNK_BYTES
+            && let Ok(change) = self.live.try_recv()
+        {
+            let Some(frame) = self.show(&change) else { continue };
+            if chunk.is_empty() {
+                chunk.extend_from_slice(&first);
+            }
+            chunk.extend_from_slice(&frame);
+        }
+        if chunk.is_empty() { first } else { chunk.freeze() }
     }
 
     /// Frames of the present state.
