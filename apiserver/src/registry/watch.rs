@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use api::{selector::FieldSelector, status::Status};
 use bytes::{Bytes, BytesMut};
-use futures::stream;
+use futures::{future::BoxFuture, stream};
 use http::Response;
 use wire::{Body, BoxError, body};
 use world::Mono;
@@ -120,6 +120,8 @@ struct Watcher {
     /// When the last bookmark is due.
     last_bookmark: Mono,
     end: Mono,
+    /// Waits for the next of these; kept from event to event.
+    timer: Option<(Mono, BoxFuture<'static, ()>)>,
     first_frame: bool,
     over: bool,
 }
@@ -152,6 +154,7 @@ impl Watcher {
             encoding,
             initial_end,
             bookmarks,
+            timer: None,
             first_frame: true,
             over: false,
         }
@@ -179,12 +182,16 @@ impl Watcher {
                 Bookmark,
                 End,
             }
-            let clock = self.ctx.host.clock().clone();
             let wake = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
+            if self.timer.as_ref().is_none_or(|(at, _)| *at != wake) {
+                let clock = self.ctx.host.clock().clone();
+                self.timer = Some((wake, Box::pin(async move { clock.sleep_until(wake).await })));
+            }
+            let Some((_, timer)) = &mut self.timer else { return None };
             let turn = tokio::select! {
                 biased;
                 change = self.live.recv() => Turn::Change(change),
-                () = clock.sleep_until(wake) => {
+                () = timer => {
                     if wake == self.end { Turn::End } else { Turn::Bookmark }
                 }
             };
@@ -242,9 +249,9 @@ impl Watcher {
     fn show(&mut self, change: &Change) -> Option<Bytes> {
         self.revision = self.revision.max(change.revision);
         let (event, item) = change.through(&self.filter)?;
-        let now = self.ctx.host.clock().wall();
         let columns = std::mem::take(&mut self.first_frame);
         let make = || {
+            let now = self.ctx.host.clock().wall();
             respond::event_frame(&self.served, event, item, self.encoding, columns, now)
                 .unwrap_or_else(|status| respond::error_frame(&status))
         };

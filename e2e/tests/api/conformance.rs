@@ -84,6 +84,50 @@ fn every_case_holds_in_a_simulated_world() {
     .unwrap();
 }
 
+fn program(kubeconfig: &std::path::Path, flags: &[&str]) -> std::process::Output {
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+        .args(["conformance", "--kubeconfig"])
+        .arg(kubeconfig)
+        .args(flags)
+        .output();
+    command.unwrap()
+}
+
+#[test]
+fn any_kubeconfigs_server_can_be_checked() {
+    in_real_gear(&[], |plane| async move {
+        let dir = tempfile::tempdir().unwrap();
+        let kubeconfig = dir.path().join("admin.conf");
+        let cluster = pki::kubeconfig::Cluster {
+            server: plane.url.clone(),
+            insecure_skip_tls_verify: true,
+            ..pki::kubeconfig::Cluster::default()
+        };
+        let config =
+            pki::kubeconfig::Kubeconfig::new("c", cluster, "u", pki::kubeconfig::User::with_token(ADMIN));
+        std::fs::write(&kubeconfig, config.to_yaml()).unwrap();
+        let check = |flags: &[&str], code: i32, words: &str| {
+            let output = program(&kubeconfig, flags);
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(output.status.code() == Some(code) && said.contains(words), "{flags:?}: {said}");
+        };
+        check(&["--only", "what is not there is named"], 0, "1 held, 0 did not, 0 skipped");
+        check(&["--only", "moves", "--only", "x"], 2, "--only");
+        check(&["--only", "no such case"], 2, "no case is left");
+        check(&["--only", "bookmarks come about", "--output", "json"], 0, r#""skipped":1"#);
+        let wrong = dir.path().join("wrong.yaml");
+        let text = "about: x\ncases: [{name: n, fact: f, steps: [{send: GET /version, status: 404}]}]";
+        std::fs::write(&wrong, text).unwrap();
+        let wrong = wrong.to_str().unwrap();
+        check(&["--cases", wrong], 1, "step 1, GET /version: the code should be 404");
+        std::fs::write(wrong, "about: x\ncases: [{name: n, fat: f}]").unwrap();
+        check(&["--cases", wrong], 2, "fat");
+        std::fs::remove_file(&kubeconfig).unwrap();
+        check(&[], 2, "admin.conf");
+    });
+}
+
 #[test]
 fn a_case_that_does_not_hold_says_where() {
     world::sim::run(world::sim::Config::default(), |sim| async move {
