@@ -297,7 +297,7 @@ mod tests {
             POD,
             json!({"metadata": {"labels": {"a": 1}}}),
             Err(
-                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of type string",
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
             ),
         );
         check(

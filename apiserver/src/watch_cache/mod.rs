@@ -378,13 +378,19 @@ impl Shared {
             }
         }
         // Watchers with a full buffer get what is left of the budget, then they are closed.
+        let mut closed: Vec<mpsc::Sender<Arc<Change>>> = Vec::new();
         for Delayed { sender, change } in delayed {
+            // Who has lost one event gets none after it, or would never know.
+            if closed.iter().any(|lost| lost.same_channel(&sender)) {
+                continue;
+            }
             let patience = budget.take(self.host.clock().monotonic());
             let sent = self.host.clock().timeout(patience, sender.send(change)).await;
             budget.give_back(self.host.clock().monotonic());
             if !matches!(sent, Ok(Ok(()))) {
                 let mut feed = self.feed.lock();
                 feed.caches.values_mut().for_each(|cache| cache.drop_watcher(&sender));
+                closed.push(sender);
             }
         }
         {

@@ -83,7 +83,7 @@ fn unknown_fields_are_refused_named_or_dropped() {
         check("", odd.clone(), 201, "", "299 - \"unknown field \\\"odd\\\"\"").await;
         check("fieldValidation=Ignore", odd, 201, "", "").await;
         let wrong = json!({"metadata": {"name": "a"}, "data": {"k": 1}});
-        let words = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data.k of type string";
+        let words = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string";
         check("fieldValidation=Ignore", wrong, 400, words, "").await;
     });
 }
