@@ -16,6 +16,8 @@ const MAPS: Resource = Resource::core("configmaps");
 const NS: Option<&str> = Some("default");
 /// What the watchers with a selector look for.
 const SELECTOR: &str = "seen=yes";
+/// There from the beginning.
+const FIRST: &str = "aaa-first";
 /// Written last; every watcher has seen everything when it sees this.
 const LAST: &str = "zzz-last";
 
@@ -30,6 +32,10 @@ enum Act {
         back: usize,
         selected: bool,
     },
+    /// Watches from the present state on.
+    Follow {
+        selected: bool,
+    },
     Pause(u16),
 }
 
@@ -39,6 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (0..4_u8, any::<bool>()).prop_map(|(key, seen)| Act::Change(key, seen)),
         2 => (0..4_u8).prop_map(Act::Delete),
         2 => (0..12_usize, any::<bool>()).prop_map(|(back, selected)| Act::Watch { back, selected }),
+        2 => any::<bool>().prop_map(|selected| Act::Follow { selected }),
         1 => (0..3000_u16).prop_map(Act::Pause),
     ]
 }
@@ -66,7 +73,8 @@ impl Seen {
 }
 
 struct Open {
-    from: u64,
+    /// `None`: the present state comes first, and says of which revision it is.
+    from: Option<u64>,
     selected: bool,
     stream: WatchStream,
 }
@@ -84,7 +92,18 @@ async fn watch(client: &Rest, from: u64, selected: bool) -> Open {
         label_selector: selected.then(|| SELECTOR.to_owned()),
         ..WatchParams::default()
     };
-    Open { from, selected, stream: client.watch(&MAPS, NS, &params).await.unwrap() }
+    Open { from: Some(from), selected, stream: client.watch(&MAPS, NS, &params).await.unwrap() }
+}
+
+async fn follow(client: &Rest, selected: bool) -> Open {
+    let params = WatchParams {
+        label_selector: selected.then(|| SELECTOR.to_owned()),
+        resource_version_match: Some("NotOlderThan".to_owned()),
+        send_initial_events: Some(true),
+        allow_bookmarks: true,
+        ..WatchParams::default()
+    };
+    Open { from: None, selected, stream: client.watch(&MAPS, NS, &params).await.unwrap() }
 }
 
 fn map(name: &str, data: &str, seen: bool) -> Value {
@@ -121,6 +140,7 @@ async fn live(client: Rest, clock: Clock, number: usize, start: u64, acts: Vec<A
                 let from = revisions[revisions.len().saturating_sub(1 + back)];
                 told.watches.push(watch(&client, from, selected).await);
             }
+            Act::Follow { selected } => told.watches.push(follow(&client, selected).await),
             Act::Pause(millis) => {
                 clock.sleep(std::time::Duration::from_millis(millis.into())).await;
             }
@@ -133,10 +153,29 @@ async fn live(client: Rest, clock: Clock, number: usize, start: u64, acts: Vec<A
     told
 }
 
+/// The state that a watch begins with, if it does, and its revision.
+async fn read_state(open: &mut Open) -> Option<(u64, Vec<Seen>)> {
+    if open.from.is_some() {
+        return None;
+    }
+    let mut state = Vec::new();
+    loop {
+        let event = open.stream.next().await.expect("the state has an end").unwrap();
+        if event.kind == EventKind::Bookmark {
+            assert_eq!(event.object.annotation("k8s.io/initial-events-end"), Some("true"));
+            return Some((event.object.resource_version().parse().unwrap(), state));
+        }
+        state.push(Seen::of(event.kind, &event.object));
+    }
+}
+
 async fn read(open: &mut Open) -> Vec<Seen> {
     let mut all = Vec::new();
     loop {
         let event = open.stream.next().await.expect("a watch lasts half an hour").unwrap();
+        if event.kind == EventKind::Bookmark {
+            continue;
+        }
         let seen = Seen::of(event.kind, &event.object);
         if seen.name == LAST {
             return all;
@@ -190,9 +229,19 @@ fn view(history: &[Seen], from: u64, selected: bool) -> Vec<Seen> {
     shown
 }
 
+/// The objects as of a revision, apart from the one that is there from the beginning.
+fn state(history: &[Seen], at: u64, selected: bool) -> Vec<Seen> {
+    let mut there: BTreeMap<&str, &Seen> = BTreeMap::new();
+    for event in history.iter().filter(|event| event.revision <= at) {
+        there.insert(&event.name, event);
+    }
+    let shown = there.into_values().filter(|e| e.kind != EventKind::Deleted && (e.selected || !selected));
+    shown.map(|event| Seen { kind: EventKind::Added, ..event.clone() }).collect()
+}
+
 async fn check(plane: Plane, clients: Vec<Vec<Act>>) -> Result<(), TestCaseError> {
     let admin = plane.admin();
-    let first = admin.create(&MAPS, NS, &map("aaa-first", "", false)).await.unwrap();
+    let first = admin.create(&MAPS, NS, &map(FIRST, "", false)).await.unwrap();
     let start: u64 = first.resource_version().parse().unwrap();
     let mut whole = watch(&admin, start, false).await;
     let lives = clients
@@ -213,9 +262,22 @@ async fn check(plane: Plane, clients: Vec<Vec<Act>>) -> Result<(), TestCaseError
     let revisions = |all: &[Seen]| all.iter().map(|w| (w.revision, w.data.clone())).collect::<Vec<_>>();
     prop_assert_eq!(revisions(&written), revisions(&writes), "what was answered is what happened");
     for mut open in told.into_iter().flat_map(|t| t.watches) {
-        let expected = view(&history, open.from, open.selected);
+        let from = match read_state(&mut open).await {
+            None => open.from.unwrap_or_default(),
+            Some((at, mut shown)) => {
+                shown.retain(|seen| seen.name != FIRST);
+                prop_assert_eq!(shown, state(&history, at, open.selected), "the state at {}", at);
+                at
+            }
+        };
         let seen = read(&mut open).await;
-        prop_assert_eq!(seen, expected, "from {}, selected: {}", open.from, open.selected);
+        prop_assert_eq!(
+            seen,
+            view(&history, from, open.selected),
+            "from {}, selected: {}",
+            from,
+            open.selected
+        );
     }
     Ok(())
 }
