@@ -44,14 +44,19 @@ enum Command {
     /// Measure
     Bench(bench::BenchArgs),
     /// kube-apiserver, with kube-apiserver's own flags
+    #[command(disable_help_flag = true)]
     Apiserver(ComponentArgs),
     /// The etcd pod, with etcd's own flags
+    #[command(disable_help_flag = true)]
     Etcd(ComponentArgs),
     /// kube-controller-manager, with its own flags
+    #[command(disable_help_flag = true)]
     Controllers(ComponentArgs),
     /// kube-scheduler, with its own flags
+    #[command(disable_help_flag = true)]
     Scheduler(ComponentArgs),
     /// A simulated kubelet, with the kubelet's own flags
+    #[command(disable_help_flag = true)]
     Kubelet(ComponentArgs),
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]

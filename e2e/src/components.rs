@@ -52,6 +52,20 @@ impl Component {
     }
 }
 
+impl Component {
+    /// What it says of its own flags; `None` for kubeadm, which has commands and tells of each.
+    fn help(self) -> Option<String> {
+        Some(match self {
+            Self::Apiserver => apiserver::options::help(),
+            Self::Etcd => store::server::help(),
+            Self::Controllers => controllers::ManagerOptions::help(),
+            Self::Scheduler => controllers::SchedulerOptions::help(),
+            Self::Kubelet => kubelet_sim::help(),
+            Self::Kubeadm => return None,
+        })
+    }
+}
+
 /// A host of a world that another process made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {
@@ -138,6 +152,12 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// # Errors
 /// What is wrong with flags, files or ports.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
+    if args.iter().any(|arg| arg == "-h" || arg == "--help")
+        && let Some(text) = component.help()
+    {
+        println!("{}", text.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
     log_to_stderr("warn");
     let mut place = Place::of_this_process()?;
     let args = match component {

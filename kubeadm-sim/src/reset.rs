@@ -9,6 +9,7 @@ use serde_json::Value;
 use world::FileKind;
 
 use crate::{
+    cli::ignored_checks,
     documents::{ConfigError, Documents, text, texts},
     etcd_join,
     kubelet::UNIT,
@@ -18,7 +19,7 @@ use crate::{
         SCHEDULER_CONF, SCHEDULER_PORT, SUPER_ADMIN_CONF,
     },
     phases::{Plan, Workflow},
-    preflight::in_use,
+    preflight::{in_use, root},
     session::{Failure, Result, Session, poll},
     stored,
 };
@@ -132,9 +133,9 @@ fn preflight(s: &Session<'_>, flags: &ResetFlags) -> Result<()> {
         // A simulated host has no terminal on which somebody could answer.
         return Err(Failure::new("aborted reset operation; repeat it with --force"));
     }
-    // Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
+    // Of kubeadm's checks only the user's is asked here.
     s.say("[preflight] Running pre-flight checks");
-    Ok(())
+    root(s, &ignored_checks(&flags.ignore_preflight_errors)?)
 }
 
 /// Fills in what the flags leave open; returns the phases to skip.

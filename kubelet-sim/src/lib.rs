@@ -31,5 +31,5 @@ mod shell;
 pub use kubelet::run;
 pub use launcher::{Behind, Container, Idle, Launcher, Running, Stdio, interpret};
 pub use logs::{Line, Log, Stream, Wanted};
-pub use options::{Options, OptionsError};
+pub use options::{Options, OptionsError, help};
 pub use shell::{Mount, Pipe};

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 use serde_json::Value;
 use world::{Host, Mono};
 
@@ -107,6 +107,11 @@ struct Flags {
     /// Log verbosity; accepted
     #[arg(short = 'v', long = "v")]
     verbosity: Option<u8>,
+}
+
+/// `kubelet --help`.
+pub fn help() -> String {
+    Flags::command().render_long_help().to_string()
 }
 
 /// What a kubelet was told.

@@ -1,6 +1,7 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
 mod flags;
+mod help;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
+pub use help::help;
 pub use parse::UsageError;
 
 /// Where the objects are kept.

@@ -254,7 +254,7 @@ impl Worker {
             None => std::future::pending().await,
         };
         if let Some(hook) = spec.at("/lifecycle/postStart")
-            && let Err(why) = self.hook(hook, running).await
+            && let Err(why) = self.hook(spec, hook, running).await
         {
             self.warning("FailedPostStartHook", format!("PostStartHook failed: {why}"));
             running.kill().await;
@@ -297,13 +297,19 @@ impl Worker {
     }
 
     /// Does what a lifecycle hook says: sleeps, asks, or has a command interpreted.
-    pub(super) async fn hook(&self, hook: &Value, running: &Arc<dyn Running>) -> Result<(), String> {
+    pub(super) async fn hook(
+        &self,
+        container: &Value,
+        hook: &Value,
+        running: &Arc<dyn Running>,
+    ) -> Result<(), String> {
         if let Some(seconds) = hook.i64_at("/sleep/seconds") {
             self.host().clock().sleep(Duration::from_secs(u64::try_from(seconds).unwrap_or_default())).await;
         }
         if hook.at("/httpGet").is_some() {
             let go = self.node().options.profile.go();
-            let probe = Probe::new(self.host(), hook, self.ip(), go, running.clone(), Mono::default());
+            let probe =
+                Probe::new(self.host(), hook, container, self.ip(), go, running.clone(), Mono::default());
             return match probe {
                 Some(probe) => probe.ask(self.host()).await,
                 None => Err("the hook's httpGet names no port".into()),

@@ -28,12 +28,12 @@ impl Worker {
         let slow_until = self.host().clock().monotonic() + slow;
         let go = self.node().options.profile.go();
         let probe = |kind: &'static str| {
-            let spec = spec.get(kind)?;
+            let asked = spec.get(kind)?;
             // Behind such a container nobody could answer.
             if running.behind() == Behind::Nothing && slow.is_zero() {
                 return None;
             }
-            Probe::new(self.host(), spec, self.ip(), go, running.clone(), slow_until)
+            Probe::new(self.host(), asked, spec, self.ip(), go, running.clone(), slow_until)
         };
         let (startup, liveness, readiness) =
             (probe("startupProbe"), probe("livenessProbe"), probe("readinessProbe"));

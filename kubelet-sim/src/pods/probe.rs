@@ -29,11 +29,24 @@ enum Ask {
     Exec { command: Vec<String> },
 }
 
+/// A port by its number or by the name that the container gives it.
+fn port(given: &Value, container: &Value) -> Option<u16> {
+    let number = match given.as_str() {
+        None => given.as_i64()?,
+        Some(name) => match container.list_at("/ports").iter().find(|port| port.str_at("/name") == name) {
+            Some(port) => port.i64_at("/containerPort")?,
+            None => name.parse().ok()?,
+        },
+    };
+    u16::try_from(number).ok().filter(|port| *port != 0)
+}
+
 impl Probe {
-    /// `spec` is a container's livenessProbe and so on; `None` for a kind that nobody here answers.
+    /// `spec` is the livenessProbe and so on of `container`; `None` for a kind that nobody here answers.
     pub(super) fn new(
         host: &Host,
         spec: &Value,
+        container: &Value,
         pod_ip: &str,
         go: (u16, u16),
         running: Arc<dyn Running>,
@@ -41,7 +54,7 @@ impl Probe {
     ) -> Option<Self> {
         let text = |at: &str| Some(spec.str_at(at)).filter(|s| !s.is_empty());
         let ask = if spec.at("/httpGet").is_some() {
-            let port = spec.i64_at("/httpGet/port")?;
+            let port = port(spec.at("/httpGet/port")?, container)?;
             let secure = text("/httpGet/scheme") == Some("HTTPS");
             let target = text("/httpGet/host").unwrap_or(pod_ip);
             let url = format!("{}://{target}:{port}", if secure { "https" } else { "http" });
@@ -50,10 +63,8 @@ impl Probe {
             Ask::Http { client: HttpClient::new(host, &url, tls).ok()?, path, at: format!("{target}:{port}") }
         } else if spec.at("/tcpSocket").is_some() {
             let target = text("/tcpSocket/host").unwrap_or(pod_ip);
-            {
-                let port = u16::try_from(spec.i64_at("/tcpSocket/port")?).ok()?;
-                Ask::Tcp { target: target.to_owned(), port, at: format!("{target}:{port}") }
-            }
+            let port = port(spec.at("/tcpSocket/port")?, container)?;
+            Ask::Tcp { target: target.to_owned(), port, at: format!("{target}:{port}") }
         } else {
             let words = spec.at("/exec")?.list_at("/command");
             Ask::Exec { command: words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect() }

@@ -327,7 +327,7 @@ impl Worker {
         self.normal("Killing", format!("Stopping container {}", spec.str_at("/name")));
         let ended = || self.until(|s| s.containers.get(i).is_none_or(|c| c.running.is_none()));
         if let Some(hook) = spec.at("/lifecycle/preStop") {
-            let hook = self.hook(hook, &running);
+            let hook = self.hook(&spec, hook, &running);
             if let Ok(Err(why)) = self.host.clock().timeout(grace, hook).await {
                 self.warning("FailedPreStopHook", format!("PreStopHook failed: {why}"));
             }
