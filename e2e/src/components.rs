@@ -5,7 +5,7 @@
 
 use std::{
     future::Future,
-    io::Read,
+    io::{Read, Write as _},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     pin::Pin,
@@ -155,7 +155,8 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
     if args.iter().any(|arg| arg == "-h" || arg == "--help")
         && let Some(text) = component.help()
     {
-        println!("{}", text.trim_end());
+        // Whoever pages through it may close the pipe early.
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr("warn");

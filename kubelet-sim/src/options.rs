@@ -111,7 +111,7 @@ struct Flags {
 
 /// `kubelet --help`.
 pub fn help() -> String {
-    Flags::command().render_long_help().to_string()
+    Flags::command().render_help().to_string()
 }
 
 /// What a kubelet was told.

@@ -196,7 +196,7 @@ pub struct SchedulerOptions {
 impl ManagerOptions {
     /// `kube-controller-manager --help`.
     pub fn help() -> String {
-        Self::command().render_long_help().to_string()
+        Self::command().render_help().to_string()
     }
 
     /// From flags, without the program's name.
@@ -229,7 +229,7 @@ impl ManagerOptions {
 impl SchedulerOptions {
     /// `kube-scheduler --help`.
     pub fn help() -> String {
-        Self::command().render_long_help().to_string()
+        Self::command().render_help().to_string()
     }
 
     /// From flags, without the program's name.
