@@ -116,10 +116,19 @@ fn one_event_in_two_groups() {
         }
         let wrong = plane.get("/apis/events.k8s.io/v1/events?fieldSelector=involvedObject.name%3Dp").await;
         assert_eq!(wrong.code, 400);
-        let patch = json!({"note": "again"});
-        plane.admin.patch(&new, ns, "e", Patch::Merge(&patch), None).await.unwrap();
+        // The older group may change anything, the newer one nothing but the series.
+        let patch = json!({"message": "again"});
+        plane.admin.patch(&core, ns, "e", Patch::Merge(&patch), None).await.unwrap();
+        let series = json!({"series": {"count": 3, "lastObservedTime": "2026-01-01T00:00:02.000000Z"}});
+        plane.admin.patch(&new, ns, "e", Patch::Merge(&series), None).await.unwrap();
         let changed = plane.admin.get(&core, ns, "e").await.unwrap();
-        assert_eq!((changed.str_at("/message"), changed.i64_at("/count")), ("again", Some(2)));
+        assert_eq!((changed.str_at("/message"), changed.i64_at("/series/count")), ("again", Some(3)));
+        let patch = json!({"note": "other", "series": {"count": 1}});
+        let refused = plane.admin.patch(&new, ns, "e", Patch::Merge(&patch), None).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Event.events.k8s.io \"e\" is invalid: [message: Invalid value: \"other\": field is immutable, series.count: Invalid value: \"\": should be at least 2]"
+        );
     });
 }
 
@@ -186,5 +195,48 @@ fn flow_schemas_stand_in_the_order_in_which_they_are_asked() {
             .filter(|name| name.len() == 1)
             .collect();
         assert_eq!(names, ["b", "c", "a"]);
+    });
+}
+
+/// `{"a": 1, "a": 2}` is JSON; which of the two is meant only its author knows.
+#[test]
+fn what_a_body_says_twice_or_nobody_knows_is_told_as_asked() {
+    with_plane(&[], |plane| async move {
+        let body = r#"{"metadata":{"name":"NAME","name":"NAME"},"data":{"a":"1","a":"2"},"nonsense":1}"#;
+        let check = |name: &'static str, validation: &'static str| {
+            let (plane, text) = (&plane, body.replace("NAME", name));
+            async move {
+                let path = format!("/api/v1/namespaces/default/configmaps?fieldValidation={validation}");
+                plane.send(ADMIN, "POST", &path, &[("content-type", "application/json")], &text).await
+            }
+        };
+        let ignored = check("a", "Ignore").await;
+        assert_eq!((ignored.code, warnings(&ignored)), (201, vec![]));
+        assert_eq!(ignored.json()["data"], json!({"a": "2"}));
+        let words =
+            ["duplicate field \"metadata.name\"", "duplicate field \"data.a\"", "unknown field \"nonsense\""];
+        let warned = check("b", "Warn").await;
+        let expected: Vec<String> =
+            words.iter().map(|text| format!("299 - \"{}\"", text.replace('"', "\\\""))).collect();
+        assert_eq!((warned.code, warnings(&warned)), (201, expected));
+        let refused = check("c", "Strict").await;
+        assert_eq!(
+            (refused.code, refused.json().str_at("/message").to_owned()),
+            (
+                400,
+                format!(
+                    "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: {}",
+                    words.join(", ")
+                )
+            )
+        );
+        // Reviews are decoded like everything else.
+        let review = r#"{"spec":{"nonResourceAttributes":{"path":"/","verb":"get"},"colour":"red"}}"#;
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let review = plane.send(ADMIN, "POST", path, &[("content-type", "application/json")], review).await;
+        assert_eq!(
+            (review.code, warnings(&review)),
+            (201, vec![r#"299 - "unknown field \"spec.colour\"""#.to_owned()])
+        );
     });
 }

@@ -6,6 +6,7 @@
 //! | first state of a new object | [`prepare_for_create`] | once its uid is there |
 //! | restore what this endpoint may not change | [`prepare_for_update`] | before mutating admission is over |
 //! | rules, in upstream's words | [`validate_create`], [`validate_update`] | last before the store |
+//! | what is allowed and yet worth a word | [`warnings()`] | with the answer |
 //!
 //! A kind with several versions has its rules in the one that is stored: others are converted on the
 //! way in and out. Metadata and its generation are [`crate::meta`]'s. One table holds a row per kind; a
@@ -38,6 +39,7 @@ mod runtime;
 mod secrets;
 mod services;
 mod storage;
+mod warnings;
 mod workloads;
 
 use jiff::Timestamp;
@@ -49,6 +51,7 @@ use crate::{
     status::FieldError,
 };
 use check::Complaints;
+pub use warnings::warnings;
 
 /// One row: how a kind differs from the rest.
 struct Strategy {

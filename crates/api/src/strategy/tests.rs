@@ -14,6 +14,7 @@ mod properties;
 mod scaling;
 mod services;
 mod storage;
+mod warnings;
 mod workloads;
 
 use super::*;

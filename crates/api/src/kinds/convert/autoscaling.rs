@@ -43,6 +43,23 @@ impl Side {
 /// Amounts of v2, in the order of [`Side::flat`].
 const AMOUNTS: [&str; 3] = ["value", "averageValue", "averageUtilization"];
 
+/// In which order v1's types have their fields.
+const ORDER: [&str; 13] = [
+    "target",
+    "metricName",
+    "name",
+    "metricSelector",
+    "targetValue",
+    "currentValue",
+    "targetAverageUtilization",
+    "currentAverageUtilization",
+    "targetAverageValue",
+    "currentAverageValue",
+    "selector",
+    "averageValue",
+    "container",
+];
+
 pub(super) fn to_v1(scaler: &mut Value) {
     for annotation in [METRICS, BEHAVIOR, CONDITIONS, CURRENT] {
         scaler.remove_annotation(annotation);
@@ -147,7 +164,10 @@ fn flat(mut metric: Value, side: Side) -> Value {
             }
         }
         out.extend(fields);
-        metric.set_at(&format!("/{source}"), out);
+        let known = ORDER.iter().filter_map(|key| out.shift_remove_entry(*key));
+        let mut ordered: Map<String, Value> = known.collect();
+        ordered.extend(out);
+        metric.set_at(&format!("/{source}"), ordered);
     }
     metric
 }

@@ -9,7 +9,6 @@ use super::{
         Strategy,
         check::Complaints,
         fill::{fill, fill_text},
-        path::Path,
     },
     GROUP, SPEC, driver_name,
 };

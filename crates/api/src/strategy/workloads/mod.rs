@@ -5,6 +5,7 @@ mod deployments;
 mod jobs;
 mod replicas;
 mod revisions;
+mod schedules;
 mod statefulsets;
 
 use jiff::Timestamp;
