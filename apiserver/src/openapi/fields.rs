@@ -282,6 +282,27 @@ mod tests {
         check(POD, json!({"spec": null}), Ok(&[]));
     }
 
+    /// No kind is without its table of fields: what no field has is found in each.
+    #[test]
+    fn every_kind_is_decoded_strictly() {
+        for kind in api::kinds::all() {
+            let mut object = json!({"apiVersion": kind.api_version(), "kind": kind.kind,
+                "metadata": {"name": "a", "nickname": "b"}, "nonsense": {"name": "a"}});
+            let found = normalise(kind, &mut object);
+            assert_eq!(
+                found,
+                Ok(vec!["metadata.nickname".to_owned(), "nonsense".to_owned()]),
+                "{} {}",
+                kind.api_version(),
+                kind.kind
+            );
+            let wrong = normalise(kind, &mut json!({"metadata": {"name": 1}}));
+            let words =
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string";
+            assert_eq!(wrong, Err(words.to_owned()), "{}", kind.kind);
+        }
+    }
+
     #[test]
     fn wrong_types_are_refused_in_go_s_words() {
         check(

@@ -8,6 +8,7 @@ use wire::body::{self, CollectError};
 
 use super::{
     Framed, Permitted, Query,
+    duplicates::duplicates,
     protobuf::{self, ProtobufError},
 };
 use crate::context::Ctx;
@@ -152,11 +153,28 @@ pub async fn read_object(
     api_version: &str,
     kind: &str,
 ) -> Result<Value, Status> {
+    let ignored = FieldValidation::Ignore;
+    Ok(read_checked_object(ctx, permitted, api_version, kind, ignored).await?.0)
+}
+
+/// As [`read_object`], with the paths of keys that the body repeats, if anybody asks for them.
+///
+/// # Errors
+/// As [`read_object`].
+pub async fn read_checked_object(
+    ctx: &Ctx,
+    permitted: &Permitted,
+    api_version: &str,
+    kind: &str,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
     let media = content_type(permitted.request()).to_owned();
     let bytes = read_body(ctx, permitted).await?;
     let mut object = parse_object(&bytes, &media)?;
     expect_kind(&mut object, api_version, kind)?;
-    Ok(object)
+    let json = matches!(media.as_str(), "" | "application/json" | "*/*");
+    let asked = json && validation != FieldValidation::Ignore;
+    Ok((object, if asked { duplicates(&bytes) } else { Vec::new() }))
 }
 
 /// Checks that an object is of a kind and version, filling in what it does not say.

@@ -18,6 +18,7 @@
 mod act;
 mod codec;
 mod director;
+mod duplicates;
 mod framed;
 mod identify;
 mod pages;
@@ -37,7 +38,8 @@ use wire::{Body, Handler, Peer};
 
 pub use act::Acting;
 pub use codec::{
-    FieldValidation, WriteOptions, content_type, expect_kind, parse_object, read_body, read_object,
+    FieldValidation, WriteOptions, content_type, expect_kind, parse_object, read_body, read_checked_object,
+    read_object,
 };
 pub use framed::{Framed, Parsed};
 pub use identify::Identified;

@@ -36,6 +36,7 @@ pub struct Scope<'r> {
     /// The query's options.
     pub options: WriteOptions,
     warnings: Mutex<Vec<String>>,
+    duplicates: Mutex<Vec<String>>,
 }
 
 impl<'r> Scope<'r> {
@@ -45,12 +46,36 @@ impl<'r> Scope<'r> {
         // The namespace of a namespace's path is its own name.
         let namespace = if served.namespaced { info.namespace.clone() } else { String::new() };
         let (name, subresource) = (info.name.clone(), info.subresource.clone());
-        Self { permitted, served, namespace, name, subresource, options, warnings: Mutex::default() }
+        Self {
+            permitted,
+            served,
+            namespace,
+            name,
+            subresource,
+            options,
+            warnings: Mutex::default(),
+            duplicates: Mutex::default(),
+        }
     }
 
-    /// Tells the client something that is no error.
+    /// Notes the keys that the body repeats, for field validation.
+    #[must_use]
+    pub fn with_duplicates(self, paths: Vec<String>) -> Self {
+        Self { duplicates: Mutex::new(paths), ..self }
+    }
+
+    /// The keys that the body repeats; told once.
+    pub fn duplicates(&self) -> Vec<String> {
+        std::mem::take(&mut self.duplicates.lock())
+    }
+
+    /// Tells the client something that is no error, once, however often it is attempted.
     pub fn warn(&self, text: impl Into<String>) {
-        self.warnings.lock().push(text.into());
+        let text = text.into();
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
     }
 
     /// All that was warned about.
@@ -68,6 +93,7 @@ impl<'r> Scope<'r> {
             subresource: subresource.to_owned(),
             options: self.options.clone(),
             warnings: Mutex::default(),
+            duplicates: Mutex::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     catalog::Served,
     context::Ctx,
     pipeline::{
-        Permitted, Refusal, WriteOptions, read_object,
+        Permitted, Refusal, WriteOptions, read_checked_object,
         write::{Committed, Decoded, Scope},
     },
     watch_cache::Item,
@@ -28,8 +28,10 @@ pub(super) async fn create(
 ) -> Result<Response<Body>, Refusal> {
     let wanted = wanted(&permitted)?;
     let options = WriteOptions::parse(&permitted.request().query, "CreateOptions")?;
-    let mut object = read_object(ctx, &permitted, &served.api_version(), &served.kind).await?;
-    let scope = Scope::new(&permitted, served, options);
+    let version = served.api_version();
+    let (mut object, duplicates) =
+        read_checked_object(ctx, &permitted, &version, &served.kind, options.validation).await?;
+    let scope = Scope::new(&permitted, served, options).with_duplicates(duplicates);
     rules::settle_namespace(&mut object, &scope.served, &scope.namespace)?;
     let item = store_new(ctx, &scope, object).await?;
     written(&scope, wanted, 201, &item)

@@ -3,6 +3,7 @@
 mod apply;
 mod binding;
 mod collection;
+mod components;
 mod connect;
 mod create;
 mod delete;
@@ -46,6 +47,15 @@ use crate::{
 /// # Errors
 /// Whatever refuses it, as a Status.
 pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
+    let warning = served.builtin().and_then(|kind| kind.deprecation(ctx.options.profile.minor()));
+    let mut response = dispatch(ctx, permitted, served).await?;
+    if let Some(warning) = warning {
+        add_warning(&mut response, &warning);
+    }
+    Ok(response)
+}
+
+async fn dispatch(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
     let info = permitted.info();
     let (verb, subresource) = (info.verb.clone(), info.subresource.clone());
     if !subresource.is_empty() && served.subresource(&subresource).is_none() {
@@ -74,6 +84,8 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
         return Err(not_allowed(&served));
     }
     match (verb.as_str(), subresource.as_str()) {
+        ("get", "") if !served.is_stored() => Box::pin(components::get(ctx, permitted, served)).await,
+        ("list", "") if !served.is_stored() => Box::pin(components::list(ctx, permitted, served)).await,
         ("create", "") if !served.is_stored() => Box::pin(reviews::review(ctx, permitted, served)).await,
         ("create", "binding") => Box::pin(binding::bind(ctx, permitted, served)).await,
         ("create", "eviction") => Box::pin(eviction::evict(ctx, permitted, served)).await,
@@ -166,11 +178,13 @@ pub(crate) fn written(
 
 /// Puts the scope's warnings into headers.
 pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
-    for warning in scope.warnings() {
-        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-            response.headers_mut().append(http::header::WARNING, value);
-        }
+    scope.warnings().iter().for_each(|warning| add_warning(response, warning));
+}
+
+fn add_warning(response: &mut Response<Body>, warning: &str) {
+    let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+        response.headers_mut().append(http::header::WARNING, value);
     }
 }
 

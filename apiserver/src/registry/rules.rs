@@ -36,8 +36,8 @@ pub fn settle_namespace(object: &mut Value, served: &Served, namespace: &str) ->
     meta::fill_namespace(object, &rules_of(served), namespace)
 }
 
-/// Defaults of a new or changed object. What a custom resource's schema does not know is dropped,
-/// and the client hears of it as it asked to.
+/// Defaults of a new or changed object. What the kind's schema does not know is dropped; the client
+/// hears of it, and of keys that its body repeats, as it asked to.
 ///
 /// # Errors
 /// 400 in strict field validation.
@@ -59,19 +59,20 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
         }
         Nature::Custom(custom) => custom.normalise(object),
     };
-    if unknown.is_empty() {
+    let mut wrong: Vec<String> =
+        scope.duplicates().iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    wrong.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    if wrong.is_empty() {
         return Ok(());
     }
-    let words = |path: &String| format!("unknown field \"{path}\"");
     match scope.options.validation {
         FieldValidation::Ignore => Ok(()),
         FieldValidation::Warn => {
-            unknown.iter().for_each(|path| scope.warn(words(path)));
+            wrong.into_iter().for_each(|text| scope.warn(text));
             Ok(())
         }
         FieldValidation::Strict => {
-            let all: Vec<String> = unknown.iter().map(words).collect();
-            Err(undecodable(served, &format!("strict decoding error: {}", all.join(", "))))
+            Err(undecodable(served, &format!("strict decoding error: {}", wrong.join(", "))))
         }
     }
 }
@@ -126,7 +127,10 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
     }
     let mut errors = meta::validate_create(object, &rules_of(served));
     errors.extend(match &served.nature {
-        Nature::BuiltIn(kind) => strategy::validate_create(kind, object),
+        Nature::BuiltIn(kind) => {
+            strategy::warnings(kind, object, None).into_iter().for_each(|text| scope.warn(text));
+            strategy::validate_create(kind, object)
+        }
         Nature::Custom(custom) => custom.validate(object, None),
     });
     if is_signing_request(served) {
@@ -159,7 +163,10 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
     }
     let mut errors = meta::validate_update(new, old, &rules);
     errors.extend(match &served.nature {
-        Nature::BuiltIn(kind) => strategy::validate_update(kind, new, old, &scope.subresource),
+        Nature::BuiltIn(kind) => {
+            strategy::warnings(kind, new, Some(old)).into_iter().for_each(|text| scope.warn(text));
+            strategy::validate_update(kind, new, old, &scope.subresource)
+        }
         Nature::Custom(custom) => custom.validate(new, Some(old)),
     });
     refuse(served, old.name(), errors)

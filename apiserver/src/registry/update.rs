@@ -12,7 +12,7 @@ use crate::{
     catalog::Served,
     context::Ctx,
     pipeline::{
-        Permitted, Refusal, WriteOptions, read_object,
+        Permitted, Refusal, WriteOptions, read_checked_object,
         write::{Committed, Decoded, Scope, Stored},
     },
     watch_cache::Item,
@@ -25,8 +25,10 @@ pub(super) async fn update(
 ) -> Result<Response<Body>, Refusal> {
     let wanted = wanted(&permitted)?;
     let options = WriteOptions::parse(&permitted.request().query, "UpdateOptions")?;
-    let mut object = read_object(ctx, &permitted, &served.api_version(), &served.kind).await?;
-    let scope = Scope::new(&permitted, served, options);
+    let version = served.api_version();
+    let (mut object, duplicates) =
+        read_checked_object(ctx, &permitted, &version, &served.kind, options.validation).await?;
+    let scope = Scope::new(&permitted, served, options).with_duplicates(duplicates);
     rules::settle_namespace(&mut object, &scope.served, &scope.namespace)?;
     settle_name(&mut object, &scope.name)?;
     rules::default(&scope, &mut object)?;

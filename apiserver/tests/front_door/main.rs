@@ -8,6 +8,7 @@ mod aggregation;
 mod boot;
 mod custom;
 mod discovery;
+mod kinds;
 mod life;
 mod loopback;
 mod objects;

@@ -62,6 +62,16 @@ pub(super) fn validate_template(object: &Value, pointer: &str, at: Path<'_>, com
     }
 }
 
+/// A node selector with its terms, as volumes have one too.
+pub(super) fn validate_node_selector(selector: &Value, at: Path<'_>, complaints: &mut Complaints) {
+    placement::node_selector(selector, at, complaints);
+}
+
+/// Tolerations, as runtime classes have them too.
+pub(super) fn validate_tolerations(list: &[Value], at: Path<'_>, complaints: &mut Complaints) {
+    placement::tolerations(list, at, complaints);
+}
+
 fn create(_kind: &Kind, pod: &mut Value, _now: Timestamp) {
     defaults::service_account(pod);
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});

@@ -1,0 +1,122 @@
+//! Keys that stand twice in one JSON object. A parser keeps the last of them; a client that asked for
+//! field validation wants to hear of it.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Nobody reads a longer list; and a body could be made of nothing else.
+const MOST: usize = 64;
+
+/// The paths of the repeated keys (`spec.template.spec.containers[0].name`), in the order of the text.
+pub fn duplicates(json: &[u8]) -> Vec<String> {
+    let mut walk = Walk { path: String::new(), found: Vec::new() };
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    // What is no JSON is refused by whoever parses it.
+    let _ = Step(&mut walk).deserialize(&mut deserializer);
+    walk.found
+}
+
+struct Walk {
+    path: String,
+    found: Vec<String>,
+}
+
+/// One value, with the path that leads to it.
+struct Step<'w>(&'w mut Walk);
+
+impl<'de> DeserializeSeed<'de> for Step<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let walk = self.0;
+        let length = walk.path.len();
+        let mut keys: BTreeSet<Cow<'de, str>> = BTreeSet::new();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if !walk.path.is_empty() {
+                walk.path.push('.');
+            }
+            walk.path.push_str(&key);
+            if !keys.insert(key) && walk.found.len() < MOST {
+                walk.found.push(walk.path.clone());
+            }
+            map.next_value_seed(Step(walk))?;
+            walk.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let walk = self.0;
+        let length = walk.path.len();
+        let mut index = 0_usize;
+        loop {
+            walk.path.push_str(&format!("[{index}]"));
+            let next = list.next_element_seed(Step(walk))?;
+            walk.path.truncate(length);
+            if next.is_none() {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_keys_are_named_by_path() {
+        for (json, expected) in [
+            (r#"{"a": 1, "b": {"a": 2}}"#, &[][..]),
+            (r#"{"a": 1, "a": 2, "a": 3}"#, &["a", "a"]),
+            (
+                r#"{"spec": {"x": [1, {"y": null, "z": true, "y": -1.5}]}, "spec": {}}"#,
+                &["spec.x[1].y", "spec"],
+            ),
+            (r#"{"a\u0062": 1, "ab": "x"}"#, &["ab"]),
+            ("[{}, 1", &[]),
+        ] {
+            assert_eq!(duplicates(json.as_bytes()), expected, "{json}");
+        }
+        let many = format!("{{{}\"a\": 0}}", "\"a\": 0,".repeat(1000));
+        assert_eq!(duplicates(many.as_bytes()).len(), MOST);
+    }
+}
