@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt, status::Status};
+use api::{fields::same_but_times, object::ObjectExt, status::Status};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -245,7 +245,7 @@ impl Admitted<'_, '_> {
             if rules::vanishes(&scope.served, &object) {
                 return remove(ctx, scope, &key, short, object, old).await;
             }
-            if object == *old.object {
+            if same_but_times(&old.object, &object) {
                 reservation.confirm();
                 return Ok(Committed::Unchanged(Item::parsed(short, old.revision, old.object.clone())));
             }

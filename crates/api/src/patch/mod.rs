@@ -18,6 +18,7 @@ mod merge;
 mod strategic;
 
 pub use error::PatchError;
+pub(crate) use list::go_value;
 pub use json::{MAX_OPERATIONS, json_patch};
 pub use merge::merge_patch;
 pub use strategic::strategic_merge;
