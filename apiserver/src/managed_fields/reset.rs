@@ -22,9 +22,8 @@ fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let all = |paths: &[&str]| Reset::All(Set::of_fields(paths));
-        let resources = |list: &'static str| {
-            ["resources", "resizePolicy"].map(|field| vec!["spec", list, "*", field])
-        };
+        let resources =
+            |list: &'static str| ["resources", "resizePolicy"].map(|field| vec!["spec", list, "*", field]);
         let mut resized = vec![vec!["spec", "resources"]];
         resized.extend(resources("containers"));
         resized.extend(resources("initContainers"));

@@ -18,23 +18,37 @@ static FACTS: &str = include_str!("structure.txt");
 
 /// What is said of one definition.
 #[derive(Default)]
-struct Facts {
+pub(super) struct Facts {
     /// It is owned as a whole.
-    atomic: bool,
-    fields: BTreeMap<&'static str, FieldFacts>,
+    pub(super) atomic: bool,
+    /// What is said of its fields.
+    pub(super) fields: BTreeMap<&'static str, FieldFacts>,
 }
 
+/// What is said of one field.
 #[derive(Clone, Default)]
-struct FieldFacts {
+pub(super) struct FieldFacts {
     /// The map is owned as a whole.
-    atomic: bool,
+    pub(super) atomic: bool,
     /// Typed clients write the field even if it is empty.
     always: bool,
-    set: bool,
-    keys: Vec<&'static str>,
+    /// The list is a set.
+    pub(super) set: bool,
+    /// What tells the elements of the list apart.
+    pub(super) keys: Vec<&'static str>,
 }
 
-fn facts() -> BTreeMap<&'static str, Facts> {
+/// What is said of a definition, if anything.
+pub(super) fn facts_of(definition: &str) -> Option<&'static Facts> {
+    facts().get(definition)
+}
+
+fn facts() -> &'static BTreeMap<&'static str, Facts> {
+    static READ: OnceLock<BTreeMap<&'static str, Facts>> = OnceLock::new();
+    READ.get_or_init(read)
+}
+
+fn read() -> BTreeMap<&'static str, Facts> {
     let mut all = BTreeMap::new();
     for line in FACTS.lines() {
         let mut columns = line.split('\t');
@@ -204,7 +218,12 @@ mod tests {
         check(
             ("", "v1", "Service"),
             json!({"spec": {"ports": [{"port": 80}], "selector": {"a": "b"}, "externalIPs": ["1.2.3.4"]}}),
-            &[".spec.externalIPs", ".spec.selector", ".spec.ports[port=80,protocol=\"TCP\"]", ".spec.ports[port=80,protocol=\"TCP\"].port"],
+            &[
+                ".spec.externalIPs",
+                ".spec.selector",
+                ".spec.ports[port=80,protocol=\"TCP\"]",
+                ".spec.ports[port=80,protocol=\"TCP\"].port",
+            ],
         );
         check(
             ("apps", "v1", "Deployment"),

@@ -262,9 +262,17 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let raw = encode_stored(&scope.served, &object);
+        let (mut raw, key) = (encode_stored(&scope.served, &object), Bytes::from(key));
         let expected = old.map_or(0, |o| o.revision);
-        match ctx.store.put_if(Bytes::from(key), raw.clone(), expected, lease).await {
+        let mut outcome = ctx.store.put_if(key.clone(), raw.clone(), expected, lease).await;
+        // Who owns what is given up before an object is.
+        if matches!(outcome, Err(StoreError::TooLarge { .. }))
+            && object.remove_at("/metadata/managedFields").is_some()
+        {
+            raw = encode_stored(&scope.served, &object);
+            outcome = ctx.store.put_if(key, raw.clone(), expected, lease).await;
+        }
+        match outcome {
             Ok(Outcome::Committed(revision)) => {
                 reservation.confirm();
                 object.set_resource_version(&revision.to_string());

@@ -51,11 +51,7 @@ pub(super) async fn store_new(ctx: &Ctx, scope: &Scope<'_>, mut object: Value) -
 ///
 /// # Errors
 /// Whatever refuses it.
-pub(super) async fn store_tracked(
-    ctx: &Ctx,
-    scope: &Scope<'_>,
-    mut object: Value,
-) -> Result<Item, Status> {
+pub(super) async fn store_tracked(ctx: &Ctx, scope: &Scope<'_>, mut object: Value) -> Result<Item, Status> {
     let generated = object.name().is_empty() && !object.generate_name().is_empty();
     let mut attempt = 1;
     loop {

@@ -191,14 +191,25 @@ mod tests {
 
     #[test]
     fn what_is_no_element_is_none() {
-        for text in ["", "x", "g:a", "i:x", "v:", "v:[1]", "v:{}", "k:", "k:1", "k:{}", r#"k:{"a":[]}"#, "."] {
+        for text in ["", "x", "g:a", "i:x", "v:", "v:[1]", "v:{}", "k:", "k:1", "k:{}", r#"k:{"a":[]}"#, "."]
+        {
             assert_eq!(Element::decode(text), None, "{text}");
         }
     }
 
     #[test]
     fn fields_come_before_keys_before_values_before_places() {
-        let order = ["f:a", "f:b", r#"k:{"a":2}"#, r#"k:{"a":10}"#, r#"k:{"a":"1"}"#, "v:2", "v:10", "v:\"a\"", "i:0"];
+        let order = [
+            "f:a",
+            "f:b",
+            r#"k:{"a":2}"#,
+            r#"k:{"a":10}"#,
+            r#"k:{"a":"1"}"#,
+            "v:2",
+            "v:10",
+            "v:\"a\"",
+            "i:0",
+        ];
         let elements: Vec<_> = order.iter().map(|text| Element::decode(text).unwrap()).collect();
         assert!(elements.is_sorted(), "{elements:?}");
     }

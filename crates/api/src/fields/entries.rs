@@ -107,7 +107,11 @@ impl Managed {
             let id = Id {
                 manager: entry.str_at("/manager").to_owned(),
                 operation,
-                api_version: if operation == Operation::Apply { String::new() } else { api_version.to_owned() },
+                api_version: if operation == Operation::Apply {
+                    String::new()
+                } else {
+                    api_version.to_owned()
+                },
                 subresource: entry.str_at("/subresource").to_owned(),
             };
             let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);

@@ -16,7 +16,12 @@ const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The conflicts that the annotation does not settle: about fields that were not applied, or that
 /// have another value by now. All of them if it cannot be read.
-pub(super) fn unsettled(of: &Root, api_version: &str, live: &Value, conflicts: Vec<Conflict>) -> Vec<Conflict> {
+pub(super) fn unsettled(
+    of: &Root,
+    api_version: &str,
+    live: &Value,
+    conflicts: Vec<Conflict>,
+) -> Vec<Conflict> {
     let applied: Option<Value> = live.annotation(ANNOTATION).and_then(|text| serde_json::from_str(text).ok());
     let Some(applied) = applied.filter(|a| a.api_version() == api_version && validate(of, a).is_ok()) else {
         return conflicts;
@@ -50,7 +55,10 @@ fn sorted(value: &Value) -> Value {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(name, _)| *name);
             Value::Object(
-                entries.into_iter().map(|(name, inner)| (name.clone(), sorted(inner))).collect::<JsonMap<_, _>>(),
+                entries
+                    .into_iter()
+                    .map(|(name, inner)| (name.clone(), sorted(inner)))
+                    .collect::<JsonMap<_, _>>(),
             )
         }
         Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),

@@ -61,8 +61,10 @@ fn lists(schema: &Schema, of: &List, old: &Value, new: &Value) -> Value {
         list.iter().enumerate().filter_map(|(place, item)| Some((of.identify(item).ok()?, place))).collect()
     };
     let (left, right) = (identified(before), identified(after));
-    let is: BTreeMap<&Element, usize> = right.iter().rev().map(|(element, place)| (element, *place)).collect();
-    let was: BTreeMap<&Element, usize> = left.iter().rev().map(|(element, place)| (element, *place)).collect();
+    let is: BTreeMap<&Element, usize> =
+        right.iter().rev().map(|(element, place)| (element, *place)).collect();
+    let was: BTreeMap<&Element, usize> =
+        left.iter().rev().map(|(element, place)| (element, *place)).collect();
     let merged = |element: &Element| -> Option<Value> {
         let there = after.get(*is.get(element)?)?;
         Some(match was.get(element).and_then(|place| before.get(*place)) {
@@ -70,7 +72,8 @@ fn lists(schema: &Schema, of: &List, old: &Value, new: &Value) -> Value {
             None => there.clone(),
         })
     };
-    let mut shared = right.iter().map(|(element, _)| element).filter(|element| was.contains_key(element)).peekable();
+    let mut shared =
+        right.iter().map(|(element, _)| element).filter(|element| was.contains_key(element)).peekable();
     let mut out = Vec::with_capacity(before.len().max(after.len()));
     let mut left = left.iter().peekable();
     let mut right = right.iter().peekable();

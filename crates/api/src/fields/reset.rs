@@ -1,6 +1,10 @@
 //! Fields that a write cannot change through its endpoint: whoever sends them does not own them.
 
-use super::{compare::Comparison, element::Element, set::{Node, Set}};
+use super::{
+    compare::Comparison,
+    element::Element,
+    set::{Node, Set},
+};
 
 /// What of a change counts.
 #[derive(Clone, Debug, Default)]

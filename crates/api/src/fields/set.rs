@@ -101,7 +101,10 @@ impl Set {
     /// The paths that the other does not have.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.without(other, |a, b| Node { member: a.member && !b.member, below: a.below.difference(&b.below) })
+        self.without(other, |a, b| Node {
+            member: a.member && !b.member,
+            below: a.below.difference(&b.below),
+        })
     }
 
     /// The paths that are neither in the other nor below one of its paths.

@@ -67,7 +67,10 @@ fn check_refused(steps: &[Step], code: u16, message: &str, causes: &[(&str, &str
 fn appliers_own_what_they_say() {
     check(&[Apply("one", json!({"size": 1}))], json!({"size": 1}), &["one Apply .spec.size"]);
     check(
-        &[Apply("one", json!({"size": 1, "labels": {"x": "a"}})), Apply("two", json!({"labels": {"y": "b"}}))],
+        &[
+            Apply("one", json!({"size": 1, "labels": {"x": "a"}})),
+            Apply("two", json!({"labels": {"y": "b"}})),
+        ],
         json!({"size": 1, "labels": {"x": "a", "y": "b"}}),
         &["one Apply .spec.size .spec.labels.x", "two Apply .spec.labels.y"],
     );
@@ -88,23 +91,38 @@ fn what_is_not_applied_any_more_goes() {
     );
     // Not what somebody else owns as well.
     check(
-        &[Apply("one", json!({"size": 1, "name": "a"})), Apply("two", json!({"size": 1})), Apply("one", json!({"name": "a"}))],
+        &[
+            Apply("one", json!({"size": 1, "name": "a"})),
+            Apply("two", json!({"size": 1})),
+            Apply("one", json!({"name": "a"})),
+        ],
         json!({"size": 1, "name": "a"}),
         &["two Apply .spec.size", "one Apply .spec.name"],
     );
     // Nor what somebody else changed.
     check(
-        &[Apply("one", json!({"size": 1, "name": "a"})), Update("two", json!({"size": 2, "name": "a"})), Apply("one", json!({"name": "a"}))],
+        &[
+            Apply("one", json!({"size": 1, "name": "a"})),
+            Update("two", json!({"size": 2, "name": "a"})),
+            Apply("one", json!({"name": "a"})),
+        ],
         json!({"size": 2, "name": "a"}),
         &["one Apply .spec.name", "two Update .spec.size"],
     );
     check(
-        &[Apply("one", json!({"ports": [{"port": 80}, {"port": 81}]})), Apply("one", json!({"ports": [{"port": 81}]}))],
+        &[
+            Apply("one", json!({"ports": [{"port": 80}, {"port": 81}]})),
+            Apply("one", json!({"ports": [{"port": 81}]})),
+        ],
         json!({"ports": [{"port": 81}]}),
         &["one Apply .spec.ports[port=81,protocol=\"TCP\"] .spec.ports[port=81,protocol=\"TCP\"].port"],
     );
     check(
-        &[Apply("one", json!({"tags": ["a", "b"]})), Apply("two", json!({"tags": ["b", "c"]})), Apply("one", json!({"tags": []}))],
+        &[
+            Apply("one", json!({"tags": ["a", "b"]})),
+            Apply("two", json!({"tags": ["b", "c"]})),
+            Apply("one", json!({"tags": []})),
+        ],
         json!({"tags": ["b", "c"]}),
         &["two Apply .spec.tags[=\"b\"] .spec.tags[=\"c\"]"],
     );
@@ -188,8 +206,12 @@ fn updates_take_what_they_change() {
 fn what_was_there_before_is_kept_apart() {
     let live = foo(json!({"size": 1, "name": "a"}));
     let object = applied(Some(&live), &foo(json!({"size": 1})), "one", T1, false).unwrap();
-    assert_eq!(owners(&object), ["one Apply .spec.size", "before-first-apply Update .spec .spec.name .spec.size"]);
-    let refused: Status = applied(Some(&live), &foo(json!({"size": 2})), "one", T1, false).unwrap_err().into();
+    assert_eq!(
+        owners(&object),
+        ["one Apply .spec.size", "before-first-apply Update .spec .spec.name .spec.size"]
+    );
+    let refused: Status =
+        applied(Some(&live), &foo(json!({"size": 2})), "one", T1, false).unwrap_err().into();
     assert_eq!(
         refused.message,
         r#"Apply failed with 1 conflict: conflict with "before-first-apply" using example.com/v1: .spec.size"#
@@ -247,7 +269,8 @@ fn ten_updaters_are_enough() {
 
 #[test]
 fn wrong_configurations_are_refused() {
-    let typed = |why: &str| format!("failed to create typed patch object (ns/a; example.com/v1, Kind=Foo): {why}");
+    let typed =
+        |why: &str| format!("failed to create typed patch object (ns/a; example.com/v1, Kind=Foo): {why}");
     #[track_caller]
     fn check(spec: Value, message: &str) {
         check_refused(&[Apply("one", spec)], 500, message, &[]);
@@ -264,7 +287,9 @@ fn wrong_configurations_are_refused() {
     );
     check(
         json!({"size": "x", "on": 1}),
-        &typed("errors:\n  .spec.size: expected numeric (int or float), got string\n  .spec.on: expected boolean, got &value.valueUnstructured{Value:1}"),
+        &typed(
+            "errors:\n  .spec.size: expected numeric (int or float), got string\n  .spec.on: expected boolean, got &value.valueUnstructured{Value:1}",
+        ),
     );
 }
 
@@ -317,7 +342,10 @@ fn schemas_change() {
         "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}}}));
     let object = json!({"tags": ["a", "b"]});
     let (whole, parts) = (field_set(&atomic, &object), field_set(&granular, &object));
-    assert_eq!((whole.to_string().as_str(), parts.to_string().as_str()), (".tags", ".tags[=\"a\"]\n.tags[=\"b\"]"));
+    assert_eq!(
+        (whole.to_string().as_str(), parts.to_string().as_str()),
+        (".tags", ".tags[=\"a\"]\n.tags[=\"b\"]")
+    );
     assert_eq!(parts.reconciled(&atomic.schema, atomic.root, Some(&object)), whole);
     let apart = whole.reconciled(&granular.schema, granular.root, Some(&object));
     assert_eq!(apart, parts.union(&whole));
@@ -337,7 +365,8 @@ fn scale_shows_one_field() {
     );
     // Nothing changed in the scale: nothing changes in the parent.
     assert_eq!(scale_to_parent(list, &shown, &path, "example.com/v1", known), list);
-    let scaler = [json!({"manager": "two", "operation": "Update", "apiVersion": "autoscaling/v1", "time": T2,
+    let scaler =
+        [json!({"manager": "two", "operation": "Update", "apiVersion": "autoscaling/v1", "time": T2,
         "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}, "subresource": "scale"})];
     let after = scale_to_parent(list, &scaler, &path, "example.com/v1", known);
     let object = json!({"metadata": {"managedFields": after}});

@@ -40,61 +40,64 @@ pub struct Updating<'w> {
 pub fn update(with: &Updating<'_>, live: Option<&Value>, new: &mut Value) {
     let given = new.remove_at(LIST);
     let held = live.map_or(&[][..], |live| live.list_at(LIST));
-    let base = base(with, given.as_ref(), held);
+    let base = base(with, given, held);
     if live.is_some() && base.is_none() {
         // Tracking was reset, or the object is older than tracking: it begins anew with an apply.
         return;
     }
     let Some(of) = with.versions.schema(with.api_version) else {
-        return restore(new, held);
+        return restore(new, held.to_vec());
     };
     let empty = Value::Object(JsonMap::new());
-    let changes = with.reset.filtered(compare(&of, live.unwrap_or(&empty), new));
-    let changes = stripped_of(changes);
-    let list = match base {
-        Some(Base::Held) => {
-            if let Some(list) = quickly(with, held, &changes) {
-                return restore(new, &list);
+    let old = live.unwrap_or(&empty);
+    let changes = stripped_of(with.reset.filtered(compare(&of, old, new)));
+    let mut managed = match base {
+        Some(Base::Held(copy)) => {
+            if let Some(mine) = quickly(with, held, &changes) {
+                let mut list = copy.unwrap_or_else(|| held.to_vec());
+                if let Some(entry) = mine.and_then(|place| list.get_mut(place)) {
+                    entry.set_at("/time", with.now);
+                    sort(&mut list);
+                }
+                return restore(new, list);
             }
             Managed::decode(held).unwrap_or_default()
         }
         Some(Base::Given(managed)) => managed,
         None => Managed::default(),
     };
-    let mut managed = list;
-    let old = live.unwrap_or(&empty);
     if of.may_change() {
         managed.reconcile(with.versions, old);
     }
     take_over(with, &mut managed, (old, new), changes);
     cap(&mut managed);
-    restore(new, &managed.encode());
+    restore(new, managed.encode());
 }
 
 /// Which entries a write starts from.
 enum Base {
-    /// Those of the stored object.
-    Held,
-    /// Those that the client sent.
+    /// Those of the stored object; with the client's copy of them, if it sent one.
+    Held(Option<Vec<Value>>),
+    /// Others that the client sent.
     Given(Managed),
 }
 
-fn base(with: &Updating<'_>, given: Option<&Value>, held: &[Value]) -> Option<Base> {
-    let ours = || (!held.is_empty()).then_some(Base::Held);
+fn base(with: &Updating<'_>, given: Option<Value>, held: &[Value]) -> Option<Base> {
+    let ours = |copy| (!held.is_empty()).then_some(Base::Held(copy));
+    let Some(Value::Array(given)) = given else { return ours(None) };
+    if given == held && !held.is_empty() {
+        return ours(Some(given));
+    }
     // Through a subresource nobody changes entries by hand.
     if !with.subresource.is_empty() {
-        return ours();
+        return ours(None);
     }
-    let Some(Value::Array(given)) = given else { return ours() };
-    if is_reset(given) {
+    if is_reset(&given) {
         return None;
     }
-    if given == held {
-        return ours();
-    }
-    match Managed::decode(given) {
+    match Managed::decode(&given) {
         Ok(managed) if !managed.0.is_empty() => Some(Base::Given(managed)),
-        _ => ours(),
+        _ => ours(None),
     }
 }
 
@@ -107,14 +110,14 @@ fn is_reset(given: &[Value]) -> bool {
     }
 }
 
-fn restore(new: &mut Value, list: &[Value]) {
+fn restore(new: &mut Value, list: Vec<Value>) {
     if !list.is_empty() {
-        new.set_at(LIST, list.to_vec());
+        new.set_at(LIST, list);
     }
 }
 
-/// The entries after a write that changes nothing in them, or nothing but the time of one.
-fn quickly(with: &Updating<'_>, held: &[Value], changes: &Comparison) -> Option<Vec<Value>> {
+/// Whether a write changes nothing in the entries, or nothing but the time of one: then which.
+fn quickly(with: &Updating<'_>, held: &[Value], changes: &Comparison) -> Option<Option<usize>> {
     let known = |entry: &Value| with.versions.schema(entry.str_at("/apiVersion")).is_some();
     let mine = |entry: &Value| {
         entry.str_at("/operation") == Operation::Update.as_str()
@@ -141,13 +144,10 @@ fn quickly(with: &Updating<'_>, held: &[Value], changes: &Comparison) -> Option<
             return None;
         }
     }
-    let mut list = held.to_vec();
-    if changes.modified.is_empty() && changes.added.is_empty() {
-        return Some(list);
+    match changes.modified.is_empty() && changes.added.is_empty() {
+        true => Some(None),
+        false => found.map(Some),
     }
-    list.get_mut(found?)?.set_at("/time", with.now);
-    sort(&mut list);
-    Some(list)
 }
 
 /// Identity and what the server alone writes: nobody owns it.
@@ -194,8 +194,7 @@ fn take_over(with: &Updating<'_>, managed: &mut Managed, objects: (&Value, &Valu
         Some(previous) => set.union(&previous.set),
         None => set,
     };
-    let entry =
-        Entry { api_version: with.api_version.to_owned(), time: Some(with.now.to_owned()), set };
+    let entry = Entry { api_version: with.api_version.to_owned(), time: Some(with.now.to_owned()), set };
     managed.0.insert(id, entry);
 }
 
