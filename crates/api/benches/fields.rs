@@ -35,8 +35,10 @@ fn node(beat: usize) -> Value {
                 "lastHeartbeatTime": beat, "lastTransitionTime": 0})
         })
         .collect();
-    let labels: Map<String, Value> = (0..12).map(|n| (format!("example.com/label-{n}"), "v".into())).collect();
-    let images: Vec<Value> = (0..50).map(|n| json!({"names": [format!("image-{n}")], "sizeBytes": n})).collect();
+    let labels: Map<String, Value> =
+        (0..12).map(|n| (format!("example.com/label-{n}"), "v".into())).collect();
+    let images: Vec<Value> =
+        (0..50).map(|n| json!({"names": [format!("image-{n}")], "sizeBytes": n})).collect();
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": "n", "labels": labels},
