@@ -19,6 +19,7 @@ use crate::{
     hooks::HookBoard,
     informers::Informers,
     kubelets::Kubelets,
+    managed_fields::Schemas,
     options::Options,
     pipeline::{Delegate, Pages, Seats},
     registry::Leases,
@@ -44,6 +45,8 @@ pub struct Context {
     pub rest: Rest,
     pub allocator: Allocator,
     pub kubelets: Kubelets,
+    /// Types of custom resources, for managed fields.
+    pub schemas: Schemas,
     /// Leases of the store for objects that end by themselves: events.
     pub leases: Leases,
     pub seats: Seats,

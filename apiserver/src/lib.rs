@@ -9,6 +9,7 @@
 //! * [`Server`] is the whole thing: [`Server::start`], [`Server::ready`], [`Server::shutdown`].
 //! * [`pipeline`] holds the stages; each takes the type that the one before it made.
 //! * [`catalog`] knows which kinds are served, built in and custom.
+//! * [`managed_fields`] enters every write into who owns what.
 //! * [`registry`] has the verbs; [`watch_cache`] the reads; [`respond`] the only encoder.
 //! * [`loopback`] is the server's client of itself: all of [`informers`], [`hooks`] and
 //!   [`allocate`] goes through the front door, so that its death is felt where users felt it.
@@ -31,6 +32,7 @@ pub mod policy;
 pub mod admission;
 
 pub mod catalog;
+pub mod managed_fields;
 pub mod registry;
 pub mod respond;
 pub mod watch_cache;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt, status::Status};
+use api::{fields::same_but_times, object::ObjectExt, status::Status};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -271,7 +271,7 @@ impl Admitted<'_, '_> {
             if rules::vanishes(&scope.served, &object) {
                 return remove(ctx, scope, &key, short, object, old).await;
             }
-            if object == *old.object {
+            if same_but_times(&old.object, &object) {
                 reservation.confirm();
                 return Ok(Committed::Unchanged(Item::parsed(short, old.revision, old.object.clone())));
             }
@@ -288,9 +288,17 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let raw = encode_stored(&scope.served, &object);
+        let (mut raw, key) = (encode_stored(&scope.served, &object), Bytes::from(key));
         let expected = old.map_or(0, |o| o.revision);
-        match ctx.store.put_if(Bytes::from(key), raw.clone(), expected, lease).await {
+        let mut outcome = ctx.store.put_if(key.clone(), raw.clone(), expected, lease).await;
+        // Who owns what is given up before an object is.
+        if matches!(outcome, Err(StoreError::TooLarge { .. }))
+            && object.remove_at("/metadata/managedFields").is_some()
+        {
+            raw = encode_stored(&scope.served, &object);
+            outcome = ctx.store.put_if(key, raw.clone(), expected, lease).await;
+        }
+        match outcome {
             Ok(Outcome::Committed(revision)) => {
                 reservation.confirm();
                 object.set_resource_version(&revision.to_string());

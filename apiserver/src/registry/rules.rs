@@ -43,8 +43,6 @@ pub fn settle_namespace(object: &mut Value, served: &Served, namespace: &str) ->
 /// 400 in strict field validation.
 pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
     meta::check_types(object)?;
-    // Who manages which field is not recorded: what a client sends back of it is dropped.
-    object.remove_at("/metadata/managedFields");
     let served = &scope.served;
     let unknown = match &served.nature {
         Nature::BuiltIn(kind) => {
@@ -177,6 +175,9 @@ fn restore_custom(new: &mut Value, old: &Value, subresource: &str, has_status: b
     if subresource == "status" {
         let status = new.get("status").cloned();
         let mut kept = old.clone();
+        if let Some(fields) = new.remove_at("/metadata/managedFields") {
+            kept.set_at("/metadata/managedFields", fields);
+        }
         match status {
             Some(status) => kept.set_at("/status", status),
             None => {

@@ -5,6 +5,7 @@
 mod plane;
 
 mod aggregation;
+mod apply;
 mod boot;
 mod custom;
 mod discovery;
