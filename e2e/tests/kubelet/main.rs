@@ -1,5 +1,6 @@
 //! A kubelet's certificates and its node, in a cluster that kubeadm made.
 
+mod absence;
 mod common;
 
 mod bootstrap;

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::{launcher::Running, logs::Log};
+use super::container::last_message;
+use crate::{
+    logs::Log,
+    runtime::{End, Instance},
+};
 
 /// Everything about a pod that changes.
 #[derive(Default)]
@@ -34,7 +38,7 @@ pub(super) struct ContainerState {
     pub ready: bool,
     /// Its startup probe, if it has one, has passed.
     pub started: bool,
-    pub running: Option<Arc<dyn Running>>,
+    pub running: Option<Arc<Instance>>,
     pub id: String,
     pub log: Option<Arc<Log>>,
     pub previous: Option<Arc<Log>>,
@@ -82,6 +86,55 @@ impl ContainerState {
         }
     }
 
+    /// Takes over what the runtime knows: `runs` of the container that `spec` describes, oldest first.
+    pub(super) fn adopt(&mut self, spec: &Value, runs: &[Arc<Instance>]) {
+        let Some((newest, before)) = runs.split_last() else { return };
+        self.restarts = newest.attempt;
+        self.previous = before.last().map(|run| run.log.clone());
+        self.last = before.last().map(|run| state_of(&Phase::of(spec, run), &run.id));
+        self.runs(newest);
+        if let Some(end) = newest.end() {
+            self.ends(spec, newest, &end);
+        }
+    }
+
+    /// A run has begun.
+    pub(super) fn runs(&mut self, run: &Arc<Instance>) {
+        self.phase = Phase::Running { since: run.started.clone() };
+        self.running = Some(run.clone());
+        self.image.clone_from(&run.image);
+        self.id.clone_from(&run.id);
+        self.log = Some(run.log.clone());
+    }
+
+    /// A run has ended.
+    pub(super) fn ends(&mut self, spec: &Value, run: &Instance, end: &End) {
+        self.phase = Phase::ended(spec, run, end);
+        self.running = None;
+        // An init container that is done stays ready.
+        self.ready = self.role == Role::Init && end.code == 0;
+        self.started = false;
+    }
+
+    /// The API says that it was started, and the runtime knows nothing of it: somebody took it away.
+    pub(super) fn lose(&mut self, told: &Value) {
+        let number = told.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
+        match told.get("state") {
+            Some(state) if state.get("running").is_some() => {
+                self.last = Some(json!({"terminated": {
+                    "exitCode": 137,
+                    "finishedAt": null,
+                    "message": "The container could not be located when the pod was terminated",
+                    "reason": "ContainerStatusUnknown",
+                    "startedAt": null,
+                }}));
+            }
+            Some(state) if state.get("terminated").is_some() => self.last = Some(state.clone()),
+            _ => return,
+        }
+        self.restarts = number + 1;
+    }
+
     /// The exit code of a run that is over: the present one, or the one before a restart.
     fn ended(&self) -> Option<i64> {
         match &self.phase {
@@ -105,6 +158,25 @@ impl ContainerState {
             "started": self.started,
             "state": state_of(&self.phase, &self.id),
         })
+    }
+}
+
+impl Phase {
+    fn of(spec: &Value, run: &Instance) -> Self {
+        match run.end() {
+            Some(end) => Self::ended(spec, run, &end),
+            None => Self::Running { since: run.started.clone() },
+        }
+    }
+
+    fn ended(spec: &Value, run: &Instance, end: &End) -> Self {
+        Self::Terminated {
+            code: end.code,
+            reason: end.reason,
+            message: last_message(spec, run, end),
+            started: run.started.clone(),
+            finished: end.finished.clone(),
+        }
     }
 }
 
@@ -218,6 +290,20 @@ impl State {
             let known = self.transitions.get(kind).is_some_and(|(was, _)| *was == status);
             if !known {
                 self.transitions.insert(kind, (status, now.to_owned()));
+            }
+        }
+    }
+
+    /// Takes over from a status that the API has since when its conditions are what they still are.
+    pub(super) fn recall(&mut self, told: &Value) {
+        for condition in told.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+            let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
+            let known = self.transitions.iter_mut().find(|(kind, _)| **kind == text("type"));
+            if let Some((_, (status, since))) = known
+                && *status == (text("status") == "True")
+                && !text("lastTransitionTime").is_empty()
+            {
+                *since = text("lastTransitionTime").to_owned();
             }
         }
     }

@@ -130,7 +130,7 @@ async fn forward(host: &Host, worker: &Worker, port: u16, data: Stream, error: S
             }
         }
         Err(why) => {
-            let words = format!("error forwarding port {port} to pod {}, uid : {why}", worker.sandbox());
+            let words = format!("error forwarding port {port} to pod {}, uid : {why}", worker.sandbox_id());
             tracing::error!("{words}");
             // Whoever has gone by now need not be told.
             let _ = error.writer.write(words.into()).await;
@@ -171,7 +171,7 @@ async fn connect(host: &Host, worker: &Worker, port: u16) -> Result<world::Strea
     let refused = || {
         format!(
             "failed to execute portforward in network namespace {namespace:?}: failed to connect to localhost:{port} inside namespace {:?}, IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused IPv6 dial tcp6 [::1]:{port}: connect: connection refused ",
-            worker.sandbox()
+            worker.sandbox_id()
         )
     };
     if !worker.host_network() {

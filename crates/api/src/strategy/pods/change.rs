@@ -118,13 +118,13 @@ fn status(new: &Value, old: &Value, complaints: &mut Complaints) {
         complaints.invalid(at.child("qosClass"), now, "field is immutable");
     }
     let policy = old.str_at("/spec/restartPolicy");
+    if policy == "Always" {
+        return;
+    }
     for (field, pointer) in [
         ("containerStatuses", "/status/containerStatuses"),
         ("initContainerStatuses", "/status/initContainerStatuses"),
     ] {
-        if policy == "Always" && field == "containerStatuses" {
-            continue;
-        }
         let at = at.child(field);
         for (index, before) in old.list_at(pointer).iter().enumerate() {
             let code = before.i64_at("/state/terminated/exitCode").unwrap_or(0);
