@@ -11,7 +11,7 @@ use super::{
     faults::Faults,
     probe::{Probe, Starts},
     state::{Phase, Restart, Role, state_of},
-    worker::Worker,
+    worker::{Worker, containers_of},
 };
 use crate::{
     launcher::{Behind, Container, Running},
@@ -81,6 +81,8 @@ impl Worker {
             let ended = self.host().clock().monotonic();
             let again = match (role, self.restart_policy()) {
                 _ if over.replaced => true,
+                // It is there once.
+                (Role::Ephemeral, _) => false,
                 (Role::Sidecar, _) | (Role::Main, Restart::Always) => true,
                 (_, Restart::Never) => false,
                 // For an init container Always means: until it has succeeded.
@@ -240,19 +242,20 @@ impl Worker {
     /// Whether any of its containers is interpreted.
     pub(super) fn runs_scripts(&self) -> bool {
         let pod = self.pod();
-        let mut all = pod.list_at("/spec/initContainers").iter().chain(pod.list_at("/spec/containers"));
+        let mut all = containers_of(&pod);
         all.any(|spec| matches!(knows(&self.container(spec)), Knows::Command(_)))
     }
 
     /// Waits for the end of a run, probing it meanwhile.
     async fn attend(self: &Arc<Self>, i: usize, spec: &Value, run: &Arc<Instance>) -> Over {
         let name = spec.str_at("/name");
+        let is_ephemeral = self.look(|s| s.containers.get(i).is_some_and(|c| c.role == Role::Ephemeral));
         let mut words = None;
         let mut replaced = false;
         let end = tokio::select! {
             biased;
             end = run.wait() => end,
-            which = self.probe(i, spec, run) => {
+            which = self.probe(i, spec, run), if !is_ephemeral => {
                 self.host().record("probe", vec![("pod", self.key()), ("failed", which.to_owned())]);
                 self.normal("Killing", format!("Container {name} failed {which} probe, will be restarted"));
                 let own = spec.i64_at(&format!("/{which}Probe/terminationGracePeriodSeconds"));
@@ -265,6 +268,11 @@ impl Worker {
             }
             () = self.redefined(i, &run.image) => {
                 self.normal("Killing", format!("Container {name} definition changed, will be restarted"));
+                replaced = true;
+                self.end(spec, run, self.grace()).await
+            }
+            () = run.to_be_resized() => {
+                self.normal("Killing", format!("Container {name} resize requires restart"));
                 replaced = true;
                 self.end(spec, run, self.grace()).await
             }

@@ -3,6 +3,7 @@
 //! * `source`: what is to run; `status`: telling the API what does.
 //! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus.
 //! * `images`, `environment`, `volumes`, `token`: what a container needs before it starts.
+//! * `resize`: more or less of the node's resources for a pod that runs.
 //! * `health`, `probe`: started, ready, alive; `faults`: what goes wrong on purpose.
 
 mod source;
@@ -18,6 +19,8 @@ mod environment;
 mod images;
 mod token;
 mod volumes;
+
+mod resize;
 
 mod faults;
 mod health;
@@ -138,6 +141,7 @@ impl Pods {
         let Some((false, worker, process)) = found else { return };
         worker.terminate(worker.grace()).await;
         process.kill().await;
+        self.node.grants.forget(uid);
         self.node.runtime.remove(&self.host, uid).await;
         worker.unmount();
         tell(&worker).await;

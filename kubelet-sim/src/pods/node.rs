@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use client::{Rest, recorder::Recorder};
 use world::Host;
 
+use super::resize::Grants;
 use crate::{launcher::Launcher, options::Options, runtime::Runtime};
 
 /// See the module.
@@ -14,11 +15,18 @@ pub(crate) struct Node {
     /// Static pods run before there is an apiserver.
     api: OnceLock<(Rest, Recorder)>,
     pub(super) runtime: Arc<Runtime>,
+    pub(super) grants: Grants,
 }
 
 impl Node {
     pub(super) fn new(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Self {
-        Self { options, launcher, api: OnceLock::new(), runtime: Runtime::of(host) }
+        Self {
+            options,
+            launcher,
+            api: OnceLock::new(),
+            runtime: Runtime::of(host),
+            grants: Grants::default(),
+        }
     }
 
     /// From now on there is an apiserver.

@@ -13,7 +13,7 @@ use crate::{
 /// Everything about a pod that changes.
 #[derive(Default)]
 pub(super) struct State {
-    /// Init containers first, then the others, as in the spec.
+    /// Init containers first, then the others, as in the spec; ephemeral ones as they came.
     pub containers: Vec<ContainerState>,
     pub initialized: bool,
     pub terminating: bool,
@@ -23,6 +23,10 @@ pub(super) struct State {
     pub finished: bool,
     /// Why the pod as a whole has failed: reason and message.
     pub failure: Option<(&'static str, String)>,
+    /// A change of resources that is not done.
+    pub resize: Option<Resize>,
+    /// There was one: the API may have a condition of it.
+    pub was_resized: bool,
     /// Of each condition: its status and since when.
     pub transitions: BTreeMap<&'static str, (bool, String)>,
 }
@@ -39,10 +43,25 @@ pub(super) struct ContainerState {
     /// Its startup probe, if it has one, has passed.
     pub started: bool,
     pub running: Option<Arc<Instance>>,
+    /// What it may use, as its kubelet has granted it; `None` where kubelets do not tell.
+    pub resources: Option<Value>,
     pub id: String,
     pub log: Option<Arc<Log>>,
     pub previous: Option<Arc<Log>>,
 }
+
+/// The condition of a change of resources that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resize {
+    pub kind: &'static str,
+    pub reason: &'static str,
+    pub message: String,
+    pub since: String,
+}
+
+/// Conditions that come and go.
+pub(super) const RESIZE_PENDING: &str = "PodResizePending";
+pub(super) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -50,6 +69,8 @@ pub(super) enum Role {
     /// An init container that runs beside the others (restartPolicy Always).
     Sidecar,
     Main,
+    /// Added to look into a pod that runs.
+    Ephemeral,
 }
 
 #[derive(Clone)]
@@ -69,7 +90,8 @@ pub(super) enum Restart {
 
 impl ContainerState {
     pub(super) fn new(name: String, image: String, role: Role) -> Self {
-        let reason = if role == Role::Main { "ContainerCreating" } else { "PodInitializing" };
+        let waits_for_others = matches!(role, Role::Init | Role::Sidecar);
+        let reason = if waits_for_others { "PodInitializing" } else { "ContainerCreating" };
         Self {
             name,
             image,
@@ -80,6 +102,7 @@ impl ContainerState {
             ready: false,
             started: false,
             running: None,
+            resources: None,
             id: String::new(),
             log: None,
             previous: None,
@@ -147,7 +170,7 @@ impl ContainerState {
     }
 
     pub(super) fn status(&self) -> Value {
-        json!({
+        let mut status = json!({
             "containerID": self.id,
             "image": self.image,
             "imageID": "",
@@ -157,7 +180,14 @@ impl ContainerState {
             "restartCount": self.restarts,
             "started": self.started,
             "state": state_of(&self.phase, &self.id),
-        })
+        });
+        if let Some(resources) = self.resources.as_ref().filter(|_| self.running.is_some()) {
+            if let Some(requests) = resources.get("requests") {
+                status["allocatedResources"] = requests.clone();
+            }
+            status["resources"] = resources.clone();
+        }
+        status
     }
 }
 
@@ -199,6 +229,23 @@ pub(super) fn state_of(phase: &Phase, id: &str) -> Value {
             }
             json!({"terminated": ended})
         }
+    }
+}
+
+impl Resize {
+    fn condition(&self) -> Value {
+        let mut condition = json!({
+            "type": self.kind,
+            "status": "True",
+            "lastProbeTime": null,
+            "lastTransitionTime": self.since,
+        });
+        for (field, text) in [("reason", self.reason), ("message", &self.message)] {
+            if !text.is_empty() {
+                condition[field] = text.into();
+            }
+        }
+        condition
     }
 }
 
@@ -311,7 +358,7 @@ impl State {
     /// Phase, conditions and containers of PodStatus.
     pub(super) fn status(&self, restart: Restart) -> Value {
         let phase = self.phase(restart);
-        let conditions: Vec<Value> = self
+        let mut conditions: Vec<Value> = self
             .conditions(phase)
             .into_iter()
             .map(|(kind, status, reason, message)| {
@@ -330,6 +377,15 @@ impl State {
                 condition
             })
             .collect();
+        if self.was_resized {
+            for kind in [RESIZE_PENDING, RESIZE_IN_PROGRESS] {
+                conditions.push(match self.resize.as_ref().filter(|resize| resize.kind == kind) {
+                    Some(resize) => resize.condition(),
+                    // Conditions are merged by type: one that is over is taken away.
+                    None => json!({"$patch": "delete", "type": kind}),
+                });
+            }
+        }
         let all = |roles: &[Role]| self.of(roles).map(ContainerState::status).collect::<Vec<_>>();
         let mut status = json!({
             "conditions": conditions,
@@ -339,6 +395,10 @@ impl State {
         let inits = all(&[Role::Init, Role::Sidecar]);
         if !inits.is_empty() {
             status["initContainerStatuses"] = inits.into();
+        }
+        let ephemeral = all(&[Role::Ephemeral]);
+        if !ephemeral.is_empty() {
+            status["ephemeralContainerStatuses"] = ephemeral.into();
         }
         if let Some((reason, message)) = &self.failure {
             status["reason"] = (*reason).into();

@@ -5,7 +5,7 @@
 //!   terminate: everything that waits gives up, everything that runs gets SIGTERM, later SIGKILL
 //! ```
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use parking_lot::Mutex;
@@ -34,8 +34,21 @@ pub(crate) struct Worker {
     started: Mutex<String>,
     state: Mutex<State>,
     tokens: Tokens,
+    /// Where on the host the volumes are that its claims are bound to, by the volume's name in the pod.
+    claims: Mutex<BTreeMap<String, String>>,
     changed: Notify,
     updated: Notify,
+}
+
+/// All containers of a pod's spec, in the order in which upstream looks at them.
+pub(super) fn containers_of(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| pod.list_at(list))
+}
+
+fn state_of(spec: &Value, role: Role) -> ContainerState {
+    ContainerState::new(spec.str_at("/name").to_owned(), spec.str_at("/image").to_owned(), role)
 }
 
 /// Reason and message of a pod that has used up its time (activeDeadlineSeconds).
@@ -56,26 +69,32 @@ impl Worker {
         is_static: bool,
     ) -> Arc<Self> {
         let told = pod.at("/status").cloned().unwrap_or_default();
-        let entry = |spec: &Value, role| {
-            ContainerState::new(spec.str_at("/name").to_owned(), spec.str_at("/image").to_owned(), role)
-        };
         let inits = pod.list_at("/spec/initContainers").iter().map(|c| {
             let role = if c.str_at("/restartPolicy") == "Always" { Role::Sidecar } else { Role::Init };
-            (c, entry(c, role))
+            (c, state_of(c, role))
         });
-        let mains = pod.list_at("/spec/containers").iter().map(|c| (c, entry(c, Role::Main)));
-        let mut all: Vec<(&Value, ContainerState)> = inits.chain(mains).collect();
-        let initializes = all.iter().any(|(_, c)| c.role != Role::Main);
+        let mains = pod.list_at("/spec/containers").iter().map(|c| (c, state_of(c, Role::Main)));
+        let later =
+            pod.list_at("/spec/ephemeralContainers").iter().map(|c| (c, state_of(c, Role::Ephemeral)));
+        let mut all: Vec<(&Value, ContainerState)> = inits.chain(mains).chain(later).collect();
+        let initializes = all.iter().any(|(_, c)| matches!(c.role, Role::Init | Role::Sidecar));
+        let tells_resources = node.options.profile.in_place_pod_resize();
         let keeps_ready = node.options.profile.kubelet_restart_keeps_ready();
         let lists = ["/initContainerStatuses", "/containerStatuses"];
         for (spec, container) in &mut all {
-            if initializes {
+            if initializes && container.role != Role::Ephemeral {
                 container.phase = Phase::Waiting { reason: "PodInitializing", message: String::new() };
             }
             container.adopt(spec, &sandbox.runs(&container.name));
+            if tells_resources && container.role != Role::Ephemeral {
+                container.resources = Some(spec.at("/resources").cloned().unwrap_or_else(|| json!({})));
+            }
             let mut known = lists.iter().flat_map(|list| told.list_at(list));
             let Some(known) = known.find(|status| status.str_at("/name") == container.name) else { continue };
             if container.running.is_some() {
+                // What another kubelet granted, whatever is wished by now.
+                let granted = known.at("/resources").filter(|_| container.resources.is_some());
+                container.resources = granted.cloned().or(container.resources.take());
                 let same = known.str_at("/containerID") == container.id && keeps_ready;
                 container.started = same && known.bool_at("/started");
                 container.ready = same && known.bool_at("/ready");
@@ -92,6 +111,10 @@ impl Worker {
             containers: all.into_iter().map(|(_, container)| container).collect(),
             // What has ended for good starts nothing any more.
             terminating: is_over(&pod),
+            was_resized: told
+                .list_at("/conditions")
+                .iter()
+                .any(|c| c.str_at("/type").starts_with("PodResize")),
             ..State::default()
         };
         if told.str_at("/phase") == "Failed" && told.str_at("/reason") == DEADLINE.0 {
@@ -111,6 +134,7 @@ impl Worker {
             is_static,
             state: Mutex::new(state),
             tokens: Tokens::default(),
+            claims: Mutex::default(),
             changed: Notify::new(),
             updated: Notify::new(),
         };
@@ -143,6 +167,14 @@ impl Worker {
         &self.tokens
     }
 
+    pub(super) fn claimed(&self, volume: &str) -> Option<String> {
+        self.claims.lock().get(volume).cloned()
+    }
+
+    pub(super) fn claims(&self, volume: &str, path: String) {
+        self.claims.lock().insert(volume.to_owned(), path);
+    }
+
     pub(super) fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox
     }
@@ -158,9 +190,21 @@ impl Worker {
     }
 
     /// A newer version of the pod: labels, annotations, images and the time to end may differ.
-    pub(super) fn update(&self, pod: Arc<Value>) {
+    pub(super) fn update(self: &Arc<Self>, pod: Arc<Value>) {
+        let known = self.look(|s| s.containers.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+        let added = pod.list_at("/spec/ephemeralContainers").iter();
+        let added: Vec<ContainerState> = added
+            .filter(|spec| !known.iter().any(|name| name == spec.str_at("/name")))
+            .map(|spec| state_of(spec, Role::Ephemeral))
+            .collect();
         *self.pod.lock() = pod;
         self.updated.notify_waiters();
+        let over = self.look(|s| s.terminating || s.finished);
+        for container in added.into_iter().filter(|_| !over) {
+            self.edit(|s| s.containers.push(container));
+            let (this, i) = (self.clone(), self.look(|s| s.containers.len() - 1));
+            self.host.spawn(async move { this.supervise(i).await });
+        }
     }
 
     /// Waits until `holds` does of the pod as it was last seen.
@@ -191,11 +235,11 @@ impl Worker {
         }
     }
 
-    /// Container `i` of the spec: init containers first.
+    /// What the pod says of container `i`.
     pub(super) fn spec(&self, i: usize) -> Option<Value> {
+        let name = self.look(|s| s.containers.get(i).map(|c| c.name.clone()))?;
         let pod = self.pod();
-        let inits = pod.list_at("/spec/initContainers");
-        inits.iter().chain(pod.list_at("/spec/containers")).nth(i).cloned()
+        containers_of(&pod).find(|spec| spec.str_at("/name") == name).cloned()
     }
 
     pub(super) async fn changed(&self) {
@@ -219,8 +263,7 @@ impl Worker {
     /// Whether a container's standard input ends with whoever attaches first.
     pub(crate) fn stdin_once(&self, container: &str) -> bool {
         let pod = self.pod();
-        let mut all = pod.list_at("/spec/containers").iter().chain(pod.list_at("/spec/initContainers"));
-        all.any(|c| c.str_at("/name") == container && c.bool_at("/stdinOnce"))
+        containers_of(&pod).any(|c| c.str_at("/name") == container && c.bool_at("/stdinOnce"))
     }
 
     /// The pod's UID.
@@ -339,8 +382,22 @@ impl Worker {
             let this = self.clone();
             self.host.spawn(async move { this.keep_volumes().await });
         }
+        let ephemeral = |s: &State| -> Vec<usize> {
+            let all = s.containers.iter().enumerate();
+            all.filter(|(_, c)| c.role == Role::Ephemeral).map(|(i, _)| i).collect()
+        };
+        // Those that came before this kubelet.
+        for i in self.look(ephemeral) {
+            let this = self.clone();
+            self.host.spawn(async move { this.supervise(i).await });
+        }
+        let this = self.clone();
+        self.host.spawn(async move { this.keep_size().await });
         let sidecars = self.clone().run_containers().await;
         self.edit(|s| s.draining = true);
+        for i in self.look(ephemeral) {
+            self.stop_container(i, self.grace()).await;
+        }
         // Last started first, as upstream.
         for (i, sidecar) in sidecars.into_iter().rev() {
             self.stop_container(i, self.grace()).await;
@@ -376,7 +433,7 @@ impl Worker {
                         return sidecars;
                     }
                 }
-                Role::Main => {}
+                Role::Main | Role::Ephemeral => {}
             }
         }
         self.edit(|s| s.initialized = true);

@@ -59,6 +59,7 @@ pub(crate) struct Instance {
     host: Host,
     end: Mutex<Option<End>>,
     told: Notify,
+    resize: Notify,
 }
 
 impl Instance {
@@ -86,6 +87,7 @@ impl Instance {
             host: host.clone(),
             end: Mutex::default(),
             told: Notify::new(),
+            resize: Notify::new(),
         }))
     }
 
@@ -124,6 +126,16 @@ impl Instance {
     fn set(&self, end: End) {
         self.end.lock().get_or_insert(end);
         self.told.notify_waiters();
+    }
+
+    /// Its resources change in a way that it does not survive.
+    pub(crate) fn resize_by_restart(&self) {
+        self.resize.notify_one();
+    }
+
+    /// Waits for [`Instance::resize_by_restart`].
+    pub(crate) async fn to_be_resized(&self) {
+        self.resize.notified().await;
     }
 
     /// How it ended, if it has.

@@ -66,7 +66,8 @@ fn running(pod: &Value) -> Option<Value> {
 
 /// Statuses of all containers, each with since when it runs.
 fn containers(pod: &Value) -> impl Iterator<Item = (&Value, Option<&str>)> {
-    let all = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let all =
+        ["/status/initContainerStatuses", "/status/containerStatuses", "/status/ephemeralContainerStatuses"];
     all.into_iter()
         .flat_map(|list| pod.list_at(list))
         .map(|status| (status, status.at("/state/running/startedAt").and_then(Value::as_str)))
