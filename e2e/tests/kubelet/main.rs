@@ -6,4 +6,6 @@ mod common;
 mod bootstrap;
 mod ending;
 mod node;
+mod resize;
 mod serving;
+mod volumes;
