@@ -26,7 +26,10 @@ mod faults;
 mod health;
 mod probe;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use api::object::ObjectExt as _;
 use client::Rest;
@@ -35,7 +38,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use world::{Host, Process};
 
-use crate::{kubelet::Registered, launcher::Launcher, options::Options};
+use crate::{certificates::Certificates, kubelet::Registered, launcher::Launcher, options::Options};
 use node::Node;
 pub(crate) use worker::Worker;
 
@@ -46,6 +49,7 @@ pub(crate) struct Pods {
     workers: Mutex<BTreeMap<String, Entry>>,
     /// A pod came or went.
     arrivals: Notify,
+    certificates: OnceLock<Certificates>,
 }
 
 struct Entry {
@@ -62,6 +66,7 @@ impl Pods {
             node: Arc::new(Node::new(host, options, launcher)),
             workers: Mutex::default(),
             arrivals: Notify::new(),
+            certificates: OnceLock::new(),
         })
     }
 
@@ -97,6 +102,17 @@ impl Pods {
     /// What the kubelet was told.
     pub(crate) fn options(&self) -> &Options {
         &self.node.options
+    }
+
+    /// Which of its certificates the kubelet renews.
+    pub(crate) fn renews(&self, certificates: Certificates) {
+        // There is one kubelet, and it says so once.
+        let _ = self.certificates.set(certificates);
+    }
+
+    /// See [`Pods::renews`].
+    pub(crate) fn certificates(&self) -> Certificates {
+        self.certificates.get().cloned().unwrap_or_default()
     }
 
     /// The way to the apiserver, once there is one.
