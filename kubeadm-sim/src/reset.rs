@@ -27,6 +27,9 @@ use crate::{
 /// How often it is looked whether the containers have ended.
 const CONTAINER_POLL: Duration = Duration::from_millis(100);
 
+/// How the slices of pods begin.
+const POD_SLICES: &str = "kubepods-pod";
+
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ResetArgs {
@@ -224,7 +227,8 @@ async fn cleanup_node(s: &mut Session<'_>, args: &ResetFlags, certificates: &str
     s.say("[reset] Stopping the kubelet service");
     s.host.services().stop(UNIT).await;
     s.say(format!("[reset] Unmounting mounted directories in {KUBELET_DIR:?}"));
-    if let Err(e) = containers_ended(s).await {
+    remove_pods(s).await;
+    if let Err(e) = ports_free(s).await {
         s.say(format!("[reset] Failed to remove containers: {e}"));
     }
     if certificates != PKI_DIR {
@@ -244,9 +248,16 @@ async fn cleanup_node(s: &mut Session<'_>, args: &ResetFlags, certificates: &str
     }
 }
 
-/// The containers of a simulated host are its kubelet's and end with it, each in its own time: what served
-/// on a port of the control plane has ended when the port is free.
-async fn containers_ended(s: &Session<'_>) -> Result<()> {
+/// Removes what kubelets have left running: a pod is a slice of its host's processes.
+async fn remove_pods(s: &Session<'_>) {
+    let services = s.host.services();
+    for slice in services.names().iter().filter(|name| name.starts_with(POD_SLICES)) {
+        services.remove(slice).await;
+    }
+}
+
+/// What served on a port of the control plane has ended when the port is free.
+async fn ports_free(s: &Session<'_>) -> Result<()> {
     poll(s.host, CONTAINER_POLL, API_CALL_TIMEOUT, async || {
         for port in [APISERVER_PORT, CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, 2379, 2380] {
             if in_use(s, port).await {

@@ -7,6 +7,7 @@
 //!   │                manager (when to rotate), transport (connections follow, or the kubelet ends)
 //!   ├─ node, lease   registration, status, heartbeats
 //!   ├─ pods          static pods from files, pods bound to this node; their life, probes, status
+//!   ├─ runtime       the host's containers, which outlive the kubelet
 //!   ├─ shell, logs   the interpreter of what test pods do, and what they say
 //!   └─ server        healthz on 10248, the kubelet's own port 10250: pages, logs, streams
 //! ```
@@ -25,6 +26,7 @@ mod logs;
 mod node;
 mod options;
 mod pods;
+mod runtime;
 mod server;
 mod shell;
 

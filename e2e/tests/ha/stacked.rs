@@ -163,7 +163,7 @@ async fn one_control_plane_of_three_may_stop(sim: Sim) {
     );
     write(&cluster.kubectl(), "before").await.expect("written");
 
-    cluster.hosts[0].services().stop("kubelet").await;
+    cluster.hosts[0].halt().await;
     port_closed(&sim, "cp1", 6443).await;
     port_closed(&sim, "cp1", 2380).await;
     assert_eq!(

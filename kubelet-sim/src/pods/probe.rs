@@ -14,13 +14,21 @@ use crate::launcher::{Behind, Running};
 pub(super) struct Probe {
     ask: Ask,
     running: Arc<dyn Running>,
-    /// Until then it fails: a fault.
-    slow_until: Mono,
+    /// When it is asked first, and until when it fails: a fault.
+    pub starts: Starts,
     pub period: Duration,
     pub timeout: Duration,
-    pub initial_delay: Duration,
     pub failures: u64,
     pub successes: u64,
+}
+
+/// Times of a container's first probes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Starts {
+    /// When the container began; of a probe, when it is asked first.
+    pub at: Mono,
+    /// Until then it fails: a fault.
+    pub slow_until: Mono,
 }
 
 enum Ask {
@@ -50,7 +58,7 @@ impl Probe {
         pod_ip: &str,
         go: (u16, u16),
         running: Arc<dyn Running>,
-        slow_until: Mono,
+        mut starts: Starts,
     ) -> Option<Self> {
         let text = |at: &str| Some(spec.str_at(at)).filter(|s| !s.is_empty());
         let ask = if spec.at("/httpGet").is_some() {
@@ -71,13 +79,13 @@ impl Probe {
         };
         let number =
             |at: &str, default: u64| spec.i64_at(at).and_then(|n| u64::try_from(n).ok()).unwrap_or(default);
+        starts.at = starts.at + Duration::from_secs(number("/initialDelaySeconds", 0));
         Some(Self {
             ask,
             running,
-            slow_until,
+            starts,
             period: Duration::from_secs(number("/periodSeconds", 10).max(1)),
             timeout: Duration::from_secs(number("/timeoutSeconds", 1).max(1)),
-            initial_delay: Duration::from_secs(number("/initialDelaySeconds", 0)),
             failures: number("/failureThreshold", 3).max(1),
             successes: number("/successThreshold", 1).max(1),
         })
@@ -85,7 +93,7 @@ impl Probe {
 
     /// Whether the answer is good and comes in time.
     pub(super) async fn ask(&self, host: &Host) -> Result<(), String> {
-        if host.clock().monotonic() < self.slow_until {
+        if host.clock().monotonic() < self.starts.slow_until {
             return Err(format!(
                 "the container is still starting (chronoplane.dev/slow-start){}",
                 self.refused()

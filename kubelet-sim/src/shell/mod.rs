@@ -3,7 +3,7 @@
 //! ```text
 //!   text ── parse ──► syntax ── evaluate ──► expand ── arithmetic
 //!                                  │
-//!                              commands ── date, print, condition
+//!                              commands ── date, print, condition, filters, archive, nested
 //!                                  │
 //!                     files (volumes, scratch)   Log (output)   host.clock() (sleep)
 //! ```
@@ -12,6 +12,7 @@
 //! of steps it waits, longer each time, so that a busy loop cannot keep a simulated world from
 //! moving on.
 
+mod archive;
 mod arithmetic;
 mod beside;
 mod commands;
@@ -20,7 +21,9 @@ mod date;
 mod evaluate;
 mod expand;
 mod files;
+mod filters;
 mod machine;
+mod nested;
 mod parse;
 mod pipe;
 mod print;

@@ -375,6 +375,15 @@ facts! {
     // kubernetes/kubernetes#131981.
     node_local_cri_socket: bool = "CRI endpoint in instance-config.yaml" { 8 => false, 34 => true }
 
+    /// Whether a kubelet that starts leaves containers ready and started as it finds them, instead of waiting for
+    /// their next probe (gate ChangeContainerStatusOnKubeletRestart, off).
+    // KEP-4781.
+    kubelet_restart_keeps_ready: bool = "containers stay ready over a kubelet's restart" { 8 => false, 35 => true }
+
+    /// Whether a kubelet changes the resources of containers that run, and tells them in their status (gate
+    /// InPlacePodVerticalScaling, on by default).
+    in_place_pod_resize: bool = "in-place resize of pods" { 8 => false, 33 => true }
+
     /// Whether kubelet.conf of a control plane is rewritten to follow certificate rotation.
     kubelet_conf_follows_rotation: bool = "control plane kubelet.conf follows rotation" { 8 => false, 17 => true }
 
