@@ -303,6 +303,12 @@ impl Catalog {
         self.state.read().served.values().any(|s| s.group == group && s.version == version)
     }
 
+    /// Whether the server's own code, and no definition, serves that group and version.
+    pub fn has_builtin_version(&self, group: &str, version: &str) -> bool {
+        let state = self.state.read();
+        state.served.values().any(|s| !s.is_custom() && s.group == group && s.version == version)
+    }
+
     /// Serves `served`, replacing what was served at the same place.
     pub fn put(&self, served: Served) -> Arc<Served> {
         let key = (served.group.to_string(), served.version.to_string(), served.plural.to_string());

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, cfssl, components, story, up};
+use crate::{bench, catalogue, cfssl, components, conformance, story, up};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -43,6 +43,8 @@ enum Command {
     List,
     /// Measure
     Bench(bench::BenchArgs),
+    /// Check over raw HTTP whether a server behaves as Kubernetes' clients expect
+    Conformance(conformance::ConformanceArgs),
     /// kube-apiserver, with kube-apiserver's own flags
     #[command(disable_help_flag = true)]
     Apiserver(ComponentArgs),
@@ -157,6 +159,7 @@ pub fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(args) => bench::run(args),
+        Command::Conformance(args) => conformance::run(args),
         Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),
         Command::Etcd(c) => components::run(components::Component::Etcd, c.args),
         Command::Controllers(c) => components::run(components::Component::Controllers, c.args),

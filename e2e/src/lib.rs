@@ -5,6 +5,7 @@
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
 //!      ├─ bench        figures
+//!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
@@ -15,6 +16,7 @@ pub mod catalogue;
 pub mod cfssl;
 pub mod cli;
 pub mod components;
+pub mod conformance;
 pub mod peek;
 pub mod stories;
 pub mod story;

@@ -76,6 +76,8 @@ pub fn unknown_fields(kind: &Kind, object: &Value) -> Vec<String> {
 
 enum Step {
     Field(String),
+    /// A key of a map, which Go does not name in its errors.
+    Key(String),
     Index(usize),
 }
 
@@ -152,7 +154,7 @@ impl<'t> Walk<'t> {
                     return self.mismatch(value, holder, &self.go_type(of));
                 };
                 for (key, item) in map.iter_mut() {
-                    self.path.push(Step::Field(key.clone()));
+                    self.path.push(Step::Key(key.clone()));
                     self.value(of.get(1..).unwrap_or_default(), item, holder)?;
                     self.path.pop();
                 }
@@ -206,7 +208,7 @@ impl<'t> Walk<'t> {
             .iter()
             .filter_map(|step| match step {
                 Step::Field(name) => Some(name.as_str()),
-                Step::Index(_) => None,
+                Step::Key(_) | Step::Index(_) => None,
             })
             .collect();
         if fields.is_empty() {
@@ -220,7 +222,7 @@ impl<'t> Walk<'t> {
         let mut out = String::new();
         for step in &self.path {
             match step {
-                Step::Field(name) => {
+                Step::Field(name) | Step::Key(name) => {
                     if !out.is_empty() {
                         out.push('.');
                     }

@@ -63,7 +63,7 @@ impl WriteOptions {
             "" | "Warn" => FieldValidation::Warn,
             "Strict" => FieldValidation::Strict,
             other => {
-                let known = ["Ignore", "Warn", "Strict"];
+                let known = ["", "Ignore", "Strict", "Warn"];
                 return refuse(FieldError::not_supported("fieldValidation", other, &known));
             }
         };

@@ -34,6 +34,10 @@ pub(super) async fn direct(ctx: &Ctx, mut permitted: Permitted) -> Result<Respon
     if info.resource_request {
         return match ctx.catalog.find(&info.group, &info.version, &info.resource) {
             Some(served) => Box::pin(registry::serve(ctx, permitted, served)).await,
+            // A version that is built in has a router of its own, which does not ask further.
+            None if ctx.catalog.has_builtin_version(&info.group, &info.version) => {
+                Err(Status::no_such_resource().into())
+            }
             None => not_found(ctx),
         };
     }

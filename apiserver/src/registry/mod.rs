@@ -66,7 +66,7 @@ async fn dispatch(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resul
         && matches!(verb.as_str(), "create" | "update" | "patch" | "delete")
     {
         // Such a path exists for listing only.
-        return Err(not_allowed(&served));
+        return Err(not_allowed());
     }
     if !served.namespaced && !info.namespace.is_empty() && served.plural != "namespaces" {
         return Err(Status::no_such_resource().into());
@@ -75,13 +75,17 @@ async fn dispatch(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resul
     // its finalizers go?
     let changes = matches!(verb.as_str(), "update" | "patch") && served.is_custom();
     if !served.allows(&verb, &subresource) && !changes {
-        return Err(not_allowed(&served));
+        return Err(not_allowed());
     }
     // Verbs on an object need a name, a create takes none but for a subresource.
+    // Where upstream lists the methods of a path, HEAD is not among them; who passes requests on takes any.
+    if permitted.request().method == http::Method::HEAD && subresource != "proxy" {
+        return Err(not_allowed());
+    }
     let on_object = matches!(verb.as_str(), "get" | "update" | "patch" | "delete");
     let named = !info.name.is_empty();
     if on_object && !named || verb == "create" && named && subresource.is_empty() {
-        return Err(not_allowed(&served));
+        return Err(not_allowed());
     }
     match (verb.as_str(), subresource.as_str()) {
         ("get", "") if !served.is_stored() => Box::pin(components::get(ctx, permitted, served)).await,
@@ -121,11 +125,9 @@ async fn dispatch(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resul
 }
 
 /// Upstream's router refuses these before any handler sees them.
-fn not_allowed(served: &Served) -> Refusal {
+fn not_allowed() -> Refusal {
     let words = "the server does not allow this method on the requested resource";
-    let details =
-        Details { group: served.group.to_string(), kind: served.plural.to_string(), ..Details::default() };
-    Status { details: Some(details), ..Status::new(405, "MethodNotAllowed", words) }.into()
+    Status { details: Some(Details::default()), ..Status::new(405, "MethodNotAllowed", words) }.into()
 }
 
 /// What the store holds for one object now.
@@ -176,9 +178,23 @@ pub(crate) fn written(
     Ok(response)
 }
 
+/// All warnings of a response together; beyond that, each is cut to [`LONGEST_WARNING`], and the rest not said.
+const ALL_WARNINGS: usize = 4096;
+const LONGEST_WARNING: usize = 256;
+
 /// Puts the scope's warnings into headers.
 pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
-    scope.warnings().iter().for_each(|warning| add_warning(response, warning));
+    let mut warnings = scope.warnings();
+    if warnings.iter().map(String::len).sum::<usize>() > ALL_WARNINGS {
+        let mut left = ALL_WARNINGS;
+        warnings.retain_mut(|text| {
+            *text = text.chars().take(LONGEST_WARNING).collect();
+            let fits = text.len() <= left;
+            left = left.saturating_sub(text.len());
+            fits
+        });
+    }
+    warnings.iter().for_each(|warning| add_warning(response, warning));
 }
 
 fn add_warning(response: &mut Response<Body>, warning: &str) {

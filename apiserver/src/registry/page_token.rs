@@ -44,10 +44,13 @@ impl PageToken {
             return Err(bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
         }
         let start = token.get("start").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if start.is_empty() {
+            return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));
+        }
         // A key that climbs out of the resource's own prefix was made by hand.
         let climbs = start.starts_with('/')
             || start.split('/').any(|s| matches!(s.trim_end_matches('\0'), "." | ".."));
-        if start.is_empty() || climbs {
+        if climbs {
             return Err(bad(&format!("{start:?}")));
         }
         Ok(Self { revision, start })

@@ -14,7 +14,7 @@ use crate::{
     catalog::{Nature, Served},
     context::Ctx,
     openapi,
-    pipeline::{FieldValidation, write::Scope},
+    pipeline::{FieldValidation, content_type, write::Scope},
 };
 
 /// Whom the loopback token stands for.
@@ -50,7 +50,7 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
             let unknown = if scope.permitted.user().name == LOOPBACK_USER {
                 Vec::new()
             } else {
-                openapi::normalise(kind, object).map_err(|why| undecodable(served, &why))?
+                openapi::normalise(kind, object).map_err(|why| undecodable(scope, object, &why))?
             };
             strategy::default(kind, object);
             unknown
@@ -70,13 +70,19 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
             Ok(())
         }
         FieldValidation::Strict => {
-            Err(undecodable(served, &format!("strict decoding error: {}", wrong.join(", "))))
+            Err(undecodable(scope, object, &format!("strict decoding error: {}", wrong.join(", "))))
         }
     }
 }
 
-fn undecodable(served: &Served, why: &str) -> Status {
-    let (kind, version) = (&served.kind, &served.version);
+/// What a body, or an object after its patch, is not.
+fn undecodable(scope: &Scope<'_>, object: &Value, why: &str) -> Status {
+    let (kind, version) = (&scope.served.kind, &scope.served.version);
+    let media = content_type(scope.permitted.request());
+    if scope.permitted.info().verb == "patch" && media != "application/apply-patch+yaml" {
+        let complaint = FieldError::invalid("patch", object.to_string(), why);
+        return Status::invalid("", "", vec![complaint]);
+    }
     Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
 }
 

@@ -66,11 +66,13 @@ fn view(paths: &Paths, object: &Value) -> Value {
         metadata["creationTimestamp"] = created.clone();
     }
     let selector = paths.selector.as_ref().and_then(|path| object.at(path)).map(selector_text);
+    // Its zero is not written.
+    let replicas = object.i64_at(&paths.spec).filter(|n| *n != 0);
     json!({
         "kind": "Scale",
         "apiVersion": API_VERSION,
         "metadata": metadata,
-        "spec": { "replicas": object.i64_at(&paths.spec).unwrap_or(0) },
+        "spec": replicas.map_or_else(|| json!({}), |n| json!({ "replicas": n })),
         "status": {
             "replicas": object.i64_at(&paths.status).unwrap_or(0),
             "selector": selector.unwrap_or_default(),

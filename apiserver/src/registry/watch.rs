@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use api::{selector::FieldSelector, status::Status};
-use bytes::Bytes;
-use futures::stream;
+use bytes::{Bytes, BytesMut};
+use futures::{future::BoxFuture, stream};
 use http::Response;
 use wire::{Body, BoxError, body};
 use world::Mono;
@@ -24,6 +24,8 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Frames of the present state that go out in one chunk.
 const INITIAL_CHUNK: usize = 64;
+/// A chunk of events that arrived together is not made longer than this.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 pub(super) async fn watch(
     ctx: &Ctx,
@@ -118,6 +120,8 @@ struct Watcher {
     /// When the last bookmark is due.
     last_bookmark: Mono,
     end: Mono,
+    /// Waits for the next of these; kept from event to event.
+    timer: Option<(Mono, BoxFuture<'static, ()>)>,
     first_frame: bool,
     over: bool,
 }
@@ -150,6 +154,7 @@ impl Watcher {
             encoding,
             initial_end,
             bookmarks,
+            timer: None,
             first_frame: true,
             over: false,
         }
@@ -177,19 +182,23 @@ impl Watcher {
                 Bookmark,
                 End,
             }
-            let clock = self.ctx.host.clock().clone();
             let wake = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
+            if self.timer.as_ref().is_none_or(|(at, _)| *at != wake) {
+                let clock = self.ctx.host.clock().clone();
+                self.timer = Some((wake, Box::pin(async move { clock.sleep_until(wake).await })));
+            }
+            let Some((_, timer)) = &mut self.timer else { return None };
             let turn = tokio::select! {
                 biased;
                 change = self.live.recv() => Turn::Change(change),
-                () = clock.sleep_until(wake) => {
+                () = timer => {
                     if wake == self.end { Turn::End } else { Turn::Bookmark }
                 }
             };
             match turn {
                 Turn::Change(Some(change)) => {
                     if let Some(frame) = self.show(&change) {
-                        return Some(frame);
+                        return Some(self.with_more(frame));
                     }
                 }
                 // Too slow, or the cache starts over: the client resumes from what it has.
@@ -200,6 +209,21 @@ impl Watcher {
                 Turn::Bookmark => return Some(self.bookmark(wake)),
             }
         }
+    }
+
+    /// A frame and what has arrived besides: a busy watch sends few long chunks rather than many short ones.
+    fn with_more(&mut self, first: Bytes) -> Bytes {
+        let mut chunk = BytesMut::new();
+        while chunk.len() < CHUNK_BYTES
+            && let Ok(change) = self.live.try_recv()
+        {
+            let Some(frame) = self.show(&change) else { continue };
+            if chunk.is_empty() {
+                chunk.extend_from_slice(&first);
+            }
+            chunk.extend_from_slice(&frame);
+        }
+        if chunk.is_empty() { first } else { chunk.freeze() }
     }
 
     /// Frames of the present state.
@@ -225,9 +249,9 @@ impl Watcher {
     fn show(&mut self, change: &Change) -> Option<Bytes> {
         self.revision = self.revision.max(change.revision);
         let (event, item) = change.through(&self.filter)?;
-        let now = self.ctx.host.clock().wall();
         let columns = std::mem::take(&mut self.first_frame);
         let make = || {
+            let now = self.ctx.host.clock().wall();
             respond::event_frame(&self.served, event, item, self.encoding, columns, now)
                 .unwrap_or_else(|status| respond::error_frame(&status))
         };

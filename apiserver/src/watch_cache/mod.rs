@@ -29,8 +29,13 @@ use crate::catalog::Served;
 
 /// How long a read waits for the cache to catch up with the store.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two requests that ask the store how far it is, for one who waits (upstream's period).
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Between two attempts to start over.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// So many batches of a burst are passed on before watchers get to take theirs: who keeps up is not overrun.
+const AT_A_TIME: usize = 100;
 
 type Slot = (String, String, String);
 
@@ -147,7 +152,9 @@ impl Caches {
     /// 504 after three seconds, as upstream's "Too large resource version".
     pub async fn wait_for(&self, revision: i64) -> Result<(), Status> {
         let shared = &self.0;
+        let clock = shared.host.clock();
         let caught_up = async {
+            let mut ask_at = clock.monotonic();
             loop {
                 let advanced = shared.advanced.notified();
                 tokio::pin!(advanced);
@@ -161,8 +168,16 @@ impl Caches {
                         return Ok(());
                     }
                 }
-                shared.impatient.notify_one();
-                advanced.await;
+                // The answer wakes everybody who waits, whether it is news to them or not.
+                if clock.monotonic() >= ask_at {
+                    shared.impatient.notify_one();
+                    ask_at = clock.monotonic() + ASK_AGAIN;
+                }
+                tokio::select! {
+                    biased;
+                    () = advanced => {}
+                    () = clock.sleep_until(ask_at) => {}
+                }
             }
         };
         match shared.host.clock().timeout(FRESHNESS_TIMEOUT, caught_up).await {
@@ -315,6 +330,7 @@ impl Shared {
             Impatient,
         }
         let mut budget = Budget::new(self.host.clock().monotonic());
+        let mut passed_on = 0;
         loop {
             let turn = tokio::select! {
                 biased;
@@ -323,7 +339,13 @@ impl Shared {
                 () = self.impatient.notified() => Turn::Impatient,
             };
             match turn {
-                Turn::Batch(Some(Ok(batch))) => self.take(batch, &mut budget).await,
+                Turn::Batch(Some(Ok(batch))) => {
+                    self.take(batch, &mut budget).await;
+                    passed_on += 1;
+                    if passed_on % AT_A_TIME == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Turn::Batch(Some(Err(error))) => return error,
                 Turn::Batch(None) => return StoreError::Transport("the watch was closed".to_owned()),
                 Turn::Command(command) => {

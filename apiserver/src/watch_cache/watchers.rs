@@ -44,6 +44,11 @@ impl Watcher {
         if change.revision <= self.after || elsewhere {
             return !self.sender.is_closed();
         }
+        // Behind what already waits for room, or the order would be lost.
+        if delayed.iter().any(|waiting| waiting.sender.same_channel(&self.sender)) {
+            delayed.push(Delayed { sender: self.sender.clone(), change: change.clone() });
+            return true;
+        }
         match self.sender.try_send(change.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(change)) => {

@@ -37,7 +37,16 @@ pub fn kube_client(host: &Host, config: &Kubeconfig, go: GoVersion) -> Result<ku
     Ok(kube_client_over(http.user_agent("kube-rs"), auth, config.namespace().unwrap_or("default")))
 }
 
-fn connection(host: &Host, config: &Kubeconfig, go: GoVersion) -> Result<(HttpClient, Auth), ClientError> {
+/// The transport to the server of the current context of `config`, and who one is there: for whoever speaks
+/// HTTP themselves.
+///
+/// # Errors
+/// The kubeconfig names no server, or what it names cannot be used.
+pub fn connection(
+    host: &Host,
+    config: &Kubeconfig,
+    go: GoVersion,
+) -> Result<(HttpClient, Auth), ClientError> {
     let http = HttpClient::new(host, config.server()?, config.client_tls(host, go)?)?;
     let from_file = config.user()?.is_some_and(|(_, user)| user.token_file.is_some());
     let auth = match config.token(host.disk())? {

@@ -14,7 +14,8 @@ pub fn kube_client_over(http: HttpClient, auth: Auth, default_namespace: &str) -
     let service = service_fn(move |request: Request<kube::client::Body>| {
         let (mut http, auth) = (http.clone(), auth.clone());
         async move {
-            let request = authorized(request, &auth).await?;
+            let mut request = request;
+            authorize(&mut request, &auth).await?;
             let answer: Response<Body> = http.call(request).await?;
             Ok::<_, BoxError>(answer)
         }
@@ -22,9 +23,13 @@ pub fn kube_client_over(http: HttpClient, auth: Auth, default_namespace: &str) -
     kube::Client::new(service, default_namespace)
 }
 
-async fn authorized<B>(mut request: Request<B>, auth: &Auth) -> Result<Request<B>, ClientError> {
+/// Puts into a request who sends it.
+///
+/// # Errors
+/// There is no token to be had.
+pub async fn authorize<B>(request: &mut Request<B>, auth: &Auth) -> Result<(), ClientError> {
     if let Some(token) = auth.token().await? {
         request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
     }
-    Ok(request)
+    Ok(())
 }

@@ -44,10 +44,10 @@ mod kube;
 
 pub use auth::{Auth, ServiceAccountToken, Token, TokenSource};
 pub use backoff::Backoff;
-pub use connect::kube_client;
+pub use connect::{connection, kube_client};
 pub use error::ClientError;
 pub use informer::{Change, Index, Informer, InformerOptions, key_of, split_key};
-pub use kube::kube_client_over;
+pub use kube::{authorize, kube_client_over};
 pub use limiter::{Bucket, RateLimiter};
 pub use list::List;
 pub use params::{DeleteParams, ListParams, Patch, WatchParams};

@@ -1,22 +1,16 @@
 //! How fast a control plane is there, and what it weighs.
 
-use std::{
-    io::Read,
-    process::{Child, Command, ExitCode, Stdio},
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Instant};
 
 use chronoplane::{ControlPlane, ControlPlaneOptions};
 use pki::KeyAlgorithm;
 use serde_json::json;
-use world::{
-    real::{Block, Real},
-    sim,
-};
+use world::sim;
 
+use super::server::OwnServer;
 use crate::{
     cli::{Output, Refusal},
-    components::{self, PLACE, Place},
+    components,
 };
 
 const ROUNDS: usize = 10;
@@ -95,71 +89,14 @@ fn in_process(what: &'static str, algorithm: KeyAlgorithm, rounds: usize) -> Res
     Ok(summary(what, millis, None))
 }
 
-/// Ends the child with the measurement, however that ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn as_process(what: &'static str, flags: &[&str]) -> Result<Figure, Refusal> {
     let runtime = components::runtime()?;
     let (mut millis, mut resident) = (Vec::new(), 0.0_f64);
     for _ in 0..ROUNDS {
-        let dir = tempfile::Builder::new().prefix("chronoplane-bench-").tempdir()?;
-        let block = Block::reserve()?;
-        let address = std::net::Ipv4Addr::from(u32::from(block.base()) | 1);
-        let place = Place { name: "bench".into(), address, root: dir.path().to_owned() };
-        let world = Real::new(dir.path().join("client"), block);
-        let _server = world.host("bench")?;
-        let client = world.host("client")?;
-        let program = std::env::current_exe()?;
-        let began = Instant::now();
-        let child = Command::new(program)
-            .arg("apiserver")
-            .arg("--")
-            .args(flags)
-            .args([
-                "--secure-port=6443",
-                "--cert-dir=/var/run/kubernetes",
-                "--service-account-issuer=https://kubernetes.default.svc",
-            ])
-            .args(["--authorization-mode=AlwaysAllow", "--service-cluster-ip-range=10.96.0.0/12"])
-            .env(PLACE, serde_json::to_string(&place)?)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut child = Running(child);
-        let took = runtime.block_on(ready(&client, address, began));
-        let Some(took) = took else {
-            let _ = child.0.kill();
-            let mut words = String::new();
-            if let Some(stderr) = child.0.stderr.as_mut() {
-                let _ = stderr.read_to_string(&mut words);
-            }
-            return Err(Refusal(format!("the apiserver was not ready within 10 s: {}", words.trim())));
-        };
+        let (server, took) = runtime.block_on(OwnServer::start(flags))?;
         millis.push(took.as_secs_f64() * 1000.0);
-        let bytes = super::process::resident(child.0.id()).unwrap_or_default();
+        let bytes = super::process::resident(server.pid()).unwrap_or_default();
         resident = (bytes as f64 / f64::from(1 << 20)).max(resident);
     }
     Ok(summary(what, millis, Some(resident)))
-}
-
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn ready(client: &world::Host, address: std::net::Ipv4Addr, began: Instant) -> Option<Duration> {
-    let tls = pki::ClientTls::new(client, (1, 26)).insecure();
-    let http = wire::HttpClient::new(client, &format!("https://{address}:6443"), Some(tls)).ok()?;
-    while began.elapsed() < Duration::from_secs(10) {
-        let request = http::Request::get("/readyz").body(wire::body::empty()).ok()?;
-        if http.send(request).await.is_ok_and(|r| r.status().is_success()) {
-            return Some(began.elapsed());
-        }
-        client.clock().sleep(Duration::from_millis(1)).await;
-    }
-    None
 }

@@ -1,11 +1,13 @@
 //! Figures: how fast, how many, how heavy. Printed, never asserted.
 //!
+//! * [`api`]: requests, lists and watches of any API server.
 //! * [`boot`]: until a control plane is ready.
 //! * [`bootstrap`]: kubelets that become Ready in a second, from a token to a signed certificate.
 //! * [`heartbeats`]: how many kubelets one process carries, and what each of them weighs.
 //! * [`time`]: simulated time per real time.
 //! * [`fleet`]: the control plane and the kubelets that the middle two measure, in either gear.
 
+pub mod api;
 pub mod boot;
 pub mod bootstrap;
 pub mod fleet;
@@ -13,6 +15,7 @@ pub mod heartbeats;
 pub mod time;
 
 mod process;
+mod server;
 pub mod watcher;
 
 use std::process::ExitCode;
@@ -33,6 +36,8 @@ pub struct BenchArgs {
 
 #[derive(Subcommand)]
 enum What {
+    /// Requests, lists and watches a second, with percentiles, and memory; of any server
+    Api(api::Plan),
     /// From process start to /readyz, and resident memory
     Boot,
     /// Full TLS bootstraps a second: token, request, approval, signature, certificate, Node, Ready
@@ -68,6 +73,7 @@ impl From<Keys> for pki::KeyAlgorithm {
 /// What was to be measured did not come about.
 pub fn run(args: BenchArgs) -> Result<ExitCode, Refusal> {
     match args.what {
+        What::Api(plan) => api::run(&plan, args.output),
         What::Boot => boot::run(args.output),
         What::Bootstrap(plan) => bootstrap::run(&plan, args.output),
         What::Heartbeats(plan) => heartbeats::run(&plan, args.output),

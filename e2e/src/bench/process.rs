@@ -14,6 +14,35 @@ pub(super) fn resident(pid: u32) -> Option<u64> {
     Some(kib << 10)
 }
 
+/// The process of this machine that listens where `url` leads to, if it may be looked at.
+pub(super) fn listening_at(url: &str) -> Option<u32> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let port = format!(":{:04X}", uri.port_u16().unwrap_or(443));
+    if !local {
+        return None;
+    }
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let sockets: Vec<String> = tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .filter_map(|line| {
+            // Number, local and remote address, state (0A: listening), …, inode.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let listens = words.get(1)?.ends_with(&port) && *words.get(3)? == "0A";
+            listens.then(|| words.get(9).map(|inode| format!("socket:[{inode}]"))).flatten()
+        })
+        .collect();
+    let pids = std::fs::read_dir("/proc").ok()?.flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
+    })
+}
+
 /// Linux counts processor time in these for everybody who reads /proc.
 const TICK: Duration = Duration::from_millis(10);
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use world::Clock;
@@ -39,7 +39,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_progress = self.activity.begin();
         let (clock, leave) = (self.clock.clone(), self.leave.clone());
-        let http2 = request.version() == Version::HTTP_2;
+        let (http2, head) = (request.version() == Version::HTTP_2, request.method() == Method::HEAD);
         let answer = self.handler.call(self.peer.clone(), request.map(body::boxed));
         Box::pin(async move {
             let mut response = answer.await;
@@ -48,9 +48,20 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             if http2 && says_close(response.headers()) {
                 leave.notify_one();
             }
+            if head {
+                response = without_body(response);
+            }
             Ok(response.map(|content| Sent { content, _in_progress: in_progress }))
         })
     }
+}
+
+/// The answer to HEAD: what GET would say of its body, and no body. hyper cuts it off in HTTP/1 only.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    response.map(|_| body::empty())
 }
 
 fn says_close(headers: &HeaderMap) -> bool {
