@@ -8,6 +8,7 @@ use wire::body::{self, CollectError};
 
 use super::{
     Framed, Permitted, Query,
+    duplicates::duplicates,
     protobuf::{self, ProtobufError},
 };
 use crate::context::Ctx;
@@ -155,6 +156,12 @@ pub async fn read_object(
     let media = content_type(permitted.request()).to_owned();
     let bytes = read_body(ctx, permitted).await?;
     let mut object = parse_object(&bytes, &media)?;
+    let request = permitted.request();
+    if matches!(media.as_str(), "" | "application/json")
+        && request.query.get("fieldValidation") != Some("Ignore")
+    {
+        request.set_duplicates(duplicates(&bytes));
+    }
     expect_kind(&mut object, api_version, kind)?;
     Ok(object)
 }

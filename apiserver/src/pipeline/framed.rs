@@ -27,6 +27,7 @@ pub struct Framed {
     /// Headers.
     pub headers: HeaderMap,
     body: Mutex<Option<Body>>,
+    twice: Mutex<Vec<String>>,
     /// What `wire` needs to turn the connection into a byte stream, among others.
     pub extensions: http::Extensions,
     /// Who is at the other end of the connection.
@@ -53,6 +54,7 @@ impl Framed {
             headers: parts.headers,
             extensions: parts.extensions,
             body: Mutex::new(Some(body)),
+            twice: Mutex::default(),
             peer,
         }
     }
@@ -60,6 +62,16 @@ impl Framed {
     /// The body; empty for whoever asks a second time.
     pub fn take_body(&self) -> Body {
         self.body.lock().take().unwrap_or_else(wire::body::empty)
+    }
+
+    /// Remembers the fields that the body names twice.
+    pub(super) fn set_duplicates(&self, fields: Vec<String>) {
+        *self.twice.lock() = fields;
+    }
+
+    /// The fields that the body named twice, for whoever asks first.
+    pub fn take_duplicates(&self) -> Vec<String> {
+        std::mem::take(&mut self.twice.lock())
     }
 
     /// Understands path and method.

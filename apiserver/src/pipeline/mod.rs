@@ -18,6 +18,7 @@
 mod act;
 mod codec;
 mod director;
+mod duplicates;
 mod framed;
 mod identify;
 mod pages;

@@ -17,8 +17,9 @@ use crate::{
     allocate::Reservation,
     catalog::Served,
     context::Ctx,
+    crd::convert,
     registry::rules,
-    watch_cache::{Item, encode_stored, store_status},
+    watch_cache::{Item, store_status},
 };
 
 /// What a write is about: fixed for all its attempts.
@@ -128,6 +129,8 @@ pub struct Stored {
     pub revision: i64,
     /// Its lease; 0 for none.
     pub lease: i64,
+    /// Whether it is stored in another version than objects are stored in now: every write brings it there.
+    pub stale: bool,
 }
 
 /// An object as the client wants it.
@@ -245,7 +248,7 @@ impl Admitted<'_, '_> {
             if rules::vanishes(&scope.served, &object) {
                 return remove(ctx, scope, &key, short, object, old).await;
             }
-            if object == *old.object {
+            if object == *old.object && !old.stale {
                 reservation.confirm();
                 return Ok(Committed::Unchanged(Item::parsed(short, old.revision, old.object.clone())));
             }
@@ -262,7 +265,7 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let raw = encode_stored(&scope.served, &object);
+        let raw = convert::stored_form(ctx, &scope.served, &object).await?;
         let expected = old.map_or(0, |o| o.revision);
         match ctx.store.put_if(Bytes::from(key), raw.clone(), expected, lease).await {
             Ok(Outcome::Committed(revision)) => {

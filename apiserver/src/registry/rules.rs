@@ -13,7 +13,7 @@ use super::signing_request;
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
-    openapi,
+    crd, openapi,
     pipeline::{FieldValidation, write::Scope},
 };
 
@@ -59,19 +59,21 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
         }
         Nature::Custom(custom) => custom.normalise(object),
     };
-    if unknown.is_empty() {
+    let twice = scope.permitted.request().take_duplicates();
+    let twice = twice.iter().map(|path| format!("duplicate field \"{path}\""));
+    let words: Vec<String> =
+        twice.chain(unknown.iter().map(|path| format!("unknown field \"{path}\""))).collect();
+    if words.is_empty() {
         return Ok(());
     }
-    let words = |path: &String| format!("unknown field \"{path}\"");
     match scope.options.validation {
         FieldValidation::Ignore => Ok(()),
         FieldValidation::Warn => {
-            unknown.iter().for_each(|path| scope.warn(words(path)));
+            words.into_iter().for_each(|words| scope.warn(words));
             Ok(())
         }
         FieldValidation::Strict => {
-            let all: Vec<String> = unknown.iter().map(words).collect();
-            Err(undecodable(served, &format!("strict decoding error: {}", all.join(", "))))
+            Err(undecodable(served, &format!("strict decoding error: {}", words.join(", "))))
         }
     }
 }
@@ -127,12 +129,27 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
     let mut errors = meta::validate_create(object, &rules_of(served));
     errors.extend(match &served.nature {
         Nature::BuiltIn(kind) => strategy::validate_create(kind, object),
-        Nature::Custom(custom) => custom.validate(object, None),
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(object, None, warnings)),
     });
     if is_signing_request(served) {
         errors.extend(signing_request::validate(object));
     }
+    if is_definition(served) {
+        errors.extend(crd::validate_definition(object, None));
+    }
     refuse(served, object.name(), errors)
+}
+
+fn is_definition(served: &Served) -> bool {
+    served.plural == "customresourcedefinitions" && served.group == "apiextensions.k8s.io"
+}
+
+/// Passes on to the client what is warned about.
+fn warned(scope: &Scope<'_>, check: impl FnOnce(&mut Vec<String>) -> Vec<FieldError>) -> Vec<FieldError> {
+    let mut warnings = Vec::new();
+    let errors = check(&mut warnings);
+    warnings.into_iter().for_each(|warning| scope.warn(warning));
+    errors
 }
 
 fn is_signing_request(served: &Served) -> bool {
@@ -160,8 +177,11 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
     let mut errors = meta::validate_update(new, old, &rules);
     errors.extend(match &served.nature {
         Nature::BuiltIn(kind) => strategy::validate_update(kind, new, old, &scope.subresource),
-        Nature::Custom(custom) => custom.validate(new, Some(old)),
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(new, Some(old), warnings)),
     });
+    if is_definition(served) && scope.subresource.is_empty() {
+        errors.extend(crd::validate_definition(new, Some(old)));
+    }
     refuse(served, old.name(), errors)
 }
 

@@ -13,6 +13,7 @@ use super::{list::filter, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{ListOptions, Permitted, Refusal},
     respond::{self, Encoding, Format},
     watch_cache::{Change, EventType, Filter, Item, Subscription},
@@ -79,6 +80,7 @@ pub(super) async fn watch(
         }
         Err(status) => return Err(status.into()),
     };
+    convert::ready(ctx, &served, &subscription.initial).await?;
     let lifetime = options.timeout.unwrap_or_else(|| {
         let least = ctx.host.periods().of(ctx.options.min_request_timeout);
         ctx.host.entropy().jitter(least, 1.0)
@@ -167,7 +169,7 @@ impl Watcher {
             return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
         }
         while let Some(change) = self.missed.pop_front() {
-            if let Some(frame) = self.show(&change) {
+            if let Some(frame) = self.show(&change).await {
                 return Some(frame);
             }
         }
@@ -188,7 +190,7 @@ impl Watcher {
             };
             match turn {
                 Turn::Change(Some(change)) => {
-                    if let Some(frame) = self.show(&change) {
+                    if let Some(frame) = self.show(&change).await {
                         return Some(frame);
                     }
                 }
@@ -197,7 +199,7 @@ impl Watcher {
                     self.over = true;
                     return None;
                 }
-                Turn::Bookmark => return Some(self.bookmark(wake)),
+                Turn::Bookmark => return Some(self.bookmark(wake).await),
             }
         }
     }
@@ -222,8 +224,13 @@ impl Watcher {
         (!chunk.is_empty()).then(|| chunk.into())
     }
 
-    fn show(&mut self, change: &Change) -> Option<Bytes> {
+    async fn show(&mut self, change: &Change) -> Option<Bytes> {
         self.revision = self.revision.max(change.revision);
+        if self.served.webhook().is_some()
+            && let Err(status) = convert::ready(&self.ctx, &self.served, &change.items()).await
+        {
+            return Some(respond::error_frame(&status));
+        }
         let (event, item) = change.through(&self.filter)?;
         let now = self.ctx.host.clock().wall();
         let columns = std::mem::take(&mut self.first_frame);
@@ -236,11 +243,11 @@ impl Watcher {
     }
 
     /// What is known now, after everything that was known before it has been sent.
-    fn bookmark(&mut self, at: Mono) -> Bytes {
+    async fn bookmark(&mut self, at: Mono) -> Bytes {
         let revision = self.ctx.caches.revision();
         let mut out = Vec::new();
         while let Ok(change) = self.live.try_recv() {
-            out.extend(self.show(&change).into_iter().flatten());
+            out.extend(self.show(&change).await.into_iter().flatten());
         }
         self.revision = self.revision.max(revision);
         let next = at + self.ctx.host.periods().of(BOOKMARK_PERIOD);
