@@ -38,6 +38,7 @@ pub mod respond;
 pub mod watch_cache;
 
 pub mod aggregator;
+pub mod cel;
 pub mod crd;
 pub mod discovery;
 pub mod openapi;

@@ -34,6 +34,7 @@ pub use leases::Leases;
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{
         Permitted, Refusal,
         write::{Scope, Stored},
@@ -47,7 +48,10 @@ use crate::{
 /// # Errors
 /// Whatever refuses it, as a Status.
 pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
-    let warning = served.builtin().and_then(|kind| kind.deprecation(ctx.options.profile.minor()));
+    let warning = match served.custom() {
+        Some(custom) => custom.deprecation().map(str::to_owned),
+        None => served.builtin().and_then(|kind| kind.deprecation(ctx.options.profile.minor())),
+    };
     let mut response = dispatch(ctx, permitted, served).await?;
     if let Some(warning) = warning {
         add_warning(&mut response, &warning);
@@ -156,13 +160,35 @@ pub(crate) async fn fetch_opt(
     let Some(kv) = found else { return Ok(None) };
     // Mostly the cache has this very revision parsed already.
     let short = key.strip_prefix(&served.prefix("")).unwrap_or_default();
-    if let Some(item) = ctx.caches.get(served, short).filter(|item| item.revision() == kv.mod_revision) {
-        let object = item.object()?;
-        return Ok(Some(Stored { object, revision: kv.mod_revision, lease: kv.lease }));
-    }
-    let object = decode(&kv.value, kv.mod_revision, Some(served))
-        .map_err(|e| Status::store_read(format!("unable to read the stored object {key:?}: {e}")))?;
-    Ok(Some(Stored { object: Arc::new(object), revision: kv.mod_revision, lease: kv.lease }))
+    let (revision, lease) = (kv.mod_revision, kv.lease);
+    let stale = served.is_custom() && !is_current(served, &kv.value);
+    let cached = ctx.caches.get(served, short).filter(|item| item.revision() == revision);
+    let object = match (cached, served.webhook()) {
+        (Some(item), None) => item.object()?,
+        (cached, Some(_)) => {
+            let made = || {
+                Arc::new(Item::stored(short.to_owned(), revision, kv.value.clone(), Arc::new(served.clone())))
+            };
+            let item = cached.unwrap_or_else(made);
+            convert::ready(ctx, served, std::slice::from_ref(&item)).await?;
+            item.object()?
+        }
+        (None, None) => {
+            let object = decode(&kv.value, revision, Some(served));
+            Arc::new(
+                object.map_err(|e| {
+                    Status::store_read(format!("unable to read the stored object {key:?}: {e}"))
+                })?,
+            )
+        }
+    };
+    Ok(Some(Stored { object, revision, lease, stale }))
+}
+
+/// Whether bytes of the store are an object in the version that objects are stored in now.
+fn is_current(served: &Served, raw: &[u8]) -> bool {
+    let head = format!(r#"{{"kind":"{}","apiVersion":"{}","#, served.kind, served.stored_api_version);
+    raw.starts_with(head.as_bytes())
 }
 
 /// The response to a write: the object, with the warnings that were gathered.

@@ -13,7 +13,7 @@ use super::signing_request;
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
-    openapi,
+    crd, openapi,
     pipeline::{FieldValidation, content_type, write::Scope},
 };
 
@@ -135,12 +135,27 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
             strategy::warnings(kind, object, None).into_iter().for_each(|text| scope.warn(text));
             strategy::validate_create(kind, object)
         }
-        Nature::Custom(custom) => custom.validate(object, None),
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(object, None, warnings)),
     });
     if is_signing_request(served) {
         errors.extend(signing_request::validate(object));
     }
+    if is_definition(served) {
+        errors.extend(crd::validate_definition(object, None));
+    }
     refuse(served, object.name(), errors)
+}
+
+fn is_definition(served: &Served) -> bool {
+    served.plural == "customresourcedefinitions" && served.group == "apiextensions.k8s.io"
+}
+
+/// Passes on to the client what is warned about.
+fn warned(scope: &Scope<'_>, check: impl FnOnce(&mut Vec<String>) -> Vec<FieldError>) -> Vec<FieldError> {
+    let mut warnings = Vec::new();
+    let errors = check(&mut warnings);
+    warnings.into_iter().for_each(|warning| scope.warn(warning));
+    errors
 }
 
 fn is_signing_request(served: &Served) -> bool {
@@ -171,8 +186,11 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
             strategy::warnings(kind, new, Some(old)).into_iter().for_each(|text| scope.warn(text));
             strategy::validate_update(kind, new, old, &scope.subresource)
         }
-        Nature::Custom(custom) => custom.validate(new, Some(old)),
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(new, Some(old), warnings)),
     });
+    if is_definition(served) && scope.subresource.is_empty() {
+        errors.extend(crd::validate_definition(new, Some(old)));
+    }
     refuse(served, old.name(), errors)
 }
 

@@ -13,6 +13,7 @@ use super::{list::filter, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{ListOptions, Permitted, Refusal},
     respond::{self, Encoding, Format},
     watch_cache::{Change, EventType, Filter, Item, Subscription},
@@ -81,6 +82,7 @@ pub(super) async fn watch(
         }
         Err(status) => return Err(status.into()),
     };
+    convert::ready(ctx, &served, &subscription.initial).await?;
     let lifetime = options.timeout.unwrap_or_else(|| {
         let least = ctx.host.periods().of(ctx.options.min_request_timeout);
         ctx.host.entropy().jitter(least, 1.0)
@@ -172,7 +174,7 @@ impl Watcher {
             return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
         }
         while let Some(change) = self.missed.pop_front() {
-            if let Some(frame) = self.show(&change) {
+            if let Some(frame) = self.show(&change).await {
                 return Some(frame);
             }
         }
@@ -197,8 +199,8 @@ impl Watcher {
             };
             match turn {
                 Turn::Change(Some(change)) => {
-                    if let Some(frame) = self.show(&change) {
-                        return Some(self.with_more(frame));
+                    if let Some(frame) = self.show(&change).await {
+                        return Some(self.with_more(frame).await);
                     }
                 }
                 // Too slow, or the cache starts over: the client resumes from what it has.
@@ -206,18 +208,18 @@ impl Watcher {
                     self.over = true;
                     return None;
                 }
-                Turn::Bookmark => return Some(self.bookmark(wake)),
+                Turn::Bookmark => return Some(self.bookmark(wake).await),
             }
         }
     }
 
     /// A frame and what has arrived besides: a busy watch sends few long chunks rather than many short ones.
-    fn with_more(&mut self, first: Bytes) -> Bytes {
+    async fn with_more(&mut self, first: Bytes) -> Bytes {
         let mut chunk = BytesMut::new();
         while chunk.len() < CHUNK_BYTES
             && let Ok(change) = self.live.try_recv()
         {
-            let Some(frame) = self.show(&change) else { continue };
+            let Some(frame) = self.show(&change).await else { continue };
             if chunk.is_empty() {
                 chunk.extend_from_slice(&first);
             }
@@ -246,8 +248,13 @@ impl Watcher {
         (!chunk.is_empty()).then(|| chunk.into())
     }
 
-    fn show(&mut self, change: &Change) -> Option<Bytes> {
+    async fn show(&mut self, change: &Change) -> Option<Bytes> {
         self.revision = self.revision.max(change.revision);
+        if self.served.webhook().is_some()
+            && let Err(status) = convert::ready(&self.ctx, &self.served, &change.items()).await
+        {
+            return Some(respond::error_frame(&status));
+        }
         let (event, item) = change.through(&self.filter)?;
         let columns = std::mem::take(&mut self.first_frame);
         let make = || {
@@ -260,11 +267,11 @@ impl Watcher {
     }
 
     /// What is known now, after everything that was known before it has been sent.
-    fn bookmark(&mut self, at: Mono) -> Bytes {
+    async fn bookmark(&mut self, at: Mono) -> Bytes {
         let revision = self.ctx.caches.revision();
         let mut out = Vec::new();
         while let Ok(change) = self.live.try_recv() {
-            out.extend(self.show(&change).into_iter().flatten());
+            out.extend(self.show(&change).await.into_iter().flatten());
         }
         self.revision = self.revision.max(revision);
         let next = at + self.ctx.host.periods().of(BOOKMARK_PERIOD);

@@ -14,5 +14,6 @@ mod life;
 mod loopback;
 mod objects;
 mod openapi;
+mod versions;
 mod watches;
 mod workloads;
