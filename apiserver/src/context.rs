@@ -12,6 +12,7 @@ use world::{Host, Mono};
 use crate::{
     admission::Admission,
     allocate::Allocator,
+    audit::Audit,
     authn::Authn,
     authz::Authz,
     catalog::Catalog,
@@ -19,6 +20,7 @@ use crate::{
     hooks::HookBoard,
     informers::Informers,
     kubelets::Kubelets,
+    metrics::Metrics,
     options::Options,
     pipeline::{Delegate, Pages, Seats},
     registry::Leases,
@@ -47,6 +49,9 @@ pub struct Context {
     /// Leases of the store for objects that end by themselves: events.
     pub leases: Leases,
     pub seats: Seats,
+    pub metrics: Metrics,
+    /// The audit log, if there is a policy and a place for it.
+    pub audit: Option<Arc<Audit>>,
     pub health: Health,
     pub hooks: HookBoard,
     pub lifecycle: Lifecycle,

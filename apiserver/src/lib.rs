@@ -42,11 +42,13 @@ pub mod openapi;
 pub mod version;
 
 pub mod allocate;
+pub mod audit;
 pub mod health;
 pub mod hooks;
 pub mod informers;
 pub mod kubelets;
 pub mod loopback;
+pub mod metrics;
 
 pub use options::{Options, UsageError};
 pub use server::{Server, StartError, run};

@@ -19,8 +19,9 @@ use world::{Exit, Host, ListenError};
 
 use crate::{
     admission::{Admission, Enabled},
-    aggregator::{self, Delegation},
+    aggregator::{self, Aggregator, Delegation},
     allocate::Allocator,
+    audit::Audit,
     authn::Authn,
     authz::{Authz, Mode},
     catalog::Catalog,
@@ -32,6 +33,7 @@ use crate::{
     informers::Informers,
     kubelets::Kubelets,
     loopback::{Loopback, LoopbackError},
+    metrics::{Metrics, MetricsPage},
     openapi::OpenApi,
     options::{Backend, Options},
     pipeline::{Pages, Pipeline, Seats},
@@ -192,6 +194,11 @@ async fn start(
         None => open(host, &options).await?,
     };
 
+    let audit = Audit::from_options(host, &options)
+        .map_err(|(flag, path, why)| StartError::File { flag, path, why })?
+        .map(Arc::new);
+    let metrics = Metrics::new(host, loopback.tally.clone());
+    let store = metrics.store(host, store);
     let catalog = Catalog::builtin();
     let caches = Caches::start(host, store.clone(), &catalog.all());
     let rest = loopback.rest.clone();
@@ -206,6 +213,8 @@ async fn start(
         leases: Leases::new(options.event_ttl),
         seats: Seats::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
         health: Health::new(facts.livez_check.then_some(facts.max_age), options.livez_grace_period),
+        metrics,
+        audit,
         hooks: HookBoard::default(),
         lifecycle: Lifecycle::default(),
         pages: OnceLock::new(),
@@ -222,8 +231,9 @@ async fn start(
         informers,
         rest,
     });
-    let _ = ctx.pages.set(pages(&ctx, &keys));
-    let _ = ctx.delegate.set(Arc::new(Delegation::new(ctx.informers.clone())));
+    let aggregator = Aggregator::new(host, &ctx.options, ctx.informers.clone());
+    let _ = ctx.pages.set(pages(&ctx, &keys, &aggregator));
+    let _ = ctx.delegate.set(Arc::new(Delegation::new(host, aggregator.backends.clone())));
     ctx.lifecycle.set_installed();
     let mut serve = match options.tls_sni.is_empty() {
         true => {
@@ -235,22 +245,24 @@ async fn start(
     };
     serve.max_streams = options.http2_max_streams;
     serve.go = options.profile.go();
+    serve.handshake_errors = ctx.metrics.handshake_errors.clone();
     let wire = wire::Server::spawn(host, listener, serve, Arc::new(Pipeline(ctx.clone())));
     hooks::start(&ctx);
     crd::start(&ctx);
-    aggregator::start(&ctx);
+    aggregator::start(&ctx, &aggregator);
     tracing::info!("Serving securely on {local}");
     Ok(Server { ctx, wire, local, loopback, process: process.clone() })
 }
 
 /// Who answers what is no resource.
-fn pages(ctx: &Ctx, keys: &[PublicKey]) -> Vec<Arc<dyn Pages>> {
+fn pages(ctx: &Ctx, keys: &[PublicKey], aggregator: &Aggregator) -> Vec<Arc<dyn Pages>> {
     let address = SocketAddr::new(ctx.options.advertised(ctx.host.net().address()), ctx.port).to_string();
     let address_of_jwks = format!("https://{address}");
     vec![
-        Arc::new(Discovery::new(ctx.catalog.clone(), ctx.informers.clone(), address)),
-        Arc::new(OpenApi::new(ctx.catalog.clone(), ctx.options.profile)),
+        Arc::new(Discovery::new(ctx.catalog.clone(), ctx.informers.clone(), aggregator.remotes.clone(), address)),
+        Arc::new(OpenApi::new(ctx.catalog.clone(), ctx.options.profile).merging(aggregator.clone())),
         Arc::new(Version::new(ctx.options.profile)),
+        Arc::new(MetricsPage(Arc::downgrade(ctx))),
         Arc::new(Issuer::new(&ctx.options.service_account_issuers, &address_of_jwks, keys)),
     ]
 }

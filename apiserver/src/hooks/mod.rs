@@ -66,7 +66,6 @@ const NOTHING_TO_DO: &[&str] = &[
     "start-kube-apiserver-identity-lease-garbage-collector",
     "start-service-ip-repair-controllers",
     "priority-and-fairness-config-producer",
-    "aggregator-reload-proxy-client-cert",
 ];
 
 /// Which hooks are done, and whether one failed.

@@ -25,7 +25,7 @@ pub(super) enum Standing {
 use Shape::{Many, One, Switch};
 use Standing::{Inert, Meant, Refused};
 
-const AUDIT: &str = "audit logs are not written";
+const AUDIT: &str = "audit events are not sent to webhooks: use --audit-log-path";
 const ENCRYPTION: &str = "objects are stored unencrypted";
 const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
@@ -49,13 +49,13 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("audit-log-batch-buffer-size", One, Inert),
     ("audit-log-batch-max-size", One, Inert),
     ("audit-log-compress", Switch, Inert),
-    ("audit-log-format", One, Inert),
-    ("audit-log-maxage", One, Inert),
-    ("audit-log-maxbackup", One, Inert),
-    ("audit-log-maxsize", One, Inert),
+    ("audit-log-format", One, Meant),
+    ("audit-log-maxage", One, Meant),
+    ("audit-log-maxbackup", One, Meant),
+    ("audit-log-maxsize", One, Meant),
     ("audit-log-mode", One, Inert),
-    ("audit-log-path", One, Refused(AUDIT)),
-    ("audit-policy-file", One, Refused(AUDIT)),
+    ("audit-log-path", One, Meant),
+    ("audit-policy-file", One, Meant),
     ("audit-webhook-config-file", One, Refused(AUDIT)),
     ("authentication-config", One, Refused(CONFIG_FILE)),
     ("authentication-token-webhook-cache-ttl", One, Inert),

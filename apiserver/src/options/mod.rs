@@ -14,6 +14,7 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
+use crate::audit::Rotation;
 pub use parse::UsageError;
 
 /// Where the objects are kept.
@@ -115,6 +116,10 @@ pub struct Options {
     pub proxy_client_cert_file: Option<PathBuf>,
     pub proxy_client_key_file: Option<PathBuf>,
 
+    pub audit_policy_file: Option<PathBuf>,
+    pub audit_log_path: Option<PathBuf>,
+    pub audit_rotation: Rotation,
+
     pub request_timeout: Duration,
     pub min_request_timeout: Duration,
     pub max_requests_inflight: usize,
@@ -186,6 +191,9 @@ impl Default for Options {
             ]),
             proxy_client_cert_file: None,
             proxy_client_key_file: None,
+            audit_policy_file: None,
+            audit_log_path: None,
+            audit_rotation: Rotation::default(),
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
             max_requests_inflight: 400,

@@ -172,6 +172,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     v.list("kubelet-preferred-address-types", &mut o.kubelet_preferred_address_types);
     v.path("proxy-client-cert-file", &mut o.proxy_client_cert_file);
     v.path("proxy-client-key-file", &mut o.proxy_client_key_file);
+    audit(&v, &mut o)?;
     v.duration("request-timeout", &mut o.request_timeout)?;
     let mut seconds = o.min_request_timeout.as_secs();
     v.parsed("min-request-timeout", &mut seconds)?;
@@ -195,6 +196,28 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
         })?;
     }
     Ok(o)
+}
+
+fn audit(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    v.path("audit-policy-file", &mut o.audit_policy_file);
+    v.path("audit-log-path", &mut o.audit_log_path);
+    let mut numbers = [0_i64; 3];
+    for (flag, number) in ["audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize"].iter().zip(&mut numbers) {
+        v.parsed(flag, number)?;
+        if *number < 0 {
+            return Err(UsageError::Together(format!("--{flag} {number} can't be a negative number")));
+        }
+    }
+    let [age, backups, size] = numbers.map(|number| u64::try_from(number).unwrap_or_default());
+    o.audit_rotation = crate::audit::Rotation {
+        max_age_days: age,
+        max_backups: usize::try_from(backups).unwrap_or(usize::MAX),
+        max_megabytes: size,
+    };
+    match v.last("audit-log-format") {
+        None | Some("json") => Ok(()),
+        Some(other) => Err(invalid("audit-log-format", other, "events are written as json only")),
+    }
 }
 
 fn key_algorithm(text: &str) -> Option<KeyAlgorithm> {

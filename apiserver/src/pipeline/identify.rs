@@ -17,7 +17,9 @@ impl Parsed {
     /// 401, and never more than the word.
     pub async fn identify(mut self, ctx: &Ctx, note: &mut Note) -> Result<Identified, Refusal> {
         let now = self.framed.received_at;
-        let user = ctx.authn.authenticate(&mut self.framed.headers, &self.framed.peer, now).await?;
+        let found = ctx.authn.authenticate(&mut self.framed.headers, &self.framed.peer, now).await;
+        ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
+        let user = found?;
         note.user.clone_from(&user.name);
         note.anonymous = user.name == "system:anonymous";
         Ok(Identified { parsed: self, user })

@@ -33,7 +33,8 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use api::status::Status;
 use futures::FutureExt;
 use http::{HeaderValue, Response, Version, header};
-use wire::{Body, Handler, Peer};
+use wire::{Body, Handler, Peer, body};
+use world::{Clock, Mono};
 
 pub use act::Acting;
 pub use codec::{
@@ -48,7 +49,9 @@ pub use request_info::RequestInfo;
 pub use seat::{Seated, Seats};
 
 use crate::{
+    audit::Draft,
     context::Ctx,
+    metrics::Row,
     respond::{self, Wanted},
 };
 
@@ -101,6 +104,14 @@ pub struct Note {
     pub user: String,
     /// Whether nobody in particular asked.
     pub anonymous: bool,
+    /// Whether somebody looked at what was asked, instead of sending it away.
+    reached: bool,
+    /// Whether the request may outlive the request timeout.
+    long_running: bool,
+    /// The counters of requests like this one.
+    row: Option<Arc<Row>>,
+    /// What the audit log will say of it.
+    audit: Option<Box<Draft>>,
 }
 
 /// The front door: `wire`'s handler.
@@ -124,14 +135,26 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     let (audit_id, version, path) = (framed.audit_id.clone(), framed.version, framed.path.clone());
     let mut verb = framed.method.as_str().to_lowercase();
     let mut note = Note::default();
+    let began = ctx.host.clock().monotonic();
     let way = AssertUnwindSafe(Box::pin(walk(&ctx, framed, &mut note, &mut verb))).catch_unwind();
+    let mut panicked = false;
     let mut response = match way.await {
         Ok(Ok(response)) => response,
-        Ok(Err(refusal)) => refusal.into_response(wanted),
+        Ok(Err(refusal)) => {
+            if let (Some(draft), Refusal::Status(status)) = (&mut note.audit, &refusal) {
+                draft.refused(status);
+            }
+            refusal.into_response(wanted)
+        }
         Err(_) => {
+            panicked = true;
             respond::text(500, "This request caused apiserver to panic. Look in the logs for details.\n")
         }
     };
+    if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
+        response = audit.answered(&ctx, draft, response, panicked).await;
+    }
+    response = count(&ctx, &note, response, began);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&audit_id) {
@@ -150,6 +173,42 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     response
 }
 
+/// Enters an answer into the counters; a stream's when it ends.
+fn count(ctx: &Ctx, note: &Note, response: Response<Body>, began: Mono) -> Response<Body> {
+    let code = response.status().as_u16();
+    let Some(row) = note.row.clone().filter(|_| note.reached) else {
+        if matches!(code, 429 | 503 | 504) {
+            ctx.metrics.terminated(code);
+        }
+        return response;
+    };
+    let own = note.user == "system:apiserver";
+    let clock = ctx.host.clock();
+    if note.long_running && code < 400 {
+        let open = Open { row, clock: clock.clone(), began, code, own };
+        open.row.long_running(1);
+        return response.map(|content| body::holding(content, open));
+    }
+    row.answered(code, clock.monotonic().since(began), body::length(response.body()), own);
+    response
+}
+
+/// A stream that is counted when its body is dropped.
+struct Open {
+    row: Arc<Row>,
+    clock: Clock,
+    began: Mono,
+    code: u16,
+    own: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.row.long_running(-1);
+        self.row.answered(self.code, self.clock.monotonic().since(self.began), None, self.own);
+    }
+}
+
 // Futures are boxed from stage to stage: one that held all of them would not fit a thread's stack.
 async fn walk(
     ctx: &Ctx,
@@ -159,6 +218,9 @@ async fn walk(
 ) -> Result<Response<Body>, Refusal> {
     let parsed = framed.parse();
     verb.clone_from(&parsed.info.verb);
+    note.row = ctx.metrics.requests.row(&parsed, &ctx.catalog);
+    note.long_running = parsed.info.long_running();
+    note.audit = ctx.audit.as_ref().map(|audit| audit.draft(&parsed));
     if ctx.lifecycle.is_draining() {
         return Err(Status::service_unavailable("apiserver is shutting down").retry_after(1).into());
     }
@@ -174,8 +236,15 @@ async fn walk(
 
 async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<Body>, Refusal> {
     let identified = parsed.identify(ctx, note).await?;
+    if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
+        note.audit = audit.received(ctx, draft, &identified.parsed.framed, &identified.user).await;
+    }
     let acting = identified.act(ctx).await?;
+    if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {
+        draft.impersonates(&acting.user);
+    }
     let seated = acting.seat(ctx)?;
-    let permitted = seated.permit(ctx)?;
+    let permitted = seated.permit(ctx, note)?;
+    note.reached = true;
     Box::pin(director::direct(ctx, permitted)).await
 }

@@ -53,6 +53,11 @@ impl Seats {
         let row = |places| Row { taken: Arc::default(), places };
         Self { reading: row(reading), writing: row(writing) }
     }
+
+    /// How many readers and writers there are now.
+    pub fn taken(&self) -> (usize, usize) {
+        (self.reading.taken.load(Ordering::Relaxed), self.writing.taken.load(Ordering::Relaxed))
+    }
 }
 
 impl Acting {

@@ -3,7 +3,7 @@
 mod apply;
 mod binding;
 mod collection;
-mod connect;
+pub(crate) mod connect;
 mod create;
 mod delete;
 mod eviction;

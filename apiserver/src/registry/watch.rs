@@ -13,6 +13,7 @@ use super::{list::filter, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
+    metrics::Watching,
     pipeline::{ListOptions, Permitted, Refusal},
     respond::{self, Encoding, Format},
     watch_cache::{Change, EventType, Filter, Item, Subscription},
@@ -120,6 +121,7 @@ struct Watcher {
     end: Mono,
     first_frame: bool,
     over: bool,
+    watching: Option<Watching>,
 }
 
 impl Watcher {
@@ -144,6 +146,7 @@ impl Watcher {
             next_bookmark: now + ctx.host.periods().of(BOOKMARK_PERIOD).min(before_end),
             last_bookmark: now + before_end,
             end: now + lifetime,
+            watching: ctx.metrics.watches.begin(&served),
             ctx: ctx.clone(),
             served,
             filter,
@@ -214,7 +217,12 @@ impl Watcher {
             let now = self.ctx.host.clock().wall();
             let columns = std::mem::take(&mut self.first_frame);
             match respond::event_frame(&self.served, EventType::Added, &item, self.encoding, columns, now) {
-                Ok(frame) => chunk.extend_from_slice(&frame),
+                Ok(frame) => {
+                    if let Some(watching) = &self.watching {
+                        watching.sent(frame.len());
+                    }
+                    chunk.extend_from_slice(&frame);
+                }
                 Err(status) => chunk.extend_from_slice(&respond::error_frame(&status)),
             }
             frames += 1;
@@ -232,7 +240,11 @@ impl Watcher {
                 .unwrap_or_else(|status| respond::error_frame(&status))
         };
         let own = columns && matches!(self.encoding, Encoding::Table(_));
-        Some(if own { make() } else { change.frame(event, self.encoding, make) })
+        let frame = if own { make() } else { change.frame(event, self.encoding, make) };
+        if let Some(watching) = &self.watching {
+            watching.sent(frame.len());
+        }
+        Some(frame)
     }
 
     /// What is known now, after everything that was known before it has been sent.

@@ -17,7 +17,7 @@ use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -92,6 +92,8 @@ pub struct ServeOptions {
     pub go: pki::GoVersion,
     /// Without TLS: speak HTTP/2 to clients that start with it (gRPC).
     pub prior_knowledge: bool,
+    /// Counts the handshakes that failed.
+    pub handshake_errors: Arc<AtomicU64>,
 }
 
 impl ServeOptions {
@@ -106,6 +108,7 @@ impl ServeOptions {
             max_header_bytes: 1 << 20,
             go: (1, 26),
             prior_knowledge: false,
+            handshake_errors: Arc::default(),
         }
     }
 
