@@ -151,7 +151,8 @@ async fn write(ctx: &Ctx, service: &Arc<Value>, name: &str, verdict: &Verdict) -
     let status = if *available { "True" } else { "False" };
     let held = service.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == "Available");
     if held.is_some_and(|c| {
-        (c.str_at("/status"), c.str_at("/reason"), c.str_at("/message")) == (status, *reason, message.as_str())
+        (c.str_at("/status"), c.str_at("/reason"), c.str_at("/message"))
+            == (status, *reason, message.as_str())
     }) {
         return Ok(());
     }

@@ -206,7 +206,12 @@ impl Backends {
         let text = |name: HeaderName| {
             head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
         };
-        Ok(Answer { code: head.status.as_u16(), media: text(header::CONTENT_TYPE), etag: text(header::ETAG), content })
+        Ok(Answer {
+            code: head.status.as_u16(),
+            media: text(header::CONTENT_TYPE),
+            etag: text(header::ETAG),
+            content,
+        })
     }
 }
 
@@ -233,7 +238,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 /// Says in front-proxy headers who asks, and takes away what the client may have said itself.
 pub(super) fn identify(headers: &mut HeaderMap, user: &User) {
-    let own: Vec<HeaderName> = headers.keys().filter(|k| k.as_str().starts_with("x-remote-")).cloned().collect();
+    let own: Vec<HeaderName> =
+        headers.keys().filter(|k| k.as_str().starts_with("x-remote-")).cloned().collect();
     for name in own {
         headers.remove(name);
     }

@@ -16,12 +16,7 @@ mod remotes;
 
 use std::sync::Arc;
 
-use crate::{
-    context::Ctx,
-    hooks,
-    informers::Informers,
-    options::Options,
-};
+use crate::{context::Ctx, hooks, informers::Informers, options::Options};
 
 pub(crate) use backends::Backends;
 pub use delegate::Delegation;

@@ -141,7 +141,8 @@ async fn resources(
 fn from_list(list: &Value, group: &str, version: &str) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::new();
     for row in list.list_at("/resources") {
-        let or = |given: &str, else_: &str| if given.is_empty() { else_.to_owned() } else { given.to_owned() };
+        let or =
+            |given: &str, else_: &str| if given.is_empty() { else_.to_owned() } else { given.to_owned() };
         let kind = json!({
             "group": or(row.str_at("/group"), group),
             "version": or(row.str_at("/version"), version),

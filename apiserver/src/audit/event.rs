@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use api::status::Status;
+use api::{object::ObjectExt, status::Status};
 use http::{HeaderMap, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ pub(super) struct Event {
     pub request_object: Option<Value>,
     pub response_object: Option<Value>,
     received: Wall,
+    /// The kinds of credentials that were shown.
+    attempted: Vec<&'static str>,
     pub annotations: BTreeMap<&'static str, String>,
 }
 
@@ -50,8 +52,32 @@ impl Event {
             request_object: None,
             response_object: None,
             received: framed.received_at,
+            attempted: attempted(framed),
             annotations: BTreeMap::new(),
         }
+    }
+
+    /// What the object says of itself and the path does not.
+    pub(super) fn complete_reference(&mut self, object: &Value) {
+        let Some(reference) = self.object_ref.as_mut().and_then(Value::as_object_mut) else { return };
+        let fields = [
+            ("namespace", object.namespace()),
+            ("name", object.name()),
+            ("uid", object.uid()),
+            ("resourceVersion", object.resource_version()),
+        ];
+        for (key, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+            reference.entry(key).or_insert_with(|| value.into());
+        }
+    }
+
+    /// `responseStatus` where nobody knows who asked.
+    pub(super) fn unauthenticated(&self, code: u16) -> Value {
+        let words = match self.attempted.join(", ").as_str() {
+            "" => "Authentication failed, no credentials provided".to_owned(),
+            tried => format!("Authentication failed, attempted: {tried}"),
+        };
+        json!({ "metadata": {}, "message": words, "code": code })
     }
 
     /// The line of one stage, newline included.
@@ -130,7 +156,24 @@ pub(super) fn user(user: &User) -> Value {
         out["groups"] = user.groups.clone().into();
     }
     if !user.extra.is_empty() {
-        out["extra"] = user.extra.iter().map(|(key, values)| (key.clone(), Value::from(values.clone()))).collect();
+        out["extra"] =
+            user.extra.iter().map(|(key, values)| (key.clone(), Value::from(values.clone()))).collect();
+    }
+    out
+}
+
+fn attempted(framed: &Framed) -> Vec<&'static str> {
+    let shown = framed.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let scheme = shown.split(' ').next().unwrap_or_default();
+    let mut out = Vec::new();
+    if scheme.eq_ignore_ascii_case("basic") {
+        out.push("basic");
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        out.push("bearer");
+    }
+    if !framed.peer.certificates.is_empty() {
+        out.push("x509");
     }
     out
 }

@@ -107,14 +107,19 @@ impl Audit {
         draft.event.user = event::user(user);
         draft.verdict = Some(verdict);
         self.write(ctx, &draft, Stage::RequestReceived);
-        let has_body = matches!(draft.info.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
-        if draft.event.level >= Level::Request
-            && draft.info.resource_request
-            && has_body
-            && !draft.info.long_running()
-        {
+        // The name of what is created is in the object alone.
+        let wanted = match draft.info.verb.as_str() {
+            "create" | "update" => true,
+            "patch" | "delete" | "deletecollection" => draft.event.level >= Level::Request,
+            _ => false,
+        };
+        if wanted && draft.info.resource_request && !draft.info.long_running() {
             let bytes = framed.peek_body(ctx.options.max_body_bytes).await;
-            draft.event.request_object = bytes.and_then(|bytes| draft.object_of_request(framed, &bytes));
+            let object = bytes.and_then(|bytes| draft.object_of_request(framed, &bytes));
+            if let Some(object) = &object {
+                draft.event.complete_reference(object);
+            }
+            draft.event.request_object = object.filter(|_| draft.event.level >= Level::Request);
         }
         Some(draft)
     }
@@ -129,14 +134,17 @@ impl Audit {
     ) -> Response<Body> {
         let code = response.status().as_u16();
         let Some(verdict) = &draft.verdict else {
-            // Nobody knows who it was.
+            // Nobody knows who it was; who was sent away before that is not written down.
+            if code != 401 {
+                return response;
+            }
             let verdict = self.policy.evaluate(&draft.info, None);
             if verdict.level == Level::None {
                 return response;
             }
             draft.event.level = verdict.level;
             draft.verdict = Some(verdict);
-            draft.event.response_status = Some(event::response_status(code, draft.refusal.as_ref()));
+            draft.event.response_status = Some(draft.event.unauthenticated(code));
             self.write(ctx, &draft, Stage::ResponseStarted);
             return response;
         };

@@ -360,7 +360,10 @@ rules:
             "rules[0].omitStages[0]: Invalid value: \"Start\": allowed stages are RequestReceived,ResponseStarted,ResponseComplete,Panic",
         );
         let other = Policy::parse("kind: Pod\napiVersion: v1").unwrap_err();
-        assert!(other.starts_with("failed decoding: no kind \"Pod\" is registered for version \"v1\""), "{other}");
+        assert!(
+            other.starts_with("failed decoding: no kind \"Pod\" is registered for version \"v1\""),
+            "{other}"
+        );
         assert!(Policy::parse(": [").unwrap_err().starts_with("failed decoding: "));
     }
 }

@@ -35,6 +35,7 @@ use histogram::Histogram;
 pub(crate) use page::MetricsPage;
 pub(crate) use requests::{Requests, Row};
 use storage::{StoreTimes, Timed};
+pub(crate) use text::Text;
 pub(crate) use watches::{Watches, Watching};
 
 const HOUR: f64 = 3600.0;

@@ -36,7 +36,8 @@ impl Pages for MetricsPage {
         }
         let text = if slis { self::slis(&ctx).await } else { all(&ctx) };
         let mut response = Response::new(body::full(text));
-        let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+        let media =
+            HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
         response.headers_mut().insert(header::CONTENT_TYPE, media);
         Some(response)
     }
@@ -57,6 +58,9 @@ fn all(ctx: &Ctx) -> String {
     let (reading, writing) = ctx.seats.taken();
     text.sample(name, &[("request_kind", "mutating")], writing as f64);
     text.sample(name, &[("request_kind", "readOnly")], reading as f64);
+    if let Some(fairness) = &ctx.fairness {
+        crate::flow::write(fairness, &mut text);
+    }
     metrics.requests.write(&mut text);
     let name = "apiserver_request_terminations_total";
     text.family(name, "counter", "[ALPHA] Requests sent away before they were looked at, by HTTP code.");
@@ -93,7 +97,12 @@ fn all(ctx: &Ctx) -> String {
     text.sample(name, &labels, 1.0);
     let name = "process_start_time_seconds";
     let started = metrics.started.as_millisecond() as f64 / 1000.0;
-    text.single(name, "gauge", "[ALPHA] When the process started, by the host's clock, since the epoch.", started);
+    text.single(
+        name,
+        "gauge",
+        "[ALPHA] When the process started, by the host's clock, since the epoch.",
+        started,
+    );
     let name = "rest_client_requests_total";
     text.family(name, "counter", "[ALPHA] Requests of the server's client of itself, by HTTP code.");
     let host = ctx.rest.http().url();

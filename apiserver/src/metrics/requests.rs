@@ -1,7 +1,7 @@
 //! Counts and durations of requests, by what they asked for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -17,17 +17,20 @@ use crate::{catalog::Catalog, pipeline::Parsed};
 
 /// Upstream's buckets of `apiserver_request_duration_seconds`.
 pub(super) const SECONDS: &[f64] = &[
-    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0,
-    30.0, 45.0, 60.0,
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0, 30.0, 45.0, 60.0,
 ];
 const SLI_SECONDS: &[f64] = &[
-    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0,
-    60.0,
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0,
+    45.0, 60.0,
 ];
 const SIZES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// Codes that have a counter of their own.
 const CODES: [u16; 20] =
     [200, 201, 202, 101, 304, 400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 500, 503, 504];
+
+/// What is deprecated in the core group, version and resource; nothing of it has a release that ends it.
+const DEPRECATED: [(&str, &str); 2] = [("v1", "componentstatuses"), ("v1", "endpoints")];
 
 #[derive(Hash, PartialEq, Eq)]
 struct Labels<'a> {
@@ -81,7 +84,7 @@ impl<'a> Labels<'a> {
         };
         Some(Self {
             verb,
-            dry_run: framed.query.get("dryRun") == Some("All"),
+            dry_run: !info.read_only() && framed.query.get("dryRun") == Some("All"),
             group: &info.group,
             version: &info.version,
             resource: &info.resource,
@@ -162,6 +165,14 @@ impl Row {
     /// A stream began (1) or ended (-1).
     pub(crate) fn long_running(&self, by: i64) {
         self.long_running.fetch_add(by, Relaxed);
+    }
+
+    /// Whether somebody but the server itself asked for what is deprecated.
+    fn is_deprecated(&self) -> bool {
+        let total: u64 = self.by_code().iter().map(|(_, count)| count).sum();
+        DEPRECATED.contains(&(self.version.as_str(), self.resource.as_str()))
+            && self.group.is_empty()
+            && total > self.own.load(Relaxed)
     }
 
     fn by_code(&self) -> Vec<(u16, u64)> {
@@ -259,17 +270,38 @@ impl Requests {
         for row in rows.iter().filter(|row| matches!(row.verb, "WATCH" | "CONNECT")) {
             text.sample(name, &row.labels(), row.long_running.load(Relaxed) as f64);
         }
+        let name = "apiserver_requested_deprecated_apis";
+        text.family(name, "gauge", "[STABLE] Deprecated APIs that somebody asked for.");
+        let deprecated = rows.iter().filter(|row| row.is_deprecated());
+        let deprecated: BTreeSet<_> =
+            deprecated.map(|row| (&row.group, &row.resource, &row.subresource, &row.version)).collect();
+        for (group, resource, subresource, version) in deprecated {
+            let labels = [
+                ("group", group.as_str()),
+                ("removed_release", ""),
+                ("resource", resource),
+                ("subresource", subresource),
+                ("version", version),
+            ];
+            text.sample(name, &labels, 1.0);
+        }
         let name = "apiserver_selfrequest_total";
         text.family(name, "counter", "[ALPHA] Requests of the server's client of itself.");
-        for row in rows.iter().filter(|row| row.own.load(Relaxed) > 0) {
+        let mut own = BTreeMap::new();
+        for row in &rows {
+            let labels = (&row.group, &row.resource, &row.subresource, row.verb, &row.version);
+            *own.entry(labels).or_insert(0) += row.own.load(Relaxed);
+        }
+        for ((group, resource, subresource, verb, version), count) in own.into_iter().filter(|(_, n)| *n > 0)
+        {
             let labels = [
-                ("group", row.group.as_str()),
-                ("resource", &row.resource),
-                ("subresource", &row.subresource),
-                ("verb", row.verb),
-                ("version", &row.version),
+                ("group", group.as_str()),
+                ("resource", resource),
+                ("subresource", subresource),
+                ("verb", verb),
+                ("version", version),
             ];
-            text.sample(name, &labels, row.own.load(Relaxed) as f64);
+            text.sample(name, &labels, count as f64);
         }
     }
 }

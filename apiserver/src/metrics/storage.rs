@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use store::{
-    Kv, Lease, LeaseStatus, ListOptions, Listing, Op, Range, Revision, Status, Store, StoreError, Txn, TxnResult,
-    Watch, WatchOptions,
+    Kv, Lease, LeaseStatus, ListOptions, Listing, Op, Range, Revision, Status, Store, StoreError, Txn,
+    TxnResult, Watch, WatchOptions,
 };
 use world::{Clock, Mono};
 
@@ -56,33 +56,50 @@ impl StoreTimes {
         let mut rows = self.0.all();
         rows.sort_by(|a, b| (a.operation, &a.kind).cmp(&(b.operation, &b.kind)));
         let labels = |row: &Row| [("operation", row.operation.to_owned()), ("type", shown(&row.kind))];
-        let mut each = |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &Row, &[(&str, &str)])| {
-            text.family(name, kind, help);
-            for row in &rows {
-                let labels = labels(row);
-                let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-                write(text, row, &labels);
-            }
-        };
+        let mut each =
+            |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &Row, &[(&str, &str)])| {
+                text.family(name, kind, help);
+                for row in &rows {
+                    let labels = labels(row);
+                    let labels: Vec<(&str, &str)> =
+                        labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                    write(text, row, &labels);
+                }
+            };
         let name = "etcd_request_duration_seconds";
-        each(name, "histogram", "[ALPHA] Seconds that the store took, by operation and kind.", &|text, row, labels| {
-            text.histogram(name, labels, &row.seconds);
-        });
+        each(
+            name,
+            "histogram",
+            "[ALPHA] Seconds that the store took, by operation and kind.",
+            &|text, row, labels| {
+                text.histogram(name, labels, &row.seconds);
+            },
+        );
         let name = "etcd_requests_total";
-        each(name, "counter", "[ALPHA] Requests to the store, by operation and kind.", &|text, row, labels| {
-            text.sample(name, labels, row.seconds.count() as f64);
-        });
+        each(
+            name,
+            "counter",
+            "[ALPHA] Requests to the store, by operation and kind.",
+            &|text, row, labels| {
+                text.sample(name, labels, row.seconds.count() as f64);
+            },
+        );
         let name = "etcd_request_errors_total";
-        each(name, "counter", "[ALPHA] Failed requests to the store, by operation and kind.", &|text, row, labels| {
-            text.sample(name, labels, row.errors.load(Relaxed) as f64);
-        });
+        each(
+            name,
+            "counter",
+            "[ALPHA] Failed requests to the store, by operation and kind.",
+            &|text, row, labels| {
+                text.sample(name, labels, row.errors.load(Relaxed) as f64);
+            },
+        );
     }
 }
 
 /// The segments of a key that tell what is stored under it: `pods`, `services/specs`,
 /// `example.com/roses`.
 fn kind(key: &[u8]) -> &[u8] {
-    let rest = key.strip_prefix(b"/registry/").unwrap_or(key);
+    let Some(rest) = key.strip_prefix(b"/registry/") else { return key };
     let slash = |from: usize| rest.iter().skip(from).position(|b| *b == b'/').map(|at| at + from);
     let Some(first) = slash(0) else { return rest };
     let head = rest.get(..first).unwrap_or_default();

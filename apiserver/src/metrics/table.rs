@@ -51,6 +51,9 @@ impl<R> Table<R> {
 
     /// All rows, in no order that means anything.
     pub(super) fn all(&self) -> Vec<Arc<R>> {
-        self.shards.iter().flat_map(|shard| shard.lock().values().flatten().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.lock().values().flatten().cloned().collect::<Vec<_>>())
+            .collect()
     }
 }

@@ -6,31 +6,31 @@ use super::histogram::Histogram;
 
 /// A page of families.
 #[derive(Debug, Default)]
-pub(super) struct Text(String);
+pub(crate) struct Text(String);
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Text {
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.0
     }
 
     /// Opens a family; its samples follow.
-    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    pub(super) fn sample(&mut self, name: &str, labels: Labels<'_>, value: f64) {
+    pub(crate) fn sample(&mut self, name: &str, labels: Labels<'_>, value: f64) {
         self.line(name, labels, None, value);
     }
 
     /// A family of one sample without labels.
-    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
 
-    pub(super) fn histogram(&mut self, name: &str, labels: Labels<'_>, histogram: &Histogram) {
+    pub(crate) fn histogram(&mut self, name: &str, labels: Labels<'_>, histogram: &Histogram) {
         let (buckets, sum, count) = histogram.read();
         let bucket = format!("{name}_bucket");
         for (bound, value) in buckets {

@@ -68,16 +68,19 @@ impl Watches {
     pub(super) fn write(&self, text: &mut Text) {
         let mut rows = self.0.all();
         rows.sort_by(|a, b| (&a.group, &a.version, &a.kind).cmp(&(&b.group, &b.version, &b.kind)));
-        let labels =
-            |row: &'_ WatchRow| [("group", row.group.clone()), ("kind", row.kind.clone()), ("version", row.version.clone())];
-        let mut each = |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &WatchRow, &[(&str, &str)])| {
-            text.family(name, kind, help);
-            for row in &rows {
-                let labels = labels(row);
-                let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-                write(text, row, &labels);
-            }
+        let labels = |row: &'_ WatchRow| {
+            [("group", row.group.clone()), ("kind", row.kind.clone()), ("version", row.version.clone())]
         };
+        let mut each =
+            |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &WatchRow, &[(&str, &str)])| {
+                text.family(name, kind, help);
+                for row in &rows {
+                    let labels = labels(row);
+                    let labels: Vec<(&str, &str)> =
+                        labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                    write(text, row, &labels);
+                }
+            };
         let name = "apiserver_registered_watchers";
         each(name, "gauge", "[ALPHA] Watchers that are open now.", &|text, row, labels| {
             text.sample(name, labels, row.watchers.load(Relaxed) as f64);

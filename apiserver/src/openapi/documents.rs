@@ -33,7 +33,7 @@ use crate::{
 /// a document for as long as its hash stands.
 const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
 
-const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+pub(crate) const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// What older clients call it.
 const OLD_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
@@ -256,13 +256,14 @@ impl OpenApi {
         Some(response)
     }
 
-    fn answer_v2(&self, page: &Page<'_>) -> Response<Body> {
-        let protobuf = wants_protobuf(page.headers);
-        if !protobuf && !accepts(page.headers, "application/json") {
+    /// `/openapi/v2` as these headers want it.
+    pub(super) fn v2_for(&self, headers: &HeaderMap) -> Response<Body> {
+        let protobuf = wants_protobuf(headers);
+        if !protobuf && !accepts(headers, "application/json") {
             return respond::text(406, "406 not acceptable\n");
         }
         let media = if protobuf { PROTOBUF } else { "application/json" };
-        send(&self.v2(protobuf), media, page.headers)
+        send(&self.v2(protobuf), media, headers)
     }
 }
 
@@ -317,7 +318,7 @@ fn send(document: &Document, media: &'static str, headers: &HeaderMap) -> Respon
 }
 
 #[async_trait]
-impl Pages for OpenApi {
+impl Pages for Arc<OpenApi> {
     fn paths(&self) -> Vec<String> {
         let mut paths: BTreeSet<String> = ["/openapi/v2", "/openapi/v3"].map(str::to_owned).into();
         paths.extend(self.versions().keys().map(|name| format!("/openapi/v3/{name}")));
@@ -330,7 +331,7 @@ impl Pages for OpenApi {
             return Some(respond::text(405, "405: Method Not Allowed"));
         }
         match path {
-            "v2" => Some(self.answer_v2(page)),
+            "v2" => Some(self.v2_for(page.headers)),
             "v3" => Some(respond::json_page(200, serde_json::to_vec(&self.index()).unwrap_or_default())),
             _ => {
                 let name = path.strip_prefix("v3/")?;

@@ -12,7 +12,10 @@ mod paths;
 mod proto;
 mod render;
 mod schemas;
+mod swagger;
 
 pub use documents::OpenApi;
+pub(crate) use documents::PROTOBUF;
 pub use fields::{normalise, unknown_fields};
 pub use schemas::definition_name;
+pub(crate) use swagger::Swagger;

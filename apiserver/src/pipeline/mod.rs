@@ -19,6 +19,7 @@ mod act;
 mod codec;
 mod director;
 mod framed;
+mod headers;
 mod identify;
 mod pages;
 mod permit;
@@ -32,7 +33,7 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use api::status::Status;
 use futures::FutureExt;
-use http::{HeaderValue, Response, Version, header};
+use http::{HeaderName, HeaderValue, Response, Version, header};
 use wire::{Body, Handler, Peer, body};
 use world::{Clock, Mono};
 
@@ -41,6 +42,7 @@ pub use codec::{
     FieldValidation, WriteOptions, content_type, expect_kind, parse_object, read_body, read_object,
 };
 pub use framed::{Framed, Parsed};
+pub use headers::ExtraHeaders;
 pub use identify::Identified;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
@@ -50,7 +52,8 @@ pub use seat::{Seated, Seats};
 
 use crate::{
     audit::Draft,
-    context::Ctx,
+    context::{Ctx, InProgress},
+    flow::Schema,
     metrics::Row,
     respond::{self, Wanted},
 };
@@ -97,6 +100,9 @@ impl Refusal {
     }
 }
 
+const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
+
 /// What the record of a request needs and only the way through the stages finds out.
 #[derive(Debug, Default)]
 pub struct Note {
@@ -108,8 +114,12 @@ pub struct Note {
     reached: bool,
     /// Whether the request may outlive the request timeout.
     long_running: bool,
+    /// Whether the client is to open another connection.
+    leave: bool,
     /// The counters of requests like this one.
     row: Option<Arc<Row>>,
+    /// Whose flow schema's it is.
+    schema: Option<Arc<Schema>>,
     /// What the audit log will say of it.
     audit: Option<Box<Draft>>,
 }
@@ -136,6 +146,11 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     let mut verb = framed.method.as_str().to_lowercase();
     let mut note = Note::default();
     let began = ctx.host.clock().monotonic();
+    let (origin, secure) = (ctx.options.extra_headers.origin(&framed.headers), framed.peer.secure);
+    if let Some(mut response) = ExtraHeaders::preflight(&framed.method, origin.as_ref()) {
+        ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
+        return response;
+    }
     let way = AssertUnwindSafe(Box::pin(walk(&ctx, framed, &mut note, &mut verb))).catch_unwind();
     let mut panicked = false;
     let mut response = match way.await {
@@ -155,6 +170,7 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         response = audit.answered(&ctx, draft, response, panicked).await;
     }
     response = count(&ctx, &note, response, began);
+    ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&audit_id) {
@@ -163,9 +179,13 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
+    if let Some(schema) = &note.schema {
+        headers.insert(FLOW_SCHEMA, schema.uid.clone());
+        headers.insert(PRIORITY_LEVEL, schema.level.uid.clone());
+    }
     // A client that is sent away now and then finds its way to other servers too.
     let by_chance = ctx.options.goaway_chance > 0.0 && ctx.host.entropy().unit() < ctx.options.goaway_chance;
-    if (unauthenticated || by_chance) && version == Version::HTTP_2 {
+    if note.leave || (unauthenticated || by_chance) && version == Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let code = response.status().as_u16().to_string();
@@ -221,17 +241,39 @@ async fn walk(
     note.row = ctx.metrics.requests.row(&parsed, &ctx.catalog);
     note.long_running = parsed.info.long_running();
     note.audit = ctx.audit.as_ref().map(|audit| audit.draft(&parsed));
-    if ctx.lifecycle.is_draining() {
-        return Err(Status::service_unavailable("apiserver is shutting down").retry_after(1).into());
+    if ctx.lifecycle.is_draining() && ctx.options.shutdown_send_retry_after && !may_still(&parsed) {
+        note.leave = true;
+        let text = "The apiserver is shutting down, please try again later.\n".to_owned();
+        return Err(Refusal::Plain { code: 429, text, retry_after: Some(5) });
     }
     if parsed.info.long_running() {
+        if ctx.lifecycle.is_draining() {
+            return Err(going());
+        }
         return Box::pin(stages(ctx, parsed, note)).await;
+    }
+    let _in_progress = InProgress::begin(ctx);
+    // Asked after it was counted: whoever drains sees either the request or nothing.
+    if ctx.lifecycle.is_draining() && !ctx.options.shutdown_send_retry_after {
+        return Err(going());
     }
     let limit = parsed.deadline(ctx.options.request_timeout)?;
     match ctx.host.clock().timeout(limit, Box::pin(stages(ctx, parsed, note))).await {
         Ok(result) => result,
         Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0).into()),
     }
+}
+
+fn going() -> Refusal {
+    Status::service_unavailable("apiserver is shutting down").retry_after(1).into()
+}
+
+/// Who is answered to the end when all others are asked to come again: probes, and the server itself.
+fn may_still(parsed: &Parsed) -> bool {
+    let path = &parsed.info.path;
+    let agent = parsed.framed.headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    ["/readyz", "/livez", "/healthz", "/metrics"].iter().any(|start| path.starts_with(start))
+        || agent.starts_with(b"kube-apiserver/")
 }
 
 async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<Body>, Refusal> {
@@ -243,7 +285,7 @@ async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<B
     if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {
         draft.impersonates(&acting.user);
     }
-    let seated = acting.seat(ctx)?;
+    let seated = acting.seat(ctx, note).await?;
     let permitted = seated.permit(ctx, note)?;
     note.reached = true;
     Box::pin(director::direct(ctx, permitted)).await

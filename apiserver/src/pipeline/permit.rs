@@ -2,7 +2,7 @@
 
 use api::selector::{FieldSelector, LabelSelector};
 
-use super::{Framed, Note, Refusal, RequestInfo, Seated, seat::Seat};
+use super::{Framed, Note, Refusal, RequestInfo, Seated, seat::Held};
 use crate::{
     authz::{Attributes, Authz, Decision},
     context::Ctx,
@@ -15,7 +15,7 @@ pub struct Permitted {
     framed: Framed,
     info: RequestInfo,
     user: User,
-    _seat: Option<Seat>,
+    _seat: Option<Held>,
 }
 
 impl Permitted {

@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod extension;
 mod plane;
+mod trust;
 
+mod aggregated;
 mod aggregation;
+mod audit;
 mod boot;
 mod custom;
 mod discovery;
 mod life;
+mod limits;
 mod loopback;
+mod metrics;
 mod objects;
 mod openapi;
+mod surface;
 mod watches;
 mod workloads;

@@ -20,7 +20,8 @@ impl Tally {
     /// Method, code (`<error>` for no answer) and count, in order.
     pub fn counts(&self) -> Vec<(String, String, u64)> {
         let rows = self.0.lock();
-        let code = |code: &Option<StatusCode>| code.map_or_else(|| "<error>".to_owned(), |c| c.as_u16().to_string());
+        let code =
+            |code: &Option<StatusCode>| code.map_or_else(|| "<error>".to_owned(), |c| c.as_u16().to_string());
         let mut out: Vec<_> = rows.iter().map(|(m, c, count)| (m.to_string(), code(c), *count)).collect();
         out.sort();
         out

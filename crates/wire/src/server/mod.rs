@@ -171,6 +171,11 @@ impl Server {
         self.local
     }
 
+    /// Takes no more connections; those that are open go on.
+    pub fn stop_listening(&self) {
+        self.control.advance(Phase::Deaf);
+    }
+
     /// Stops accepting, tells every client to go (GOAWAY, `Connection: close`), waits at most
     /// `grace` for the requests in progress, and cuts what is left.
     pub async fn shutdown(mut self, host: &Host, grace: Duration) {
@@ -190,7 +195,7 @@ async fn accept(shared: Arc<connection::Shared>, mut listener: Listener, token: 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shared.control.reached(Phase::Draining) => return,
+            () = shared.control.reached(Phase::Deaf) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
