@@ -309,6 +309,13 @@ impl Catalog {
         catalog
     }
 
+    /// Without the built-in kinds of group versions that are turned off.
+    #[must_use]
+    pub fn only(self, serves: impl Fn(&str, &str) -> bool) -> Self {
+        self.state.write().served.retain(|(group, version, _), _| serves(group, version));
+        self
+    }
+
     /// The kind that serves `/apis/<group>/<version>/…/<plural>`.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Served>> {
         let key = (group.to_owned(), version.to_owned(), plural.to_owned());

@@ -45,11 +45,17 @@ pub mod openapi;
 pub mod version;
 
 pub mod allocate;
+pub mod audit;
+pub mod flow;
 pub mod health;
 pub mod hooks;
 pub mod informers;
 pub mod kubelets;
+pub mod logs;
 pub mod loopback;
+pub mod metrics;
+pub mod runtime_config;
+pub mod zpages;
 
 pub use options::{Options, UsageError};
-pub use server::{Server, StartError, run};
+pub use server::{Server, StartError, run, run_until};

@@ -14,8 +14,11 @@ mod proto;
 mod render;
 mod schemas;
 mod structure;
+mod swagger;
 
 pub use documents::OpenApi;
+pub(crate) use documents::PROTOBUF;
 pub use fields::{normalise, unknown_fields};
 pub use schemas::definition_name;
 pub use structure::field_types;
+pub(crate) use swagger::Swagger;

@@ -4,7 +4,7 @@ mod apply;
 mod binding;
 mod collection;
 mod components;
-mod connect;
+pub(crate) mod connect;
 mod create;
 mod delete;
 mod eviction;

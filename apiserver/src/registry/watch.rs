@@ -14,6 +14,7 @@ use crate::{
     catalog::Served,
     context::Ctx,
     crd::convert,
+    metrics::Watching,
     pipeline::{ListOptions, Permitted, Refusal},
     respond::{self, Encoding, Format},
     watch_cache::{Change, EventType, Filter, Item, Subscription},
@@ -126,6 +127,7 @@ struct Watcher {
     timer: Option<(Mono, BoxFuture<'static, ()>)>,
     first_frame: bool,
     over: bool,
+    watching: Option<Watching>,
 }
 
 impl Watcher {
@@ -150,6 +152,7 @@ impl Watcher {
             next_bookmark: now + ctx.host.periods().of(BOOKMARK_PERIOD).min(before_end),
             last_bookmark: now + before_end,
             end: now + lifetime,
+            watching: ctx.metrics.watches.begin(&served),
             ctx: ctx.clone(),
             served,
             filter,
@@ -240,7 +243,12 @@ impl Watcher {
             let now = self.ctx.host.clock().wall();
             let columns = std::mem::take(&mut self.first_frame);
             match respond::event_frame(&self.served, EventType::Added, &item, self.encoding, columns, now) {
-                Ok(frame) => chunk.extend_from_slice(&frame),
+                Ok(frame) => {
+                    if let Some(watching) = &self.watching {
+                        watching.sent(frame.len());
+                    }
+                    chunk.extend_from_slice(&frame);
+                }
                 Err(status) => chunk.extend_from_slice(&respond::error_frame(&status)),
             }
             frames += 1;
@@ -263,7 +271,11 @@ impl Watcher {
                 .unwrap_or_else(|status| respond::error_frame(&status))
         };
         let own = columns && matches!(self.encoding, Encoding::Table(_));
-        Some(if own { make() } else { change.frame(event, self.encoding, make) })
+        let frame = if own { make() } else { change.frame(event, self.encoding, make) };
+        if let Some(watching) = &self.watching {
+            watching.sent(frame.len());
+        }
+        Some(frame)
     }
 
     /// What is known now, after everything that was known before it has been sent.

@@ -166,6 +166,14 @@ impl Host {
         self.shared.pace.periods()
     }
 
+    /// Tells whoever started this process how it is: systemd's `sd_notify`. On a simulated host, and
+    /// where nobody wants to know, nothing happens.
+    pub fn notify(&self, state: &str) {
+        if self.gear() == Gear::Real {
+            crate::real::notify(state);
+        }
+    }
+
     /// Waits for the next turn of work that upstream does every `upstream` (jitter included): one
     /// period at the pace of this world, which may change meanwhile.
     pub async fn recur(&self, upstream: Duration) {
