@@ -289,10 +289,13 @@ mod tests {
                     let approved = json!([{"type": "Approved", "status": "True"}]);
                     let status =
                         json!({"certificate": STANDARD.encode(&self.certificate), "conditions": approved});
-                    (
-                        200,
-                        json!({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": meta, "status": status}]}),
-                    )
+                    let list = json!({
+                        "apiVersion": "certificates.k8s.io/v1beta1",
+                        "kind": "CertificateSigningRequestList",
+                        "metadata": {"resourceVersion": "7"},
+                        "items": [{"metadata": meta, "status": status}],
+                    });
+                    (200, list)
                 }
                 _ => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404})),
             };
