@@ -1,7 +1,8 @@
 //! The pods of a node: from files and from the API, each run by a worker of its own.
 //!
 //! * `source`: what is to run; `status`: telling the API what does.
-//! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus.
+//! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus; `takeover`: what
+//!   of it was there before this kubelet.
 //! * `images`, `environment`, `volumes`, `token`: what a container needs before it starts.
 //! * `resize`: more or less of the node's resources for a pod that runs.
 //! * `health`, `probe`: started, ready, alive; `faults`: what goes wrong on purpose.
@@ -14,6 +15,7 @@ mod worker;
 
 mod container;
 mod state;
+mod takeover;
 
 mod environment;
 mod images;

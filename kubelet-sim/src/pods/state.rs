@@ -109,18 +109,6 @@ impl ContainerState {
         }
     }
 
-    /// Takes over what the runtime knows: `runs` of the container that `spec` describes, oldest first.
-    pub(super) fn adopt(&mut self, spec: &Value, runs: &[Arc<Instance>]) {
-        let Some((newest, before)) = runs.split_last() else { return };
-        self.restarts = newest.attempt;
-        self.previous = before.last().map(|run| run.log.clone());
-        self.last = before.last().map(|run| state_of(&Phase::of(spec, run), &run.id));
-        self.runs(newest);
-        if let Some(end) = newest.end() {
-            self.ends(spec, newest, &end);
-        }
-    }
-
     /// A run has begun.
     pub(super) fn runs(&mut self, run: &Arc<Instance>) {
         self.phase = Phase::Running { since: run.started.clone() };
@@ -137,25 +125,6 @@ impl ContainerState {
         // An init container that is done stays ready.
         self.ready = self.role == Role::Init && end.code == 0;
         self.started = false;
-    }
-
-    /// The API says that it was started, and the runtime knows nothing of it: somebody took it away.
-    pub(super) fn lose(&mut self, told: &Value) {
-        let number = told.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
-        match told.get("state") {
-            Some(state) if state.get("running").is_some() => {
-                self.last = Some(json!({"terminated": {
-                    "exitCode": 137,
-                    "finishedAt": null,
-                    "message": "The container could not be located when the pod was terminated",
-                    "reason": "ContainerStatusUnknown",
-                    "startedAt": null,
-                }}));
-            }
-            Some(state) if state.get("terminated").is_some() => self.last = Some(state.clone()),
-            _ => return,
-        }
-        self.restarts = number + 1;
     }
 
     /// The exit code of a run that is over: the present one, or the one before a restart.
@@ -192,7 +161,7 @@ impl ContainerState {
 }
 
 impl Phase {
-    fn of(spec: &Value, run: &Instance) -> Self {
+    pub(super) fn of(spec: &Value, run: &Instance) -> Self {
         match run.end() {
             Some(end) => Self::ended(spec, run, &end),
             None => Self::Running { since: run.started.clone() },
@@ -337,20 +306,6 @@ impl State {
             let known = self.transitions.get(kind).is_some_and(|(was, _)| *was == status);
             if !known {
                 self.transitions.insert(kind, (status, now.to_owned()));
-            }
-        }
-    }
-
-    /// Takes over from a status that the API has since when its conditions are what they still are.
-    pub(super) fn recall(&mut self, told: &Value) {
-        for condition in told.get("conditions").and_then(Value::as_array).into_iter().flatten() {
-            let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
-            let known = self.transitions.iter_mut().find(|(kind, _)| **kind == text("type"));
-            if let Some((_, (status, since))) = known
-                && *status == (text("status") == "True")
-                && !text("lastTransitionTime").is_empty()
-            {
-                *since = text("lastTransitionTime").to_owned();
             }
         }
     }

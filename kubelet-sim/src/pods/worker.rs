@@ -16,7 +16,8 @@ use world::{Host, rfc3339};
 use super::{
     container::LEAST_GRACE,
     node::Node,
-    state::{ContainerState, Phase, Restart, Role, State},
+    state::{ContainerState, Restart, Role, State},
+    takeover::{self, state_of},
     token::Tokens,
 };
 use crate::{launcher::Running, logs::Log, runtime::Sandbox};
@@ -47,12 +48,8 @@ pub(super) fn containers_of(pod: &Value) -> impl Iterator<Item = &Value> {
         .flat_map(|list| pod.list_at(list))
 }
 
-fn state_of(spec: &Value, role: Role) -> ContainerState {
-    ContainerState::new(spec.str_at("/name").to_owned(), spec.str_at("/image").to_owned(), role)
-}
-
 /// Reason and message of a pod that has used up its time (activeDeadlineSeconds).
-const DEADLINE: (&str, &str) =
+pub(super) const DEADLINE: (&str, &str) =
     ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
 
 /// Whether the API has it that the pod has ended for good.
@@ -69,57 +66,7 @@ impl Worker {
         is_static: bool,
     ) -> Arc<Self> {
         let told = pod.at("/status").cloned().unwrap_or_default();
-        let inits = pod.list_at("/spec/initContainers").iter().map(|c| {
-            let role = if c.str_at("/restartPolicy") == "Always" { Role::Sidecar } else { Role::Init };
-            (c, state_of(c, role))
-        });
-        let mains = pod.list_at("/spec/containers").iter().map(|c| (c, state_of(c, Role::Main)));
-        let later =
-            pod.list_at("/spec/ephemeralContainers").iter().map(|c| (c, state_of(c, Role::Ephemeral)));
-        let mut all: Vec<(&Value, ContainerState)> = inits.chain(mains).chain(later).collect();
-        let initializes = all.iter().any(|(_, c)| matches!(c.role, Role::Init | Role::Sidecar));
-        let tells_resources = node.options.profile.in_place_pod_resize();
-        let keeps_ready = node.options.profile.kubelet_restart_keeps_ready();
-        let lists = ["/initContainerStatuses", "/containerStatuses"];
-        for (spec, container) in &mut all {
-            if initializes && container.role != Role::Ephemeral {
-                container.phase = Phase::Waiting { reason: "PodInitializing", message: String::new() };
-            }
-            container.adopt(spec, &sandbox.runs(&container.name));
-            if tells_resources && container.role != Role::Ephemeral {
-                container.resources = Some(spec.at("/resources").cloned().unwrap_or_else(|| json!({})));
-            }
-            let mut known = lists.iter().flat_map(|list| told.list_at(list));
-            let Some(known) = known.find(|status| status.str_at("/name") == container.name) else { continue };
-            if container.running.is_some() {
-                // What another kubelet granted, whatever is wished by now.
-                let granted = known.at("/resources").filter(|_| container.resources.is_some());
-                container.resources = granted.cloned().or(container.resources.take());
-                let same = known.str_at("/containerID") == container.id && keeps_ready;
-                container.started = same && known.bool_at("/started");
-                container.ready = same && known.bool_at("/ready");
-            } else if container.id.is_empty() {
-                container.lose(known);
-            }
-        }
-        let begun = |c: &ContainerState| {
-            let newest = sandbox.newest(&c.name);
-            c.role == Role::Main && newest.is_some_and(|run| run.sandbox == sandbox.attempt())
-        };
-        let mut state = State {
-            initialized: all.iter().any(|(_, c)| begun(c)),
-            containers: all.into_iter().map(|(_, container)| container).collect(),
-            // What has ended for good starts nothing any more.
-            terminating: is_over(&pod),
-            was_resized: told
-                .list_at("/conditions")
-                .iter()
-                .any(|c| c.str_at("/type").starts_with("PodResize")),
-            ..State::default()
-        };
-        if told.str_at("/phase") == "Failed" && told.str_at("/reason") == DEADLINE.0 {
-            state.failure = Some((DEADLINE.0, DEADLINE.1.to_owned()));
-        }
+        let state = takeover::state(&pod, &told, &sandbox, node.options.profile);
         let started = match told.str_at("/startTime") {
             "" if sandbox.attempt() == 0 => sandbox.created().to_owned(),
             "" => rfc3339(host.clock().wall()),

@@ -84,11 +84,11 @@ impl<'a> Asked<'a> {
 
     fn wants(&self, name: &str) -> bool {
         let name = name.trim_end_matches('/');
-        let within = |wanted: &&&str| {
+        let within = |wanted: &&'a str| {
             let wanted = wanted.trim_end_matches('/');
             name.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.names.is_empty() || self.names.iter().find(within).is_some()
+        self.names.is_empty() || self.names.iter().any(within)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The interpreter of what test pods do. It executes nothing: commands are functions of this crate.
 //!
 //! ```text
-//!   text ── parse ──► syntax ── evaluate ──► expand ── arithmetic
+//!   text ── parse, words ──► syntax ── evaluate ──► expand ── arithmetic
 //!                                  │
 //!                              commands ── date, print, condition, filters, archive, nested
 //!                                  │
@@ -30,6 +30,7 @@ mod print;
 mod program;
 mod streams;
 mod syntax;
+mod words;
 
 #[cfg(test)]
 mod tests;
