@@ -14,6 +14,7 @@ fn decl() -> Arc<Decl> {
             "text": {"type": "string"},
             "count": {"type": "integer"},
             "ratio": {"type": "number"},
+            "whole": {"type": "integer"},
             "on": {"type": "boolean"},
             "port": {"x-kubernetes-int-or-string": true},
             "when": {"type": "string", "format": "date-time"},
@@ -39,7 +40,7 @@ fn decl() -> Arc<Decl> {
 fn object() -> Json {
     json!({
         "apiVersion": "example.com/v1", "kind": "Foo", "metadata": {"name": "it"},
-        "name": "abc", "text": "Hällo", "count": 3, "ratio": 2, "on": true, "port": "http",
+        "name": "abc", "text": "Hällo", "count": 3, "ratio": 2, "whole": 4.0, "on": true, "port": "http",
         "when": "2024-02-29T12:30:45Z", "pause": "1h30m", "raw": "aGk=",
         "list": [3, 1, 2], "words": ["b", "a"], "set": ["x", "y"], "labels": {"k": "v", "a-b": "c"},
         "items": [{"name": "one", "n": 1}, {"name": "two", "n": 2}], "maybe": null,
@@ -63,7 +64,7 @@ fn evaluate(source: &str) -> Result<bool, String> {
 const TRUE: &str = r#"
 true && !false
 self.count == 3 && self.count != 4
-self.ratio == 2.0 && double(self.count) > self.ratio
+self.whole == 4 && self.ratio == 2.0 && double(self.count) > self.ratio
 self.count + 1 == 4 && self.count - 5 == -2 && self.count * 2 == 6 && self.count / 2 == 1 && self.count % 2 == 1
 1 + 2 * 3 == 7 && (1 + 2) * 3 == 9
 self.name + 'd' == "abcd"

@@ -53,6 +53,7 @@ impl<'a> Value<'a> {
             (Json::Null, _) => Value::Null,
             (Json::Bool(b), _) => Value::Bool(*b),
             (Json::Number(n), DeclKind::Double) => Value::Double(n.as_f64().unwrap_or(f64::NAN)),
+            (Json::Number(n), DeclKind::Int) => whole(n),
             (Json::Number(n), _) => number(n),
             (Json::String(s), kind) => match kind {
                 DeclKind::Bytes => api::object::unbase64(s).map(|b| Value::Bytes(b.into())),
@@ -239,6 +240,15 @@ impl<'a> Value<'a> {
 )]
 fn compare_float(whole: i128, float: f64) -> Option<Ordering> {
     (whole as f64).partial_cmp(&float)
+}
+
+/// JSON knows no difference between 1 and 1.0.
+#[expect(clippy::cast_possible_truncation, reason = "whole and within the range")]
+fn whole<'a>(n: &Number) -> Value<'a> {
+    match n.as_f64() {
+        Some(float) if n.is_f64() && float.fract() == 0.0 && float.abs() < 9e18 => Value::Int(float as i64),
+        _ => number(n),
+    }
 }
 
 fn number<'a>(n: &Number) -> Value<'a> {
