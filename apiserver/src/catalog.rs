@@ -18,6 +18,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use world::Wall;
 
+use crate::crd::Webhook;
+
 /// Text that is a constant for built-in kinds.
 pub type Text = Cow<'static, str>;
 
@@ -26,8 +28,12 @@ pub trait CustomKind: Send + Sync {
     /// Prunes what the schema does not know and fills in its defaults; what was pruned is returned
     /// as paths (`spec.foo`) for field validation.
     fn normalise(&self, object: &mut Value) -> Vec<String>;
-    /// Violations of the schema and its rules.
-    fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError>;
+    /// Violations of the schema and its rules. What an update did not touch is only warned about.
+    fn validate(&self, new: &Value, old: Option<&Value>, warnings: &mut Vec<String>) -> Vec<FieldError>;
+    /// Who converts between versions that differ in more than their names.
+    fn webhook(&self) -> Option<&Webhook>;
+    /// What every client of this version is told, if the version is to be given up.
+    fn deprecation(&self) -> Option<&str>;
     /// Whether `status` is a subresource: then the main endpoint ignores it.
     fn has_status(&self) -> bool;
     /// JSON paths of `scale`: specReplicas, statusReplicas, labelSelector; `None` without scale.
@@ -164,11 +170,22 @@ impl Served {
     /// Makes an object of the store presentable in this version.
     pub fn present(&self, object: &mut Value) {
         self.translate(object, &self.api_version());
+        // What was stored under another schema is shown as this one has it.
+        if let Nature::Custom(custom) = &self.nature
+            && object.get("apiVersion").and_then(Value::as_str) == Some(self.api_version().as_str())
+        {
+            custom.normalise(object);
+        }
     }
 
     /// Makes an object of this version what the store keeps.
     pub fn to_stored(&self, object: &mut Value) {
         self.translate(object, &self.stored_api_version);
+    }
+
+    /// Who converts the kind's objects, if a webhook does.
+    pub fn webhook(&self) -> Option<&Webhook> {
+        self.custom()?.webhook()
     }
 
     fn translate(&self, object: &mut Value, wanted: &str) {
@@ -182,11 +199,21 @@ impl Served {
         };
         match (&self.nature, row(have), row(wanted)) {
             (Nature::BuiltIn(_), Some(from), Some(to)) => kinds::convert(from, to, object),
+            // Only the webhook knows how, and has been asked where it can be.
+            _ if self.webhook().is_some() => {}
             _ => {
                 if let Some(version) = object.get_mut("apiVersion") {
                     *version = wanted.into();
                 }
             }
+        }
+    }
+
+    /// What the definition adds, for custom kinds.
+    pub fn custom(&self) -> Option<&dyn CustomKind> {
+        match &self.nature {
+            Nature::BuiltIn(_) => None,
+            Nature::Custom(custom) => Some(custom.as_ref()),
         }
     }
 
@@ -280,6 +307,13 @@ impl Catalog {
             catalog.put(Served::from(kind));
         }
         catalog
+    }
+
+    /// Without the built-in kinds of group versions that are turned off.
+    #[must_use]
+    pub fn only(self, serves: impl Fn(&str, &str) -> bool) -> Self {
+        self.state.write().served.retain(|(group, version, _), _| serves(group, version));
+        self
     }
 
     /// The kind that serves `/apis/<group>/<version>/…/<plural>`.

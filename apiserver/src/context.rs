@@ -2,23 +2,28 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use client::Rest;
 use store::Store;
+use tokio::sync::Notify;
 use world::{Host, Mono};
 
 use crate::{
     admission::Admission,
     allocate::Allocator,
+    audit::Audit,
     authn::Authn,
     authz::Authz,
     catalog::Catalog,
+    flow::Fairness,
     health::Health,
     hooks::HookBoard,
     informers::Informers,
     kubelets::Kubelets,
+    managed_fields::Schemas,
+    metrics::Metrics,
     options::Options,
     pipeline::{Delegate, Pages, Seats},
     registry::Leases,
@@ -44,9 +49,16 @@ pub struct Context {
     pub rest: Rest,
     pub allocator: Allocator,
     pub kubelets: Kubelets,
+    /// Types of custom resources, for managed fields.
+    pub schemas: Schemas,
     /// Leases of the store for objects that end by themselves: events.
     pub leases: Leases,
+    /// Priority and fairness, unless it is off.
+    pub fairness: Option<Arc<Fairness>>,
     pub seats: Seats,
+    pub metrics: Metrics,
+    /// The audit log, if there is a policy and a place for it.
+    pub audit: Option<Arc<Audit>>,
     pub health: Health,
     pub hooks: HookBoard,
     pub lifecycle: Lifecycle,
@@ -72,6 +84,30 @@ pub struct Lifecycle {
     installed: AtomicBool,
     stopping: AtomicBool,
     draining: AtomicBool,
+    /// Requests in progress that are no streams.
+    in_progress: AtomicUsize,
+    idle: Notify,
+}
+
+/// A request in progress, until it is dropped.
+#[derive(Debug)]
+pub struct InProgress(Ctx);
+
+impl InProgress {
+    /// Counts one more.
+    pub fn begin(ctx: &Ctx) -> Self {
+        ctx.lifecycle.in_progress.fetch_add(1, Ordering::SeqCst);
+        Self(ctx.clone())
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let lifecycle = &self.0.lifecycle;
+        if lifecycle.in_progress.fetch_sub(1, Ordering::SeqCst) == 1 && lifecycle.is_draining() {
+            lifecycle.idle.notify_waiters();
+        }
+    }
 }
 
 impl Lifecycle {
@@ -98,6 +134,19 @@ impl Lifecycle {
     /// No new requests from now on.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until no request is in progress but streams.
+    pub async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.in_progress.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 
     /// Whether new requests are turned away.

@@ -172,6 +172,17 @@ impl Health {
         plain(200, "ok".to_owned())
     }
 
+    /// Every check once: its name, the root that it belongs to, whether it passes.
+    pub(crate) async fn each(&self, ctx: &Ctx) -> Vec<(String, &'static str, bool)> {
+        let mut out = Vec::new();
+        for root in Root::ALL {
+            for check in self.checks.iter().filter(|c| c.belongs_to(root)) {
+                out.push((check.name(), root.name(), self.run(ctx, *check, root).await.is_ok()));
+            }
+        }
+        out
+    }
+
     /// Whether everything that readiness asks for is there.
     pub async fn is_ready(&self, ctx: &Ctx) -> bool {
         for check in self.checks.iter().filter(|c| c.belongs_to(Root::Readyz)) {

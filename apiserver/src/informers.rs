@@ -23,6 +23,8 @@ pub struct Informers {
     pub cluster_roles: Informer,
     pub cluster_role_bindings: Informer,
     pub priority_classes: Informer,
+    pub flow_schemas: Informer,
+    pub priority_levels: Informer,
     pub crds: Informer,
     pub api_services: Informer,
     /// Config maps of `kube-system`: `extension-apiserver-authentication` among them.
@@ -56,6 +58,8 @@ impl Informers {
             cluster_roles: rbac("clusterroles"),
             cluster_role_bindings: rbac("clusterrolebindings"),
             priority_classes: all("scheduling.k8s.io", "v1", "priorityclasses"),
+            flow_schemas: all("flowcontrol.apiserver.k8s.io", "v1", "flowschemas"),
+            priority_levels: all("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations"),
             crds: all("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
             api_services: all("apiregistration.k8s.io", "v1", "apiservices"),
             config_maps: Informer::start(host, rest, Resource::core("configmaps"), kube_system),
@@ -83,6 +87,8 @@ impl Informers {
             cluster_roles: none(),
             cluster_role_bindings: none(),
             priority_classes: none(),
+            flow_schemas: none(),
+            priority_levels: none(),
             crds: none(),
             api_services: none(),
             config_maps: none(),
@@ -94,7 +100,7 @@ impl Informers {
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 19] {
+    pub fn named(&self) -> [(&'static str, &Informer); 21] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -108,6 +114,8 @@ impl Informers {
             ("*v1.ClusterRole", &self.cluster_roles),
             ("*v1.ClusterRoleBinding", &self.cluster_role_bindings),
             ("*v1.PriorityClass", &self.priority_classes),
+            ("*v1.FlowSchema", &self.flow_schemas),
+            ("*v1.PriorityLevelConfiguration", &self.priority_levels),
             ("*v1.CustomResourceDefinition", &self.crds),
             ("*v1.APIService", &self.api_services),
             ("*v1.ConfigMap", &self.config_maps),

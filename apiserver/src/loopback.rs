@@ -3,8 +3,10 @@
 //! Made once when the process starts and never renewed: only a restart does. Nothing here looks at
 //! the certificate again; its death shows at the next handshake.
 
+use std::sync::Arc;
+
 use api::profile::Shape;
-use client::{Auth, Rest};
+use client::{Auth, Rest, Tally};
 use pki::{Certificate, ClientTls, loopback as generator};
 use wire::HttpClient;
 use world::{Host, Wall};
@@ -18,6 +20,8 @@ pub struct Loopback {
     pub pair: pki::CertifiedKey,
     /// The client.
     pub rest: Rest,
+    /// Counts of its requests.
+    pub tally: Arc<Tally>,
     token: String,
 }
 
@@ -75,8 +79,9 @@ impl Loopback {
         let token = host.entropy().uuid();
         let agent =
             format!("kube-apiserver/{} (linux/amd64) kubernetes/chronoplane", options.profile.git_version());
-        let rest = Rest::new(http, Auth::bearer(token.clone()), &agent);
-        Ok(Self { pair: made.pair, rest, token })
+        let tally = Arc::<Tally>::default();
+        let rest = Rest::new(http, Auth::bearer(token.clone()), &agent).counted(&tally);
+        Ok(Self { pair: made.pair, rest, tally, token })
     }
 
     /// The token, for the authenticator that comes before all others.

@@ -5,6 +5,7 @@ mod issuer;
 mod tls;
 
 use std::{
+    future::Future,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -19,25 +20,31 @@ use world::{Exit, Host, ListenError};
 
 use crate::{
     admission::{Admission, Enabled},
-    aggregator::{self, Delegation},
+    aggregator::{self, Aggregator, Delegation},
     allocate::Allocator,
+    audit::Audit,
     authn::Authn,
     authz::{Authz, Mode},
     catalog::Catalog,
     context::{Context, Ctx, Lifecycle},
     crd,
     discovery::Discovery,
+    flow::{Fairness, FlowPage},
     health::Health,
     hooks::{self, HookBoard},
     informers::Informers,
     kubelets::Kubelets,
+    logs::Logs,
     loopback::{Loopback, LoopbackError},
-    openapi::OpenApi,
+    managed_fields::Schemas,
+    metrics::{Metrics, MetricsPage},
+    openapi::{OpenApi, Swagger},
     options::{Backend, Options},
     pipeline::{Pages, Pipeline, Seats},
     registry::Leases,
     version::Version,
     watch_cache::Caches,
+    zpages::ZPages,
 };
 
 /// Why the server did not start.
@@ -148,9 +155,10 @@ impl Server {
     }
 
     /// Ends gracefully: not ready, out of the endpoints, no new requests, those in progress finish,
-    /// everything closed.
+    /// everything closed. Watches end as soon as nothing new is taken.
     pub async fn shutdown(self) {
         let ctx = &self.ctx;
+        tracing::info!("[graceful-termination] shutdown event name=\"ShutdownInitiated\"");
         ctx.lifecycle.set_stopping();
         let withdraw = async {
             hooks::kubernetes_service::withdraw(ctx).await;
@@ -159,14 +167,22 @@ impl Server {
         let clock = ctx.host.clock();
         let delay = clock.sleep(ctx.options.shutdown_delay);
         let ((), _) = futures::join!(delay, clock.timeout(Duration::from_secs(2), withdraw));
+        tracing::info!("[graceful-termination] shutdown event name=\"NotAcceptingNewRequest\"");
         ctx.lifecycle.set_draining();
+        if !ctx.options.shutdown_send_retry_after {
+            self.wire.stop_listening();
+        }
+        ctx.caches.end_watches();
+        let _ = clock.timeout(ctx.options.request_timeout, ctx.lifecycle.idle()).await;
+        tracing::info!("[graceful-termination] shutdown event name=\"InFlightRequestsDrained\"");
         ctx.rest.http().close_connections();
         self.wire.shutdown(&ctx.host, DRAIN).await;
+        tracing::info!("[graceful-termination] apiserver is exiting");
         self.process.kill().await;
     }
 }
 
-/// Watches do not end by themselves, so this is what a shutdown costs when clients do not go.
+/// Other streams do not end by themselves, so this is what a shutdown costs when clients do not go.
 const DRAIN: Duration = Duration::from_secs(2);
 
 async fn start(
@@ -192,7 +208,16 @@ async fn start(
         None => open(host, &options).await?,
     };
 
-    let catalog = Catalog::builtin();
+    let audit = Audit::from_options(host, &options)
+        .map_err(|(flag, path, why)| StartError::File { flag, path, why })?
+        .map(Arc::new);
+    let total = options.max_requests_inflight + options.max_mutating_requests_inflight;
+    let fairness =
+        (options.enable_priority_and_fairness && total > 0).then(|| Arc::new(Fairness::new(total)));
+    let metrics = Metrics::new(host, loopback.tally.clone());
+    let store = metrics.store(host, store);
+    let runtime = options.runtime_config.clone();
+    let catalog = Catalog::builtin().only(|group, version| runtime.serves(group, version));
     let caches = Caches::start(host, store.clone(), &catalog.all());
     let rest = loopback.rest.clone();
     let informers = Arc::new(Informers::start(host, &rest));
@@ -203,9 +228,13 @@ async fn start(
         admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),
+        schemas: Schemas::default(),
         leases: Leases::new(options.event_ttl),
+        fairness: fairness.clone(),
         seats: Seats::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
         health: Health::new(facts.livez_check.then_some(facts.max_age), options.livez_grace_period),
+        metrics,
+        audit,
         hooks: HookBoard::default(),
         lifecycle: Lifecycle::default(),
         pages: OnceLock::new(),
@@ -222,8 +251,9 @@ async fn start(
         informers,
         rest,
     });
-    let _ = ctx.pages.set(pages(&ctx, &keys));
-    let _ = ctx.delegate.set(Arc::new(Delegation::new(ctx.informers.clone())));
+    let aggregator = Aggregator::new(host, &ctx.options, ctx.informers.clone());
+    let _ = ctx.pages.set(pages(&ctx, &keys, &aggregator));
+    let _ = ctx.delegate.set(Arc::new(Delegation::new(host, aggregator.backends.clone())));
     ctx.lifecycle.set_installed();
     let mut serve = match options.tls_sni.is_empty() {
         true => {
@@ -235,24 +265,51 @@ async fn start(
     };
     serve.max_streams = options.http2_max_streams;
     serve.go = options.profile.go();
+    serve.handshake_errors = ctx.metrics.handshake_errors.clone();
     let wire = wire::Server::spawn(host, listener, serve, Arc::new(Pipeline(ctx.clone())));
+    if options.insecure_port != 0 {
+        let at = SocketAddr::new(options.insecure_bind_address, options.insecure_port);
+        let listener = host.net().listen(at).await.map_err(|error| StartError::Listen { error })?;
+        tracing::info!("Serving insecurely on {at}");
+        // It dies with the process; nobody takes leave of those who came without a name.
+        wire::Server::spawn(host, listener, ServeOptions::plain(), Arc::new(Pipeline(ctx.clone())));
+    }
     hooks::start(&ctx);
     crd::start(&ctx);
-    aggregator::start(&ctx);
+    aggregator::start(&ctx, &aggregator);
     tracing::info!("Serving securely on {local}");
     Ok(Server { ctx, wire, local, loopback, process: process.clone() })
 }
 
 /// Who answers what is no resource.
-fn pages(ctx: &Ctx, keys: &[PublicKey]) -> Vec<Arc<dyn Pages>> {
+fn pages(ctx: &Ctx, keys: &[PublicKey], aggregator: &Aggregator) -> Vec<Arc<dyn Pages>> {
     let address = SocketAddr::new(ctx.options.advertised(ctx.host.net().address()), ctx.port).to_string();
     let address_of_jwks = format!("https://{address}");
-    vec![
-        Arc::new(Discovery::new(ctx.catalog.clone(), ctx.informers.clone(), address)),
-        Arc::new(OpenApi::new(ctx.catalog.clone(), ctx.options.profile)),
+    let open_api = OpenApi::new(ctx.catalog.clone(), ctx.options.profile).merging(aggregator.clone());
+    let open_api = Arc::new(open_api);
+    let mut pages: Vec<Arc<dyn Pages>> = vec![
+        Arc::new(Discovery::new(
+            ctx.catalog.clone(),
+            ctx.informers.clone(),
+            aggregator.remotes.clone(),
+            address,
+        )),
+        Arc::new(open_api.clone()),
+        Arc::new(ZPages::new(&ctx.options, ctx.host.clock())),
         Arc::new(Version::new(ctx.options.profile)),
+        Arc::new(MetricsPage(Arc::downgrade(ctx))),
         Arc::new(Issuer::new(&ctx.options.service_account_issuers, &address_of_jwks, keys)),
-    ]
+    ];
+    if let Some(fairness) = &ctx.fairness {
+        pages.push(Arc::new(FlowPage(fairness.clone())));
+    }
+    if let Some(swagger) = Swagger::of_profile(ctx.options.profile, ctx.catalog.clone(), open_api) {
+        pages.push(Arc::new(swagger));
+    }
+    if ctx.options.enable_logs_handler {
+        pages.push(Arc::new(Logs(ctx.host.disk().clone())));
+    }
+    pages
 }
 
 async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StartError> {
@@ -274,6 +331,11 @@ async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StartErr
 
 /// kube-apiserver as a program: flags in, exit status out.
 pub async fn run(host: Host, args: Vec<String>) -> Exit {
+    run_until(host, args, std::future::pending()).await
+}
+
+/// As [`run`], until `stop` says that it is to end, which it then does gracefully.
+pub async fn run_until(host: Host, args: Vec<String>, stop: impl Future<Output = ()>) -> Exit {
     let options = match Options::parse(&args) {
         Ok(options) => options,
         Err(error) => return Exit::Failure(error.to_string()),
@@ -282,5 +344,17 @@ pub async fn run(host: Host, args: Vec<String>) -> Exit {
         Ok(server) => server,
         Err(error) => return Exit::Failure(error.to_string()),
     };
-    Exit::Failure(server.failed().await)
+    let failure = async {
+        if server.ready().await.is_ok() {
+            host.notify("READY=1");
+        }
+        server.failed().await
+    };
+    tokio::select! {
+        biased;
+        why = failure => return Exit::Failure(why),
+        () = stop => {}
+    }
+    server.shutdown().await;
+    Exit::Success
 }

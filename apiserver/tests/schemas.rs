@@ -29,19 +29,71 @@ use k8s_openapi::{
 };
 use serde_json::{Map, Value};
 
-fn root<T: JsonSchema + Resource>(generator: &mut SchemaGenerator) {
-    generator.subschema_for::<T>();
+/// What k8s-openapi says of a kind, besides its schema.
+#[derive(Debug, PartialEq)]
+struct Fact {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    segment: &'static str,
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scope {
+    Cluster,
+    Namespace,
+    Sub,
+}
+
+trait HasScope {
+    const SCOPE: Scope;
+}
+
+impl HasScope for k8s_openapi::ClusterResourceScope {
+    const SCOPE: Scope = Scope::Cluster;
+}
+
+impl HasScope for k8s_openapi::NamespaceResourceScope {
+    const SCOPE: Scope = Scope::Namespace;
+}
+
+impl HasScope for k8s_openapi::SubResourceScope {
+    const SCOPE: Scope = Scope::Sub;
+}
+
+struct Walk {
+    generator: SchemaGenerator,
+    facts: Vec<Fact>,
+}
+
+impl Walk {
+    fn root<T: JsonSchema + Resource>(&mut self)
+    where
+        T::Scope: HasScope,
+    {
+        self.generator.subschema_for::<T>();
+        self.facts.push(Fact {
+            group: T::GROUP,
+            version: T::VERSION,
+            kind: T::KIND,
+            segment: T::URL_PATH_SEGMENT,
+            scope: T::Scope::SCOPE,
+        });
+    }
 }
 
 macro_rules! roots {
-    ($generator:ident, $($path:ty),* $(,)?) => { $(root::<$path>(&mut $generator);)* };
+    ($walk:ident, $($path:ty),* $(,)?) => { $($walk.root::<$path>();)* };
 }
 
-fn definitions() -> BTreeMap<String, Value> {
-    let mut generator = SchemaSettings::openapi3().into_generator();
+/// Every kind of a stable version.
+fn walk() -> Walk {
+    let mut walk = Walk { generator: SchemaSettings::openapi3().into_generator(), facts: Vec::new() };
     roots!(
-        generator,
+        walk,
         core::Binding,
+        core::ComponentStatus,
         core::ConfigMap,
         core::Endpoints,
         core::Event,
@@ -113,6 +165,11 @@ fn definitions() -> BTreeMap<String, Value> {
         apiregistration::APIService,
         meta::Status,
     );
+    walk
+}
+
+fn definitions() -> BTreeMap<String, Value> {
+    let mut generator = walk().generator;
     generator.subschema_for::<meta::DeleteOptions>();
     generator.subschema_for::<meta::ListMeta>();
     let taken = generator.take_definitions(true);
@@ -252,5 +309,32 @@ fn every_served_kind_has_a_definition() {
     for kind in api::kinds::all() {
         let name = apiserver::openapi::definition_name(kind.group, kind.version, kind.kind);
         assert!(definitions.contains_key(&name), "{name}");
+    }
+}
+
+/// The table of kinds and k8s-openapi agree on group, version, kind, plural and scope, in both
+/// directions.
+#[test]
+fn the_table_of_kinds_is_k8s_openapi_s() {
+    let facts = walk().facts;
+    for fact in &facts {
+        if fact.scope == Scope::Sub {
+            let known = api::kinds::all()
+                .iter()
+                .flat_map(|kind| kind.subresources)
+                .any(|sub| (sub.name, sub.kind) == (fact.segment, fact.kind));
+            assert!(known || fact.kind == "Status", "{fact:?} is nobody's subresource");
+            continue;
+        }
+        let row = api::kinds::find(fact.group, fact.version, fact.segment)
+            .unwrap_or_else(|| panic!("{fact:?} is not served"));
+        assert_eq!((row.kind, row.namespaced), (fact.kind, fact.scope == Scope::Namespace), "{fact:?}");
+    }
+    for row in api::kinds::all() {
+        let found = facts.iter().any(|fact| {
+            (fact.group, fact.version, fact.segment, fact.kind)
+                == (row.group, row.version, row.plural, row.kind)
+        });
+        assert!(found, "{} {} is none of k8s-openapi's", row.api_version(), row.plural);
     }
 }

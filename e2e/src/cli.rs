@@ -46,14 +46,19 @@ enum Command {
     /// Check over raw HTTP whether a server behaves as Kubernetes' clients expect
     Conformance(conformance::ConformanceArgs),
     /// kube-apiserver, with kube-apiserver's own flags
+    #[command(disable_help_flag = true)]
     Apiserver(ComponentArgs),
     /// The etcd pod, with etcd's own flags
+    #[command(disable_help_flag = true)]
     Etcd(ComponentArgs),
     /// kube-controller-manager, with its own flags
+    #[command(disable_help_flag = true)]
     Controllers(ComponentArgs),
     /// kube-scheduler, with its own flags
+    #[command(disable_help_flag = true)]
     Scheduler(ComponentArgs),
     /// A simulated kubelet, with the kubelet's own flags
+    #[command(disable_help_flag = true)]
     Kubelet(ComponentArgs),
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]

@@ -5,7 +5,7 @@
 
 use std::{
     future::Future,
-    io::Read,
+    io::{Read, Write as _},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     pin::Pin,
@@ -49,6 +49,20 @@ impl Component {
             Self::Kubelet => "kubelet",
             Self::Kubeadm => "kubeadm",
         }
+    }
+}
+
+impl Component {
+    /// What it says of its own flags; `None` for kubeadm, which has commands and tells of each.
+    fn help(self) -> Option<String> {
+        Some(match self {
+            Self::Apiserver => apiserver::options::help(),
+            Self::Etcd => store::server::help(),
+            Self::Controllers => controllers::ManagerOptions::help(),
+            Self::Scheduler => controllers::SchedulerOptions::help(),
+            Self::Kubelet => kubelet_sim::help(),
+            Self::Kubeadm => return None,
+        })
     }
 }
 
@@ -138,6 +152,13 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// # Errors
 /// What is wrong with flags, files or ports.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
+    if args.iter().any(|arg| arg == "-h" || arg == "--help")
+        && let Some(text) = component.help()
+    {
+        // Whoever pages through it may close the pipe early.
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
     log_to_stderr("warn");
     let mut place = Place::of_this_process()?;
     let args = match component {
@@ -149,8 +170,16 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
         let host = place.host();
         let process = host.process(component.command());
         let inner = process.host().clone();
-        let main: Pin<Box<dyn Future<Output = Option<Exit>>>> = match component {
-            Component::Apiserver => Box::pin(process.host().spawn(apiserver::run(inner, args)).join()),
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut main: Pin<Box<dyn Future<Output = Option<Exit>>>> = match component {
+            Component::Apiserver => {
+                let stop = async {
+                    if told.await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                Box::pin(process.host().spawn(apiserver::run_until(inner, args, stop)).join())
+            }
             Component::Etcd => Box::pin(process.host().spawn(store::server::run(inner, args)).join()),
             Component::Controllers => {
                 Box::pin(process.host().spawn(controllers::manager::run(inner, args)).join())
@@ -171,11 +200,21 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
         tokio::select! {
             biased;
             () = told_to_end() => {
+                // The API server has clients to take leave of; a second signal is an order.
+                let exit = if component == Component::Apiserver && tell.send(()).is_ok() {
+                    tokio::select! {
+                        biased;
+                        () = signalled() => std::process::exit(1),
+                        exit = &mut main => exit,
+                    }
+                } else {
+                    None
+                };
                 process.kill().await;
                 crate::up::process::end_all().await;
-                None
+                exit
             }
-            exit = main => exit,
+            exit = &mut main => exit,
         }
     });
     runtime.shutdown_background();
@@ -224,6 +263,15 @@ pub async fn told_to_end() {
         // Kept alive: an unsent channel never resolves.
         std::mem::forget(sender);
     }
+    tokio::select! {
+        biased;
+        () = signalled() => {}
+        _ = parent => {}
+    }
+}
+
+/// SIGINT or SIGTERM.
+async fn signalled() {
     let signal = |kind| async move {
         match tokio::signal::unix::signal(kind) {
             Ok(mut stream) => {
@@ -236,6 +284,5 @@ pub async fn told_to_end() {
         biased;
         () = signal(tokio::signal::unix::SignalKind::interrupt()) => {}
         () = signal(tokio::signal::unix::SignalKind::terminate()) => {}
-        _ = parent => {}
     }
 }

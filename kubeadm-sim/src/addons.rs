@@ -71,26 +71,32 @@ async fn coredns(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()
     apply(s, rest, &Resource::core("serviceaccounts"), &service_account("coredns")).await?;
     let deployment = patched(s, "corednsdeployment", coredns_deployment(config))?;
     apply(s, rest, &Resource::new("apps", "v1", "deployments"), &deployment).await?;
-    let service = json!({
+    let mut service = dns_service(config, "CoreDNS")?;
+    service["metadata"]["annotations"] =
+        json!({"prometheus.io/port": "9153", "prometheus.io/scrape": "true"});
+    if let Some(ports) = service.pointer_mut("/spec/ports").and_then(Value::as_array_mut) {
+        ports.push(json!({"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153}));
+    }
+    apply(s, rest, &Resource::core("services"), &service).await
+}
+
+/// The Service of cluster DNS, whoever stands behind it; `name` is what it calls itself.
+pub(crate) fn dns_service(config: &InitConfig, name: &str) -> Result<Value> {
+    let port = |name: &str, protocol: &str| json!({"name": name, "port": 53, "protocol": protocol, "targetPort": 53});
+    Ok(json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "annotations": {"prometheus.io/port": "9153", "prometheus.io/scrape": "true"},
-            "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
+            "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": name},
             "name": "kube-dns",
             "namespace": KUBE_SYSTEM,
         },
         "spec": {
             "clusterIP": config.cluster.service_ip(10)?.to_string(),
-            "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
-                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
-                {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
-            ],
+            "ports": [port("dns", "UDP"), port("dns-tcp", "TCP")],
             "selector": {"k8s-app": "kube-dns"},
         },
-    });
-    apply(s, rest, &Resource::core("services"), &service).await
+    }))
 }
 
 fn coredns_deployment(config: &InitConfig) -> Value {

@@ -38,7 +38,8 @@ pub(crate) async fn control_plane(s: &Session<'_>, config: &InitConfig) -> Resul
         }
         Err(why) => {
             let version = config.cluster.profile.git_version();
-            s.tell(&console::GAVE_UP, &[&why.0, config.cluster.image_repository(), &version]);
+            let socket = &config.node.cri_socket;
+            s.tell(&console::GAVE_UP, &[&why.0, config.cluster.image_repository(), &version, socket]);
             Err(Failure::new("couldn't initialize a Kubernetes cluster"))
         }
     }
@@ -68,6 +69,7 @@ fn client(s: &Session<'_>, config: &InitConfig) -> Result<HttpClient> {
 async fn dead_kubelet(s: &Session<'_>) -> Failure {
     let base = format!("http://localhost:{KUBELET_HEALTH_PORT}");
     s.host.clock().sleep(KUBELET_PATIENCE).await;
+    s.tell(&console::KUBELET_ASKED, &[]);
     let mut pauses = KUBELET_PAUSES.into_iter();
     loop {
         let asked = match HttpClient::new(s.host, &format!("http://127.0.0.1:{KUBELET_HEALTH_PORT}"), None) {

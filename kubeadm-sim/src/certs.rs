@@ -1,4 +1,4 @@
-//! The `certs` phase: every certificate and key below /etc/kubernetes/pki, as one table.
+//! The `certs` phase: every certificate and key below /etc/kubernetes/pki, as `cert_rows` lists them.
 //!
 //! Existing files are kept: a CA or a leaf that is there is used, even when it has expired (with a
 //! warning); a leaf that its CA did not sign is refused. A CA without its key is external. The order is
@@ -11,128 +11,14 @@ use pki::{Authority, CertSpec, Certificate, PrivateKey, Roots, Usage, X509Error,
 use world::Wall;
 
 use crate::{
+    cert_rows::{AUTHORITIES, AuthorityRow, LEAVES, LeafRow, organizations},
     config::InitConfig,
     external_ca,
     paths::BACKDATE,
     phases::Parts,
     session::{Failure, Result, Session},
-    subject_names::{Sans, subject_names},
+    subject_names::subject_names,
 };
-
-/// A certificate authority of the cluster.
-struct AuthorityRow {
-    /// What the phase calls it.
-    part: &'static str,
-    file: &'static str,
-    common_name: &'static str,
-}
-
-impl AuthorityRow {
-    fn is_etcds(&self) -> bool {
-        self.file == "etcd/ca"
-    }
-}
-
-/// A leaf certificate of the cluster.
-struct LeafRow {
-    /// What the phase calls it.
-    part: &'static str,
-    file: &'static str,
-    authority: &'static str,
-    name: Name,
-    /// Empty for none.
-    group: fn(Profile) -> &'static str,
-    server: bool,
-    client: bool,
-    sans: Sans,
-}
-
-/// The common name of a certificate.
-pub(crate) enum Name {
-    /// The same on every node.
-    Fixed(&'static str),
-    /// The node's name behind a prefix.
-    Node(&'static str),
-}
-
-impl Name {
-    pub(crate) fn on(&self, node: &str) -> String {
-        match self {
-            Name::Fixed(name) => (*name).to_owned(),
-            Name::Node(prefix) => format!("{prefix}{node}"),
-        }
-    }
-}
-
-const AUTHORITIES: &[AuthorityRow] = &[
-    AuthorityRow { part: "ca", file: "ca", common_name: "kubernetes" },
-    AuthorityRow { part: "front-proxy-ca", file: "front-proxy-ca", common_name: "front-proxy-ca" },
-    AuthorityRow { part: "etcd-ca", file: "etcd/ca", common_name: "etcd-ca" },
-];
-
-/// In the order of kubeadm's sub-phases.
-const LEAVES: &[LeafRow] = &[
-    LeafRow {
-        part: "apiserver",
-        file: "apiserver",
-        authority: "ca",
-        name: Name::Fixed("kube-apiserver"),
-        group: no_group,
-        server: true,
-        client: false,
-        sans: Sans::ApiServer,
-    },
-    client(
-        "apiserver-kubelet-client",
-        "apiserver-kubelet-client",
-        "ca",
-        "kube-apiserver-kubelet-client",
-        Profile::kubelet_client_group,
-    ),
-    client("front-proxy-client", "front-proxy-client", "front-proxy-ca", "front-proxy-client", no_group),
-    etcd_member("etcd-server", "etcd/server", Sans::EtcdServer),
-    etcd_member("etcd-peer", "etcd/peer", Sans::EtcdPeer),
-    client(
-        "etcd-healthcheck-client",
-        "etcd/healthcheck-client",
-        "etcd/ca",
-        "kube-etcd-healthcheck-client",
-        Profile::etcd_client_group,
-    ),
-    client(
-        "apiserver-etcd-client",
-        "apiserver-etcd-client",
-        "etcd/ca",
-        "kube-apiserver-etcd-client",
-        Profile::etcd_client_group,
-    ),
-];
-
-const fn client(
-    part: &'static str,
-    file: &'static str,
-    authority: &'static str,
-    common_name: &'static str,
-    group: fn(Profile) -> &'static str,
-) -> LeafRow {
-    let name = Name::Fixed(common_name);
-    LeafRow { part, file, authority, name, group, server: false, client: true, sans: Sans::None }
-}
-
-const fn etcd_member(part: &'static str, file: &'static str, sans: Sans) -> LeafRow {
-    let name = Name::Node("");
-    LeafRow { part, file, authority: "etcd/ca", name, group: no_group, server: true, client: true, sans }
-}
-
-/// For a certificate without a group.
-pub(crate) fn no_group(_: Profile) -> &'static str {
-    ""
-}
-
-/// A group as a certificate's subject carries it.
-pub(crate) fn organizations(group: &str) -> Vec<String> {
-    if group.is_empty() { Vec::new() } else { vec![group.to_owned()] }
-}
 
 /// The phase's parts in the release's order.
 pub(crate) fn parts(profile: Profile) -> Vec<&'static str> {

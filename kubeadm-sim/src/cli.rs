@@ -3,7 +3,7 @@
 use std::{ffi::OsString, io::Write};
 
 use api::profile::Profile;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use world::{Exit, Host};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     init_args::{self, InitArgs, InitCommand},
     join,
     join_args::{self, JoinArgs, JoinCommand},
+    mixed_flags::Given,
     paths::ADMIN_CONF,
     phases::{Plan, Workflow},
     reset::{self, ResetArgs},
@@ -67,14 +68,19 @@ enum Command {
 /// are printed too.
 pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sync)) -> Exit {
     let argv = std::iter::once(OsString::from("kubeadm")).chain(args.into_iter().map(OsString::from));
-    let cli = match Cli::try_parse_from(argv) {
-        Ok(cli) => cli,
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(argv).and_then(|matches| {
+        let given = Given::of(&command, &matches);
+        Ok((Cli::from_arg_matches(&matches)?, given))
+    });
+    let (cli, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) => {
             let _ = write!(out, "{e}");
             return if e.use_stderr() { Exit::Failure(e.to_string()) } else { Exit::Success };
         }
     };
-    match execute(&host, cli, out).await {
+    match execute(&host, cli, given, out).await {
         Ok(()) => Exit::Success,
         Err(e) => {
             let _ = writeln!(out, "error: {e}");
@@ -83,9 +89,10 @@ pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sy
     }
 }
 
-async fn execute(host: &Host, cli: Cli, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
+async fn execute(host: &Host, cli: Cli, given: Given, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
     let version = cli.kubernetes_version.as_deref();
     let mut session = Session::new(host, profile(version)?, out);
+    given.check(session.profile)?;
     match cli.command {
         Command::Init(args) => {
             let flags = match &args.only {

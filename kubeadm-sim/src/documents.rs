@@ -92,6 +92,8 @@ const COMPONENTS: &[(&str, &str)] = &[
 pub(crate) struct Documents {
     own: Vec<Value>,
     components: Vec<Value>,
+    /// apiVersion and kind of each document as the file has them, in its order.
+    headers: Vec<(String, String)>,
     /// What strict decoding found wrong, which most commands only say.
     pub complaints: Vec<String>,
     /// What no scheme knows, as Go prints it.
@@ -129,6 +131,7 @@ impl Documents {
         let mut versions: Vec<(String, Vec<Value>)> = Vec::new();
         for doc in parse(path, text)? {
             let (api_version, kind) = (field(&doc, "apiVersion"), field(&doc, "kind"));
+            this.headers.push((api_version.to_owned(), kind.to_owned()));
             match api_version.split_once('/') {
                 Some((formats::GROUP, version)) => {
                     check(version, &doc)?;
@@ -142,7 +145,10 @@ impl Documents {
                         None => versions.push((version.to_owned(), vec![doc])),
                     }
                 }
-                _ if COMPONENTS.contains(&(api_version, kind)) => this.components.push(doc),
+                _ if COMPONENTS.contains(&(api_version, kind)) => {
+                    this.complaints.extend(schema::complaint(&doc)?);
+                    this.components.push(doc);
+                }
                 _ => {
                     this.complaints.push(format!("unknown configuration {}", schema::described(&doc)));
                     this.ignore(&doc);
@@ -170,6 +176,11 @@ impl Documents {
     /// The document of one of kubeadm's kinds.
     pub(crate) fn own(&self, kind: &str) -> Option<&Value> {
         self.own.iter().find(|doc| field(doc, "kind") == kind)
+    }
+
+    /// apiVersion and kind of each document as the file has them, in its order.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(api_version, kind)| (api_version.as_str(), kind.as_str()))
     }
 
     /// A component's configuration.

@@ -39,7 +39,7 @@ pub(crate) async fn complaints(s: &Session<'_>, etcd: &ExternalEtcd) -> Vec<Stri
         )];
     }
     let mut found = Vec::new();
-    for endpoint in &etcd.endpoints {
+    for endpoint in etcd.asked() {
         match version(s, &config(endpoint), endpoint).await {
             Err(e) => found.push(e.to_string()),
             Ok(version) => {

@@ -232,8 +232,10 @@ impl<'a> Join<'a> {
             s.say("[kubelet-wait] Would wait for the kubelet to be bootstrapped");
             return Ok(());
         }
-        wait::kubelet(s, timeouts.kubelet).await?;
-        s.say("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap");
+        if !s.profile.waits_for_api_alone() {
+            wait::kubelet(s, timeouts.kubelet).await?;
+        }
+        s.tell(&console::TLS_BOOTSTRAP, &[]);
         let host = s.host;
         poll(host, TLS_BOOTSTRAP_POLL, timeouts.tls_bootstrap, async || {
             // The file alone is not enough: the certificate that it names must be there.

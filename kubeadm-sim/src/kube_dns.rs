@@ -5,7 +5,7 @@ use client::{Resource, Rest};
 use serde_json::{Value, json};
 
 use crate::{
-    addons::service_account,
+    addons::{dns_service, service_account},
     config::InitConfig,
     objects::apply,
     paths::KUBE_SYSTEM,
@@ -16,27 +16,7 @@ use crate::{
 pub(crate) async fn apply_all(s: &Session<'_>, rest: &Rest, config: &InitConfig) -> Result<()> {
     apply(s, rest, &Resource::core("serviceaccounts"), &service_account("kube-dns")).await?;
     apply(s, rest, &Resource::new("apps", "v1", "deployments"), &deployment(config)).await?;
-    apply(s, rest, &Resource::core("services"), &service(config)?).await
-}
-
-fn service(config: &InitConfig) -> Result<Value> {
-    Ok(json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "KubeDNS"},
-            "name": "kube-dns",
-            "namespace": KUBE_SYSTEM,
-        },
-        "spec": {
-            "clusterIP": config.cluster.service_ip(10)?.to_string(),
-            "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
-                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
-            ],
-            "selector": {"k8s-app": "kube-dns"},
-        },
-    }))
+    apply(s, rest, &Resource::core("services"), &dns_service(config, "KubeDNS")?).await
 }
 
 fn port(number: u16, name: &str, protocol: &str) -> Value {

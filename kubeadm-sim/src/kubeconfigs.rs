@@ -7,7 +7,8 @@ use pki::{
 };
 
 use crate::{
-    certs::{Name, after, first_certificate, issue, load_authority, no_group, organizations},
+    cert_rows::{Name, no_group, organizations},
+    certs::{after, first_certificate, issue, load_authority},
     config::InitConfig,
     external_ca,
     paths::KUBERNETES_DIR,

@@ -44,12 +44,13 @@ pub(crate) async fn start(s: &Session<'_>, told: &Told<'_>) -> Result<()> {
     } else {
         stop(s).await;
     }
+    let socket = &told.node.cri_socket;
     if told.config_first {
-        write_config(s, told.config)?;
+        write_configs(s, told.config, socket)?;
         write_flags(s, told)?;
     } else {
         write_flags(s, told)?;
-        write_config(s, told.config)?;
+        write_configs(s, told.config, socket)?;
     }
     if dry {
         s.say("[kubelet-start] Would start the kubelet");
@@ -70,10 +71,35 @@ pub(crate) fn start_unit(s: &Session<'_>) {
     s.host.services().start(s.host, UNIT);
 }
 
-/// Writes KubeletConfiguration.
-pub(crate) fn write_config(s: &Session<'_>, config: &Value) -> Result<()> {
+/// Writes the configuration of all kubelets, and before it this host's own where the release has one.
+pub(crate) fn write_configs(s: &Session<'_>, config: &Value, socket: &str) -> Result<()> {
+    if !s.profile.node_local_cri_socket() {
+        return write_config(s, config, None);
+    }
+    write_instance_config(s, socket)?;
+    write_config(s, config, Some(socket))
+}
+
+/// Writes what concerns this host only.
+pub(crate) fn write_instance_config(s: &Session<'_>, socket: &str) -> Result<()> {
+    s.tell(&console::INSTANCE_CONFIG, &[KUBELET_INSTANCE_CONFIG]);
+    let instance = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "containerRuntimeEndpoint": socket,
+        "kind": "KubeletConfiguration",
+    });
+    let text = yaml("the kubelet's configuration of this host", &instance)?;
+    Ok(s.disk().write(KUBELET_INSTANCE_CONFIG, text, 0o644)?)
+}
+
+/// Writes KubeletConfiguration: people's patches, then what concerns this host only.
+pub(crate) fn write_config(s: &Session<'_>, config: &Value, socket: Option<&str>) -> Result<()> {
+    let mut config = patched(s, "kubeletconfiguration", config.clone())?;
+    if let Some(socket) = socket {
+        config["containerRuntimeEndpoint"] = socket.into();
+        s.tell(&console::INSTANCE_APPLIED, &[]);
+    }
     s.tell(&console::KUBELET_CONFIG, &[KUBELET_CONFIG]);
-    let config = patched(s, "kubeletconfiguration", config.clone())?;
     s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", &config)?, 0o644)?;
     Ok(())
 }
@@ -91,14 +117,7 @@ pub(crate) fn write_flags(s: &Session<'_>, told: &Told<'_>) -> Result<()> {
 fn flags(s: &Session<'_>, told: &Told<'_>) -> Result<Vec<String>> {
     let socket = &told.node.cri_socket;
     let mut own = Vec::new();
-    if s.profile.node_local_cri_socket() {
-        let instance = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "containerRuntimeEndpoint": socket, "kind": "KubeletConfiguration"});
-        s.disk().write(
-            KUBELET_INSTANCE_CONFIG,
-            yaml("the kubelet's configuration of this host", &instance)?,
-            0o644,
-        )?;
-    } else {
+    if !s.profile.node_local_cri_socket() {
         own.push(("container-runtime-endpoint", socket.clone()));
     }
     if told.node_name != s.host.name() {

@@ -16,6 +16,9 @@ use crate::{
     session::{Result, Session, yaml},
 };
 
+/// Name of the port at which a component answers probes.
+const PROBE_PORT: &str = "probe-port";
+
 /// One static pod of the control plane.
 struct Component<'a> {
     name: &'static str,
@@ -34,6 +37,7 @@ struct Health {
     port: u16,
     live: &'static str,
     ready: Option<&'static str>,
+    started: &'static str,
 }
 
 /// A path of the host that a component finds at the same place.
@@ -107,9 +111,12 @@ pub(crate) fn etcd_manifest(
         ("snapshot-count", "10000".into()),
         ("trusted-ca-file", format!("{pki}/ca.crt")),
     ];
+    let further = config.cluster.profile.etcd_flags().iter().filter_map(|flag| flag.split_once('='));
+    flags.extend(further.map(|(name, value)| (name, value.to_owned())));
     if !members.is_empty() {
         flags.push(("initial-cluster-state", "existing".into()));
     }
+    let probes = config.cluster.profile.etcd_probes();
     let component = Component {
         name: "etcd",
         image: etcd_image(config),
@@ -119,8 +126,9 @@ pub(crate) fn etcd_manifest(
             scheme: "HTTP",
             host: "127.0.0.1".into(),
             port: 2381,
-            live: "/livez",
-            ready: Some("/readyz"),
+            live: probes.live,
+            ready: Some(probes.ready).filter(|path| !path.is_empty()),
+            started: probes.started,
         },
         mounts: vec![Mount::directory("etcd-data", data_dir), Mount::directory("etcd-certs", &pki)],
         annotation: Some((etcd_members::CLIENT_URLS, clients)),
@@ -140,7 +148,14 @@ fn plain_etcd<'a>(config: &InitConfig, data_dir: &'a str) -> Component<'a> {
             ("data-dir", data_dir.into()),
             ("listen-client-urls", url.into()),
         ],
-        health: Health { scheme: "HTTP", host: "127.0.0.1".into(), port: 2379, live: "/health", ready: None },
+        health: Health {
+            scheme: "HTTP",
+            host: "127.0.0.1".into(),
+            port: 2379,
+            live: "/health",
+            ready: None,
+            started: "/health",
+        },
         mounts: vec![Mount::directory("etcd-data", data_dir)],
         annotation: None,
     }
@@ -205,6 +220,7 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
     let ip = config.advertise_address.to_string();
     let etcd = config.cluster.external_etcd.clone().unwrap_or_else(|| ExternalEtcd {
         endpoints: vec!["https://127.0.0.1:2379".into()],
+        http_endpoints: Vec::new(),
         ca_file: format!("{pki}/etcd/ca.crt"),
         cert_file: format!("{pki}/apiserver-etcd-client.crt"),
         key_file: format!("{pki}/apiserver-etcd-client.key"),
@@ -265,6 +281,7 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
             port: config.bind_port,
             live: "/livez",
             ready: Some("/readyz"),
+            started: "/livez",
         },
         mounts,
         annotation: Some((
@@ -312,6 +329,7 @@ fn controller_manager(config: &InitConfig, signs: bool) -> Component<'_> {
             port: CONTROLLER_MANAGER_PORT,
             live: "/healthz",
             ready: None,
+            started: "/healthz",
         },
         mounts: vec![Mount::directory("k8s-certs", pki), Mount::file("kubeconfig", CONTROLLER_MANAGER_CONF)],
         annotation: None,
@@ -338,6 +356,7 @@ fn scheduler(config: &InitConfig) -> Component<'_> {
             port: SCHEDULER_PORT,
             live: "/livez",
             ready: Some("/readyz"),
+            started: "/livez",
         },
         mounts: vec![Mount::file("kubeconfig", SCHEDULER_CONF)],
         annotation: None,
@@ -345,14 +364,16 @@ fn scheduler(config: &InitConfig) -> Component<'_> {
 }
 
 /// A probe of `path`, with its periods and limits.
-fn probe(health: &Health, path: &str, mut settings: Value) -> Value {
+fn probe(health: &Health, path: &str, named: bool, mut settings: Value) -> Value {
     let Health { scheme, host, port, .. } = health;
+    let port = if named { json!(PROBE_PORT) } else { json!(port) };
     settings["httpGet"] = json!({"host": host, "path": path, "port": port, "scheme": scheme});
     settings
 }
 
 fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
     let Component { name, health, mounts, .. } = component;
+    let named = config.cluster.profile.static_pods_name_ports();
     // A component may take as long to start as kubeadm waits for it.
     let starting = u32::try_from(config.timeouts.control_plane.as_secs() / 10).unwrap_or(u32::MAX).max(1);
     let patient = |failures: u32| json!({"failureThreshold": failures, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15});
@@ -360,15 +381,18 @@ fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
         "command": command(config, component),
         "image": component.image,
         "imagePullPolicy": "IfNotPresent",
-        "livenessProbe": probe(health, health.live, patient(8)),
+        "livenessProbe": probe(health, health.live, named, patient(8)),
         "name": name,
         "resources": {"requests": {"cpu": component.cpu}},
-        "startupProbe": probe(health, health.live, patient(starting)),
+        "startupProbe": probe(health, health.started, named, patient(starting)),
         "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name})).collect::<Vec<_>>(),
     });
     if let Some(ready) = health.ready {
         let eager = json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15});
-        container["readinessProbe"] = probe(health, ready, eager);
+        container["readinessProbe"] = probe(health, ready, named, eager);
+    }
+    if named {
+        container["ports"] = json!([{"containerPort": health.port, "name": PROBE_PORT, "protocol": "TCP"}]);
     }
     let volume = |m: &Mount<'_>| json!({"hostPath": {"path": m.path, "type": m.kind}, "name": m.name});
     let mut pod = json!({

@@ -85,7 +85,7 @@ async fn detect_server(s: &Session<'_>, rest: &Rest) -> Result<()> {
 
 async fn start_and_wait(s: &Session<'_>, config: &JoinConfig, document: &Value) -> Result<()> {
     kubelet::stop(s).await;
-    kubelet::write_config(s, document)?;
+    kubelet::write_config(s, document, None)?;
     let told = Told {
         config: document,
         node_name: &config.node_name,

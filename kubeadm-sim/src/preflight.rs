@@ -20,6 +20,7 @@ use crate::{
     },
     proxy,
     session::{Failure, Result, Session},
+    system_verification,
 };
 
 /// What a control plane needs at least.
@@ -41,7 +42,7 @@ impl Report {
         self.0.push(Finding { check: check.into(), words: words.into(), fatal: true });
     }
 
-    fn warn(&mut self, check: impl Into<String>, words: impl Into<String>) {
+    pub(crate) fn warn(&mut self, check: impl Into<String>, words: impl Into<String>) {
         self.0.push(Finding { check: check.into(), words: words.into(), fatal: false });
     }
 
@@ -69,9 +70,19 @@ impl Report {
     }
 }
 
+/// Whether root runs this: asked alone before everything else.
+pub(crate) fn root(s: &Session<'_>, ignore: &[String]) -> Result<()> {
+    let mut report = Report::default();
+    if !machine::is_root(s.host) {
+        report.error("IsPrivilegedUser", "user is not running as root");
+    }
+    report.conclude(s, ignore)
+}
+
 /// The checks of `kubeadm init`.
 pub(crate) async fn init(s: &Session<'_>, config: &InitConfig) -> Result<()> {
     s.tell(&console::PREFLIGHT, &[]);
+    root(s, &config.ignore_preflight)?;
     let mut report = Report::default();
     control_plane(s, config, &mut report).await;
     common(s, Some(config.cluster.profile), &config.node_name, &config.node, &mut report).await;
@@ -89,6 +100,7 @@ pub(crate) async fn init(s: &Session<'_>, config: &InitConfig) -> Result<()> {
 
 /// The checks of `kubeadm join` that need nothing of the cluster.
 pub(crate) async fn join(s: &Session<'_>, config: &JoinConfig) -> Result<()> {
+    root(s, &config.ignore_preflight)?;
     let mut report = Report::default();
     for path in [KUBELET_CONF, BOOTSTRAP_KUBELET_CONF] {
         file_absent(s, path, &mut report);
@@ -203,6 +215,12 @@ async fn common(
             ),
         );
     }
+    // Before its second release containerd has no method RuntimeConfig.
+    if machine::containerd_major(s.host).is_some_and(|major| major < 2)
+        && let Some(words) = console::RUNTIME_CONFIG.fill(s.profile, &[])
+    {
+        report.warn("ContainerRuntimeVersion", words);
+    }
     if machine.swaps {
         report.warn(
             "Swap",
@@ -218,6 +236,7 @@ async fn common(
             if mandatory.contains(program) { report.error(check, words) } else { report.warn(check, words) }
         }
     }
+    system_verification::check(s.profile, &machine, report);
     if !machine::resolves(s.host, node_name) {
         report.warn("Hostname", format!("hostname {node_name:?} could not be reached"));
         report.warn("Hostname", format!("hostname {node_name:?}: lookup {node_name}: no such host"));

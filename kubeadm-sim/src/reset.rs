@@ -9,6 +9,7 @@ use serde_json::Value;
 use world::FileKind;
 
 use crate::{
+    cli::ignored_checks,
     documents::{ConfigError, Documents, text, texts},
     etcd_join,
     kubelet::UNIT,
@@ -18,13 +19,16 @@ use crate::{
         SCHEDULER_CONF, SCHEDULER_PORT, SUPER_ADMIN_CONF,
     },
     phases::{Plan, Workflow},
-    preflight::in_use,
+    preflight::{in_use, root},
     session::{Failure, Result, Session, poll},
     stored,
 };
 
 /// How often it is looked whether the containers have ended.
 const CONTAINER_POLL: Duration = Duration::from_millis(100);
+
+/// How the slices of pods begin.
+const POD_SLICES: &str = "kubepods-pod";
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -132,9 +136,9 @@ fn preflight(s: &Session<'_>, flags: &ResetFlags) -> Result<()> {
         // A simulated host has no terminal on which somebody could answer.
         return Err(Failure::new("aborted reset operation; repeat it with --force"));
     }
-    // Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
+    // Of kubeadm's checks only the user's is asked here.
     s.say("[preflight] Running pre-flight checks");
-    Ok(())
+    root(s, &ignored_checks(&flags.ignore_preflight_errors)?)
 }
 
 /// Fills in what the flags leave open; returns the phases to skip.
@@ -223,7 +227,8 @@ async fn cleanup_node(s: &mut Session<'_>, args: &ResetFlags, certificates: &str
     s.say("[reset] Stopping the kubelet service");
     s.host.services().stop(UNIT).await;
     s.say(format!("[reset] Unmounting mounted directories in {KUBELET_DIR:?}"));
-    if let Err(e) = containers_ended(s).await {
+    remove_pods(s).await;
+    if let Err(e) = ports_free(s).await {
         s.say(format!("[reset] Failed to remove containers: {e}"));
     }
     if certificates != PKI_DIR {
@@ -243,9 +248,16 @@ async fn cleanup_node(s: &mut Session<'_>, args: &ResetFlags, certificates: &str
     }
 }
 
-/// The containers of a simulated host are its kubelet's and end with it, each in its own time: what served
-/// on a port of the control plane has ended when the port is free.
-async fn containers_ended(s: &Session<'_>) -> Result<()> {
+/// Removes what kubelets have left running: a pod is a slice of its host's processes.
+async fn remove_pods(s: &Session<'_>) {
+    let services = s.host.services();
+    for slice in services.names().iter().filter(|name| name.starts_with(POD_SLICES)) {
+        services.remove(slice).await;
+    }
+}
+
+/// What served on a port of the control plane has ended when the port is free.
+async fn ports_free(s: &Session<'_>) -> Result<()> {
     poll(s.host, CONTAINER_POLL, API_CALL_TIMEOUT, async || {
         for port in [APISERVER_PORT, CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, 2379, 2380] {
             if in_use(s, port).await {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::{documents::ConfigError, formats, schema_alpha};
+use crate::{documents::ConfigError, formats, schema_alpha, schema_components};
 
 /// What may stand somewhere.
 pub(crate) enum Shape {
@@ -265,7 +265,7 @@ pub(crate) fn described(doc: &Value) -> String {
     format!("schema.GroupVersionKind{{Group:{group:?}, Version:{version:?}, Kind:{:?}}}", field("kind"))
 }
 
-/// What strict decoding finds wrong with a document of kubeadm.k8s.io, in upstream's words.
+/// What strict decoding finds wrong with a document of kubeadm.k8s.io or of a component, in upstream's words.
 ///
 /// # Errors
 /// Something else stands where an object or a list must, which no decoding survives.
@@ -273,7 +273,11 @@ pub(crate) fn complaint(doc: &Value) -> Result<Option<String>, ConfigError> {
     let field = |name: &str| doc.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (field("apiVersion"), field("kind"));
     let version = api_version.split_once('/').map_or(api_version, |(_, version)| version);
-    let Some(shape) = shape(version, kind) else {
+    let known = match api_version.split_once('/') {
+        Some((group, _)) if group != formats::GROUP => schema_components::shape(api_version, kind),
+        _ => shape(version, kind),
+    };
+    let Some(shape) = known else {
         return Ok(Some(format!("unknown configuration {}", described(doc))));
     };
     let mut unknown = Vec::new();

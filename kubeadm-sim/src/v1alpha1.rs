@@ -202,7 +202,8 @@ fn read_etcd(config: &mut InitConfig, etcd: &Fields<'_>) -> Result<(), ConfigErr
         if let Some(bad) = endpoints.iter().find(plain) {
             return Err(ConfigError::invalid("etcd.endpoints", format!("{bad:?} is not a URL")));
         }
-        config.cluster.external_etcd = Some(ExternalEtcd { endpoints, ca_file, cert_file, key_file });
+        config.cluster.external_etcd =
+            Some(ExternalEtcd { endpoints, http_endpoints: Vec::new(), ca_file, cert_file, key_file });
     }
     etcd.set(&mut config.cluster.etcd_data_dir, "dataDir")?;
     config.master.etcd_image = etcd.text("image")?;

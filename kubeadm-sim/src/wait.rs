@@ -20,16 +20,14 @@ pub(crate) async fn kubelet(s: &Session<'_>, timeout: Duration) -> Result<()> {
         s.say(format!("[dryrun] Would make sure the kubelet returns 'ok' at {url}"));
         return Ok(());
     }
-    let patience = duration::format(timeout);
-    s.say(format!("[kubelet-check] Waiting for a healthy kubelet at {url}. This can take up to {patience}"));
+    s.tell(&console::KUBELET_WAIT, &[&url, &duration::format(timeout)]);
     let began = s.host.clock().monotonic();
     let http = HttpClient::new(s.host, &format!("http://127.0.0.1:{KUBELET_HEALTH_PORT}"), None)?;
-    poll(s.host, HEALTH_POLL, timeout, async || healthy(&http, "/healthz").await)
-        .await
-        .map_err(|e| e.within("failed while waiting for the kubelet to start"))?;
-    let passed = s.host.clock().monotonic().since(began);
-    s.say(format!("[kubelet-check] The kubelet is healthy after {}", took(passed)));
-    Ok(())
+    let answered = poll(s.host, HEALTH_POLL, timeout, async || healthy(&http, "/healthz").await).await;
+    let passed = took(s.host.clock().monotonic().since(began));
+    let words = if answered.is_ok() { &console::KUBELET_HEALTHY } else { &console::KUBELET_SILENT };
+    s.tell(words, &[&passed]);
+    answered.map_err(|e| e.within("failed while waiting for the kubelet to start"))
 }
 
 /// Waits for the kubelet, then for the control plane, as the release does.
@@ -39,8 +37,15 @@ pub(crate) async fn control_plane(s: &Session<'_>, config: &InitConfig) -> Resul
     if s.profile.waits_for_api_alone() && s.dry_run().is_none() {
         return api_wait::control_plane(s, config).await;
     }
-    kubelet(s, config.timeouts.kubelet).await?;
-    components(s, config).await
+    if let Err(e) = kubelet(s, config.timeouts.kubelet).await {
+        s.tell(&console::KUBELET_DEAD, &[]);
+        return Err(e);
+    }
+    let healthy = components(s, config).await;
+    if healthy.is_err() {
+        s.tell(&console::COMPONENT_DEAD, &[&config.node.cri_socket]);
+    }
+    healthy
 }
 
 /// Waits for the apiserver, and where the release does so for controller-manager and scheduler too.
@@ -49,43 +54,56 @@ pub(crate) async fn components(s: &Session<'_>, config: &InitConfig) -> Result<(
         s.say("[dryrun] Would wait for the API Server's /healthz endpoint to return 'ok'");
         return Ok(());
     }
+    if !s.profile.waits_for_all_components() {
+        return api(s, config).await;
+    }
     let timeout = config.timeouts.control_plane;
     let patience = duration::format(timeout);
     s.say(format!(
         "[control-plane-check] Waiting for healthy control plane components. This can take up to {patience}"
     ));
-    let mut checks = vec![("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez")];
-    if s.profile.waits_for_all_components() {
-        checks.extend([
-            ("kube-controller-manager", format!("https://127.0.0.1:{CONTROLLER_MANAGER_PORT}"), "/healthz"),
-            ("kube-scheduler", format!("https://127.0.0.1:{SCHEDULER_PORT}"), "/livez"),
-        ]);
-    }
+    let checks = [
+        ("kube-apiserver", format!("https://{}", config.local_endpoint()), "/livez"),
+        ("kube-controller-manager", format!("https://127.0.0.1:{CONTROLLER_MANAGER_PORT}"), "/healthz"),
+        ("kube-scheduler", format!("https://127.0.0.1:{SCHEDULER_PORT}"), "/livez"),
+    ];
     for (name, base, path) in &checks {
         s.say(format!("[control-plane-check] Checking {name} at {base}{path}"));
     }
-    let (host, go) = (s.host, s.profile.go());
-    let waits = checks.iter().map(|(_, base, path)| async move {
-        let began = host.clock().monotonic();
-        let http = HttpClient::new(host, base, Some(ClientTls::new(host, go).insecure()))?;
-        poll(host, HEALTH_POLL, timeout, async || healthy(&http, path).await).await?;
-        Ok::<_, Failure>(host.clock().monotonic().since(began))
+    // Each says so as soon as it is known.
+    let waits = checks.iter().map(|(name, base, path)| async move {
+        let (passed, answered) = component(s, base, path, timeout).await;
+        let health = if answered.is_ok() { "healthy" } else { "not healthy" };
+        s.say(format!("[control-plane-check] {name} is {health} after {passed}"));
+        answered.map_err(|e| format!("{name} check failed at {base}{path}: {e}"))
     });
     let results = futures::future::join_all(waits).await;
-    let mut failed = Vec::new();
-    for ((name, base, path), result) in checks.iter().zip(results) {
-        match result {
-            Ok(passed) => s.say(format!("[control-plane-check] {name} is healthy after {}", took(passed))),
-            Err(e) => {
-                s.say(format!("[control-plane-check] {name} is not healthy after {patience}"));
-                failed.push(format!("{name} check failed at {base}{path}: {e}"));
-            }
-        }
-    }
+    let failed: Vec<String> = results.into_iter().filter_map(std::result::Result::err).collect();
     if failed.is_empty() {
         return Ok(());
     }
     Err(Failure::new(format!("failed while waiting for the control plane to start: [{}]", failed.join(", "))))
+}
+
+/// The apiserver alone, of releases that do not wait for the others.
+async fn api(s: &Session<'_>, config: &InitConfig) -> Result<()> {
+    let timeout = config.timeouts.control_plane;
+    s.tell(&console::API_WAIT, &[&duration::format(timeout)]);
+    let base = format!("https://{}", config.local_endpoint());
+    let (passed, answered) = component(s, &base, "/healthz", timeout).await;
+    let words = if answered.is_ok() { &console::API_HEALTHY } else { &console::API_UNHEALTHY };
+    s.tell(words, &[&passed]);
+    answered.map_err(|e| e.within("failed while waiting for the API server to start"))
+}
+
+/// Asks a component until it answers: how long that took, as Go prints it, and what came of it.
+async fn component(s: &Session<'_>, base: &str, path: &str, timeout: Duration) -> (String, Result<()>) {
+    let (host, began) = (s.host, s.host.clock().monotonic());
+    let answered = match HttpClient::new(host, base, Some(ClientTls::new(host, s.profile.go()).insecure())) {
+        Ok(http) => poll(host, HEALTH_POLL, timeout, async || healthy(&http, path).await).await,
+        Err(e) => Err(e.into()),
+    };
+    (took(host.clock().monotonic().since(began)), answered)
 }
 
 /// Asks once whether something on this host is healthy.

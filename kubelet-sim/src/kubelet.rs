@@ -14,7 +14,9 @@ use world::{Exit, Host};
 
 use crate::{
     bootstrap::{self, Start},
-    certificates::{FileStore, Manager, Purpose, Settings, Template, Wanted, follow_files, watch},
+    certificates::{
+        Certificates, FileStore, Manager, Purpose, Settings, Template, Wanted, follow_files, watch,
+    },
     launcher::Launcher,
     lease::Heart,
     node::{Addresses, Reporter},
@@ -81,6 +83,13 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
     let addresses = Arc::<Addresses>::default();
     let serving = Serving::new(host, &options, &addresses)?;
     let pods = Pods::new(host, options.clone(), launcher);
+    pods.renews(Certificates {
+        client: match &link.credentials {
+            Credentials::Rotating { manager, .. } => Some(manager.renewals()),
+            Credentials::Given(_) => None,
+        },
+        serving: serving.manager.as_ref().map(|manager| manager.renewals()),
+    });
     // Static pods need no apiserver: on a first control plane they are it.
     pods.run_static();
     server::healthz(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;

@@ -7,6 +7,7 @@
 //!   │                manager (when to rotate), transport (connections follow, or the kubelet ends)
 //!   ├─ node, lease   registration, status, heartbeats
 //!   ├─ pods          static pods from files, pods bound to this node; their life, probes, status
+//!   ├─ runtime       the host's containers, which outlive the kubelet
 //!   ├─ shell, logs   the interpreter of what test pods do, and what they say
 //!   └─ server        healthz on 10248, the kubelet's own port 10250: pages, logs, streams
 //! ```
@@ -25,11 +26,12 @@ mod logs;
 mod node;
 mod options;
 mod pods;
+mod runtime;
 mod server;
 mod shell;
 
 pub use kubelet::run;
 pub use launcher::{Behind, Container, Idle, Launcher, Running, Stdio, interpret};
 pub use logs::{Line, Log, Stream, Wanted};
-pub use options::{Options, OptionsError};
+pub use options::{Options, OptionsError, help};
 pub use shell::{Mount, Pipe};

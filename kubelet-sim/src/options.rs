@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 use serde_json::Value;
 use world::{Host, Mono};
 
@@ -109,6 +109,11 @@ struct Flags {
     verbosity: Option<u8>,
 }
 
+/// `kubelet --help`.
+pub fn help() -> String {
+    Flags::command().render_help().to_string()
+}
+
 /// What a kubelet was told.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -150,6 +155,8 @@ pub struct Options {
     pub lease_seconds: u64,
     /// maxPods, default 110.
     pub max_pods: u64,
+    /// streamingConnectionIdleTimeout, default 4 h.
+    pub streaming_idle: Duration,
     /// kubeAPIQPS and kubeAPIBurst: the limit of all but heartbeats.
     pub api_rate: (f64, u32),
     /// When the process started, on the monotonic clock.
@@ -222,6 +229,7 @@ impl Options {
             status_report: seconds("nodeStatusReportFrequency", report)?,
             lease_seconds: number("nodeLeaseDurationSeconds", 40),
             max_pods: number("maxPods", 110),
+            streaming_idle: seconds("streamingConnectionIdleTimeout", 4 * 3600)?,
             api_rate: {
                 let (qps, burst) = profile.kubelet_api_rate();
                 let given = file.get("kubeAPIQPS").and_then(Value::as_f64);
@@ -268,6 +276,7 @@ impl Options {
             status_report: Duration::from_secs(300),
             lease_seconds: 40,
             max_pods: 110,
+            streaming_idle: Duration::from_secs(4 * 3600),
             api_rate: (50.0, 100),
             started: Mono::default(),
         }

@@ -44,6 +44,11 @@ pub struct Compare {
 }
 
 impl Compare {
+    /// Whether it holds only while the key does not exist: the condition of a creation.
+    pub fn wants_absent(&self) -> bool {
+        self.target == Target::ModRevision(0) && self.relation == Relation::Equal
+    }
+
     /// The key was last written at `revision`; 0: the key does not exist.
     pub fn mod_revision(key: impl Into<Bytes>, revision: Revision) -> Self {
         Self { key: key.into(), target: Target::ModRevision(revision), relation: Relation::Equal }

@@ -1,31 +1,45 @@
 //! The condition `Available` of API services.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::object::ObjectExt;
-use client::{Change, ClientError, Informer, QueueOptions, Resource, WorkQueue, run_workers};
+use client::{Change, ClientError, Informer, Next, QueueOptions, Resource, WorkQueue, run_workers};
 use serde_json::{Value, json};
 
-use super::is_remote;
+use super::{
+    backends::{Backends, Unreachable},
+    is_remote,
+};
 use crate::{context::Ctx, informers::Informers};
 
 /// Upstream's number of workers.
 const WORKERS: usize = 5;
+/// A server that answered is asked again after this long.
+const PERIOD: Duration = Duration::from_secs(30);
+/// A server that did not is asked again after this long, doubling …
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// … up to this.
+const LAST_RETRY: Duration = Duration::from_secs(30);
+/// Upstream asks so many times at once, and one answer is enough.
+const ATTEMPTS: usize = 5;
+/// … within this time; ours are one after the other.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What is known of a service's availability: status, reason, message.
 type Verdict = (bool, &'static str, String);
 
-pub(super) fn start(ctx: &Ctx) {
-    let queue = WorkQueue::new(&ctx.host, QueueOptions::default());
+pub(super) fn start(ctx: &Ctx, backends: &Arc<Backends>) {
+    let options = QueueOptions { base: FIRST_RETRY, max: LAST_RETRY, bucket: None };
+    let queue = WorkQueue::new(&ctx.host, options);
     let changed = queue.clone();
     ctx.informers.api_services.on(move |change: &Change| changed.add(change.key()));
     for informer in [&ctx.informers.services, &ctx.informers.endpoints] {
         follow(informer, &ctx.informers.api_services, &queue);
     }
-    let worker = ctx.clone();
+    let (worker, backends) = (ctx.clone(), backends.clone());
     run_workers(&ctx.host, WORKERS, &queue, move |name| {
-        let ctx = worker.clone();
-        async move { sync(&ctx, &name).await }
+        let (ctx, backends) = (worker.clone(), backends.clone());
+        async move { sync(&ctx, &backends, &name).await }
     });
 }
 
@@ -44,24 +58,32 @@ fn follow(informer: &Informer, api_services: &Informer, queue: &WorkQueue) {
     });
 }
 
-fn judge(service: &Value, informers: &Informers) -> Verdict {
+/// Whether the controller last found the API service available.
+pub(super) fn is_available(service: &Value) -> bool {
+    let conditions = service.list_at("/status/conditions");
+    conditions.iter().any(|c| c.str_at("/type") == "Available" && c.str_at("/status") == "True")
+}
+
+/// What can be said without asking the server; `None` when it has to be asked.
+fn judge(service: &Value, informers: &Informers) -> Option<Verdict> {
     if !is_remote(service) {
-        return (true, "Local", "Local APIServices are always available".to_owned());
+        return Some((true, "Local", "Local APIServices are always available".to_owned()));
     }
     let (namespace, name) = (service.str_at("/spec/service/namespace"), service.str_at("/spec/service/name"));
     let port = service.i64_at("/spec/service/port").unwrap_or(443);
     let Some(target) = informers.services.get(namespace, name) else {
-        return (false, "ServiceNotFound", format!("service/{name} in \"{namespace}\" is not present"));
+        let why = format!("service/{name} in \"{namespace}\" is not present");
+        return Some((false, "ServiceNotFound", why));
     };
     if target.str_at("/spec/type") != "ExternalName" {
         let Some(listed) = target.list_at("/spec/ports").iter().find(|p| p.i64_at("/port") == Some(port))
         else {
             let why = format!("service/{name} in \"{namespace}\" is not listening on port {port}");
-            return (false, "ServicePortError", why);
+            return Some((false, "ServicePortError", why));
         };
         let Some(endpoints) = informers.endpoints.get(namespace, name) else {
             let why = format!("cannot find endpoints for service/{name} in \"{namespace}\"");
-            return (false, "EndpointsNotFound", why);
+            return Some((false, "EndpointsNotFound", why));
         };
         let port_name = listed.str_at("/name");
         let reachable = endpoints.list_at("/subsets").iter().any(|subset| {
@@ -72,22 +94,65 @@ fn judge(service: &Value, informers: &Informers) -> Verdict {
             let why = format!(
                 "endpoints for service/{name} in \"{namespace}\" have no addresses with port name \"{port_name}\""
             );
-            return (false, "MissingEndpoints", why);
+            return Some((false, "MissingEndpoints", why));
         }
     }
-    let why = format!(
-        "failing or missing response from service/{name} in \"{namespace}\": requests are not passed on"
-    );
-    (false, "FailedDiscoveryCheck", why)
+    None
 }
 
-async fn sync(ctx: &Ctx, name: &str) -> Result<(), ClientError> {
-    let Some(service) = ctx.informers.api_services.get(None, name) else { return Ok(()) };
-    let (available, reason, message) = judge(&service, &ctx.informers);
-    let status = if available { "True" } else { "False" };
+/// Asks for the document that every such server has.
+async fn ask(ctx: &Ctx, service: &Value, backends: &Backends) -> Verdict {
+    let clock = ctx.host.clock();
+    let began = clock.monotonic();
+    let path = format!("/apis/{}/{}", service.str_at("/spec/group"), service.str_at("/spec/version"));
+    let mut last = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 && clock.monotonic().since(began) > PATIENCE {
+            break;
+        }
+        let client = match backends.of(service) {
+            Ok(client) => client,
+            Err(Unreachable::Settings(why)) => return (false, "FailedDiscoveryCheck", why),
+            Err(Unreachable::Unresolved) => {
+                let why = format!("no address of service/{} is known", service.str_at("/spec/service/name"));
+                return (false, "ServiceAccessError", why);
+            }
+        };
+        let url = format!("{}{path}", client.url());
+        let why = match backends.ask(&client, &path, "", "").await {
+            Ok(answer) if (200..300).contains(&answer.code) => {
+                return (true, "Passed", "all checks passed".to_owned());
+            }
+            Ok(answer) => format!("bad status from {url}: {}", answer.code),
+            Err(why) => why,
+        };
+        last = format!("failing or missing response from {url}: {why}");
+    }
+    (false, "FailedDiscoveryCheck", last)
+}
+
+async fn sync(ctx: &Ctx, backends: &Backends, name: &str) -> Result<Next, ClientError> {
+    let Some(service) = ctx.informers.api_services.get(None, name) else { return Ok(Next::OnChange) };
+    let known = judge(&service, &ctx.informers);
+    // An answer can go stale without any object changing; the rest cannot.
+    let (verdict, next) = match known {
+        Some(verdict) => (verdict, Next::OnChange),
+        None => match ask(ctx, &service, backends).await {
+            verdict if verdict.0 => (verdict, Next::After(ctx.host.periods().of(PERIOD))),
+            verdict => (verdict, Next::Retry),
+        },
+    };
+    write(ctx, &service, name, &verdict).await?;
+    Ok(next)
+}
+
+async fn write(ctx: &Ctx, service: &Arc<Value>, name: &str, verdict: &Verdict) -> Result<(), ClientError> {
+    let (available, reason, message) = verdict;
+    let status = if *available { "True" } else { "False" };
     let held = service.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == "Available");
     if held.is_some_and(|c| {
-        (c.str_at("/status"), c.str_at("/reason"), c.str_at("/message")) == (status, reason, message.as_str())
+        (c.str_at("/status"), c.str_at("/reason"), c.str_at("/message"))
+            == (status, *reason, message.as_str())
     }) {
         return Ok(());
     }
@@ -102,7 +167,7 @@ async fn sync(ctx: &Ctx, name: &str) -> Result<(), ClientError> {
         "reason": reason,
         "message": message,
     });
-    let mut next = Value::clone(&Arc::clone(&service));
+    let mut next = Value::clone(service);
     let others = service.list_at("/status/conditions").iter().filter(|c| c.str_at("/type") != "Available");
     let conditions: Vec<Value> = others.cloned().chain([condition]).collect();
     next.set_at("/status/conditions", conditions);
@@ -126,20 +191,20 @@ mod tests {
         let endpoints =
             |subsets: Value| json!({"metadata": {"namespace": "n", "name": "s"}, "subsets": subsets});
         #[track_caller]
-        fn check(api: &Value, services: Vec<Value>, endpoints: Vec<Value>, reason: &str) {
+        fn check(api: &Value, services: Vec<Value>, endpoints: Vec<Value>, reason: Option<&str>) {
             let informers = Informers {
                 services: Informer::fixed(services),
                 endpoints: Informer::fixed(endpoints),
                 ..Informers::empty()
             };
-            assert_eq!(judge(api, &informers).1, reason);
+            assert_eq!(judge(api, &informers).map(|verdict| verdict.1), reason);
         }
-        check(&json!({"spec": {"service": null}}), vec![], vec![], "Local");
-        check(&remote, vec![], vec![], "ServiceNotFound");
-        check(&remote, vec![service(80)], vec![], "ServicePortError");
-        check(&remote, vec![service(443)], vec![], "EndpointsNotFound");
-        check(&remote, vec![service(443)], vec![endpoints(json!([]))], "MissingEndpoints");
+        check(&json!({"spec": {"service": null}}), vec![], vec![], Some("Local"));
+        check(&remote, vec![], vec![], Some("ServiceNotFound"));
+        check(&remote, vec![service(80)], vec![], Some("ServicePortError"));
+        check(&remote, vec![service(443)], vec![], Some("EndpointsNotFound"));
+        check(&remote, vec![service(443)], vec![endpoints(json!([]))], Some("MissingEndpoints"));
         let there = json!([{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "https"}]}]);
-        check(&remote, vec![service(443)], vec![endpoints(there)], "FailedDiscoveryCheck");
+        check(&remote, vec![service(443)], vec![endpoints(there)], None);
     }
 }

@@ -2,25 +2,37 @@
 //!
 //! ```text
 //! built-in groups, served definitions ─▶ registration ─▶ APIService ─▶ availability ─▶ its condition
-//!                                                            └─▶ delegate: requests for other servers
+//!                                                            │             │
+//!                      delegate: requests for other servers ─┴─ backends ──┤
+//!                      remotes: what other servers say that they serve ────┘
 //! ```
 //! All of it reads and writes through the loopback client.
 
 mod availability;
+mod backends;
 mod delegate;
 mod registration;
+mod remotes;
 
-use crate::{context::Ctx, hooks};
+use std::sync::Arc;
 
+use crate::{context::Ctx, hooks, informers::Informers, options::Options};
+
+pub(crate) use backends::Backends;
 pub use delegate::Delegation;
+pub(crate) use remotes::{Remote, Remotes};
 
 /// Of groups that custom resources bring.
 pub(crate) const CUSTOM_GROUP_PRIORITY: i64 = 1000;
 /// Of their versions.
 pub(crate) const CUSTOM_VERSION_PRIORITY: i64 = 100;
 
+/// Headers of one connection only.
+const HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
 /// Upstream's hooks around API services whose work is done as soon as the informers have synced.
-const AFTER_SYNC: [&str; 6] = [
+const AFTER_SYNC: [&str; 7] = [
+    "aggregator-reload-proxy-client-cert",
     "start-kube-aggregator-informers",
     "apiservice-status-local-available-controller",
     "apiservice-status-remote-available-controller",
@@ -29,8 +41,21 @@ const AFTER_SYNC: [&str; 6] = [
     "apiservice-openapi-controller",
 ];
 
+/// The ways to other servers, and what they said.
+#[derive(Clone, Debug)]
+pub(crate) struct Aggregator {
+    pub backends: Arc<Backends>,
+    pub remotes: Arc<Remotes>,
+}
+
+impl Aggregator {
+    pub(crate) fn new(host: &world::Host, options: &Options, informers: Arc<Informers>) -> Self {
+        Self { backends: Arc::new(Backends::new(host, options, informers)), remotes: Arc::default() }
+    }
+}
+
 /// Starts the controllers and their hooks.
-pub(crate) fn start(ctx: &Ctx) {
+pub(crate) fn start(ctx: &Ctx, aggregator: &Aggregator) {
     for name in AFTER_SYNC {
         hooks::run(ctx, name, |ctx| async move {
             ctx.informers.api_services.synced().await;
@@ -40,7 +65,17 @@ pub(crate) fn start(ctx: &Ctx) {
     // Its documents are made when they are asked for.
     hooks::run(ctx, "apiservice-openapiv3-controller", |_| async { Ok(()) });
     hooks::run(ctx, hooks::AUTOREGISTRATION, registration::run);
-    availability::start(ctx);
+    availability::start(ctx, &aggregator.backends);
+    remotes::start(ctx, &aggregator.backends, &aggregator.remotes);
+    if aggregator.backends.has_identity() {
+        let (host, backends) = (ctx.host.clone(), aggregator.backends.clone());
+        ctx.host.spawn(async move {
+            loop {
+                backends.reload();
+                host.recur(backends::RELOAD_PERIOD).await;
+            }
+        });
+    }
 }
 
 /// Whether an API service sends its requests to another server.

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::{CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY};
-use crate::{context::Ctx, hooks};
+use crate::{catalog::Catalog, context::Ctx, hooks};
 
 /// How an object is marked that is kept as it was made.
 const LABEL: &str = "kube-aggregator.kubernetes.io/automanaged";
@@ -42,9 +42,11 @@ fn local(group: &str, version: &str, group_priority: i64, version_priority: i64,
     })
 }
 
-/// The built-in groups' API services.
-fn expected() -> Vec<Value> {
-    let known = kinds::group_versions().iter().filter(|gv| gv.has_api_service);
+/// The API services of the built-in groups that are served.
+fn expected(catalog: &Catalog) -> Vec<Value> {
+    let known = kinds::group_versions()
+        .iter()
+        .filter(|gv| gv.has_api_service && catalog.has_version(gv.group, gv.version));
     known
         .map(|gv| local(gv.group, gv.version, gv.group_priority.into(), gv.version_priority.into(), ON_START))
         .collect()
@@ -55,7 +57,7 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
     let informer = &ctx.informers.api_services;
     informer.synced().await;
     follow_definitions(&ctx);
-    let expected = expected();
+    let expected = expected(&ctx.catalog);
     loop {
         let missing = expected.iter().filter(|s| informer.get(None, s.name()).is_none());
         let posted = join_all(missing.map(|service| {
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn built_in_groups_are_registered_by_upstream_s_names() {
-        let services = expected();
+        let services = expected(&Catalog::builtin());
         let named = |name: &str| services.iter().find(|s| s.name() == name);
         assert_eq!(named("v1.").unwrap().at("/spec/groupPriorityMinimum"), Some(&json!(18_000)));
         assert_eq!(named("v1.apps").unwrap().str_at("/spec/group"), "apps");

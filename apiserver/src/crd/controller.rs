@@ -56,18 +56,24 @@ async fn sync(ctx: &Ctx, entries: &Entries, queue: &WorkQueue, name: &str) -> Re
     };
     let settled = names::settle(&definition, &ctx.informers.crds.list(), ctx.host.clock().wall());
     if settled != *definition {
-        return match ctx.rest.update_sub(&resource(), None, name, "status", &settled).await {
-            // The new state comes here again by itself.
-            Ok(_) => Ok(Next::OnChange),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(Next::OnChange),
-            Err(error) => Err(error),
-        };
+        return write(ctx, &settled).await;
+    }
+    if let Some(established) = names::establish(&definition, ctx.host.clock().wall()) {
+        return write(ctx, &established).await;
     }
     serve(ctx, entries, &definition).await;
     if definition.is_terminating() && definition.has_finalizer(super::FINALIZER) {
         return finalize::finalize(ctx, &definition).await;
     }
     Ok(Next::OnChange)
+}
+
+/// Writes a status; the new state comes here again by itself.
+async fn write(ctx: &Ctx, next: &Value) -> Result<Next, ClientError> {
+    match ctx.rest.update_sub(&resource(), None, next.name(), "status", next).await {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+        _ => Ok(Next::OnChange),
+    }
 }
 
 /// Brings catalog and caches to what an established definition says.

@@ -6,13 +6,14 @@ use api::{
     kinds::Propagation,
     names::NameRule,
     object::ObjectExt,
+    selector::LabelSelector,
     status::FieldError,
     table::{Column, custom::CustomPrinter},
 };
 use serde_json::Value;
 use world::Wall;
 
-use super::schema::Schema;
+use super::{convert::Webhook, schema::Schema};
 use crate::catalog::{CustomKind, Nature, ScalePaths, Served, ServedSubresource, Text};
 
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -26,6 +27,8 @@ struct Custom {
     scale: Option<ScalePaths>,
     printer: CustomPrinter,
     selectable: Vec<String>,
+    deprecation: Option<String>,
+    webhook: Option<Arc<Webhook>>,
 }
 
 impl CustomKind for Custom {
@@ -35,8 +38,21 @@ impl CustomKind for Custom {
         pruned
     }
 
-    fn validate(&self, new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-        self.schema.validate(new)
+    fn validate(&self, new: &Value, old: Option<&Value>, warnings: &mut Vec<String>) -> Vec<FieldError> {
+        let mut found = self.schema.validate(new, old);
+        if let Some(scale) = &self.scale {
+            scale_violations(scale, new, &mut found.errors);
+        }
+        warnings.append(&mut found.warnings);
+        found.errors
+    }
+
+    fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_deref()
+    }
+
+    fn deprecation(&self) -> Option<&str> {
+        self.deprecation.as_deref()
     }
 
     fn has_status(&self) -> bool {
@@ -64,6 +80,29 @@ impl CustomKind for Custom {
     }
 }
 
+/// `scale` counts in 32 bits.
+const MOST_REPLICAS: i64 = 2_147_483_647;
+
+/// What `scale` shows must be numbers of replicas and a selector.
+fn scale_violations(scale: &ScalePaths, object: &Value, errors: &mut Vec<FieldError>) {
+    let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+    for pointer in [&scale.spec_replicas, &scale.status_replicas] {
+        // What is no number is the schema's complaint.
+        let why = match object.i64_at(pointer) {
+            None | Some(0..=MOST_REPLICAS) => continue,
+            Some(replicas) if replicas < 0 => "should be a non-negative integer",
+            Some(_) => "should be less than or equal to 2147483647",
+        };
+        errors.push(FieldError::invalid(field(pointer), object.i64_at(pointer), why));
+    }
+    if let Some(pointer) = &scale.label_selector
+        && let Some(selector) = object.at(pointer)
+        && let Err(why) = selector.as_str().unwrap_or("=").parse::<LabelSelector>()
+    {
+        errors.push(FieldError::invalid(field(pointer), selector.clone(), why.to_string()));
+    }
+}
+
 /// `.spec.replicas` as `/spec/replicas`.
 fn pointer(path: &str) -> String {
     path.replace('.', "/")
@@ -80,10 +119,12 @@ fn texts(list: &[Value]) -> Vec<Text> {
 /// A row for each served version of an established definition.
 pub(super) fn served(definition: &Value) -> Vec<Served> {
     let versions = definition.list_at("/spec/versions");
-    versions.iter().filter(|v| v.bool_at("/served")).map(|version| of_version(definition, version)).collect()
+    let webhook = Webhook::of(definition).map(Arc::new);
+    let served = versions.iter().filter(|v| v.bool_at("/served"));
+    served.map(|version| of_version(definition, version, webhook.clone())).collect()
 }
 
-fn of_version(definition: &Value, version: &Value) -> Served {
+fn of_version(definition: &Value, version: &Value, webhook: Option<Arc<Webhook>>) -> Served {
     let group = definition.str_at("/spec/group");
     let name = version.str_at("/name");
     let accepted = |field: &str| definition.str_at(&format!("/status/acceptedNames/{field}"));
@@ -122,6 +163,11 @@ fn of_version(definition: &Value, version: &Value) -> Served {
         status,
         scale,
         printer: CustomPrinter::new(version.list_at("/additionalPrinterColumns")),
+        webhook,
+        deprecation: version.bool_at("/deprecated").then(|| match version.str_at("/deprecationWarning") {
+            "" => format!("{group}/{name} {} is deprecated", accepted("kind")),
+            words => words.to_owned(),
+        }),
         selectable: selectable.map(|f| f.str_at("/jsonPath").trim_start_matches('.').to_owned()).collect(),
     };
     Served {

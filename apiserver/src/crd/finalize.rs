@@ -1,4 +1,4 @@
-//! The end of a definition: its instances go first.
+//! The end of a definition: its instances go first, and its conditions say how far that is.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,12 +13,17 @@ use crate::context::Ctx;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) async fn finalize(ctx: &Ctx, definition: &Value) -> Result<Next, ClientError> {
-    if !is_true(definition, "Terminating") {
+    let reason = super::condition(definition, "Terminating").map_or("", |c| c.str_at("/reason"));
+    if !matches!(reason, "InstanceDeletionInProgress" | "InstanceDeletionCompleted") {
         let why = "CustomResource deletion is in progress";
         return condition(ctx, definition, "True", "InstanceDeletionInProgress", why).await;
     }
     if !delete_instances(ctx, definition).await? {
         return Ok(Next::After(ctx.host.periods().of(INTERVAL)));
+    }
+    if reason != "InstanceDeletionCompleted" {
+        let why = "removed all instances";
+        return condition(ctx, definition, "False", "InstanceDeletionCompleted", why).await;
     }
     let mut last = definition.clone();
     last.remove_finalizer(FINALIZER);

@@ -9,7 +9,9 @@
 //! empty, and it is never served.
 
 mod controller;
+pub(crate) mod convert;
 mod custom;
+mod definition;
 mod finalize;
 mod names;
 mod schema;
@@ -17,10 +19,21 @@ mod schema;
 use api::object::ObjectExt;
 use serde_json::Value;
 
+pub use convert::Webhook;
+pub(crate) use definition::validate as validate_definition;
+pub(crate) use schema::is_uuid;
+
 use crate::{context::Ctx, hooks};
 
 /// Holds a definition until its instances are deleted.
 pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Holds a definition that is deleted, and says so.
+pub(crate) fn begin_end(definition: &mut Value, now: world::Wall) {
+    definition.add_finalizer(FINALIZER);
+    let why = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    set_condition(definition, "Terminating", "True", "InstanceDeletionPending", why, now);
+}
 
 /// Starts the controller and its hooks.
 pub(crate) fn start(ctx: &Ctx) {
@@ -41,6 +54,14 @@ pub(crate) fn is_true(definition: &Value, condition: &str) -> bool {
 
 fn condition<'d>(definition: &'d Value, kind: &str) -> Option<&'d Value> {
     definition.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == kind)
+}
+
+fn drop_condition(definition: &mut Value, kind: &str) {
+    if condition(definition, kind).is_some() {
+        let kept = definition.list_at("/status/conditions").iter().filter(|c| c.str_at("/type") != kind);
+        let kept: Vec<Value> = kept.cloned().collect();
+        definition.set_at("/status/conditions", kept);
+    }
 }
 
 /// Puts a condition into a definition; the time is that of the last change of its status.

@@ -11,13 +11,16 @@ use super::{
     groups::{self, Group},
     negotiate::Version,
 };
-use crate::catalog::{Served, Text};
+use crate::{
+    aggregator::Remotes,
+    catalog::{Served, Text},
+};
 
 fn texts(list: &[Text]) -> Value {
     list.iter().map(|t| Value::from(t.as_ref())).collect()
 }
 
-fn document(groups: &[&Group], version: Version) -> Value {
+fn document(groups: &[&Group], remotes: &Remotes, version: Version) -> Value {
     let items: Vec<Value> = groups
         .iter()
         .map(|group| {
@@ -26,7 +29,7 @@ fn document(groups: &[&Group], version: Version) -> Value {
             } else {
                 json!({ "name": group.name, "creationTimestamp": null })
             };
-            let versions: Vec<Value> = group.versions.iter().map(of_version).collect();
+            let versions: Vec<Value> = group.versions.iter().map(|v| of_version(v, remotes)).collect();
             json!({ "metadata": metadata, "versions": versions })
         })
         .collect();
@@ -38,10 +41,15 @@ fn document(groups: &[&Group], version: Version) -> Value {
     })
 }
 
-fn of_version(version: &groups::Version) -> Value {
+fn of_version(version: &groups::Version, remotes: &Remotes) -> Value {
     // What another server has is known only as far as it could be asked.
     if version.elsewhere {
-        return json!({ "version": version.name, "freshness": "Stale" });
+        let known = remotes.get(&format!("{}.{}", version.name, version.group)).unwrap_or_default();
+        let freshness = if known.fresh { "Current" } else { "Stale" };
+        if known.resources.is_empty() {
+            return json!({ "version": version.name, "freshness": freshness });
+        }
+        return json!({ "version": version.name, "resources": known.resources, "freshness": freshness });
     }
     let resources: Vec<Value> = version.resources.iter().map(|served| of_resource(served)).collect();
     json!({ "version": version.name, "resources": resources, "freshness": "Current" })
@@ -93,8 +101,13 @@ pub(crate) fn has_current(headers: &HeaderMap, etag: &str) -> bool {
         .any(|v| matches!(v.trim(), "*") || v.trim().trim_start_matches("W/") == etag)
 }
 
-pub(super) fn answer(groups: &[&Group], version: Version, headers: &HeaderMap) -> Response<Body> {
-    let bytes = serde_json::to_vec(&document(groups, version)).unwrap_or_default();
+pub(super) fn answer(
+    groups: &[&Group],
+    remotes: &Remotes,
+    version: Version,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let bytes = serde_json::to_vec(&document(groups, remotes, version)).unwrap_or_default();
     let etag = format!("\"{}\"", hash(&bytes));
     let mut response = if has_current(headers, &etag) {
         let mut response = Response::new(body::empty());

@@ -19,6 +19,7 @@ use http::{Method, Response, header};
 use wire::Body;
 
 use crate::{
+    aggregator::Remotes,
     catalog::Catalog,
     informers::Informers,
     pipeline::{Page, Pages},
@@ -32,14 +33,20 @@ use negotiate::Form;
 pub struct Discovery {
     catalog: Catalog,
     informers: Arc<Informers>,
+    remotes: Arc<Remotes>,
     /// Where clients reach the server: `10.0.0.1:6443`.
     address: String,
 }
 
 impl Discovery {
     /// Of what the catalog serves and the API services order.
-    pub fn new(catalog: Catalog, informers: Arc<Informers>, address: String) -> Self {
-        Self { catalog, informers, address }
+    pub(crate) fn new(
+        catalog: Catalog,
+        informers: Arc<Informers>,
+        remotes: Arc<Remotes>,
+        address: String,
+    ) -> Self {
+        Self { catalog, informers, remotes, address }
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -74,7 +81,7 @@ impl Pages for Discovery {
                 Form::Aggregated(version) if *page.method == Method::GET => {
                     let core = *root == "api";
                     let chosen: Vec<&Group> = groups.iter().filter(|g| g.name.is_empty() == core).collect();
-                    return Some(aggregated::answer(&chosen, version, page.headers));
+                    return Some(aggregated::answer(&chosen, &self.remotes, version, page.headers));
                 }
                 _ if *root == "api" => legacy::versions(named("")?, &self.address),
                 _ => legacy::group_list(&groups),

@@ -60,13 +60,10 @@ pub const HOOKS: &[&str] = &[
 /// Hooks of upstream whose work this server does elsewhere or not at all: done from the start.
 const NOTHING_TO_DO: &[&str] = &[
     "start-apiserver-admission-initializer",
-    "priority-and-fairness-config-consumer",
     "priority-and-fairness-filter",
     "storage-object-count-tracker-hook",
     "start-kube-apiserver-identity-lease-garbage-collector",
     "start-service-ip-repair-controllers",
-    "priority-and-fairness-config-producer",
-    "aggregator-reload-proxy-client-cert",
 ];
 
 /// Which hooks are done, and whether one failed.
@@ -151,6 +148,8 @@ pub(crate) fn start(ctx: &Ctx) {
     run(ctx, "scheduling/bootstrap-system-priority-classes", priority_classes::run);
     run(ctx, "bootstrap-controller", kubernetes_service::run);
     run(ctx, "start-kubernetes-service-cidr-controller", service_cidr::run);
+    run(ctx, "priority-and-fairness-config-consumer", crate::flow::consume);
+    run(ctx, "priority-and-fairness-config-producer", crate::flow::produce);
     let compactor = ctx.clone();
     ctx.host.spawn(async move { compaction::run(compactor).await });
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use api::profile::Profile;
+use api::{object::ObjectExt, profile::Profile};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -22,6 +22,7 @@ use super::{
     schemas::Schemas,
 };
 use crate::{
+    aggregator::{Aggregator, Remote},
     catalog::{Catalog, Nature, Served},
     discovery::aggregated::{has_current, hash},
     pipeline::{Page, Pages},
@@ -32,7 +33,7 @@ use crate::{
 /// a document for as long as its hash stands.
 const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
 
-const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+pub(crate) const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// What older clients call it.
 const OLD_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
@@ -52,6 +53,8 @@ type Name = String;
 pub struct OpenApi {
     catalog: Catalog,
     profile: Profile,
+    /// What other servers have to add.
+    aggregator: Option<Aggregator>,
     made: Mutex<BTreeMap<Name, Arc<Document>>>,
 }
 
@@ -64,7 +67,19 @@ impl std::fmt::Debug for OpenApi {
 impl OpenApi {
     /// Of what the catalog serves.
     pub fn new(catalog: Catalog, profile: Profile) -> Self {
-        Self { catalog, profile, made: Mutex::default() }
+        Self { catalog, profile, aggregator: None, made: Mutex::default() }
+    }
+
+    /// Adds the documents of aggregated servers.
+    #[must_use]
+    pub(crate) fn merging(mut self, aggregator: Aggregator) -> Self {
+        self.aggregator = Some(aggregator);
+        self
+    }
+
+    /// By API service name, what other servers say.
+    fn remotes(&self) -> Vec<(String, Arc<Remote>)> {
+        self.aggregator.as_ref().map(|aggregator| aggregator.remotes.all()).unwrap_or_default()
     }
 
     /// Served kinds by their path: `api/v1`, `apis/apps/v1`.
@@ -118,10 +133,25 @@ impl OpenApi {
     fn v2(&self, protobuf: bool) -> Arc<Document> {
         let all = self.catalog.all();
         let name = if protobuf { "v2 protobuf" } else { "v2 json" };
-        self.document(name, self.hash_of(&all), || {
+        let swaggers: Vec<(String, Arc<Value>)> =
+            self.remotes().into_iter().filter_map(|(_, remote)| remote.swagger.clone()).collect();
+        let mut current = self.hash_of(&all);
+        if !swaggers.is_empty() {
+            current = hash(swaggers.iter().fold(current, |out, (next, _)| out + next).as_bytes());
+        }
+        self.document(name, current, || {
             let kinds: Vec<&Served> = all.iter().map(AsRef::as_ref).collect();
-            let definitions = render::definitions(&kinds, &Schemas::unpack(), Form::V2);
-            let paths: Map<String, Value> = kinds.iter().flat_map(|s| paths::of_kind(s, Form::V2)).collect();
+            let mut definitions: Map<String, Value> =
+                render::definitions(&kinds, &Schemas::unpack(), Form::V2).into_iter().collect();
+            let mut paths: Map<String, Value> =
+                kinds.iter().flat_map(|s| paths::of_kind(s, Form::V2)).collect();
+            for (_, swagger) in &swaggers {
+                for (into, from) in [(&mut paths, "/paths"), (&mut definitions, "/definitions")] {
+                    for (name, value) in swagger.map_at(from).into_iter().flatten() {
+                        into.entry(name.clone()).or_insert_with(|| value.clone());
+                    }
+                }
+            }
             let security = json!({ "BearerToken": { "description": "Bearer Token authentication", "in": "header",
                 "name": "authorization", "type": "apiKey" } });
             let document = json!({
@@ -159,7 +189,7 @@ impl OpenApi {
     }
 
     fn index(&self) -> Value {
-        let entries: Map<String, Value> = self
+        let mut entries: Map<String, Value> = self
             .versions()
             .into_iter()
             .map(|(name, kinds)| {
@@ -167,7 +197,36 @@ impl OpenApi {
                 (name, json!({ "serverRelativeURL": url }))
             })
             .collect();
+        for (name, remote) in self.remotes() {
+            if let (Some((version, group)), Some(url)) = (name.split_once('.'), &remote.open_api) {
+                entries.insert(format!("apis/{group}/{version}"), json!({ "serverRelativeURL": url }));
+            }
+        }
         json!({ "paths": entries })
+    }
+
+    /// The document of a version that another server has, asked for now.
+    async fn answer_remote(&self, name: &str, page: &Page<'_>) -> Option<Response<Body>> {
+        let (group, version) = name.strip_prefix("apis/")?.split_once('/')?;
+        let backends = &self.aggregator.as_ref()?.backends;
+        let service = backends.remote(&format!("{version}.{group}"))?;
+        let Ok(client) = backends.of(&service) else {
+            return Some(respond::text(503, "service unavailable\n"));
+        };
+        let asked = page.query.get("hash").unwrap_or_default();
+        let path = format!("/openapi/v3/{name}{}{asked}", if asked.is_empty() { "" } else { "?hash=" });
+        let known = page.headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let answer = match backends.ask(&client, &path, "application/json", known).await {
+            Ok(answer) => answer,
+            Err(why) => return Some(respond::text(503, format!("{why}\n"))),
+        };
+        let mut response = respond::json_page(answer.code, answer.content);
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if let Some(etag) = HeaderValue::from_str(&answer.etag).ok().filter(|etag| !etag.is_empty()) {
+            headers.insert(header::ETAG, etag);
+        }
+        Some(response)
     }
 
     fn answer_v3(&self, name: &str, page: &Page<'_>) -> Option<Response<Body>> {
@@ -197,13 +256,14 @@ impl OpenApi {
         Some(response)
     }
 
-    fn answer_v2(&self, page: &Page<'_>) -> Response<Body> {
-        let protobuf = wants_protobuf(page.headers);
-        if !protobuf && !accepts(page.headers, "application/json") {
+    /// `/openapi/v2` as these headers want it.
+    pub(super) fn v2_for(&self, headers: &HeaderMap) -> Response<Body> {
+        let protobuf = wants_protobuf(headers);
+        if !protobuf && !accepts(headers, "application/json") {
             return respond::text(406, "406 not acceptable\n");
         }
         let media = if protobuf { PROTOBUF } else { "application/json" };
-        send(&self.v2(protobuf), media, page.headers)
+        send(&self.v2(protobuf), media, headers)
     }
 }
 
@@ -258,7 +318,7 @@ fn send(document: &Document, media: &'static str, headers: &HeaderMap) -> Respon
 }
 
 #[async_trait]
-impl Pages for OpenApi {
+impl Pages for Arc<OpenApi> {
     fn paths(&self) -> Vec<String> {
         let mut paths: BTreeSet<String> = ["/openapi/v2", "/openapi/v3"].map(str::to_owned).into();
         paths.extend(self.versions().keys().map(|name| format!("/openapi/v3/{name}")));
@@ -271,9 +331,15 @@ impl Pages for OpenApi {
             return Some(respond::text(405, "405: Method Not Allowed"));
         }
         match path {
-            "v2" => Some(self.answer_v2(page)),
+            "v2" => Some(self.v2_for(page.headers)),
             "v3" => Some(respond::json_page(200, serde_json::to_vec(&self.index()).unwrap_or_default())),
-            _ => self.answer_v3(path.strip_prefix("v3/")?, page),
+            _ => {
+                let name = path.strip_prefix("v3/")?;
+                match self.answer_v3(name, page) {
+                    Some(response) => Some(response),
+                    None => self.answer_remote(name, page).await,
+                }
+            }
         }
     }
 }

@@ -11,17 +11,17 @@ use super::definition_name;
 static PACKED: &[u8] = include_bytes!("fields.txt.gz");
 
 /// A definition: its fields in order of their names, or the type that it stands for.
-enum Definition {
+pub(super) enum Definition {
     Struct { name: &'static str, fields: Vec<(&'static str, &'static str)> },
     Alias(&'static str),
 }
 
-struct Table {
-    definitions: Vec<Definition>,
-    names: BTreeMap<&'static str, usize>,
+pub(super) struct Table {
+    pub(super) definitions: Vec<Definition>,
+    pub(super) names: BTreeMap<&'static str, usize>,
 }
 
-fn table() -> &'static Table {
+pub(super) fn table() -> &'static Table {
     static TEXT: OnceLock<String> = OnceLock::new();
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
@@ -49,7 +49,7 @@ fn table() -> &'static Table {
 }
 
 impl Table {
-    fn at(&self, reference: &str) -> Option<&Definition> {
+    pub(super) fn at(&self, reference: &str) -> Option<&Definition> {
         self.definitions.get(reference.parse::<usize>().ok()?)
     }
 }
@@ -282,6 +282,27 @@ mod tests {
             Ok(&[]),
         );
         check(POD, json!({"spec": null}), Ok(&[]));
+    }
+
+    /// No kind is without its table of fields: what no field has is found in each.
+    #[test]
+    fn every_kind_is_decoded_strictly() {
+        for kind in api::kinds::all() {
+            let mut object = json!({"apiVersion": kind.api_version(), "kind": kind.kind,
+                "metadata": {"name": "a", "nickname": "b"}, "nonsense": {"name": "a"}});
+            let found = normalise(kind, &mut object);
+            assert_eq!(
+                found,
+                Ok(vec!["metadata.nickname".to_owned(), "nonsense".to_owned()]),
+                "{} {}",
+                kind.api_version(),
+                kind.kind
+            );
+            let wrong = normalise(kind, &mut json!({"metadata": {"name": 1}}));
+            let words =
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string";
+            assert_eq!(wrong, Err(words.to_owned()), "{}", kind.kind);
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::patch::facts::{self, Strategy};
 use serde_json::{Map, Value, json};
 
-use super::schemas::{Schemas, definition_name};
+use super::{
+    schemas::{Schemas, definition_name},
+    structure,
+};
 use crate::catalog::{Nature, Served};
 
 /// The two kinds of document.
@@ -156,34 +159,35 @@ fn of_custom(schema: &Value) -> Value {
     schema
 }
 
-/// Lists whose entries are told apart by more than the merge key.
-const SECOND_KEYS: [(&str, &str, &str); 2] = [
-    ("io.k8s.api.core.v1.Container", "ports", "protocol"),
-    ("io.k8s.api.core.v1.ServiceSpec", "ports", "protocol"),
-];
-
+/// Adds what upstream marks on its types: how patches and appliers meet lists and maps.
 fn with_facts(mut schema: Value, name: &str) -> Value {
-    let Some(of) = facts::of_definition(name) else { return schema };
+    let structure = structure::facts_of(name);
+    if let (Some(facts), Value::Object(map)) = (structure, &mut schema)
+        && facts.atomic
+    {
+        map.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+    }
     let Some(Value::Object(properties)) = schema.get_mut("properties") else { return schema };
-    for field in of.fields {
+    for (field, facts) in structure.into_iter().flat_map(|facts| &facts.fields) {
+        let Some(Value::Object(property)) = properties.get_mut(*field) else { continue };
+        if facts.atomic {
+            property.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+        }
+        if facts.set {
+            property.insert("x-kubernetes-list-type".to_owned(), "set".into());
+        }
+        if !facts.keys.is_empty() {
+            property.insert("x-kubernetes-list-map-keys".to_owned(), facts.keys.clone().into());
+            property.insert("x-kubernetes-list-type".to_owned(), "map".into());
+        }
+    }
+    for field in facts::of_definition(name).into_iter().flat_map(|of| of.fields) {
         let Some(Value::Object(property)) = properties.get_mut(field.name) else { continue };
         if let Some(strategy) = field.openapi_strategy() {
             property.insert("x-kubernetes-patch-strategy".to_owned(), strategy.into());
         }
-        match field.strategy {
-            Strategy::MergeBy(key) => {
-                property.insert("x-kubernetes-patch-merge-key".to_owned(), key.into());
-                let mut keys = vec![key];
-                keys.extend(
-                    SECOND_KEYS.iter().filter(|(t, f, _)| (*t, *f) == (name, field.name)).map(|row| row.2),
-                );
-                property.insert("x-kubernetes-list-type".to_owned(), "map".into());
-                property.insert("x-kubernetes-list-map-keys".to_owned(), keys.into());
-            }
-            Strategy::MergeSet => {
-                property.insert("x-kubernetes-list-type".to_owned(), "set".into());
-            }
-            Strategy::Default | Strategy::Replace => {}
+        if let Strategy::MergeBy(key) = field.strategy {
+            property.insert("x-kubernetes-patch-merge-key".to_owned(), key.into());
         }
     }
     schema

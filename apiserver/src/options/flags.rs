@@ -25,7 +25,7 @@ pub(super) enum Standing {
 use Shape::{Many, One, Switch};
 use Standing::{Inert, Meant, Refused};
 
-const AUDIT: &str = "audit logs are not written";
+const AUDIT: &str = "audit events are not sent to webhooks: use --audit-log-path";
 const ENCRYPTION: &str = "objects are stored unencrypted";
 const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
@@ -49,13 +49,13 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("audit-log-batch-buffer-size", One, Inert),
     ("audit-log-batch-max-size", One, Inert),
     ("audit-log-compress", Switch, Inert),
-    ("audit-log-format", One, Inert),
-    ("audit-log-maxage", One, Inert),
-    ("audit-log-maxbackup", One, Inert),
-    ("audit-log-maxsize", One, Inert),
+    ("audit-log-format", One, Meant),
+    ("audit-log-maxage", One, Meant),
+    ("audit-log-maxbackup", One, Meant),
+    ("audit-log-maxsize", One, Meant),
     ("audit-log-mode", One, Inert),
-    ("audit-log-path", One, Refused(AUDIT)),
-    ("audit-policy-file", One, Refused(AUDIT)),
+    ("audit-log-path", One, Meant),
+    ("audit-policy-file", One, Meant),
     ("audit-webhook-config-file", One, Refused(AUDIT)),
     ("authentication-config", One, Refused(CONFIG_FILE)),
     ("authentication-token-webhook-cache-ttl", One, Inert),
@@ -77,7 +77,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("coordinated-leadership-lease-duration", One, Inert),
     ("coordinated-leadership-renew-deadline", One, Inert),
     ("coordinated-leadership-retry-period", One, Inert),
-    ("cors-allowed-origins", Many, Refused("no CORS headers are sent")),
+    ("cors-allowed-origins", Many, Meant),
     ("data-dir", One, Meant),
     ("default-not-ready-toleration-seconds", One, Refused(TOLERATION)),
     ("default-unreachable-toleration-seconds", One, Refused(TOLERATION)),
@@ -93,8 +93,8 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("enable-aggregator-routing", Switch, Inert),
     ("enable-bootstrap-token-auth", Switch, Meant),
     ("enable-garbage-collector", Switch, Inert),
-    ("enable-logs-handler", Switch, Inert),
-    ("enable-priority-and-fairness", Switch, Inert),
+    ("enable-logs-handler", Switch, Meant),
+    ("enable-priority-and-fairness", Switch, Meant),
     ("encryption-provider-config", One, Refused(ENCRYPTION)),
     ("encryption-provider-config-automatic-reload", Switch, Inert),
     ("endpoint-reconciler-type", One, Inert),
@@ -111,9 +111,11 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("etcd-servers-overrides", Many, Inert),
     ("event-ttl", One, Meant),
     ("external-hostname", One, Meant),
-    ("feature-gates", Many, Inert),
+    ("feature-gates", Many, Meant),
     ("goaway-chance", One, Meant),
     ("http2-max-streams-per-connection", One, Meant),
+    ("insecure-bind-address", One, Meant),
+    ("insecure-port", One, Meant),
     ("key-algorithm", One, Meant),
     ("kubelet-certificate-authority", One, Meant),
     ("kubelet-client-certificate", One, Meant),
@@ -162,7 +164,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("requestheader-group-headers", Many, Meant),
     ("requestheader-uid-headers", Many, Meant),
     ("requestheader-username-headers", Many, Meant),
-    ("runtime-config", Many, Inert),
+    ("runtime-config", Many, Meant),
     ("runtime-config-emulation-forward-compatible", Switch, Inert),
     ("secure-port", One, Meant),
     ("service-account-extend-token-expiration", Switch, Meant),
@@ -177,12 +179,12 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("service-node-port-range", One, Meant),
     ("show-hidden-metrics-for-version", One, Inert),
     ("shutdown-delay-duration", One, Meant),
-    ("shutdown-send-retry-after", Switch, Inert),
+    ("shutdown-send-retry-after", Switch, Meant),
     ("shutdown-watch-termination-grace-period", One, Inert),
     ("storage-backend", One, Meant),
     ("storage-initialization-timeout", One, Inert),
     ("storage-media-type", One, Inert),
-    ("strict-transport-security-directives", Many, Refused("no such header is sent")),
+    ("strict-transport-security-directives", Many, Meant),
     ("tls-cert-file", One, Meant),
     ("tls-cipher-suites", Many, Meant),
     ("tls-curve-preferences", Many, Inert),
@@ -198,10 +200,8 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
 ];
 
 /// Flags that upstream had once, with what their removal means to a user.
-pub(super) const REMOVED: &[(&str, &str)] = &[
-    ("insecure-port", "the insecure port was removed in Kubernetes 1.24; only port 0 may be given"),
-    ("basic-auth-file", "basic authentication was removed in Kubernetes 1.19"),
-];
+pub(super) const REMOVED: &[(&str, &str)] =
+    &[("basic-auth-file", "basic authentication was removed in Kubernetes 1.19")];
 
 /// The row of a flag.
 pub(super) fn find(name: &str) -> Option<(Shape, Standing)> {

@@ -1,6 +1,7 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
 mod flags;
+mod help;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
+use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+pub use help::help;
 pub use parse::UsageError;
 
 /// Where the objects are kept.
@@ -115,13 +118,29 @@ pub struct Options {
     pub proxy_client_cert_file: Option<PathBuf>,
     pub proxy_client_key_file: Option<PathBuf>,
 
+    pub audit_policy_file: Option<PathBuf>,
+    pub audit_log_path: Option<PathBuf>,
+    pub audit_rotation: Rotation,
+
     pub request_timeout: Duration,
     pub min_request_timeout: Duration,
     pub max_requests_inflight: usize,
     pub max_mutating_requests_inflight: usize,
+    pub enable_priority_and_fairness: bool,
     pub livez_grace_period: Duration,
     pub shutdown_delay: Duration,
+    pub shutdown_send_retry_after: bool,
     pub goaway_chance: f64,
+    /// CORS and HSTS.
+    pub extra_headers: ExtraHeaders,
+    pub runtime_config: RuntimeConfig,
+    pub enable_logs_handler: bool,
+    /// `--insecure-port`, of releases up to 1.19: requests there are nobody's and may do everything.
+    pub insecure_port: u16,
+    pub insecure_bind_address: IpAddr,
+    pub feature_gates: Vec<String>,
+    /// The command line: flags and their values, in order.
+    pub given: Vec<(String, String)>,
     pub max_body_bytes: usize,
 
     pub profile: Profile,
@@ -186,13 +205,25 @@ impl Default for Options {
             ]),
             proxy_client_cert_file: None,
             proxy_client_key_file: None,
+            audit_policy_file: None,
+            audit_log_path: None,
+            audit_rotation: Rotation::default(),
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
+            enable_priority_and_fairness: true,
             livez_grace_period: Duration::ZERO,
             shutdown_delay: Duration::ZERO,
+            shutdown_send_retry_after: false,
             goaway_chance: 0.0,
+            extra_headers: ExtraHeaders::default(),
+            runtime_config: RuntimeConfig::default(),
+            enable_logs_handler: true,
+            insecure_port: 0,
+            insecure_bind_address: Ipv4Addr::LOCALHOST.into(),
+            feature_gates: Vec::new(),
+            given: Vec::new(),
             max_body_bytes: 3 * 1024 * 1024,
             profile: Profile::NEWEST,
             key_algorithm: KeyAlgorithm::EcdsaP256,
@@ -208,6 +239,12 @@ impl Options {
     /// One sentence that says which flag and what is wrong with it.
     pub fn parse<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Self, UsageError> {
         parse::options(args)
+    }
+
+    /// Whether a feature gate that is off by default was opened.
+    pub fn has_gate(&self, name: &str) -> bool {
+        let mut gates = self.feature_gates.iter().filter_map(|gate| gate.split_once('='));
+        gates.any(|(gate, open)| gate == name && open == "true")
     }
 
     /// The address that other hosts use, given this host's own.

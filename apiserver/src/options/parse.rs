@@ -6,6 +6,7 @@ use api::profile::Profile;
 use pki::KeyAlgorithm;
 
 use super::{Backend, Options, SniPair, flags};
+use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
 /// Why a command line was refused.
@@ -172,14 +173,17 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     v.list("kubelet-preferred-address-types", &mut o.kubelet_preferred_address_types);
     v.path("proxy-client-cert-file", &mut o.proxy_client_cert_file);
     v.path("proxy-client-key-file", &mut o.proxy_client_key_file);
+    audit(&v, &mut o)?;
     v.duration("request-timeout", &mut o.request_timeout)?;
     let mut seconds = o.min_request_timeout.as_secs();
     v.parsed("min-request-timeout", &mut seconds)?;
     o.min_request_timeout = Duration::from_secs(seconds);
     v.parsed("max-requests-inflight", &mut o.max_requests_inflight)?;
     v.parsed("max-mutating-requests-inflight", &mut o.max_mutating_requests_inflight)?;
+    v.switch("enable-priority-and-fairness", &mut o.enable_priority_and_fairness)?;
     v.duration("livez-grace-period", &mut o.livez_grace_period)?;
     v.duration("shutdown-delay-duration", &mut o.shutdown_delay)?;
+    v.switch("shutdown-send-retry-after", &mut o.shutdown_send_retry_after)?;
     v.parsed("goaway-chance", &mut o.goaway_chance)?;
     if !(0.0..=0.02).contains(&o.goaway_chance) {
         return Err(UsageError::Together(
@@ -189,12 +193,64 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     if let Some(value) = v.last("kubernetes-version") {
         o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
     }
+    surface(&v, &mut o)?;
     if let Some(value) = v.last("key-algorithm") {
         o.key_algorithm = key_algorithm(value).ok_or_else(|| {
             invalid("key-algorithm", value, "use one of RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384")
         })?;
     }
     Ok(o)
+}
+
+/// The last release that listened without TLS.
+const LAST_INSECURE: u16 = 19;
+
+fn surface(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    let (mut origins, mut directives, mut runtime) = (Vec::new(), Vec::new(), Vec::new());
+    v.list("cors-allowed-origins", &mut origins);
+    v.list("strict-transport-security-directives", &mut directives);
+    o.extra_headers = ExtraHeaders::parse(&origins, &directives).map_err(UsageError::Together)?;
+    v.list("runtime-config", &mut runtime);
+    o.runtime_config = RuntimeConfig::parse(&runtime).map_err(UsageError::Together)?;
+    v.switch("enable-logs-handler", &mut o.enable_logs_handler)?;
+    v.list("feature-gates", &mut o.feature_gates);
+    v.parsed("insecure-port", &mut o.insecure_port)?;
+    if o.insecure_port != 0 && o.profile.minor() > LAST_INSECURE {
+        return Err(UsageError::Refused {
+            flag: "insecure-port".to_owned(),
+            why: "the insecure port was removed in Kubernetes 1.24; only port 0 may be given".to_owned(),
+        });
+    }
+    if let Some(ip) = address(v, "insecure-bind-address")? {
+        o.insecure_bind_address = ip;
+    }
+    let pairs = |(flag, values): (&String, &Vec<String>)| (flag.clone(), values.join(","));
+    o.given = v.0.iter().map(pairs).collect();
+    Ok(())
+}
+
+fn audit(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    v.path("audit-policy-file", &mut o.audit_policy_file);
+    v.path("audit-log-path", &mut o.audit_log_path);
+    let mut numbers = [0_i64; 3];
+    for (flag, number) in
+        ["audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize"].iter().zip(&mut numbers)
+    {
+        v.parsed(flag, number)?;
+        if *number < 0 {
+            return Err(UsageError::Together(format!("--{flag} {number} can't be a negative number")));
+        }
+    }
+    let [age, backups, size] = numbers.map(|number| u64::try_from(number).unwrap_or_default());
+    o.audit_rotation = crate::audit::Rotation {
+        max_age_days: age,
+        max_backups: usize::try_from(backups).unwrap_or(usize::MAX),
+        max_megabytes: size,
+    };
+    match v.last("audit-log-format") {
+        None | Some("json") => Ok(()),
+        Some(other) => Err(invalid("audit-log-format", other, "events are written as json only")),
+    }
 }
 
 fn key_algorithm(text: &str) -> Option<KeyAlgorithm> {

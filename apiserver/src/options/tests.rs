@@ -35,7 +35,11 @@ fn wrong_flags_are_refused_in_one_sentence() {
         &[MEMORY, "--event-ttl=soon"],
         "invalid argument \"soon\" for \"--event-ttl\" flag: time: invalid duration \"soon\"",
     );
-    refused(&[MEMORY, "--audit-log-path=-"], "--audit-log-path is not supported: audit logs are not written");
+    refused(&[MEMORY, "--audit-log-maxage=-1"], "--audit-log-maxage -1 can't be a negative number");
+    refused(
+        &[MEMORY, "--audit-webhook-config-file=/a"],
+        "--audit-webhook-config-file is not supported: audit events are not sent to webhooks: use --audit-log-path",
+    );
     refused(&[], "--etcd-servers must be specified, or --storage-backend=memory or sled");
     refused(
         &["--storage-backend=sled"],

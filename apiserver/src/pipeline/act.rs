@@ -17,6 +17,8 @@ use crate::{
 pub struct Acting {
     pub(super) parsed: Parsed,
     pub(super) user: User,
+    /// Whether that is another one than who asked.
+    pub(super) impersonates: bool,
 }
 
 const USER: &str = "impersonate-user";
@@ -50,7 +52,7 @@ impl Identified {
                 let words = format!("requested [{}] without impersonating a user", asked.join(" "));
                 return Err(Status::bad_request(words).into());
             }
-            return Ok(Acting { parsed: self.parsed, user: self.user });
+            return Ok(Acting { parsed: self.parsed, user: self.user, impersonates: false });
         }
         let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
             let attributes = Attributes {
@@ -109,7 +111,7 @@ impl Identified {
         for key in named {
             headers.remove(key);
         }
-        Ok(Acting { parsed: self.parsed, user })
+        Ok(Acting { parsed: self.parsed, user, impersonates: true })
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::context::Ctx;
 
+/// Longest name of a field manager.
+const MANAGER_MAX: usize = 128;
 /// Media types of bodies that hold an object.
 const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -24,6 +26,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Who manages the fields; empty: the user agent.
     pub field_manager: String,
+    /// Whether an apply takes fields from their owners.
+    pub force: bool,
     /// What to do about fields that the kind does not have.
     pub validation: FieldValidation,
 }
@@ -64,10 +68,14 @@ impl WriteOptions {
             }
         };
         let field_manager = query.get("fieldManager").unwrap_or_default().to_owned();
-        if field_manager.len() > 128 {
-            return refuse(FieldError::too_long("fieldManager", 128));
+        if field_manager.len() > MANAGER_MAX {
+            return refuse(FieldError::too_long("fieldManager", MANAGER_MAX));
         }
-        Ok(Self { dry_run, field_manager, validation })
+        if let Some((place, odd)) = field_manager.char_indices().find(|(_, c)| c.is_control()) {
+            let why = format!("invalid character U+{:04X} (at position {place})", u32::from(odd));
+            return refuse(FieldError::invalid("fieldManager", field_manager, why));
+        }
+        Ok(Self { dry_run, field_manager, force: query.truthy("force"), validation })
     }
 
     /// The name under which a write is entered in managed fields.
@@ -76,8 +84,14 @@ impl WriteOptions {
             return self.field_manager.clone();
         }
         let agent = request.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let name = agent.split('/').next().unwrap_or_default();
-        if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
+        let mut name = String::new();
+        for c in agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()) {
+            if name.len() + c.len_utf8() > MANAGER_MAX {
+                break;
+            }
+            name.push(c);
+        }
+        if name.is_empty() { "unknown".to_owned() } else { name }
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) async fn direct(ctx: &Ctx, mut permitted: Permitted) -> Result<Respon
             body: request.take_body(),
             extensions: std::mem::take(&mut request.extensions),
             user,
+            audit_id: request.audit_id.clone(),
+            remote: request.peer.remote.ip(),
         };
         return Ok(delegate.forward(&group, &version, forward).await);
     }

@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Step<'_> {
                 walk.path.push('.');
             }
             walk.path.push_str(&key);
-            if !keys.insert(key) && walk.found.len() < MOST {
+            if !keys.insert(key) && walk.found.len() < MOST && !walk.found.contains(&walk.path) {
                 walk.found.push(walk.path.clone());
             }
             map.next_value_seed(Step(walk))?;
@@ -106,7 +106,7 @@ mod tests {
     fn repeated_keys_are_named_by_path() {
         for (json, expected) in [
             (r#"{"a": 1, "b": {"a": 2}}"#, &[][..]),
-            (r#"{"a": 1, "a": 2, "a": 3}"#, &["a", "a"]),
+            (r#"{"a": 1, "a": 2, "a": 3}"#, &["a"]),
             (
                 r#"{"spec": {"x": [1, {"y": null, "z": true, "y": -1.5}]}, "spec": {}}"#,
                 &["spec.x[1].y", "spec"],
@@ -116,7 +116,7 @@ mod tests {
         ] {
             assert_eq!(duplicates(json.as_bytes()), expected, "{json}");
         }
-        let many = format!("{{{}\"a\": 0}}", "\"a\": 0,".repeat(1000));
+        let many = format!("{{{}\"a\": 0}}", (0..1000).map(|n| format!("\"{n}\": 0, \"{n}\": 1,")).collect::<String>());
         assert_eq!(duplicates(many.as_bytes()).len(), MOST);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use api::status::Status;
 use http::{HeaderMap, Method, Version};
 use parking_lot::Mutex;
-use wire::{Body, Peer};
+use wire::{Body, Peer, body::CollectError};
 use world::Wall;
 
 use super::{Query, RequestInfo};
@@ -60,6 +60,21 @@ impl Framed {
     /// The body; empty for whoever asks a second time.
     pub fn take_body(&self) -> Body {
         self.body.lock().take().unwrap_or_else(wire::body::empty)
+    }
+
+    /// The body, left where it is for whoever reads it next. `None`: it cannot be read, which that
+    /// reader will find out too.
+    pub(crate) async fn peek_body(&self, limit: usize) -> Option<bytes::Bytes> {
+        let (left, seen) = match wire::body::collect(self.take_body(), limit).await {
+            Ok(bytes) => (wire::body::full(bytes.clone()), Some(bytes)),
+            // As long as it has to be to be refused.
+            Err(CollectError::TooLarge { .. }) => (wire::body::full(vec![0; limit + 1]), None),
+            Err(CollectError::Broken(error)) => {
+                (wire::body::stream(futures::stream::iter([Err::<bytes::Bytes, _>(error)])), None)
+            }
+        };
+        *self.body.lock() = Some(left);
+        seen
     }
 
     /// Understands path and method.

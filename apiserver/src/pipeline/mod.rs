@@ -20,6 +20,7 @@ mod codec;
 mod director;
 mod duplicates;
 mod framed;
+mod headers;
 mod identify;
 mod pages;
 mod permit;
@@ -33,8 +34,9 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use api::status::Status;
 use futures::FutureExt;
-use http::{HeaderValue, Response, Version, header};
-use wire::{Body, Handler, Peer};
+use http::{HeaderName, HeaderValue, Response, Version, header};
+use wire::{Body, Handler, Peer, body};
+use world::{Clock, Mono};
 
 pub use act::Acting;
 pub use codec::{
@@ -42,6 +44,7 @@ pub use codec::{
     read_object,
 };
 pub use framed::{Framed, Parsed};
+pub use headers::ExtraHeaders;
 pub use identify::Identified;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
@@ -50,7 +53,10 @@ pub use request_info::RequestInfo;
 pub use seat::{Seated, Seats};
 
 use crate::{
-    context::Ctx,
+    audit::Draft,
+    context::{Ctx, InProgress},
+    flow::Schema,
+    metrics::Row,
     respond::{self, Wanted},
 };
 
@@ -96,6 +102,9 @@ impl Refusal {
     }
 }
 
+const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
+
 /// What the record of a request needs and only the way through the stages finds out.
 #[derive(Debug, Default)]
 pub struct Note {
@@ -103,6 +112,18 @@ pub struct Note {
     pub user: String,
     /// Whether nobody in particular asked.
     pub anonymous: bool,
+    /// Whether somebody looked at what was asked, instead of sending it away.
+    reached: bool,
+    /// Whether the request may outlive the request timeout.
+    long_running: bool,
+    /// Whether the client is to open another connection.
+    leave: bool,
+    /// The counters of requests like this one.
+    row: Option<Arc<Row>>,
+    /// Whose flow schema's it is.
+    schema: Option<Arc<Schema>>,
+    /// What the audit log will say of it.
+    audit: Option<Box<Draft>>,
 }
 
 /// The front door: `wire`'s handler.
@@ -126,14 +147,32 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     let (audit_id, version, path) = (framed.audit_id.clone(), framed.version, framed.path.clone());
     let mut verb = framed.method.as_str().to_lowercase();
     let mut note = Note::default();
+    let began = ctx.host.clock().monotonic();
+    let (origin, secure) = (ctx.options.extra_headers.origin(&framed.headers), framed.peer.secure);
+    if let Some(mut response) = ExtraHeaders::preflight(&framed.method, origin.as_ref()) {
+        ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
+        return response;
+    }
     let way = AssertUnwindSafe(Box::pin(walk(&ctx, framed, &mut note, &mut verb))).catch_unwind();
+    let mut panicked = false;
     let mut response = match way.await {
         Ok(Ok(response)) => response,
-        Ok(Err(refusal)) => refusal.into_response(wanted),
+        Ok(Err(refusal)) => {
+            if let (Some(draft), Refusal::Status(status)) = (&mut note.audit, &refusal) {
+                draft.refused(status);
+            }
+            refusal.into_response(wanted)
+        }
         Err(_) => {
+            panicked = true;
             respond::text(500, "This request caused apiserver to panic. Look in the logs for details.\n")
         }
     };
+    if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
+        response = audit.answered(&ctx, draft, response, panicked).await;
+    }
+    response = count(&ctx, &note, response, began);
+    ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&audit_id) {
@@ -142,14 +181,54 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
+    if let Some(schema) = &note.schema {
+        headers.insert(FLOW_SCHEMA, schema.uid.clone());
+        headers.insert(PRIORITY_LEVEL, schema.level.uid.clone());
+    }
     // A client that is sent away now and then finds its way to other servers too.
     let by_chance = ctx.options.goaway_chance > 0.0 && ctx.host.entropy().unit() < ctx.options.goaway_chance;
-    if (unauthenticated || by_chance) && version == Version::HTTP_2 {
+    if note.leave || (unauthenticated || by_chance) && version == Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let code = response.status().as_u16().to_string();
     ctx.host.record("request", vec![("user", note.user), ("verb", verb), ("path", path), ("code", code)]);
     response
+}
+
+/// Enters an answer into the counters; a stream's when it ends.
+fn count(ctx: &Ctx, note: &Note, response: Response<Body>, began: Mono) -> Response<Body> {
+    let code = response.status().as_u16();
+    let Some(row) = note.row.clone().filter(|_| note.reached) else {
+        if matches!(code, 429 | 503 | 504) {
+            ctx.metrics.terminated(code);
+        }
+        return response;
+    };
+    let own = note.user == "system:apiserver";
+    let clock = ctx.host.clock();
+    if note.long_running && code < 400 {
+        let open = Open { row, clock: clock.clone(), began, code, own };
+        open.row.long_running(1);
+        return response.map(|content| body::holding(content, open));
+    }
+    row.answered(code, clock.monotonic().since(began), body::length(response.body()), own);
+    response
+}
+
+/// A stream that is counted when its body is dropped.
+struct Open {
+    row: Arc<Row>,
+    clock: Clock,
+    began: Mono,
+    code: u16,
+    own: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.row.long_running(-1);
+        self.row.answered(self.code, self.clock.monotonic().since(self.began), None, self.own);
+    }
 }
 
 // Futures are boxed from stage to stage: one that held all of them would not fit a thread's stack.
@@ -161,11 +240,24 @@ async fn walk(
 ) -> Result<Response<Body>, Refusal> {
     let parsed = framed.parse();
     verb.clone_from(&parsed.info.verb);
-    if ctx.lifecycle.is_draining() {
-        return Err(Status::service_unavailable("apiserver is shutting down").retry_after(1).into());
+    note.row = ctx.metrics.requests.row(&parsed, &ctx.catalog);
+    note.long_running = parsed.info.long_running();
+    note.audit = ctx.audit.as_ref().map(|audit| audit.draft(&parsed));
+    if ctx.lifecycle.is_draining() && ctx.options.shutdown_send_retry_after && !may_still(&parsed) {
+        note.leave = true;
+        let text = "The apiserver is shutting down, please try again later.\n".to_owned();
+        return Err(Refusal::Plain { code: 429, text, retry_after: Some(5) });
     }
     if parsed.info.long_running() {
+        if ctx.lifecycle.is_draining() {
+            return Err(going());
+        }
         return Box::pin(stages(ctx, parsed, note)).await;
+    }
+    let _in_progress = InProgress::begin(ctx);
+    // Asked after it was counted: whoever drains sees either the request or nothing.
+    if ctx.lifecycle.is_draining() && !ctx.options.shutdown_send_retry_after {
+        return Err(going());
     }
     let limit = parsed.deadline(ctx.options.request_timeout)?;
     match ctx.host.clock().timeout(limit, Box::pin(stages(ctx, parsed, note))).await {
@@ -174,10 +266,29 @@ async fn walk(
     }
 }
 
+fn going() -> Refusal {
+    Status::service_unavailable("apiserver is shutting down").retry_after(1).into()
+}
+
+/// Who is answered to the end when all others are asked to come again: probes, and the server itself.
+fn may_still(parsed: &Parsed) -> bool {
+    let path = &parsed.info.path;
+    let agent = parsed.framed.headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    ["/readyz", "/livez", "/healthz", "/metrics"].iter().any(|start| path.starts_with(start))
+        || agent.starts_with(b"kube-apiserver/")
+}
+
 async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<Body>, Refusal> {
     let identified = parsed.identify(ctx, note).await?;
+    if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
+        note.audit = audit.received(ctx, draft, &identified.parsed.framed, &identified.user).await;
+    }
     let acting = identified.act(ctx).await?;
-    let seated = acting.seat(ctx)?;
-    let permitted = seated.permit(ctx)?;
+    if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {
+        draft.impersonates(&acting.user);
+    }
+    let seated = acting.seat(ctx, note).await?;
+    let permitted = seated.permit(ctx, note)?;
+    note.reached = true;
     Box::pin(director::direct(ctx, permitted)).await
 }

@@ -49,6 +49,10 @@ pub struct Forward {
     pub extensions: http::Extensions,
     /// Who asks: told to the other server in front-proxy headers.
     pub user: User,
+    /// `Audit-Id`: the same on both servers.
+    pub audit_id: String,
+    /// The client's address.
+    pub remote: std::net::IpAddr,
 }
 
 /// Somebody who serves groups elsewhere: the aggregator.

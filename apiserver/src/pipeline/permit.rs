@@ -2,7 +2,7 @@
 
 use api::selector::{FieldSelector, LabelSelector};
 
-use super::{Framed, Refusal, RequestInfo, Seated, seat::Seat};
+use super::{Framed, Note, Refusal, RequestInfo, Seated, seat::Held};
 use crate::{
     authz::{Attributes, Authz, Decision},
     context::Ctx,
@@ -15,7 +15,7 @@ pub struct Permitted {
     framed: Framed,
     info: RequestInfo,
     user: User,
-    _seat: Option<Seat>,
+    _seat: Option<Held>,
 }
 
 impl Permitted {
@@ -108,7 +108,7 @@ impl Seated {
     ///
     /// # Errors
     /// 403; 500 in plain text when an authorizer failed.
-    pub fn permit(self, ctx: &Ctx) -> Result<Permitted, Refusal> {
+    pub fn permit(self, ctx: &Ctx, note: &mut Note) -> Result<Permitted, Refusal> {
         let Seated { acting, seat } = self;
         let (framed, info, user) = (acting.parsed.framed, acting.parsed.info, acting.user);
         let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
@@ -130,6 +130,9 @@ impl Seated {
             label_selector: labels.as_ref(),
         };
         let verdict = ctx.authz.authorize(&attributes);
+        if let Some(draft) = &mut note.audit {
+            draft.authorized(verdict.is_allowed(), &verdict.reason);
+        }
         if verdict.decision != Decision::Allow {
             return Err(Authz::forbidden(&attributes, &verdict).into());
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt, status::Status};
+use api::{fields::same_but_times, object::ObjectExt, status::Status};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -17,8 +17,9 @@ use crate::{
     allocate::Reservation,
     catalog::Served,
     context::Ctx,
+    crd::convert,
     registry::rules,
-    watch_cache::{Item, encode_stored, store_status},
+    watch_cache::{Item, store_status},
 };
 
 /// What a write is about: fixed for all its attempts.
@@ -154,6 +155,8 @@ pub struct Stored {
     pub revision: i64,
     /// Its lease; 0 for none.
     pub lease: i64,
+    /// Whether it is stored in another version than objects are stored in now: every write brings it there.
+    pub stale: bool,
 }
 
 /// An object as the client wants it.
@@ -271,7 +274,7 @@ impl Admitted<'_, '_> {
             if rules::vanishes(&scope.served, &object) {
                 return remove(ctx, scope, &key, short, object, old).await;
             }
-            if object == *old.object {
+            if same_but_times(&old.object, &object) && !old.stale {
                 reservation.confirm();
                 return Ok(Committed::Unchanged(Item::parsed(short, old.revision, old.object.clone())));
             }
@@ -288,9 +291,18 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let raw = encode_stored(&scope.served, &object);
+        let (mut raw, key) =
+            (convert::stored_form(ctx, &scope.served, &object).await?, Bytes::from(key));
         let expected = old.map_or(0, |o| o.revision);
-        match ctx.store.put_if(Bytes::from(key), raw.clone(), expected, lease).await {
+        let mut outcome = ctx.store.put_if(key.clone(), raw.clone(), expected, lease).await;
+        // Who owns what is given up before an object is.
+        if matches!(outcome, Err(StoreError::TooLarge { .. }))
+            && object.remove_at("/metadata/managedFields").is_some()
+        {
+            raw = convert::stored_form(ctx, &scope.served, &object).await?;
+            outcome = ctx.store.put_if(key, raw.clone(), expected, lease).await;
+        }
+        match outcome {
             Ok(Outcome::Committed(revision)) => {
                 reservation.confirm();
                 object.set_resource_version(&revision.to_string());

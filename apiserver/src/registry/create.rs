@@ -11,6 +11,7 @@ use super::{rules, wanted, written};
 use crate::{
     catalog::Served,
     context::Ctx,
+    managed_fields,
     pipeline::{
         Permitted, Refusal, WriteOptions, read_checked_object,
         write::{Committed, Decoded, Scope},
@@ -44,6 +45,15 @@ pub(super) async fn create(
 /// Whatever refuses it.
 pub(super) async fn store_new(ctx: &Ctx, scope: &Scope<'_>, mut object: Value) -> Result<Item, Status> {
     rules::default(scope, &mut object)?;
+    managed_fields::update(ctx, scope, None, &mut object);
+    store_tracked(ctx, scope, object).await
+}
+
+/// As [`store_new`], for an object that has its defaults and managed fields.
+///
+/// # Errors
+/// Whatever refuses it.
+pub(super) async fn store_tracked(ctx: &Ctx, scope: &Scope<'_>, mut object: Value) -> Result<Item, Status> {
     let generated = object.name().is_empty() && !object.generate_name().is_empty();
     let mut attempt = 1;
     loop {

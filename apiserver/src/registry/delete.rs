@@ -17,11 +17,12 @@ use super::{add_warnings, fetch, rules, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{
         Permitted, Refusal, WriteOptions, content_type, parse_object, read_body,
         write::{self, Scope, Stored},
     },
-    watch_cache::{Item, encode_stored, store_status},
+    watch_cache::{Item, store_status},
 };
 
 /// What becomes of dependents.
@@ -227,7 +228,7 @@ fn lingering(served: &Served, options: &DeleteOptions, object: &Value, now: Wall
     }
     // A definition waits for its instances.
     if served.group == "apiextensions.k8s.io" && !object.is_terminating() {
-        next.add_finalizer(crate::crd::FINALIZER);
+        crate::crd::begin_end(&mut next, now);
     }
     let grace = grace(served, options, object);
     let held = next.finalizers().next().is_some() || rules::holds_namespace(served, &next);
@@ -268,7 +269,7 @@ async fn store_terminating(
         return Ok(Some(Item::parsed(short_key(scope), stored.revision, Arc::new(next))));
     }
     let key = scope.served.key(&scope.namespace, &scope.name);
-    let value = encode_stored(&scope.served, &next);
+    let value = convert::stored_form(ctx, &scope.served, &next).await?;
     let outcome = ctx
         .store
         .put_if(key.into(), value, stored.revision, stored.lease)

@@ -10,6 +10,7 @@ use super::wanted;
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{Permitted, Refusal, parse_resource_version},
     watch_cache::{Item, store_status},
 };
@@ -30,7 +31,10 @@ pub(super) async fn get(
     if let Some(version) = version {
         ctx.caches.wait_for(version).await?;
         return match ctx.caches.get(&served, &short) {
-            Some(item) => Ok(wanted.item(200, &served, &item, now)?),
+            Some(item) => {
+                convert::ready(ctx, &served, std::slice::from_ref(&item)).await?;
+                Ok(wanted.item(200, &served, &item, now)?)
+            }
             None => Err(Status::not_found(&served.qualified(), &info.name).into()),
         };
     }
@@ -39,5 +43,6 @@ pub(super) async fn get(
     let cached = ctx.caches.get(&served, &short).filter(|item| item.revision() == kv.mod_revision);
     let item =
         cached.unwrap_or_else(|| Arc::new(Item::stored(short, kv.mod_revision, kv.value, served.clone())));
+    convert::ready(ctx, &served, std::slice::from_ref(&item)).await?;
     Ok(wanted.item(200, &served, &item, now)?)
 }

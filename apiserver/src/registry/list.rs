@@ -12,6 +12,7 @@ use super::{page_token::PageToken, wanted};
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
+    crd::convert,
     pipeline::{ListOptions, Match, Permitted, Refusal},
     respond::ListMeta,
     watch_cache::{Filter, Item, store_status},
@@ -95,7 +96,16 @@ pub(super) async fn page(
         }
         Err(status) => return Err(status),
     }
-    let (mut items, revision) = ctx.caches.select(served, &filter)?;
+    let (mut items, revision) = if served.webhook().is_some() {
+        // Selectors look at objects as they are shown.
+        let open = Filter { namespace: filter.namespace.clone(), ..Filter::default() };
+        let (mut items, revision) = ctx.caches.select(served, &open)?;
+        convert::ready(ctx, served, &items).await?;
+        items.retain(|item| filter.matches(item));
+        (items, revision)
+    } else {
+        ctx.caches.select(served, &filter)?
+    };
     let mut meta = ListMeta { resource_version: revision.to_string(), ..ListMeta::default() };
     if options.limit > 0 && !any && items.len() > options.limit {
         let rest = items.split_off(options.limit);
@@ -146,14 +156,14 @@ async fn stored_page(
         at = Some(listing.revision);
         let last = listing.kvs.last().map(|kv| kv.key.clone());
         let (more, count) = (listing.more, listing.count);
+        let mut found: Vec<Arc<Item>> = Vec::with_capacity(listing.kvs.len());
         for kv in listing.kvs {
             let Ok(key) = std::str::from_utf8(&kv.key) else { continue };
             let short = key.strip_prefix(&prefix).unwrap_or_default().to_owned();
-            let item = Item::stored(short, kv.mod_revision, kv.value, served.clone());
-            if filter.matches(&item) {
-                items.push(Arc::new(item));
-            }
+            found.push(Arc::new(Item::stored(short, kv.mod_revision, kv.value, served.clone())));
         }
+        convert::ready(ctx, served, &found).await?;
+        items.extend(found.into_iter().filter(|item| filter.matches(item)));
         let enough = limit > 0 && items.len() > limit;
         match last {
             Some(last) if more && !enough => {

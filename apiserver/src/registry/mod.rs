@@ -3,7 +3,8 @@
 mod apply;
 mod binding;
 mod collection;
-mod connect;
+mod components;
+pub(crate) mod connect;
 mod create;
 mod delete;
 mod eviction;
@@ -33,6 +34,7 @@ pub use leases::Leases;
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
     pipeline::{
         Permitted, Refusal,
         write::{Scope, Stored},
@@ -46,6 +48,18 @@ use crate::{
 /// # Errors
 /// Whatever refuses it, as a Status.
 pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
+    let warning = match served.custom() {
+        Some(custom) => custom.deprecation().map(str::to_owned),
+        None => served.builtin().and_then(|kind| kind.deprecation(ctx.options.profile.minor())),
+    };
+    let mut response = dispatch(ctx, permitted, served).await?;
+    if let Some(warning) = warning {
+        add_warning(&mut response, &warning);
+    }
+    Ok(response)
+}
+
+async fn dispatch(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Result<Response<Body>, Refusal> {
     let info = permitted.info();
     let (verb, subresource) = (info.verb.clone(), info.subresource.clone());
     if !subresource.is_empty() && served.subresource(&subresource).is_none() {
@@ -78,6 +92,8 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
         return Err(not_allowed());
     }
     match (verb.as_str(), subresource.as_str()) {
+        ("get", "") if !served.is_stored() => Box::pin(components::get(ctx, permitted, served)).await,
+        ("list", "") if !served.is_stored() => Box::pin(components::list(ctx, permitted, served)).await,
         ("create", "") if !served.is_stored() => Box::pin(reviews::review(ctx, permitted, served)).await,
         ("create", "binding") => Box::pin(binding::bind(ctx, permitted, served)).await,
         ("create", "eviction") => Box::pin(eviction::evict(ctx, permitted, served)).await,
@@ -144,13 +160,35 @@ pub(crate) async fn fetch_opt(
     let Some(kv) = found else { return Ok(None) };
     // Mostly the cache has this very revision parsed already.
     let short = key.strip_prefix(&served.prefix("")).unwrap_or_default();
-    if let Some(item) = ctx.caches.get(served, short).filter(|item| item.revision() == kv.mod_revision) {
-        let object = item.object()?;
-        return Ok(Some(Stored { object, revision: kv.mod_revision, lease: kv.lease }));
-    }
-    let object = decode(&kv.value, kv.mod_revision, Some(served))
-        .map_err(|e| Status::store_read(format!("unable to read the stored object {key:?}: {e}")))?;
-    Ok(Some(Stored { object: Arc::new(object), revision: kv.mod_revision, lease: kv.lease }))
+    let (revision, lease) = (kv.mod_revision, kv.lease);
+    let stale = served.is_custom() && !is_current(served, &kv.value);
+    let cached = ctx.caches.get(served, short).filter(|item| item.revision() == revision);
+    let object = match (cached, served.webhook()) {
+        (Some(item), None) => item.object()?,
+        (cached, Some(_)) => {
+            let made = || {
+                Arc::new(Item::stored(short.to_owned(), revision, kv.value.clone(), Arc::new(served.clone())))
+            };
+            let item = cached.unwrap_or_else(made);
+            convert::ready(ctx, served, std::slice::from_ref(&item)).await?;
+            item.object()?
+        }
+        (None, None) => {
+            let object = decode(&kv.value, revision, Some(served));
+            Arc::new(
+                object.map_err(|e| {
+                    Status::store_read(format!("unable to read the stored object {key:?}: {e}"))
+                })?,
+            )
+        }
+    };
+    Ok(Some(Stored { object, revision, lease, stale }))
+}
+
+/// Whether bytes of the store are an object in the version that objects are stored in now.
+fn is_current(served: &Served, raw: &[u8]) -> bool {
+    let head = format!(r#"{{"kind":"{}","apiVersion":"{}","#, served.kind, served.stored_api_version);
+    raw.starts_with(head.as_bytes())
 }
 
 /// The response to a write: the object, with the warnings that were gathered.
@@ -182,11 +220,13 @@ pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
             fits
         });
     }
-    for warning in warnings {
-        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-            response.headers_mut().append(http::header::WARNING, value);
-        }
+    warnings.iter().for_each(|warning| add_warning(response, warning));
+}
+
+fn add_warning(response: &mut Response<Body>, warning: &str) {
+    let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+        response.headers_mut().append(http::header::WARNING, value);
     }
 }
 

@@ -7,7 +7,7 @@ use http::Response;
 use serde_json::Value;
 use wire::Body;
 
-use super::{update::change, wanted, written};
+use super::{update::change_tracked, wanted, written};
 use crate::{
     catalog::Served,
     context::Ctx,
@@ -23,7 +23,7 @@ pub(super) async fn finalize(
     let options = WriteOptions::parse(&permitted.request().query, "UpdateOptions")?;
     let object = read_object(ctx, &permitted, "v1", "Namespace").await?;
     let scope = Scope::new(&permitted, served, options);
-    let item = change(ctx, &scope, |stored| {
+    let item = change_tracked(ctx, &scope, |stored| {
         let mut next = Value::clone(&stored.object);
         let finalizers = object.list_at("/spec/finalizers").to_vec();
         if finalizers.is_empty() {

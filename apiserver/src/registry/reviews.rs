@@ -6,12 +6,12 @@ use api::status::Status;
 use http::Response;
 use wire::Body;
 
-use super::wanted;
+use super::{add_warnings, rules, wanted};
 use crate::{
     authz::review,
     catalog::Served,
     context::Ctx,
-    pipeline::{Permitted, Refusal, WriteOptions, read_object, write::Scope},
+    pipeline::{Permitted, Refusal, WriteOptions, read_checked_object, write::Scope},
 };
 
 pub(super) async fn review(
@@ -21,9 +21,12 @@ pub(super) async fn review(
 ) -> Result<Response<Body>, Refusal> {
     let wanted = wanted(&permitted)?;
     let options = WriteOptions::parse(&permitted.request().query, "CreateOptions")?;
-    let mut object = read_object(ctx, &permitted, &served.api_version(), &served.kind).await?;
+    let version = served.api_version();
+    let (mut object, duplicates) =
+        read_checked_object(ctx, &permitted, &version, &served.kind, options.validation).await?;
     let now = permitted.request().received_at;
-    let scope = Scope::new(&permitted, served, options);
+    let scope = Scope::new(&permitted, served, options).with_duplicates(duplicates);
+    rules::default(&scope, &mut object)?;
     scope.admit_posted(ctx, &mut object).await?;
     let user = permitted.user();
     match &*scope.served.plural {
@@ -41,5 +44,7 @@ pub(super) async fn review(
         "tokenreviews" => ctx.authn.review_token(&mut object, now).await?,
         _ => return Err(Status::no_such_resource().into()),
     }
-    Ok(wanted.object(201, &scope.served, &object, now))
+    let mut response = wanted.object(201, &scope.served, &object, now);
+    add_warnings(&mut response, &scope);
+    Ok(response)
 }

@@ -13,7 +13,7 @@ use super::signing_request;
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
-    openapi,
+    crd, openapi,
     pipeline::{FieldValidation, content_type, write::Scope},
 };
 
@@ -43,8 +43,6 @@ pub fn settle_namespace(object: &mut Value, served: &Served, namespace: &str) ->
 /// 400 in strict field validation.
 pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
     meta::check_types(object)?;
-    // Who manages which field is not recorded: what a client sends back of it is dropped.
-    object.remove_at("/metadata/managedFields");
     let served = &scope.served;
     let unknown = match &served.nature {
         Nature::BuiltIn(kind) => {
@@ -133,13 +131,31 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
     }
     let mut errors = meta::validate_create(object, &rules_of(served));
     errors.extend(match &served.nature {
-        Nature::BuiltIn(kind) => strategy::validate_create(kind, object),
-        Nature::Custom(custom) => custom.validate(object, None),
+        Nature::BuiltIn(kind) => {
+            strategy::warnings(kind, object, None).into_iter().for_each(|text| scope.warn(text));
+            strategy::validate_create(kind, object)
+        }
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(object, None, warnings)),
     });
     if is_signing_request(served) {
         errors.extend(signing_request::validate(object));
     }
+    if is_definition(served) {
+        errors.extend(crd::validate_definition(object, None));
+    }
     refuse(served, object.name(), errors)
+}
+
+fn is_definition(served: &Served) -> bool {
+    served.plural == "customresourcedefinitions" && served.group == "apiextensions.k8s.io"
+}
+
+/// Passes on to the client what is warned about.
+fn warned(scope: &Scope<'_>, check: impl FnOnce(&mut Vec<String>) -> Vec<FieldError>) -> Vec<FieldError> {
+    let mut warnings = Vec::new();
+    let errors = check(&mut warnings);
+    warnings.into_iter().for_each(|warning| scope.warn(warning));
+    errors
 }
 
 fn is_signing_request(served: &Served) -> bool {
@@ -166,9 +182,15 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
     }
     let mut errors = meta::validate_update(new, old, &rules);
     errors.extend(match &served.nature {
-        Nature::BuiltIn(kind) => strategy::validate_update(kind, new, old, &scope.subresource),
-        Nature::Custom(custom) => custom.validate(new, Some(old)),
+        Nature::BuiltIn(kind) => {
+            strategy::warnings(kind, new, Some(old)).into_iter().for_each(|text| scope.warn(text));
+            strategy::validate_update(kind, new, old, &scope.subresource)
+        }
+        Nature::Custom(custom) => warned(scope, |warnings| custom.validate(new, Some(old), warnings)),
     });
+    if is_definition(served) && scope.subresource.is_empty() {
+        errors.extend(crd::validate_definition(new, Some(old)));
+    }
     refuse(served, old.name(), errors)
 }
 
@@ -177,6 +199,9 @@ fn restore_custom(new: &mut Value, old: &Value, subresource: &str, has_status: b
     if subresource == "status" {
         let status = new.get("status").cloned();
         let mut kept = old.clone();
+        if let Some(fields) = new.remove_at("/metadata/managedFields") {
+            kept.set_at("/metadata/managedFields", fields);
+        }
         match status {
             Some(status) => kept.set_at("/status", status),
             None => {

@@ -12,18 +12,23 @@ use http::Response;
 use serde_json::{Value, json};
 use wire::Body;
 
-use super::{fetch, update::change, wanted};
+use super::{apply, fetch, patch, update::change, wanted};
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
+    managed_fields::ScaleFields,
     pipeline::{
         Permitted, Refusal, WriteOptions, content_type, expect_kind, parse_object, read_body, write::Scope,
     },
 };
 
 const API_VERSION: &str = "autoscaling/v1";
-const ACCEPTED: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+const ACCEPTED: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    patch::APPLY,
+];
 
 struct Paths {
     spec: String,
@@ -108,26 +113,36 @@ pub(super) async fn serve(
     }
     let options = WriteOptions::parse(&permitted.request().query, "UpdateOptions")?;
     let media = content_type(permitted.request()).to_owned();
-    let bytes = read_body(ctx, &permitted).await?;
     let given: Value = if info.verb == "update" {
-        let mut scale = parse_object(&bytes, &media)?;
+        let mut scale = parse_object(&read_body(ctx, &permitted).await?, &media)?;
         expect_kind(&mut scale, API_VERSION, "Scale")?;
         scale
+    } else if media == patch::APPLY {
+        let config = apply::read(ctx, &permitted, &options).await?;
+        apply::check_kind(&config, API_VERSION, "Scale")?;
+        config
     } else {
         if !ACCEPTED.contains(&media.as_str()) {
             return Err(Status::unsupported_media_type(&ACCEPTED).into());
         }
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(&read_body(ctx, &permitted).await?)
             .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?
     };
     let scope = Scope::new(&permitted, served, options);
+    let fields = ScaleFields::new(ctx, &scope, &paths.spec);
     let item = change(ctx, &scope, |stored| {
-        let scale = match (info.verb.as_str(), media.as_str()) {
+        let mut live = view(&paths, &stored.object);
+        fields.show(&stored.object, &mut live);
+        let mut scale = match (info.verb.as_str(), media.as_str()) {
             ("update", _) => given.clone(),
-            (_, "application/json-patch+json") => json_patch(&view(&paths, &stored.object), &given)?,
+            (_, patch::APPLY) => fields.apply(&scope, &live, &given)?,
+            (_, "application/json-patch+json") => json_patch(&live, &given)?,
             // Scale has no lists: both merges come to the same.
-            _ => merge_patch(&view(&paths, &stored.object), &given)?,
+            _ => merge_patch(&live, &given)?,
         };
+        if media != patch::APPLY {
+            fields.update(&scope, &live, &mut scale);
+        }
         let replicas = scale.i64_at("/spec/replicas").unwrap_or(0);
         if replicas < 0 {
             let complaint =
@@ -136,6 +151,7 @@ pub(super) async fn serve(
         }
         let mut next = Value::clone(&stored.object);
         next.set_at(&paths.spec, replicas);
+        fields.settle(&scale, &mut next);
         if !scale.resource_version().is_empty() {
             next.set_resource_version(scale.resource_version());
         }

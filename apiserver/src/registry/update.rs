@@ -11,6 +11,7 @@ use super::{create, fetch_opt, rules, wanted, written};
 use crate::{
     catalog::Served,
     context::Ctx,
+    managed_fields,
     pipeline::{
         Permitted, Refusal, WriteOptions, read_checked_object,
         write::{Committed, Decoded, Scope, Stored},
@@ -45,7 +46,7 @@ pub(super) async fn update(
             return Err(Status::not_found(&scope.served.qualified(), &scope.name).into());
         }
     }
-    let item = change(ctx, &scope, |_| Ok(object.clone())).await?;
+    let item = change_tracked(ctx, &scope, |_| Ok(object.clone())).await?;
     written(&scope, wanted, 200, &item)
 }
 
@@ -61,6 +62,23 @@ fn settle_name(object: &mut Value, name: &str) -> Result<(), Status> {
         )));
     }
     Ok(())
+}
+
+/// As [`change`], on behalf of a client: it comes to own what it changes.
+///
+/// # Errors
+/// As [`change`].
+pub(super) async fn change_tracked(
+    ctx: &Ctx,
+    scope: &Scope<'_>,
+    apply: impl Fn(&Stored) -> Result<Value, Status>,
+) -> Result<Item, Status> {
+    change(ctx, scope, |stored| {
+        let mut object = apply(stored)?;
+        managed_fields::update(ctx, scope, Some(&stored.object), &mut object);
+        Ok(object)
+    })
+    .await
 }
 
 /// Read, apply, mutate, prepare, validate, compare-and-write; from the start again after a lost

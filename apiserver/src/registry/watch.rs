@@ -13,6 +13,8 @@ use super::{list::filter, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
+    crd::convert,
+    metrics::Watching,
     pipeline::{ListOptions, Permitted, Refusal},
     respond::{self, Encoding, Format},
     watch_cache::{Change, EventType, Filter, Item, Subscription},
@@ -81,6 +83,7 @@ pub(super) async fn watch(
         }
         Err(status) => return Err(status.into()),
     };
+    convert::ready(ctx, &served, &subscription.initial).await?;
     let lifetime = options.timeout.unwrap_or_else(|| {
         let least = ctx.host.periods().of(ctx.options.min_request_timeout);
         ctx.host.entropy().jitter(least, 1.0)
@@ -124,6 +127,7 @@ struct Watcher {
     timer: Option<(Mono, BoxFuture<'static, ()>)>,
     first_frame: bool,
     over: bool,
+    watching: Option<Watching>,
 }
 
 impl Watcher {
@@ -148,6 +152,7 @@ impl Watcher {
             next_bookmark: now + ctx.host.periods().of(BOOKMARK_PERIOD).min(before_end),
             last_bookmark: now + before_end,
             end: now + lifetime,
+            watching: ctx.metrics.watches.begin(&served),
             ctx: ctx.clone(),
             served,
             filter,
@@ -172,7 +177,7 @@ impl Watcher {
             return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
         }
         while let Some(change) = self.missed.pop_front() {
-            if let Some(frame) = self.show(&change) {
+            if let Some(frame) = self.show(&change).await {
                 return Some(frame);
             }
         }
@@ -197,8 +202,8 @@ impl Watcher {
             };
             match turn {
                 Turn::Change(Some(change)) => {
-                    if let Some(frame) = self.show(&change) {
-                        return Some(self.with_more(frame));
+                    if let Some(frame) = self.show(&change).await {
+                        return Some(self.with_more(frame).await);
                     }
                 }
                 // Too slow, or the cache starts over: the client resumes from what it has.
@@ -206,18 +211,18 @@ impl Watcher {
                     self.over = true;
                     return None;
                 }
-                Turn::Bookmark => return Some(self.bookmark(wake)),
+                Turn::Bookmark => return Some(self.bookmark(wake).await),
             }
         }
     }
 
     /// A frame and what has arrived besides: a busy watch sends few long chunks rather than many short ones.
-    fn with_more(&mut self, first: Bytes) -> Bytes {
+    async fn with_more(&mut self, first: Bytes) -> Bytes {
         let mut chunk = BytesMut::new();
         while chunk.len() < CHUNK_BYTES
             && let Ok(change) = self.live.try_recv()
         {
-            let Some(frame) = self.show(&change) else { continue };
+            let Some(frame) = self.show(&change).await else { continue };
             if chunk.is_empty() {
                 chunk.extend_from_slice(&first);
             }
@@ -238,7 +243,12 @@ impl Watcher {
             let now = self.ctx.host.clock().wall();
             let columns = std::mem::take(&mut self.first_frame);
             match respond::event_frame(&self.served, EventType::Added, &item, self.encoding, columns, now) {
-                Ok(frame) => chunk.extend_from_slice(&frame),
+                Ok(frame) => {
+                    if let Some(watching) = &self.watching {
+                        watching.sent(frame.len());
+                    }
+                    chunk.extend_from_slice(&frame);
+                }
                 Err(status) => chunk.extend_from_slice(&respond::error_frame(&status)),
             }
             frames += 1;
@@ -246,8 +256,13 @@ impl Watcher {
         (!chunk.is_empty()).then(|| chunk.into())
     }
 
-    fn show(&mut self, change: &Change) -> Option<Bytes> {
+    async fn show(&mut self, change: &Change) -> Option<Bytes> {
         self.revision = self.revision.max(change.revision);
+        if self.served.webhook().is_some()
+            && let Err(status) = convert::ready(&self.ctx, &self.served, &change.items()).await
+        {
+            return Some(respond::error_frame(&status));
+        }
         let (event, item) = change.through(&self.filter)?;
         let columns = std::mem::take(&mut self.first_frame);
         let make = || {
@@ -256,15 +271,19 @@ impl Watcher {
                 .unwrap_or_else(|status| respond::error_frame(&status))
         };
         let own = columns && matches!(self.encoding, Encoding::Table(_));
-        Some(if own { make() } else { change.frame(event, self.encoding, make) })
+        let frame = if own { make() } else { change.frame(event, self.encoding, make) };
+        if let Some(watching) = &self.watching {
+            watching.sent(frame.len());
+        }
+        Some(frame)
     }
 
     /// What is known now, after everything that was known before it has been sent.
-    fn bookmark(&mut self, at: Mono) -> Bytes {
+    async fn bookmark(&mut self, at: Mono) -> Bytes {
         let revision = self.ctx.caches.revision();
         let mut out = Vec::new();
         while let Ok(change) = self.live.try_recv() {
-            out.extend(self.show(&change).into_iter().flatten());
+            out.extend(self.show(&change).await.into_iter().flatten());
         }
         self.revision = self.revision.max(revision);
         let next = at + self.ctx.host.periods().of(BOOKMARK_PERIOD);

@@ -24,7 +24,7 @@ const GZIP_ABOVE: usize = 128 * 1024;
 /// `metadata` of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListMeta {
-    /// The revision of the view.
+    /// The revision of the view; empty for what has none.
     pub resource_version: String,
     /// Where the next page begins; empty at the end.
     pub continue_token: String,
@@ -34,7 +34,10 @@ pub struct ListMeta {
 
 impl ListMeta {
     fn to_value(&self) -> Value {
-        let mut meta = json!({ "resourceVersion": self.resource_version });
+        let mut meta = json!({});
+        if !self.resource_version.is_empty() {
+            meta["resourceVersion"] = self.resource_version.as_str().into();
+        }
         if !self.continue_token.is_empty() {
             meta["continue"] = self.continue_token.as_str().into();
         }
@@ -118,9 +121,9 @@ impl Wanted {
                 Ok(self.value(200, &list))
             }
             Encoding::Table(include) => {
-                let rows: Result<Vec<Value>, Status> =
-                    items.iter().map(|i| i.object().map(|o| table::row(served, &o, include, now))).collect();
-                Ok(self.value(200, &table::table(Some(table::columns(served)), meta.to_value(), rows?)))
+                let objects: Result<Vec<_>, Status> = items.iter().map(|i| i.object()).collect();
+                let rows = table::rows(served, objects?, include, now);
+                Ok(self.value(200, &table::table(Some(table::columns(served)), meta.to_value(), rows)))
             }
         }
     }

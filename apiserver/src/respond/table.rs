@@ -1,5 +1,7 @@
 //! Tables and metadata-only forms of objects.
 
+use std::sync::Arc;
+
 use api::{object::ObjectExt, table::Column};
 use serde_json::{Value, json};
 use world::Wall;
@@ -27,6 +29,14 @@ pub fn row(served: &Served, object: &Value, include: Include, now: Wall) -> Valu
         Include::Object => object.clone(),
     };
     json!({ "cells": cells, "object": shown })
+}
+
+/// The rows of a list, in the order in which tables of the kind stand.
+pub fn rows(served: &Served, mut objects: Vec<Arc<Value>>, include: Include, now: Wall) -> Vec<Value> {
+    if let Nature::BuiltIn(kind) = &served.nature {
+        objects.sort_by_key(|object| api::table::rank(kind, object));
+    }
+    objects.iter().map(|object| row(served, object, include, now)).collect()
 }
 
 /// A table around rows. `columns` absent: the reader has them already.

@@ -111,6 +111,11 @@ impl Change {
         self.new.as_ref()
     }
 
+    /// The object before and after, as far as there was one.
+    pub fn items(&self) -> Vec<Arc<Item>> {
+        self.old.iter().chain(&self.new).cloned().collect()
+    }
+
     /// What a watcher with that filter sees of it, if anything.
     pub fn through(&self, filter: &Filter) -> Option<(EventType, &Arc<Item>)> {
         let before = self.old.as_ref().filter(|item| filter.matches(item));

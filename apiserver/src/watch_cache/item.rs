@@ -70,9 +70,31 @@ impl Item {
         parsed.clone().map_err(|why| unreadable(&self.key, &why))
     }
 
+    /// The object as it is stored, if nobody has read or converted it yet.
+    ///
+    /// # Errors
+    /// As [`Item::object`].
+    pub fn unconverted(&self) -> Result<Option<Value>, Status> {
+        if self.made.lock().object.is_some() {
+            return Ok(None);
+        }
+        let object = decode(&self.raw, self.revision, None);
+        object.map(Some).map_err(|why| unreadable(&self.key, &why.to_string()))
+    }
+
+    /// What a webhook made of it.
+    pub fn set_converted(&self, mut object: Value) {
+        object.set_resource_version(&self.revision.to_string());
+        *self.made.lock() = Made { object: Some(Ok(Arc::new(object))), json: None };
+    }
+
+    fn is_converted(&self) -> bool {
+        self.served.as_ref().is_some_and(|served| served.webhook().is_some())
+    }
+
     /// Lets go of what can be made anew from the stored bytes: hardly anybody reads an old revision.
     pub(super) fn forget(&self) {
-        if self.served.is_some() && !self.raw.is_empty() {
+        if self.served.is_some() && !self.raw.is_empty() && !self.is_converted() {
             *self.made.lock() = Made::default();
         }
     }
@@ -95,7 +117,8 @@ impl Item {
     /// The stored bytes with the resource version put in, where they are in the form that
     /// [`encode_stored`] writes: most events are never parsed here.
     fn spliced(&self) -> Option<Bytes> {
-        let head = head(self.served.as_ref()?);
+        // A custom object may have been stored under another schema than it is shown by.
+        let head = head(self.served.as_ref().filter(|served| !served.is_custom())?);
         let rest = self.raw.strip_prefix(head.as_bytes()).filter(|rest| rest.first() == Some(&b'"'))?;
         let version = format!("\"resourceVersion\":\"{}\",", self.revision);
         let mut json = BytesMut::with_capacity(self.raw.len() + version.len());
@@ -107,7 +130,7 @@ impl Item {
 
     /// The same object as of another revision: what a DELETED event shows.
     pub fn at(&self, revision: i64) -> Self {
-        if let (Some(served), false) = (&self.served, self.raw.is_empty()) {
+        if let (Some(served), false, false) = (&self.served, self.raw.is_empty(), self.is_converted()) {
             return Self::stored(self.key.clone(), revision, self.raw.clone(), served.clone());
         }
         let mut object = self.object().map(|object| Value::clone(&object)).unwrap_or_default();
@@ -151,7 +174,7 @@ pub fn encode(object: &Value) -> Bytes {
 /// metadata first, so that it can be shown without being parsed.
 pub fn encode_stored(served: &Served, object: &Value) -> Bytes {
     let translated;
-    let object = if served.api_version() == served.stored_api_version {
+    let object = if served.api_version() == served.stored_api_version || served.webhook().is_some() {
         object
     } else {
         let mut other = object.clone();

@@ -196,6 +196,11 @@ impl Caches {
         Ok(revision)
     }
 
+    /// Ends all watches, after what they have still to hear; the server goes.
+    pub fn end_watches(&self) {
+        self.0.feed.lock().caches.values_mut().for_each(Cache::end_watches);
+    }
+
     /// One object as the cache has it.
     pub fn get(&self, served: &Served, key: &str) -> Option<Arc<Item>> {
         self.0.feed.lock().caches.get(&slot(served))?.get(key)

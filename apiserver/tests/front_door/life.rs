@@ -7,7 +7,7 @@ use client::Resource;
 use serde_json::json;
 use world::{Exit, sim::Config};
 
-use crate::plane::{Plane, options, with_plane};
+use crate::plane::{ADMIN, Plane, options, with_plane};
 
 #[test]
 fn a_start_that_fails_leaves_nothing_behind() {
@@ -59,6 +59,63 @@ fn after_a_shutdown_the_next_server_starts_on_the_same_store() {
         again.ready().await.unwrap();
         let kept = plane.admin.get(&Resource::core("configmaps"), Some("default"), "kept").await.unwrap();
         assert_eq!(kept["data"]["a"], "b");
+    })
+    .unwrap();
+}
+
+/// Asks on a connection that is open already.
+async fn ask(http: &wire::HttpClient, path: &str) -> (u16, String, Option<String>) {
+    let request = http::Request::get(path).header("authorization", format!("Bearer {ADMIN}"));
+    let answer = http.send(request.body(wire::body::empty()).unwrap()).await.unwrap();
+    let code = answer.status().as_u16();
+    let retry = answer.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
+    let text = wire::body::collect(answer.into_body(), 1 << 20).await.unwrap();
+    (code, String::from_utf8_lossy(&text).into_owned(), retry)
+}
+
+#[test]
+fn a_shutdown_takes_leave_step_by_step() {
+    world::sim::run(Config::default(), |sim| async move {
+        let flags = ["--shutdown-delay-duration=10s", "--shutdown-send-retry-after=true"];
+        let plane = Plane::start(&sim, &flags).await;
+        sim.elapse(Duration::from_secs(2)).await;
+        let leases = Resource::new("coordination.k8s.io", "v1", "leases");
+        let lists = async || {
+            let leases = plane.admin.list(&leases, Some("kube-system"), &Default::default()).await.unwrap();
+            let endpoints =
+                plane.admin.get(&Resource::core("endpoints"), Some("default"), "kubernetes").await;
+            let addresses =
+                endpoints.map(|e| e["subsets"].as_array().map_or(0, Vec::len)).unwrap_or_default();
+            (leases.items.len(), addresses)
+        };
+        assert_eq!(lists().await, (1, 1));
+        let pods = Resource::core("pods");
+        let mut watch = plane.admin.watch(&pods, None, &client::WatchParams::default()).await.unwrap();
+        let laptop = sim.host("laptop");
+        let tls = pki::ClientTls::new(&laptop, (1, 26)).insecure();
+        let http = wire::HttpClient::new(&laptop, "https://cp:6443", Some(tls)).unwrap();
+        ask(&http, "/readyz").await;
+
+        let server = plane.server;
+        // Not in the server's own process, which ends with it.
+        let ended = sim.host("cp").spawn(async move { server.shutdown().await });
+        sim.elapse(Duration::from_secs(5)).await;
+        // Still serving, but no longer ready, and taken out of the endpoints.
+        let (code, text, _) = ask(&http, "/readyz").await;
+        assert_eq!(code, 500);
+        assert!(text.contains("[-]shutdown failed: reason withheld\n"), "{text}");
+        let single = ask(&http, "/readyz/shutdown").await.1;
+        assert_eq!(single, "internal server error: process is shutting down\n");
+        assert_eq!(ask(&http, "/livez").await.0, 200);
+        assert_eq!(ask(&http, "/api/v1/pods").await.0, 200);
+        assert_eq!(lists().await, (0, 0));
+        // Then nothing new, and watches end without an event.
+        let last = async { while let Some(Ok(_)) = watch.next().await {} };
+        let ended_watch = sim.host("laptop").clock().timeout(Duration::from_secs(60), last).await;
+        assert!(ended_watch.is_ok());
+        let _ = ended.join().await;
+        let request = http::Request::get("/livez").body(wire::body::empty()).unwrap();
+        assert!(http.send(request).await.unwrap_err().is_connection_refused());
     })
     .unwrap();
 }

@@ -63,6 +63,17 @@ pub struct Kind {
     pub propagation: Propagation,
     /// What a name may be.
     pub name_rule: NameRule,
+    /// Since when clients are told to use something else.
+    pub deprecated: Option<Deprecation>,
+}
+
+/// Why a kind should not be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deprecation {
+    /// The minor release that began to say so.
+    pub since: u16,
+    /// What to use: `apiVersion` and kind.
+    pub replacement: Option<(&'static str, &'static str)>,
 }
 
 /// What a deletion does to dependents by default.
@@ -147,7 +158,15 @@ impl Kind {
         self.subresource("status").is_some()
     }
 
-    /// Whether objects are kept at all.
+    /// What a server of a minor release tells everybody who uses the kind.
+    pub fn deprecation(&self, minor: u16) -> Option<String> {
+        let Deprecation { since, replacement } = self.deprecated.filter(|d| d.since <= minor)?;
+        let instead =
+            replacement.map(|(version, kind)| format!("; use {version} {kind}")).unwrap_or_default();
+        Some(format!("{} {} is deprecated in v1.{since}+{instead}", self.api_version(), self.kind))
+    }
+
+    /// Whether objects are kept at all; what is not is posted for an answer, or computed when read.
     pub fn is_stored(&self) -> bool {
         !self.storage.is_empty()
     }

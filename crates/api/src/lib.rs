@@ -14,6 +14,7 @@
 //! | [`quota`] | what an object counts for in a quota |
 //! | [`duration`] | durations such as `1h30m` in Go's notation |
 //! | [`strategy`] | per kind: defaults, what a write may touch, validation |
+//! | [`fields`] | who owns which field: managedFields, server-side apply |
 //! | [`patch`] | JSON patch, merge patch, strategic merge patch |
 //! | [`table`] | the columns that `kubectl get` prints |
 //! | [`status`] | every refusal, in upstream's words |
@@ -23,6 +24,7 @@
 #![allow(clippy::result_large_err)]
 
 pub mod duration;
+pub mod fields;
 pub mod kinds;
 pub mod meta;
 pub mod names;

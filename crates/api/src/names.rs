@@ -110,6 +110,19 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
     complaints
 }
 
+/// A subdomain with a star for its first label.
+pub fn wildcard_subdomain(value: &str) -> Vec<String> {
+    let mut complaints = too_long(value, SUBDOMAIN_MAX);
+    if !value.strip_prefix("*.").is_some_and(is_subdomain) {
+        complaints.push(regex(
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+            &format!(r"\*\.{SUBDOMAIN}"),
+            &["*.example.com"],
+        ));
+    }
+    complaints
+}
+
 /// An RFC 1035 label: as RFC 1123, but the first character is a letter.
 pub fn dns1035_label(value: &str) -> Vec<String> {
     let mut complaints = too_long(value, LABEL_MAX);

@@ -6,10 +6,11 @@
 
 pub mod console;
 mod facts;
+mod shown;
 
 use std::{fmt, str::FromStr, time::Duration};
 
-pub use facts::{Difference, EtcdNames, Fact, facts};
+pub use facts::{Difference, EtcdNames, EtcdProbes, Fact, facts};
 
 /// Oldest minor that has a profile.
 pub const OLDEST: u16 = 8;

@@ -1,6 +1,6 @@
 //! One request on its way: sent, perhaps sent again, answered, and the answer judged.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use api::status::Status;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use http::{
 use serde_json::Value;
 use wire::{Body, HttpClient, body::CollectError};
 
-use crate::{Auth, ClientError, Resource, auth::Token, retry, throttle::Throttle};
+use crate::{Auth, ClientError, Resource, Tally, auth::Token, retry, throttle::Throttle};
 
 pub(crate) const JSON: &str = "application/json";
 /// More than any list of a simulated cluster; a server that sends more has lost its mind.
@@ -57,6 +57,7 @@ pub(crate) struct Line {
     pub auth: Auth,
     pub agent: HeaderValue,
     pub throttle: Option<Throttle>,
+    pub tally: Option<Arc<Tally>>,
 }
 
 impl Line {
@@ -119,6 +120,9 @@ impl Line {
                 throttle.pass(self.http.host(), || format!("{} {}", call.method, call.uri)).await;
             }
             let sent = self.http.send(self.request(call, token.as_ref())?).await;
+            if let Some(tally) = &self.tally {
+                tally.add(&call.method, sent.as_ref().ok().map(Response::status));
+            }
             if let (Ok(answer), Some(used), false) = (&sent, &token, renewed)
                 && answer.status() == StatusCode::UNAUTHORIZED
                 && let Some(new) = self.auth.instead_of(used).await?

@@ -25,6 +25,7 @@ mod exchange;
 mod list;
 mod rest;
 mod retry;
+mod tally;
 mod watch;
 
 mod backoff;
@@ -54,5 +55,6 @@ pub use params::{DeleteParams, ListParams, Patch, WatchParams};
 pub use queue::{QueueOptions, WorkQueue};
 pub use resource::Resource;
 pub use rest::Rest;
+pub use tally::Tally;
 pub use watch::{EventKind, WatchEvent, WatchStream};
 pub use workers::{Next, run_workers};

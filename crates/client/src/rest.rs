@@ -9,7 +9,7 @@ use wire::HttpClient;
 use world::Host;
 
 use crate::{
-    Auth, ClientError, DeleteParams, List, ListParams, Patch, Resource, WatchParams, WatchStream,
+    Auth, ClientError, DeleteParams, List, ListParams, Patch, Resource, Tally, WatchParams, WatchStream,
     exchange::{Call, JSON, Line, read, refusal},
     params::Query,
     retry,
@@ -30,7 +30,7 @@ impl Rest {
     /// A client that speaks through `http` and says with `auth` who it is.
     pub fn new(http: HttpClient, auth: Auth, user_agent: &str) -> Self {
         let agent = HeaderValue::from_str(user_agent).unwrap_or(HeaderValue::from_static("chronoplane"));
-        Self { line: Arc::new(Line { http, auth, agent, throttle: None }), timeout: None }
+        Self { line: Arc::new(Line { http, auth, agent, throttle: None, tally: None }), timeout: None }
     }
 
     /// The same client, with a limit for every request but watches, as client-go's `Timeout`: the
@@ -52,8 +52,21 @@ impl Rest {
     }
 
     fn on_line(&self, auth: Auth, throttle: Option<Throttle>) -> Self {
-        let Line { http, agent, .. } = &*self.line;
-        let line = Line { http: http.clone(), auth, agent: agent.clone(), throttle };
+        let Line { http, agent, tally, .. } = &*self.line;
+        let line = Line { http: http.clone(), auth, agent: agent.clone(), throttle, tally: tally.clone() };
+        Self { line: Arc::new(line), timeout: self.timeout }
+    }
+
+    /// The same client, of which every request is counted. Limits set before do not hold for it.
+    pub fn counted(&self, tally: &Arc<Tally>) -> Self {
+        let Line { http, auth, agent, .. } = &*self.line;
+        let line = Line {
+            http: http.clone(),
+            auth: auth.clone(),
+            agent: agent.clone(),
+            throttle: None,
+            tally: Some(tally.clone()),
+        };
         Self { line: Arc::new(line), timeout: self.timeout }
     }
 

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use client::{Bucket, QueueOptions};
 
 /// Wrong flags.
@@ -23,127 +23,133 @@ pub enum OptionsError {
 )]
 pub struct ManagerOptions {
     /// Kubeconfig of the manager
-    #[arg(long, default_value = "/etc/kubernetes/controller-manager.conf")]
+    #[arg(long, default_value = "/etc/kubernetes/controller-manager.conf", help_heading = "Misc flags")]
     pub kubeconfig: String,
     /// For delegated authentication; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authentication flags")]
     pub authentication_kubeconfig: Option<String>,
     /// For delegated authorization; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authorization flags")]
     pub authorization_kubeconfig: Option<String>,
     /// Address of the health port
-    #[arg(long, default_value = "0.0.0.0")]
+    #[arg(long, default_value = "0.0.0.0", help_heading = "Secure serving flags")]
     pub bind_address: IpAddr,
     /// Health port
-    #[arg(long, default_value_t = 10_257)]
+    #[arg(long, default_value_t = 10_257, help_heading = "Secure serving flags")]
     pub secure_port: u16,
     /// For clients of the health port; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authentication flags")]
     pub client_ca_file: Option<String>,
     /// Name of the cluster
-    #[arg(long, default_value = "kubernetes")]
+    #[arg(long, default_value = "kubernetes", help_heading = "Generic flags")]
     pub cluster_name: String,
     /// Certificate of the authority that signs requests
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_cert_file: Option<String>,
     /// Its key
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_key_file: Option<String>,
     /// Certificate of the authority of kubernetes.io/kubelet-serving alone
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kubelet_serving_cert_file: Option<String>,
     /// Its key
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kubelet_serving_key_file: Option<String>,
     /// Certificate of the authority of kubernetes.io/kube-apiserver-client-kubelet alone
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kubelet_client_cert_file: Option<String>,
     /// Its key
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kubelet_client_key_file: Option<String>,
     /// Certificate of the authority of kubernetes.io/kube-apiserver-client alone
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kube_apiserver_client_cert_file: Option<String>,
     /// Its key
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_kube_apiserver_client_key_file: Option<String>,
     /// Certificate of the authority of kubernetes.io/legacy-unknown alone
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_legacy_unknown_cert_file: Option<String>,
     /// Its key
-    #[arg(long)]
+    #[arg(long, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_legacy_unknown_key_file: Option<String>,
     /// Longest validity of a signed certificate
-    #[arg(long, alias = "experimental-cluster-signing-duration", default_value = "8760h0m0s", value_parser = duration::parse)]
+    #[arg(long, alias = "experimental-cluster-signing-duration", default_value = "8760h0m0s", value_parser = duration::parse, help_heading = "Csrsigning controller flags")]
     pub cluster_signing_duration: Duration,
     /// Loops to run: `*`, `name`, `-name`
-    #[arg(long, default_value = "*", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        long,
+        default_value = "*",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Generic flags"
+    )]
     pub controllers: Vec<String>,
     /// Run only while leading
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Leader election flags")]
     pub leader_elect: bool,
     /// For aggregated servers; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authentication flags")]
     pub requestheader_client_ca_file: Option<String>,
     /// CA that is published to every namespace
-    #[arg(long)]
+    #[arg(long, help_heading = "Misc flags")]
     pub root_ca_file: Option<String>,
     /// Signs service-account tokens that are kept in Secrets
-    #[arg(long)]
+    #[arg(long, help_heading = "Serviceaccount controller flags")]
     pub service_account_private_key_file: Option<String>,
     /// After so long an old service-account token that nobody uses is marked, then removed
-    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse)]
+    #[arg(long, default_value = "8760h0m0s", value_parser = duration::parse, help_heading = "Legacy service account token cleaner flags")]
     pub legacy_service_account_token_clean_up_period: Duration,
     /// Each loop is a service account of its own
-    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Generic flags")]
     pub use_service_account_credentials: bool,
     /// Each node gets addresses for its pods
-    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Generic flags")]
     pub allocate_node_cidrs: bool,
     /// Addresses of all pods; one range per family
-    #[arg(long)]
+    #[arg(long, help_heading = "Generic flags")]
     pub cluster_cidr: Option<String>,
     /// Bits of a node's part; 24, for IPv6 64
-    #[arg(long)]
+    #[arg(long, help_heading = "Nodeipam controller flags")]
     pub node_cidr_mask_size: Option<u8>,
     /// The same, of the IPv4 range of two
-    #[arg(long)]
+    #[arg(long, help_heading = "Nodeipam controller flags")]
     pub node_cidr_mask_size_ipv4: Option<u8>,
     /// The same, of the IPv6 range of two
-    #[arg(long)]
+    #[arg(long, help_heading = "Nodeipam controller flags")]
     pub node_cidr_mask_size_ipv6: Option<u8>,
     /// Addresses of services, which no pod gets
-    #[arg(long)]
+    #[arg(long, help_heading = "Nodeipam controller flags")]
     pub service_cluster_ip_range: Option<String>,
     /// How often node health is looked at
-    #[arg(long, default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, default_value = "5s", value_parser = duration::parse, help_heading = "Generic flags")]
     pub node_monitor_period: Duration,
     /// How long a node may be silent; 50s, before 1.32 40s
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(long, value_parser = duration::parse, help_heading = "Nodelifecycle controller flags")]
     pub node_monitor_grace_period: Option<Duration>,
     /// How long a new node may be silent
-    #[arg(long, default_value = "1m", value_parser = duration::parse)]
+    #[arg(long, default_value = "1m", value_parser = duration::parse, help_heading = "Nodelifecycle controller flags")]
     pub node_startup_grace_period: Duration,
     /// Requests a second that each client of the manager may send; a negative rate is no limit
-    #[arg(long, default_value_t = 20.0, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 20.0, allow_hyphen_values = true, help_heading = "Generic flags")]
     pub kube_api_qps: f64,
     /// Requests that may come at once before that rate holds
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, help_heading = "Generic flags")]
     pub kube_api_burst: u32,
     /// Not upstream's, where it is fixed: retries a second of each work queue; a negative rate is no limit
-    #[arg(long, default_value_t = 10.0, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 10.0, allow_hyphen_values = true, help_heading = "Chronoplane flags")]
     pub chronoplane_queue_qps: f64,
     /// Not upstream's, where it is fixed: retries that may come at once before that rate holds
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, help_heading = "Chronoplane flags")]
     pub chronoplane_queue_burst: u32,
     /// Not upstream's, where it is fixed: signing requests that each CSR loop works on at once
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, help_heading = "Chronoplane flags")]
     pub chronoplane_concurrent_csr_syncs: usize,
     /// Release, 1.8 to 1.36
-    #[arg(long, value_parser = profile, default_value = "1.36")]
+    #[arg(long, value_parser = profile, default_value = "1.36", help_heading = "Chronoplane flags")]
     pub kubernetes_version: Profile,
     /// Log verbosity; accepted
-    #[arg(short = 'v', long = "v")]
+    #[arg(short = 'v', long = "v", help_heading = "Logs flags")]
     pub verbosity: Option<u8>,
 }
 
@@ -156,38 +162,43 @@ pub struct ManagerOptions {
 )]
 pub struct SchedulerOptions {
     /// Kubeconfig of the scheduler
-    #[arg(long, default_value = "/etc/kubernetes/scheduler.conf")]
+    #[arg(long, default_value = "/etc/kubernetes/scheduler.conf", help_heading = "Deprecated flags")]
     pub kubeconfig: String,
     /// For delegated authentication; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authentication flags")]
     pub authentication_kubeconfig: Option<String>,
     /// For delegated authorization; accepted
-    #[arg(long)]
+    #[arg(long, help_heading = "Authorization flags")]
     pub authorization_kubeconfig: Option<String>,
     /// Address of the health port
-    #[arg(long, default_value = "0.0.0.0")]
+    #[arg(long, default_value = "0.0.0.0", help_heading = "Secure serving flags")]
     pub bind_address: IpAddr,
     /// Health port
-    #[arg(long, default_value_t = 10_259)]
+    #[arg(long, default_value_t = 10_259, help_heading = "Secure serving flags")]
     pub secure_port: u16,
     /// Run only while leading
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Leader election flags")]
     pub leader_elect: bool,
     /// Requests a second that the scheduler may send; a negative rate is no limit
-    #[arg(long, default_value_t = 50.0, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 50.0, allow_hyphen_values = true, help_heading = "Deprecated flags")]
     pub kube_api_qps: f64,
     /// Requests that may come at once before that rate holds
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, help_heading = "Deprecated flags")]
     pub kube_api_burst: u32,
     /// Release, 1.8 to 1.36
-    #[arg(long, value_parser = profile, default_value = "1.36")]
+    #[arg(long, value_parser = profile, default_value = "1.36", help_heading = "Chronoplane flags")]
     pub kubernetes_version: Profile,
     /// Log verbosity; accepted
-    #[arg(short = 'v', long = "v")]
+    #[arg(short = 'v', long = "v", help_heading = "Logs flags")]
     pub verbosity: Option<u8>,
 }
 
 impl ManagerOptions {
+    /// `kube-controller-manager --help`.
+    pub fn help() -> String {
+        Self::command().render_help().to_string()
+    }
+
     /// From flags, without the program's name.
     ///
     /// # Errors
@@ -216,6 +227,11 @@ impl ManagerOptions {
 }
 
 impl SchedulerOptions {
+    /// `kube-scheduler --help`.
+    pub fn help() -> String {
+        Self::command().render_help().to_string()
+    }
+
     /// From flags, without the program's name.
     ///
     /// # Errors

@@ -191,29 +191,60 @@ pub async fn init(
     let mut args = vec![
         "init".to_owned(),
         format!("--kubernetes-version={}", options.profile.git_version()),
-        format!("--token={}", token.reveal()),
         format!("--encryption-algorithm={}", options.algorithm),
     ];
     if let Some(validity) = options.leaf_validity {
         args.push(format!("--chronoplane-leaf-validity={}s", validity.as_secs()));
     }
-    if let Some(duration) = options.signing_duration {
-        let version = options.profile.kubeadm_config().version;
-        let duration = format!("{}s", duration.as_secs());
-        let flag = match version {
-            "v1beta4" => json!([{"name": "cluster-signing-duration", "value": duration}]),
-            _ => json!({"cluster-signing-duration": duration}),
-        };
-        let cluster = json!({
-            "apiVersion": format!("kubeadm.k8s.io/{version}"),
-            "controllerManager": {"extraArgs": flag},
-            "kind": "ClusterConfiguration",
-        });
-        let path = "/root/kubeadm.yaml";
-        host.disk().write(path, cluster.to_string(), 0o600).map_err(HarnessError::new)?;
-        args.push(format!("--config={path}"));
+    match options.signing_duration {
+        None => args.push(format!("--token={}", token.reveal())),
+        Some(duration) => {
+            let path = "/root/kubeadm.yaml";
+            let text = configuration(options.profile, &token.reveal(), duration);
+            host.disk().write(path, text, 0o600).map_err(HarnessError::new)?;
+            args.push(format!("--config={path}"));
+        }
     }
     kubeadm(host, args).await
+}
+
+/// kubeadm's configuration for a cluster whose signer gives certificates for `signed`; kubeadm takes no flag beside it
+/// that says the same.
+fn configuration(profile: Profile, token: &str, signed: Duration) -> String {
+    let format = profile.kubeadm_config();
+    let api_version = format!("kubeadm.k8s.io/{}", format.version);
+    let (name, signed) = ("cluster-signing-duration", format!("{}s", signed.as_secs()));
+    let flags = match format.version {
+        "v1beta4" => json!([{"name": name, "value": signed}]),
+        _ => json!({name: signed}),
+    };
+    let tokens = json!([{"token": token}]);
+    let documents = match format.version {
+        "v1alpha1" => vec![json!({
+            "apiVersion": api_version, "kind": "MasterConfiguration",
+            "controllerManagerExtraArgs": flags, "token": token,
+        })],
+        "v1alpha2" => vec![json!({
+            "apiVersion": api_version, "kind": "MasterConfiguration",
+            "bootstrapTokens": tokens, "controllerManagerExtraArgs": flags,
+        })],
+        version => {
+            let cluster = match version {
+                "v1alpha3" => json!({"controllerManagerExtraArgs": flags}),
+                _ => json!({"controllerManager": {"extraArgs": flags}}),
+            };
+            let typed = |mut document: serde_json::Value, kind: &str| {
+                document["apiVersion"] = api_version.as_str().into();
+                document["kind"] = kind.into();
+                document
+            };
+            vec![
+                typed(json!({"bootstrapTokens": tokens}), "InitConfiguration"),
+                typed(cluster, "ClusterConfiguration"),
+            ]
+        }
+    };
+    documents.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 
 /// Runs `kubeadm join` on `node`, with token and pin of the control plane `first`.

@@ -49,6 +49,20 @@ where
     body.map_err(Into::into).boxed_unsync()
 }
 
+/// How many bytes the body has, if that is known before it is read.
+pub fn length(body: &Body) -> Option<u64> {
+    body.size_hint().exact()
+}
+
+/// The same body, with something that lives as long as it does.
+pub fn holding(body: Body, held: impl Send + 'static) -> Body {
+    body.map_frame(move |frame| {
+        let _ = &held;
+        frame
+    })
+    .boxed_unsync()
+}
+
 /// The whole body, if it is not longer than `limit`. Trailers are dropped.
 ///
 /// # Errors

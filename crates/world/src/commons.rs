@@ -1,5 +1,5 @@
-//! What programs on several hosts of one simulated world keep together, where a protocol between them is not
-//! modelled. Two worlds share nothing.
+//! What programs keep together where a protocol between them is not modelled: those on several hosts of one
+//! simulated world, and those of one host. Two worlds share nothing.
 
 use std::{
     any::{Any, TypeId},
@@ -17,7 +17,7 @@ type Things = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
 pub struct Commons(Arc<Mutex<Things>>);
 
 impl Commons {
-    /// The world's one `T`.
+    /// The one `T` of this world, or of this host.
     pub fn get<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let mut things = self.0.lock();
         if let Some(there) = things.get(&TypeId::of::<T>()).cloned()

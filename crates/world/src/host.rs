@@ -5,7 +5,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -43,6 +46,9 @@ struct Shared {
     pace: Pace,
     gate: Gate,
     commons: Option<Commons>,
+    local: Commons,
+    boots: AtomicU64,
+    init: Arc<Group>,
 }
 
 pub(crate) struct Parts {
@@ -60,6 +66,7 @@ pub(crate) struct Parts {
 
 impl Host {
     pub(crate) fn new(p: Parts) -> Self {
+        let init = Group::new("init", None);
         Self {
             shared: Arc::new(Shared {
                 name: p.name,
@@ -73,8 +80,11 @@ impl Host {
                 pace: p.pace,
                 gate: p.gate,
                 commons: p.commons,
+                local: Commons::default(),
+                boots: AtomicU64::new(1),
+                init: init.clone(),
             }),
-            group: Group::new("init"),
+            group: init,
         }
     }
 
@@ -118,9 +128,50 @@ impl Host {
         self.shared.commons.as_ref()
     }
 
+    /// What the programs of this host keep together, where in life one asks another over a socket in `/run`.
+    /// It outlives each of them.
+    pub fn local(&self) -> &Commons {
+        &self.shared.local
+    }
+
+    /// How often the host was switched on.
+    pub fn boots(&self) -> u64 {
+        self.shared.boots.load(Ordering::SeqCst)
+    }
+
+    /// This host as its init sees it: a process that is started from here outlives the one that starts it.
+    pub fn init(&self) -> Self {
+        Self { shared: self.shared.clone(), group: self.shared.init.clone() }
+    }
+
+    /// Switches the host off: every process ends, and this returns when all are gone. Files stay. What was
+    /// started from outside of any process runs on: it is whoever watches the machine.
+    pub async fn halt(&self) {
+        let all = self.shared.init.descendants();
+        all.iter().for_each(|group| group.kill());
+        for group in all {
+            group.ended().await;
+        }
+        self.shared.services.halted();
+    }
+
+    /// Switches the host on after [`Host::halt`]: the units that were active then start.
+    pub fn boot(&self) {
+        self.shared.boots.fetch_add(1, Ordering::SeqCst);
+        self.shared.services.booted(self);
+    }
+
     /// How often recurring work recurs in this world.
     pub fn periods(&self) -> Periods {
         self.shared.pace.periods()
+    }
+
+    /// Tells whoever started this process how it is: systemd's `sd_notify`. On a simulated host, and
+    /// where nobody wants to know, nothing happens.
+    pub fn notify(&self, state: &str) {
+        if self.gear() == Gear::Real {
+            crate::real::notify(state);
+        }
     }
 
     /// Waits for the next turn of work that upstream does every `upstream` (jitter included): one
@@ -185,7 +236,7 @@ impl Host {
 
     /// A new process on this host. Its tasks die with it; it dies with this handle's process.
     pub fn process(&self, name: impl Into<String>) -> Process {
-        let group = Group::new(name);
+        let group = Group::new(name, Some(self.group.clone()));
         self.group.adopt(&group);
         Process { host: Host { shared: self.shared.clone(), group } }
     }
@@ -218,9 +269,7 @@ impl Process {
 
     /// Waits until the process has no task left.
     pub async fn ended(&self) {
-        let mut count = self.host.group.live.subscribe();
-        // The sender lives in the group that we hold: this cannot fail.
-        let _ = count.wait_for(|n| *n == 0).await;
+        self.host.group.ended().await;
     }
 }
 
@@ -247,6 +296,8 @@ impl<T> Task<T> {
 
 struct Group {
     name: String,
+    /// Kept alive, so that init finds what a process left behind that has ended long since.
+    _parent: Option<Arc<Group>>,
     live: watch::Sender<usize>,
     state: Mutex<GroupState>,
 }
@@ -265,8 +316,24 @@ struct Member {
 }
 
 impl Group {
-    fn new(name: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), live: watch::Sender::new(0), state: Mutex::default() })
+    fn new(name: impl Into<String>, parent: Option<Arc<Self>>) -> Arc<Self> {
+        let (live, state) = (watch::Sender::new(0), Mutex::default());
+        Arc::new(Self { name: name.into(), _parent: parent, live, state })
+    }
+
+    async fn ended(&self) {
+        let mut count = self.live.subscribe();
+        // The sender lives in the group that we hold: this cannot fail.
+        let _ = count.wait_for(|n| *n == 0).await;
+    }
+
+    /// Its children, theirs, and so on.
+    fn descendants(&self) -> Vec<Arc<Self>> {
+        let mut all: Vec<_> =
+            self.state.lock().children.iter().filter_map(std::sync::Weak::upgrade).collect();
+        let below: Vec<_> = all.iter().flat_map(|child| child.descendants()).collect();
+        all.extend(below);
+        all
     }
 
     fn enter(this: &Arc<Self>) -> (Member, Option<u64>) {

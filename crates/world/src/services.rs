@@ -1,4 +1,5 @@
-//! A host's init system: named units that are started, stopped, restarted.
+//! A host's init system: named units that are started, stopped, restarted, and slices of processes
+//! that belong together.
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -45,10 +46,14 @@ impl Unit {
 #[derive(Clone, Default)]
 pub struct Services(Arc<Mutex<BTreeMap<String, State>>>);
 
+#[derive(Default)]
 struct State {
-    unit: Unit,
+    /// None for a slice.
+    unit: Option<Unit>,
     process: Option<Process>,
     last_exit: Option<Exit>,
+    /// It was active when the host was switched off.
+    starts_at_boot: bool,
 }
 
 impl Services {
@@ -56,7 +61,26 @@ impl Services {
     pub fn install(&self, name: &str, unit: Unit) {
         let mut units = self.0.lock();
         let process = units.remove(name).and_then(|s| s.process);
-        units.insert(name.to_owned(), State { unit, process, last_exit: None });
+        units.insert(name.to_owned(), State { unit: Some(unit), process, ..State::default() });
+    }
+
+    /// The slice of that name, made if it is not active: a process for whatever is put into it, which nothing
+    /// but [`Services::stop`] and the end of the host ends.
+    pub fn slice(&self, host: &Host, name: &str) -> Process {
+        let mut units = self.0.lock();
+        let state = units.entry(name.to_owned()).or_default();
+        state.process.get_or_insert_with(|| host.init().process(name)).clone()
+    }
+
+    /// Names of all units and slices.
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().keys().cloned().collect()
+    }
+
+    /// [`Services::stop`], and it is not known any more.
+    pub async fn remove(&self, name: &str) {
+        self.stop(name).await;
+        self.0.lock().remove(name);
     }
 
     /// Whether a unit of that name is installed.
@@ -78,12 +102,11 @@ impl Services {
     pub fn start(&self, host: &Host, name: &str) {
         let mut units = self.0.lock();
         let Some(state) = units.get_mut(name) else { return };
-        if state.process.is_some() {
-            return;
-        }
-        let process = host.process(name);
+        let Some(unit) = state.unit.clone().filter(|_| state.process.is_none()) else { return };
+        // A unit is init's, whoever asks for it.
+        let process = host.init().process(name);
         state.process = Some(process.clone());
-        let (unit, services, name) = (state.unit.clone(), self.clone(), name.to_owned());
+        let (services, name) = (self.clone(), name.to_owned());
         drop(units);
         process.host().record("service", vec![("unit", name.clone()), ("action", "start".into())]);
         let supervisor = process.host().clone();
@@ -123,6 +146,21 @@ impl Services {
     pub async fn restart(&self, host: &Host, name: &str) {
         self.stop(name).await;
         self.start(host, name);
+    }
+
+    /// The host was switched off.
+    pub(crate) fn halted(&self) {
+        for state in self.0.lock().values_mut() {
+            state.starts_at_boot = state.process.take().is_some() && state.unit.is_some();
+        }
+    }
+
+    /// The host was switched on.
+    pub(crate) fn booted(&self, host: &Host) {
+        let enabled = |state: &State| state.starts_at_boot;
+        let names: Vec<String> =
+            self.0.lock().iter().filter(|(_, s)| enabled(s)).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.start(host, name));
     }
 
     fn note_exit(&self, name: &str, exit: Exit) {

@@ -174,6 +174,47 @@ fn units_start_stop_and_restart_after_their_delay() {
     });
 }
 
+#[test]
+fn a_reboot_ends_every_process_and_starts_the_units_that_were_active() {
+    in_sim(async |sim| {
+        let host = sim.host("a");
+        let unit = || {
+            Unit::new(|host: Host| async move {
+                host.record("unit", vec![("began", host.boots().to_string())]);
+                std::future::pending().await
+            })
+        };
+        for name in ["active", "idle"] {
+            host.services().install(name, unit());
+        }
+        // Started by a program that is gone, and left behind by another.
+        host.services().start(host.process("installer").host(), "active");
+        let orphan = host.process("shell").host().process("orphan");
+        let (left, kept) = (orphan.host().spawn(std::future::pending::<()>()), host.spawn(async { 7 }));
+        let slice = host.services().slice(orphan.host(), "pods.slice");
+        let inside = slice.host().spawn(std::future::pending::<()>());
+        sim.elapse(Duration::from_secs(1)).await;
+        orphan.kill().await;
+        assert!(left.join().await.is_none() && !inside.is_finished(), "a slice is init's");
+        sim.reboot("a", Duration::from_secs(30)).await;
+        sim.elapse(Duration::from_secs(1)).await;
+        assert!(inside.is_finished());
+        assert_eq!(kept.join().await, Some(7), "who watches the machine is none of its processes");
+        assert_eq!((host.boots(), host.services().is_active("active")), (2, true));
+        assert!(!host.services().is_active("idle") && !host.services().is_active("pods.slice"));
+        assert_eq!(host.services().names(), ["active", "idle", "pods.slice"]);
+        host.services().remove("pods.slice").await;
+        assert!(!host.services().is_installed("pods.slice"));
+        let began: Vec<String> = sim
+            .events()
+            .into_iter()
+            .filter(|e| e.kind == "unit")
+            .flat_map(|e| e.fields.into_iter().map(|(_, boot)| boot))
+            .collect();
+        assert_eq!(began, ["1", "2"]);
+    });
+}
+
 fn files(disk: &Disk) {
     let (dir, file) = (Path::new("/etc/kubernetes/pki"), Path::new("/etc/kubernetes/pki/ca.key"));
     assert_eq!(

@@ -76,11 +76,12 @@ impl Fleet {
     pub async fn start(host: &Host, options: FleetOptions) -> Result<Self, HarnessError> {
         let token = BootstrapToken::generate(host.entropy());
         let path = "/root/kubeadm.yaml";
-        host.disk().write(path, configuration(&options).to_string(), 0o600).map_err(HarnessError::new)?;
+        let text = format!("{}\n---\n{}", first_token(&token), configuration(&options));
+        host.disk().write(path, text, 0o600).map_err(HarnessError::new)?;
         let phase = async |words: &[&str]| {
             let mut args = vec!["init".to_owned(), "phase".to_owned()];
             args.extend(words.iter().map(|word| (*word).to_owned()));
-            args.extend([format!("--config={path}"), format!("--token={}", token.reveal())]);
+            args.push(format!("--config={path}"));
             cluster::kubeadm(host, args).await.map(drop)
         };
         phase(&["certs", "all"]).await?;
@@ -183,6 +184,14 @@ impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Fleet({:?})", self.options)
     }
+}
+
+fn first_token(token: &BootstrapToken) -> Value {
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [{"token": token.reveal()}],
+    })
 }
 
 fn configuration(options: &FleetOptions) -> Value {

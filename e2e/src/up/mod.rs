@@ -82,10 +82,8 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
             () = components::told_to_end() => Ok(()),
             failed = serve(&world, &dir, &plan, &memory) => failed,
         }?;
-        // Kubelets first, so that nothing is started again; their pods end with them.
         for name in hosts(memory.nodes) {
-            let host = world.host(&name)?;
-            host.services().stop("kubelet").await;
+            world.host(&name)?.halt().await;
         }
         process::end_all().await;
         Ok::<_, Refusal>(())

@@ -1,6 +1,11 @@
 //! The recipe's certificates from its own JSON, and what is said of JSON that is wrong.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use chronoplane::Sim;
 use chronoplane_cli::cfssl::{gencert, write_bare};
@@ -119,4 +124,51 @@ async fn what_cannot_be_made_is_named(sim: Sim) {
     let certificate = certificate.expect("PEM").remove(0);
     let lives = certificate.not_after().duration_since(certificate.not_before());
     assert_eq!(Duration::try_from(lives).expect("ahead"), Duration::from_secs(8760 * 3600));
+}
+
+/// The recipe's own lines in a shell: `cfssl … | cfssljson -bare NAME`, two processes and a pipe, in the directory in
+/// which one stands.
+#[test]
+fn two_processes_and_a_pipe_make_the_same_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, text) in [
+        ("ca-config.json", include_str!("inputs/ca-config.json")),
+        ("ca-csr.json", include_str!("inputs/ca-csr.json")),
+        ("client.json", include_str!("inputs/client.json")),
+    ] {
+        std::fs::write(dir.path().join(name), text).expect("written");
+    }
+    let run = |args: &str, input: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+            .args(args.split_whitespace())
+            .current_dir(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        child.stdin.take().expect("piped").write_all(input).expect("written");
+        child.wait_with_output().expect("it ends")
+    };
+    for (line, name) in [
+        ("cfssl gencert -initca ca-csr.json", "ca"),
+        (
+            "cfssl gencert -ca=ca.pem -ca-key=ca-key.pem -config=ca-config.json -profile=client client.json",
+            "client",
+        ),
+    ] {
+        let made = run(line, b"");
+        assert!(made.status.success(), "{line}: {}", String::from_utf8_lossy(&made.stderr));
+        let written = run(&format!("cfssljson -bare {name}"), &made.stdout);
+        assert!(written.status.success(), "{name}: {}", String::from_utf8_lossy(&written.stderr));
+    }
+    let read = |name: &str| std::fs::read(dir.path().join(name)).expect("there");
+    let parsed = |name: &str| Certificate::parse_pem(&read(name)).expect("PEM").remove(0);
+    let (ca, client) = (parsed("ca.pem"), parsed("client.pem"));
+    assert_eq!((client.issuer_cn(), client.subject_cn()), (ca.subject_cn(), "client".into()));
+    let key = PrivateKey::from_pem(&read("client-key.pem")).expect("PEM");
+    assert_eq!(client.public_key(), key.public());
+    let refused = run("cfssljson -bare nothing", b"no JSON");
+    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(!dir.path().join("nothing.pem").exists());
 }

@@ -3,5 +3,7 @@
 
 mod cfssl;
 mod common;
+mod joining;
 mod recipe;
 mod stacked;
+mod upgrade;

@@ -16,17 +16,18 @@ const NAMES: [&str; 3] = ["cp1", "cp2", "cp3"];
 const MAPS: Resource = Resource::core("configmaps");
 
 /// A cluster of one, two or three control planes behind a layer-4 balancer.
-struct Stacked {
-    sim: Sim,
-    profile: Profile,
-    hosts: Vec<Host>,
-    admin: Kubeconfig,
-    join: Vec<String>,
+pub struct Stacked {
+    pub sim: Sim,
+    pub profile: Profile,
+    pub hosts: Vec<Host>,
+    pub admin: Kubeconfig,
+    /// The printed command by which a control plane joins, without the program's name.
+    pub join: Vec<String>,
     balancer: Balancer,
 }
 
 impl Stacked {
-    async fn init(sim: &Sim, profile: Profile) -> Self {
+    pub async fn init(sim: &Sim, profile: Profile) -> Self {
         let hosts: Vec<Host> = NAMES.iter().map(|name| sim.host(name)).collect();
         for host in &hosts {
             Machinery::tasks(TaskLauncher::default()).install(host, profile);
@@ -46,7 +47,7 @@ impl Stacked {
     }
 
     /// Joins control plane `n`; what kubeadm printed.
-    async fn join(&self, n: usize) -> String {
+    pub async fn join(&self, n: usize) -> String {
         let args: Vec<&str> = self.join.iter().map(String::as_str).collect();
         kubeadm(&self.hosts[n], self.profile, &args).await.expect("joined")
     }
@@ -60,12 +61,12 @@ impl Stacked {
     }
 
     /// kubectl through the balancer.
-    fn kubectl(&self) -> Rest {
+    pub fn kubectl(&self) -> Rest {
         kubectl(&self.sim, &self.admin, self.profile)
     }
 
     /// kubectl that asks one apiserver.
-    fn at(&self, n: usize) -> Rest {
+    pub fn at(&self, n: usize) -> Rest {
         let address = apiservers(&self.hosts[n..=n])[0];
         kubectl(&self.sim, &pointed_at(&self.admin, address), self.profile)
     }
@@ -162,7 +163,7 @@ async fn one_control_plane_of_three_may_stop(sim: Sim) {
     );
     write(&cluster.kubectl(), "before").await.expect("written");
 
-    cluster.hosts[0].services().stop("kubelet").await;
+    cluster.hosts[0].halt().await;
     port_closed(&sim, "cp1", 6443).await;
     port_closed(&sim, "cp1", 2380).await;
     assert_eq!(

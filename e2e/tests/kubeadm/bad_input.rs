@@ -1,7 +1,8 @@
 //! What people get wrong, each with kubeadm's words, and what a full or read-only disk leaves behind: nothing that
 //! could be read as whole.
 
-use chronoplane::{Cluster, Sim};
+use api::profile::Profile;
+use chronoplane::{Cluster, Machinery, Sim, TaskLauncher};
 use client::{Patch, Resource};
 use serde_json::json;
 
@@ -94,6 +95,89 @@ async fn a_join_that_cannot_be_is_refused_in_kubeadms_words(cluster: Cluster) {
     }
     let said = refusal(&cluster, &cp, &["init"]).await;
     assert!(said.contains("[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty"), "{said}");
+}
+
+/// What a file says is not said again: each command names the flags that it does not take beside `--config`.
+#[chronoplane::test]
+async fn flags_beside_a_file_are_refused_by_name(sim: Sim) {
+    let host = sim.host("cp1");
+    let text = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: \
+                ClusterConfiguration\nencryptionAlgorithm: ECDSA-P256\n";
+    host.disk().write("/root/kubeadm.yaml", text, 0o600).expect("written");
+    let before = tree(&host);
+    for (args, flags) in [
+        (vec!["init", "--pod-network-cidr=10.244.0.0/16", "--token-ttl=1h"], "pod-network-cidr token-ttl"),
+        (vec!["init", "phase", "certs", "ca", "--cert-dir=/p"], "cert-dir"),
+        (
+            vec!["join", "10.0.0.1:6443", "--token=abcdef.0123456789abcdef", "--control-plane"],
+            "control-plane token",
+        ),
+        (vec!["reset", "--force", "--cri-socket=unix:///x"], "cri-socket force"),
+        (vec!["upgrade", "node", "--etcd-upgrade=false"], "etcd-upgrade"),
+        (vec!["upgrade", "plan", "--print-config"], "print-config"),
+    ] {
+        let args = [&args[..], &["--config=/root/kubeadm.yaml"]].concat();
+        let said = kubeadm(&host, &args).await.expect_err(flags).to_string();
+        assert!(
+            said.contains(&format!("can not mix '--config' with arguments [{flags}]")),
+            "{args:?}: {said}"
+        );
+    }
+    assert_eq!(tree(&host), before, "nothing was done");
+    let allowed =
+        ["init", "phase", "certs", "ca", "--config=/root/kubeadm.yaml", "--kubernetes-version=1.36"];
+    kubeadm(&host, &allowed).await.expect("which kubeadm it is may be said");
+}
+
+/// An apiserver that does not start, in the words of each release, with what to look at next.
+#[chronoplane::test]
+async fn a_control_plane_that_does_not_come_up_is_told(sim: Sim) {
+    for (minor, flags, lines) in [
+        (
+            36,
+            "[{name: no-such-flag, value: \"1\"}]",
+            vec![
+                "[kubelet-check] The kubelet is healthy after 500ms\n",
+                "[control-plane-check] kube-apiserver is not healthy after 4m0",
+                "\nA control plane component may have crashed or exited when started by the container runtime.\n",
+                "\t- 'crictl --runtime-endpoint unix:///var/run/containerd/containerd.sock logs CONTAINERID'\n",
+                "failed while waiting for the control plane to start: [kube-apiserver check failed at https://",
+            ],
+        ),
+        (
+            31,
+            "[{name: no-such-flag, value: \"1\"}]",
+            vec![
+                "[api-check] Waiting for a healthy API server. This can take up to 4m0s\n",
+                "[api-check] The API server is not healthy after 4m0",
+                "\nA control plane component may have crashed or exited when started by the container runtime.\n",
+            ],
+        ),
+        (
+            24,
+            "{no-such-flag: \"1\"}",
+            vec![
+                "[kubelet-check] Initial timeout of 40s passed.\n",
+                "\nUnfortunately, an error has occurred:\n\t",
+                "\nAdditionally, a control plane component may have crashed or exited when started by the container runtime.\n",
+                "couldn't initialize a Kubernetes cluster",
+            ],
+        ),
+    ] {
+        let (host, profile) = (sim.host(&format!("cp{minor}")), Profile::of_minor(minor).expect("known"));
+        Machinery::tasks(TaskLauncher::default()).install(&host, profile);
+        let version = profile.kubeadm_config().version;
+        let text = format!(
+            "apiVersion: kubeadm.k8s.io/{version}\nkind: ClusterConfiguration\napiServer: {{extraArgs: {flags}}}\n"
+        );
+        host.disk().write("/root/kubeadm.yaml", text, 0o600).expect("written");
+        let release = format!("--kubernetes-version=1.{minor}");
+        let args = ["init", "--config=/root/kubeadm.yaml", "--encryption-algorithm=ECDSA-P256", &release];
+        let said = kubeadm(&host, &args).await.expect_err("it does not start").to_string();
+        for line in lines {
+            assert!(said.contains(line), "1.{minor}: {line}: {said}");
+        }
+    }
 }
 
 #[chronoplane::test]

@@ -249,3 +249,43 @@ async fn the_version_and_the_commands_are_told(sim: Sim) {
         "{pulled}"
     );
 }
+
+/// Each component tells of its own flags, in upstream's groups where upstream has groups.
+#[test]
+fn every_component_tells_its_own_flags() {
+    for (component, lines) in [
+        (
+            "apiserver",
+            vec![
+                "Secure serving flags:",
+                "--etcd-servers strings",
+                "--anonymous-auth ",
+                "Refused: audit logs are not written",
+            ],
+        ),
+        (
+            "etcd",
+            vec!["Clustering:", "--initial-cluster string", "--client-cert-auth ", "Accepted; what it tunes"],
+        ),
+        (
+            "controllers",
+            vec!["Csrsigning controller flags:", "--cluster-signing-cert-file", "Nodeipam controller flags:"],
+        ),
+        ("scheduler", vec!["Leader election flags:", "--leader-elect"]),
+        ("kubelet", vec!["--bootstrap-kubeconfig", "--rotate-certificates"]),
+        ("kubeadm", vec!["Usage: kubeadm", "upgrade"]),
+    ] {
+        for flag in ["-h", "--help"] {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+                .args([component, flag])
+                .output()
+                .expect("the program starts");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{component} {flag}: {said}");
+            for line in &lines {
+                assert!(said.contains(line), "{component} {flag} lacks {line:?}: {said}");
+            }
+            assert!(!said.contains("chronoplane <COMMAND>"), "not the wrapper's: {said}");
+        }
+    }
+}

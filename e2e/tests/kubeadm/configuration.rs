@@ -288,6 +288,50 @@ async fn the_kubelets_own_document_is_filled_up_and_written(sim: Sim) {
     assert_eq!(flags, "KUBELET_KUBEADM_ARGS=\"--v=4\"\n");
 }
 
+/// A misspelt field of a component is told by its path, and only `config validate` stops for it.
+#[chronoplane::test]
+async fn misspelt_fields_of_components_are_warned_about(sim: Sim) {
+    let host = sim.host("cp1");
+    for (group, version, kind, body, fields) in [
+        (
+            "kubelet.config.k8s.io",
+            "v1beta1",
+            "KubeletConfiguration",
+            "maxPodz: 50\nauthentication: {anonymus: {enabled: true}}\nmaxPods: 40\n",
+            "unknown field \"maxPodz\", unknown field \"authentication.anonymus\"",
+        ),
+        (
+            "kubeproxy.config.k8s.io",
+            "v1alpha1",
+            "KubeProxyConfiguration",
+            "mode: nftables\niptables: {masquerade: true}\n",
+            "unknown field \"iptables.masquerade\"",
+        ),
+    ] {
+        let text = format!(
+            "{V4}kind: ClusterConfiguration\nencryptionAlgorithm: ECDSA-P256\n---\napiVersion: {group}/{version}\nkind: {kind}\n{body}"
+        );
+        let words = format!(
+            "error unmarshaling configuration schema.GroupVersionKind{{Group:\"{group}\", Version:\"{version}\", \
+             Kind:\"{kind}\"}}: strict decoding error: "
+        );
+        let said = on_file(&host, &text, &["init", "phase", "certs", "ca", "--config=/root/kubeadm.yaml"])
+            .await
+            .expect("made");
+        let told = said.lines().find_map(|line| line.strip_prefix(&format!("WARNING: {words}")));
+        let told = told.unwrap_or_else(|| panic!("{words}: {said}"));
+        let (mut told, mut expected): (Vec<_>, Vec<_>) =
+            (told.split(", ").collect(), fields.split(", ").collect());
+        told.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+        let said = on_file(&host, &text, &["config", "validate", "--config=/root/kubeadm.yaml"])
+            .await
+            .expect_err("refused");
+        assert!(said.to_string().contains(&words), "{said}");
+    }
+}
+
 #[chronoplane::test(nodes = 1)]
 async fn tokens_addons_and_discovery_are_as_the_file_says(cluster: Cluster) {
     let cp = control_plane(&cluster);

@@ -294,6 +294,16 @@ async fn a_master_configuration_makes_a_cluster_and_a_node_configuration_joins_i
         .expect("written");
     kubeadm(&node, &["join", "--config=/root/node.yaml", version]).await.expect("joined");
     chronoplane::cluster::nodes_ready(&cp, &rest, 2).await.expect("both");
+    let conf = node.disk().read_to_string("/etc/kubernetes/kubelet.conf").expect("the kubelet's own");
+    for (file, mode) in [("kubelet-client.crt", 0o644), ("kubelet-client.key", 0o600)] {
+        let path = format!("/var/lib/kubelet/pki/{file}");
+        assert_eq!(node.disk().stat(&path).map(|stat| stat.mode), Some(mode), "{file}");
+        assert!(conf.contains(&path), "{conf}");
+    }
+    assert!(
+        !node.disk().exists("/var/lib/kubelet/pki/kubelet-client-current.pem"),
+        "nothing has been rotated"
+    );
 }
 
 #[chronoplane::test]

@@ -16,3 +16,4 @@ mod self_hosting;
 mod tokens;
 mod transcripts;
 mod upgrade;
+mod upgrade_history;

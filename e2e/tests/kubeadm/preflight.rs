@@ -96,9 +96,43 @@ async fn a_machine_is_what_its_tree_says(sim: Sim) {
             "/etc/kubernetes/manifests/etcd.yaml already exists",
             true,
         ),
+        (
+            ("/proc/sys/kernel/osrelease", "4.18.0-553.el8.x86_64\n"),
+            "SystemVerification",
+            "kernel release 4.18.0-553.el8.x86_64 is unsupported. Recommended LTS version from the 4.x series is 4.19. Any \
+             5.x or 6.x versions are also supported. For cgroups v2 support, the minimal version is 4.15 and the recommended \
+             version is 5.8+",
+            true,
+        ),
+        (
+            ("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io hugetlb pids\n"),
+            "SystemVerification",
+            "missing required cgroups: memory",
+            true,
+        ),
+        (
+            ("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n"),
+            "SystemVerification",
+            "missing optional cgroups: hugetlb",
+            false,
+        ),
+        (
+            ("/usr/bin/containerd", "containerd containerd.io 1.7.27 05044ec\n"),
+            "ContainerRuntimeVersion",
+            "You must update your container runtime to a version that supports the CRI method RuntimeConfig. Falling back to \
+             using cgroupDriver from kubelet config will be removed in 1.37. For more information, see \
+             https://git.k8s.io/enhancements/keps/sig-node/4033-group-driver-detection-over-cri",
+            false,
+        ),
+        (
+            ("/proc/self/status", "Name:\tkubeadm\nUid:\t1000\t1000\t1000\t1000\n"),
+            "IsPrivilegedUser",
+            "user is not running as root",
+            true,
+        ),
         (("/var/lib/etcd/member", "x"), "DirAvailable--var-lib-etcd", "/var/lib/etcd is not empty", true),
     ] {
-        if file.0 == "/usr/bin/kubelet" {
+        if file.0.starts_with("/usr/bin/") {
             // Its directory makes this a host with programs.
             for program in ["losetup", "mount", "cp"] {
                 cp.disk().write(format!("/usr/sbin/{program}"), "", 0o755).expect("written");
@@ -114,6 +148,65 @@ async fn a_machine_is_what_its_tree_says(sim: Sim) {
     let said = kubeadm(&cp, &["init", "phase", "preflight"]).await.expect_err("no mount").to_string();
     assert!(said.contains("\t[ERROR FileExisting-mount]: mount not found in system path\n"), "{said}");
     assert!(!said.contains("FileExisting-losetup"), "{said}");
+}
+
+/// What is said of cgroups, release by release.
+#[chronoplane::test]
+async fn the_first_version_of_cgroups_is_borne_then_warned_about_then_refused(sim: Sim) {
+    let cp = sim.host("cp1");
+    let groups = ["cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids", "hugetlb"];
+    let text: String = groups.iter().map(|group| format!("{group}\t1\t1\t1\n")).collect();
+    cp.disk()
+        .write("/proc/cgroups", format!("#subsys_name\thierarchy\tnum_cgroups\tenabled\n{text}"), 0o444)
+        .expect("written");
+    for (version, words, fatal) in [
+        ("1.30", None, false),
+        ("1.34", Some("cgroups v1 support is in maintenance mode, please migrate to cgroups v2\n"), false),
+        ("1.35", Some("cgroups v1 support is deprecated and will be removed in a future release."), true),
+    ] {
+        Machinery::tasks(TaskLauncher::default()).install(&cp, Profile::parse(version).expect("known"));
+        let run = async |ignored: &str| {
+            let args = [
+                "init",
+                "phase",
+                "preflight",
+                &format!("--kubernetes-version={version}"),
+                &format!("--ignore-preflight-errors={ignored}"),
+            ];
+            kubeadm(&cp, &args).await.map_err(|e| e.to_string())
+        };
+        let outcome = run("none").await;
+        assert_eq!(outcome.is_err(), fatal, "{version}");
+        let said = outcome.unwrap_or_else(|said| said);
+        let level = if fatal { "ERROR" } else { "WARNING" };
+        match words {
+            Some(words) => assert!(
+                said.contains(&format!("\t[{level} SystemVerification]: {words}")),
+                "{version}: {said}"
+            ),
+            None => assert!(!said.contains("SystemVerification"), "{version}: {said}"),
+        }
+        run("SystemVerification").await.expect("ignored");
+    }
+}
+
+/// Who is not root is told nothing else.
+#[chronoplane::test]
+async fn somebody_else_than_root_gets_no_further(sim: Sim) {
+    let cp = host(&sim, "cp1");
+    cp.disk().write("/proc/self/status", "Uid:\t1000\t1000\t1000\t1000\n", 0o444).expect("written");
+    cp.disk().write("/proc/cpuinfo", "processor\t: 0\n", 0o444).expect("written");
+    for args in [vec!["init", "phase", "preflight"], vec!["reset", "--force"]] {
+        let said = kubeadm(&cp, &args).await.expect_err("no root").to_string();
+        assert!(
+            said.contains("\t[ERROR IsPrivilegedUser]: user is not running as root\n"),
+            "{args:?}: {said}"
+        );
+        assert!(!said.contains("NumCPU"), "asked first: {said}");
+    }
+    let ignored = ["init", "phase", "preflight", "--ignore-preflight-errors=IsPrivilegedUser"];
+    let said = kubeadm(&cp, &ignored).await.expect_err("one CPU").to_string();
+    assert!(said.contains("\t[WARNING IsPrivilegedUser]: ") && said.contains("\t[ERROR NumCPU]: "), "{said}");
 }
 
 #[chronoplane::test]

@@ -75,6 +75,16 @@ fn a_full_disk_keeps_the_old_certificate_until_there_is_room() {
             e.fields.iter().any(|(_, v)| v.starts_with(unkept) && v.ends_with("no space left on device"))
         });
         assert!(told.count() > 10, "every 32 seconds since the deadline");
+        let (_, metrics) = cluster
+            .admin()
+            .raw(http::Method::GET, "/api/v1/nodes/node1/proxy/metrics", None)
+            .await
+            .expect("answered");
+        let metrics = String::from_utf8_lossy(&metrics).into_owned();
+        let name = "kubelet_certificate_manager_client_expiration_renew_errors ";
+        let errors = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("a counter");
+        assert!(errors.parse::<u64>().expect("a number") > 10, "{errors}");
+        assert!(!metrics.contains("kubelet_server_expiration_renew_errors"), "nobody renews that one");
         assert_eq!(current(), first);
         let files = host.disk().list(PKI).expect("listed");
         assert_eq!(files.iter().filter(|f| f.starts_with("kubelet-client-20")).count(), 1, "{files:?}");

@@ -144,3 +144,29 @@ async fn a_message_that_is_too_long_ends_its_connection_and_nothing_else(cluster
     let said = talk(&cluster, Speaks::V5, &exec_path("p", &["hostname"], ""), None, None).await;
     assert_eq!(said.expect("granted").out, "p\n");
 }
+
+/// streamingConnectionIdleTimeout: four hours without a byte, and not one that came in between.
+#[chronoplane::test(nodes = 1)]
+async fn a_connection_on_which_nothing_passes_is_closed_after_four_hours(cluster: Cluster) {
+    run(&cluster, "p", json!({"command": ["sleep", "1d"]})).await;
+    let (host, client) = workstation(&cluster).await;
+    let hour = Duration::from_secs(3600);
+    cluster.sim().set_periods(world::Periods::times(60));
+    for speaks_later in [false, true] {
+        let path = format!("{}stdin=true&stdout=true", exec_path("p", &["cat"], ""));
+        let session = spdy(&host, &client, &path, "v4.channel.k8s.io", None).await.expect("granted");
+        let error = open(&session, &[("streamtype", "error")]).await;
+        let input = open(&session, &[("streamtype", "stdin")]).await;
+        let _out = open(&session, &[("streamtype", "stdout")]).await;
+        cluster.sim().elapse(3 * hour).await;
+        if speaks_later {
+            input.writer.write("still here\n".into()).await.expect("sent");
+        }
+        let ended = host.clock().timeout(hour + hour / 6, session.ended()).await.is_ok();
+        assert_eq!(ended, !speaks_later);
+        if speaks_later {
+            host.clock().timeout(3 * hour, session.ended()).await.expect("four hours after it spoke");
+        }
+        drop(error);
+    }
+}

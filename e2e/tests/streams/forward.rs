@@ -80,3 +80,28 @@ async fn a_script_listens_nowhere(cluster: Cluster) {
     assert_eq!(answer, "", "the node's own port is not the pod's");
     assert!(error.contains("connect: connection refused"), "{error}");
 }
+
+/// Clients without SPDY, before tunnels: ports in the query, two channels for each.
+#[chronoplane::test]
+async fn ports_of_the_query_are_channels_of_a_websocket(cluster: Cluster) {
+    mirrored(&cluster, "etcd-cp1").await;
+    let (host, client) = workstation(&cluster).await;
+    let path = "/api/v1/namespaces/kube-system/pods/etcd-cp1/portforward?ports=2381&ports=4";
+    let socket = socket(&client, path, "v4.channel.k8s.io", None).await.expect("granted");
+    let (mut sender, mut receiver) = socket.split();
+    sender.send(Message::Binary([&[0][..], GET.as_bytes()].concat().into())).await.expect("sent");
+    let mut channels = std::collections::BTreeMap::<u8, Vec<u8>>::new();
+    let all = async {
+        while let Ok(Some(Message::Binary(bytes))) = receiver.next().await {
+            let (channel, rest) = bytes.split_first().expect("a channel");
+            channels.entry(*channel).or_default().extend_from_slice(rest);
+        }
+    };
+    host.clock().timeout(LIMIT, all).await.expect("ends with its connections");
+    let text =
+        |channel: u8| String::from_utf8_lossy(channels.get(&channel).map_or(&[][..], |b| b)).into_owned();
+    let begins = |port: u16| String::from_utf8_lossy(&port.to_le_bytes()).into_owned();
+    assert!(text(0).starts_with(&format!("{}HTTP/1.1 200", begins(2381))), "{:?}", text(0));
+    assert_eq!((text(1), text(2)), (begins(2381), begins(4)));
+    assert!(text(3).contains("error forwarding port 4 to pod "), "{:?}", text(3));
+}

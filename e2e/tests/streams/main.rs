@@ -2,6 +2,8 @@
 
 mod clients;
 
+mod copy;
+mod debug;
 mod exec;
 mod faults;
 mod forward;

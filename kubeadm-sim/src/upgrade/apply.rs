@@ -1,28 +1,31 @@
 //! `kubeadm upgrade apply`: the first control plane of a cluster to another release, and the cluster's own objects with
 //! it (`cmd/kubeadm/app/cmd/phases/upgrade/apply`).
 
-use clap::{Args, Subcommand};
+use api::duration;
+use clap::Args;
 use client::Rest;
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 
 use super::{
-    ControlPlaneFlags, UnstableFlags,
     cluster::{self, tag},
-    health, kubelet_config, lower, marks,
+    configuration::UpgradeConfig,
+    flags::{self, Choice, ChoiceFlags, HostFlags, Only, Settings},
+    health, kubelet_config, marks,
     phases::Plan,
     policy::{self, Skew},
     staticpods::Exchange,
     version::Version,
-    waiter::UPGRADE_TIMEOUT_WORDS,
 };
 use crate::{
     addons, bootstrap_token,
     config::InitConfig,
     kubelet::UNIT,
     manifests,
+    patches::Patches,
     paths::{ADMIN_CONF, KUBELET_CONF, MANIFESTS_DIR},
     phases::Parts,
+    preflight,
     session::{Failure, Result, Session, yaml},
     upload,
 };
@@ -39,71 +42,74 @@ pub(super) struct ApplyArgs {
     #[arg(long, value_delimiter = ',')]
     skip_phases: Vec<String>,
     #[command(subcommand)]
-    only: Option<Only>,
-}
-
-#[derive(Subcommand)]
-enum Only {
-    /// Run a single phase of the apply workflow
-    Phase {
-        /// The phase
-        phase: String,
-        /// Its part, or all, where it has parts
-        part: Option<String>,
-        #[command(flatten)]
-        flags: ApplyFlags,
-    },
+    only: Option<Only<ApplyFlags>>,
 }
 
 #[derive(Args)]
 struct ApplyFlags {
     #[command(flatten)]
-    control_plane: ControlPlaneFlags,
+    host: HostFlags,
     #[command(flatten)]
-    unstable: UnstableFlags,
+    choice: ChoiceFlags,
     /// Force upgrading although some requirements might not be met; implies non-interactive mode
-    #[arg(short, long)]
-    force: bool,
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    force: Option<bool>,
     /// Perform the upgrade and do not prompt for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Checks whose failure is only a warning
-    #[arg(long, value_delimiter = ',')]
-    ignore_preflight_errors: Vec<String>,
-    /// The kubeconfig file to use when talking to the cluster
-    #[arg(long, default_value = ADMIN_CONF)]
-    kubeconfig: String,
-    /// Whether the configuration used is printed
-    #[arg(long)]
-    print_config: bool,
 }
 
 /// Runs the command.
 pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: ApplyArgs) -> Result<()> {
-    let flags = match &args.only {
-        Some(Only::Phase { flags, .. }) => flags,
-        None => &args.flags,
+    let flags = flags::of_phase(&args.flags, args.only.as_ref());
+    let named = args.version.as_deref().map(Version::parse).transpose()?;
+    let own = s.profile;
+    if let (Some(named), false) = (&named, own_version) {
+        s.profile = named.release;
+    }
+    let file = UpgradeConfig::read(s, flags.host.common.config.as_deref())?;
+    let section = file.section("apply");
+    let named = match (named, section.version()) {
+        (None, Some(text)) => Some(Version::parse(&text)?),
+        (named, _) => named,
     };
-    let rest = cluster::client(s, &flags.kubeconfig)?;
-    let wanted = match (&args.version, &args.only) {
-        (Some(text), _) => Some(Version::parse(text)?),
+    let settings = flags.host.settings(&section)?;
+    let rest = cluster::client(s, flags.host.common.kubeconfig.as_deref().unwrap_or(ADMIN_CONF))?;
+    let wanted = match (named, &args.only) {
+        (Some(named), _) => Some(named),
         (None, Some(_)) if !own_version => Some(cluster::stored_release(s, &rest).await?.into()),
-        (None, Some(_)) => Some(s.profile.into()),
+        (None, Some(_)) => Some(own.into()),
         (None, None) => None,
     };
     let Some(wanted) = wanted else {
         return Err(Failure::new("missing one or more required arguments. Required arguments: [version]"));
     };
-    let own = s.profile;
     if !own_version {
         s.profile = wanted.release;
     }
     let kubeadm = if own_version { own } else { wanted.release };
     let plan = match &args.only {
         Some(Only::Phase { phase, part, .. }) => Plan::of_apply(kubeadm, phase, part.as_deref())?,
-        None => Plan::apply(kubeadm, &args.skip_phases)?,
+        None => Plan::apply(kubeadm, &flags::skipped(&args.skip_phases, &section))?,
     };
-    let mut apply = Apply { flags, rest, wanted, kubeadm, config: None, from: None };
+    if let Some(dir) = &settings.patches {
+        s.patches = Patches::read(s, dir)?;
+    }
+    let mut apply = Apply {
+        force: match flags.force {
+            Some(given) => given,
+            None => section.flag("forceUpgrade", false)?,
+        },
+        choice: flags.choice.choice(&section)?,
+        yes: flags.yes,
+        settings,
+        file,
+        rest,
+        wanted,
+        kubeadm,
+        config: None,
+        from: None,
+    };
     apply.begin(s).await?;
     for (phase, parts) in plan.iter() {
         apply.phase(s, phase, parts).await.map_err(|e| within(kubeadm.upgrade_phases(), phase, e))?;
@@ -125,8 +131,12 @@ fn within(phases: bool, phase: &str, e: Failure) -> Failure {
     }
 }
 
-struct Apply<'a> {
-    flags: &'a ApplyFlags,
+struct Apply {
+    settings: Settings,
+    choice: Choice,
+    force: bool,
+    yes: bool,
+    file: UpgradeConfig,
     rest: Rest,
     wanted: Version,
     /// The release of this kubeadm, whose words are spoken.
@@ -136,7 +146,7 @@ struct Apply<'a> {
     from: Option<api::profile::Profile>,
 }
 
-impl Apply<'_> {
+impl Apply {
     fn config(&self) -> Result<&InitConfig> {
         self.config.as_ref().ok_or_else(|| Failure::new("the cluster's configuration was not read"))
     }
@@ -152,7 +162,8 @@ impl Apply<'_> {
             .await?
         };
         config.cluster.profile = self.wanted.release;
-        if self.flags.print_config {
+        self.file.apply(s, &mut config)?;
+        if self.choice.print_config {
             s.say("[upgrade/config] Configuration used:");
             kubelet_config::print_indented(s, &yaml("the configuration", &config.cluster.to_value())?);
         }
@@ -161,7 +172,7 @@ impl Apply<'_> {
     }
 
     async fn phase(&mut self, s: &mut Session<'_>, phase: &str, parts: &[&'static str]) -> Result<()> {
-        let dry_run = self.flags.control_plane.dry_run;
+        let dry_run = self.settings.dry_run;
         match phase {
             "preflight" => self.preflight(s).await,
             "control-plane" => self.control_plane(s).await,
@@ -175,14 +186,14 @@ impl Apply<'_> {
     }
 
     async fn preflight(&mut self, s: &mut Session<'_>) -> Result<()> {
-        let (phases, dry_run) = (self.kubeadm.upgrade_phases(), self.flags.control_plane.dry_run);
+        let (phases, dry_run) = (self.kubeadm.upgrade_phases(), self.settings.dry_run);
         if phases {
             s.say("[upgrade/preflight] Running preflight checks");
         }
-        let ignore = lower(&self.flags.ignore_preflight_errors);
+        preflight::root(s, &self.settings.ignore)?;
         let step =
             |name: &str, e: Failure| if phases { e } else { e.within(&format!("[upgrade/{name}] FATAL")) };
-        health::check(s, &self.rest, self.config()?, &ignore, dry_run)
+        health::check(s, &self.rest, self.config()?, &self.settings.ignore, dry_run)
             .await
             .map_err(|e| step("health", e))?;
         let cluster = cluster::version(&self.rest).await?;
@@ -192,13 +203,13 @@ impl Apply<'_> {
             cluster,
             kubeadm: self.kubeadm.into(),
             kubelets: cluster::kubelets(&self.rest).await?.into_keys().collect(),
-            allow_experimental: self.flags.unstable.allow_experimental_upgrades,
-            allow_release_candidates: self.flags.unstable.allow_release_candidate_upgrades,
+            allow_experimental: self.choice.experimental,
+            allow_release_candidates: self.choice.release_candidates,
         };
-        policy::enforce(s, &skew, self.flags.force).map_err(|e| step("version", e))?;
+        policy::enforce(s, &skew, self.force).map_err(|e| step("version", e))?;
         // From here on the target's facts hold.
         s.profile = self.wanted.profile()?;
-        if !(self.flags.yes || self.flags.force || dry_run) {
+        if !(self.yes || self.force || dry_run) {
             s.say("[upgrade] Are you sure you want to proceed? [y/N]: ");
             // A simulated host has no terminal on which somebody could answer.
             return Err(Failure::new(
@@ -211,27 +222,27 @@ impl Apply<'_> {
     }
 
     async fn control_plane(&self, s: &mut Session<'_>) -> Result<()> {
-        let (config, flags) = (self.config()?, &self.flags.control_plane);
+        let (config, settings) = (self.config()?, &self.settings);
         let version = s.profile.git_version();
-        if flags.dry_run {
+        if settings.dry_run {
             s.say(format!(
                 "[dryrun] Would upgrade your static Pod-hosted control plane to version {version:?}"
             ));
             return dry_run_manifests(s, config);
         }
+        let patience = duration::format(config.timeouts.upgrade_manifests);
         s.say(if self.kubeadm.upgrade_phases() {
             format!(
                 "[upgrade/control-plane] Upgrading your static Pod-hosted control plane to version {version:?} (timeout: \
-                 {UPGRADE_TIMEOUT_WORDS})..."
+                 {patience})..."
             )
         } else {
             format!(
                 "[upgrade/apply] Upgrading your Static Pod-hosted control plane to version {version:?} (timeout: \
-                 {UPGRADE_TIMEOUT_WORDS})..."
+                 {patience})..."
             )
         });
-        let exchange =
-            Exchange { rest: &self.rest, config, renew: flags.certificate_renewal, etcd: flags.etcd_upgrade };
+        let exchange = Exchange { rest: &self.rest, config, renew: settings.renew, etcd: settings.etcd };
         let done = exchange.run(s).await;
         if !self.kubeadm.upgrade_phases() {
             return done;
@@ -242,7 +253,7 @@ impl Apply<'_> {
     }
 
     async fn upload_config(&self, s: &mut Session<'_>, parts: &[&'static str]) -> Result<()> {
-        if self.flags.control_plane.dry_run {
+        if self.settings.dry_run {
             if parts.contains(&"kubeadm") {
                 s.say("[dryrun] Would upload the kubeadm ClusterConfiguration to a ConfigMap");
             }
@@ -259,7 +270,7 @@ impl Apply<'_> {
     }
 
     async fn kubelet_config(&self, s: &mut Session<'_>) -> Result<()> {
-        kubelet_config::write(s, &self.rest, self.config()?, self.flags.control_plane.dry_run).await?;
+        kubelet_config::write(s, &self.rest, self.config()?, self.settings.dry_run).await?;
         if self.kubeadm.upgrade_phases() {
             s.say(
                 "[upgrade/kubelet-config] The kubelet configuration for this node was successfully upgraded!",
@@ -269,7 +280,7 @@ impl Apply<'_> {
     }
 
     async fn bootstrap_token(&self, s: &mut Session<'_>) -> Result<()> {
-        if self.flags.control_plane.dry_run {
+        if self.settings.dry_run {
             s.say("[dryrun] Would configure bootstrap token and cluster-info RBAC rules");
             return Ok(());
         }
@@ -282,7 +293,7 @@ impl Apply<'_> {
 
     fn farewell(&self, s: &mut Session<'_>) {
         let version = s.profile.git_version();
-        let words = match (self.flags.control_plane.dry_run, self.kubeadm.upgrade_phases()) {
+        let words = match (self.settings.dry_run, self.kubeadm.upgrade_phases()) {
             (true, _) => "[upgrade/successful] Finished dryrunning successfully!".to_owned(),
             (false, true) => format!(
                 "\n[upgrade] SUCCESS! A control plane node of your cluster was upgraded to {version:?}.\n\n\

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::staticpods::{dated_directory, random_directory};
 use crate::{
     config::InitConfig,
+    kubelet,
     paths::{KUBE_SYSTEM, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG},
     session::{Failure, Result, Session, yaml},
     stored::read_map,
@@ -40,10 +41,10 @@ pub(super) async fn write(
     config: &InitConfig,
     dry_run: bool,
 ) -> Result<()> {
-    let Some(mut kubelet) = stored(s, rest).await? else { return Ok(()) };
+    let Some(everybodys) = stored(s, rest).await? else { return Ok(()) };
     if dry_run {
         s.say(format!("[dryrun] Would write file {KUBELET_CONFIG:?} with content:"));
-        print_indented(s, &yaml("the kubelet's configuration", &kubelet)?);
+        print_indented(s, &yaml("the kubelet's configuration", &everybodys)?);
         return Ok(());
     }
     if s.profile.upgrade_backs_up_kubelet_config() {
@@ -56,18 +57,12 @@ pub(super) async fn write(
         s.say(format!("[upgrade] Backing up kubelet config file to {backup}"));
         s.disk().write(&backup, s.disk().read(KUBELET_CONFIG)?, 0o644)?;
     }
-    if s.profile.node_local_cri_socket() {
-        kubelet["containerRuntimeEndpoint"] = instance(s)?.into();
-        s.say(
-            "[patches] Applied patch of type \"application/strategic-merge-patch+json\" to target \"kubeletconfiguration\"",
-        );
+    if !s.profile.node_local_cri_socket() {
+        return kubelet::write_config(s, &everybodys, None);
     }
-    s.say(format!("[kubelet-start] Writing kubelet configuration to file {KUBELET_CONFIG:?}"));
-    s.disk().write(KUBELET_CONFIG, yaml("the kubelet's configuration", &kubelet)?, 0o644)?;
-    if s.profile.node_local_cri_socket() {
-        forget_annotation(rest, &config.node_name).await?;
-    }
-    Ok(())
+    let socket = instance(s)?;
+    kubelet::write_config(s, &everybodys, Some(&socket))?;
+    forget_annotation(rest, &config.node_name).await
 }
 
 /// The runtime's endpoint of this host's own configuration, which is made where an older release left a flag instead.
@@ -84,17 +79,7 @@ fn instance(s: &mut Session<'_>) -> Result<String> {
     let socket = socket.unwrap_or_else(|| s.profile.cri_socket().to_owned());
     s.say(format!("[kubelet-start] Writing kubelet environment file with flags to file {KUBELET_FLAGS:?}"));
     s.disk().write(KUBELET_FLAGS, rest, 0o644)?;
-    s.say(format!("[kubelet-start] Writing kubelet configuration to file {KUBELET_INSTANCE_CONFIG:?}"));
-    let own = json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "containerRuntimeEndpoint": socket,
-        "kind": "KubeletConfiguration",
-    });
-    s.disk().write(
-        KUBELET_INSTANCE_CONFIG,
-        yaml("the kubelet's configuration of this host", &own)?,
-        0o644,
-    )?;
+    kubelet::write_instance_config(s, &socket)?;
     Ok(socket)
 }
 

@@ -14,7 +14,9 @@
 
 mod apply;
 mod cluster;
+mod configuration;
 mod diff;
+mod flags;
 mod health;
 mod kubelet_config;
 mod marks;
@@ -27,7 +29,7 @@ mod staticpods;
 mod version;
 mod waiter;
 
-use clap::{ArgAction, Args, Subcommand};
+use clap::{Args, Subcommand};
 
 use crate::session::{Result, Session};
 
@@ -49,31 +51,6 @@ enum UpgradeCommand {
     Plan(plan::PlanArgs),
 }
 
-/// What `apply` and `node` do with a control plane.
-#[derive(Args)]
-struct ControlPlaneFlags {
-    /// Perform the renewal of certificates used by component changed during upgrades
-    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    certificate_renewal: bool,
-    /// Perform the upgrade of etcd
-    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    etcd_upgrade: bool,
-    /// Do not change any state, just output what actions would be performed
-    #[arg(long)]
-    dry_run: bool,
-}
-
-/// Which unstable versions `apply` and `plan` may choose.
-#[derive(Args)]
-struct UnstableFlags {
-    /// Allow alpha, beta and candidate versions, which have no profile here
-    #[arg(long)]
-    allow_experimental_upgrades: bool,
-    /// Allow release candidates, which have no profile here
-    #[arg(long)]
-    allow_release_candidate_upgrades: bool,
-}
-
 /// Runs the command; `own_version` says whether this kubeadm's release was named.
 pub(crate) async fn run(s: &mut Session<'_>, own_version: bool, args: UpgradeArgs) -> Result<()> {
     match args.command {
@@ -82,8 +59,4 @@ pub(crate) async fn run(s: &mut Session<'_>, own_version: bool, args: UpgradeArg
         UpgradeCommand::Node(args) => node::run(s, own_version, *args).await,
         UpgradeCommand::Plan(args) => plan::run(s, own_version, args).await,
     }
-}
-
-fn lower(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| name.to_lowercase()).collect()
 }

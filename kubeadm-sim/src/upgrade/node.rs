@@ -1,19 +1,23 @@
 //! `kubeadm upgrade node`: this host, worker or further control plane, to the release that the cluster has already
 //! (`cmd/kubeadm/app/cmd/phases/upgrade/node`).
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use client::Rest;
 
 use super::{
-    ControlPlaneFlags,
     apply::{addon, dry_run_manifests, kubeconfig, pull_images},
-    cluster, kubelet_config,
+    cluster,
+    configuration::UpgradeConfig,
+    flags::{self, HostFlags, Only, Settings},
+    kubelet_config,
     phases::Plan,
     staticpods::Exchange,
 };
 use crate::{
     config::InitConfig,
+    patches::Patches,
     paths::{ADMIN_CONF, KUBELET_CONF, MANIFESTS_DIR},
+    preflight,
     session::{Result, Session},
 };
 
@@ -22,62 +26,41 @@ use crate::{
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct NodeArgs {
     #[command(flatten)]
-    flags: NodeFlags,
+    flags: HostFlags,
     /// Phases to leave out, as `phase` or `phase/part`
     #[arg(long, value_delimiter = ',')]
     skip_phases: Vec<String>,
     #[command(subcommand)]
-    only: Option<Only>,
-}
-
-#[derive(Subcommand)]
-enum Only {
-    /// Run a single phase of the node workflow
-    Phase {
-        /// The phase
-        phase: String,
-        /// Its part, or all, where it has parts
-        part: Option<String>,
-        #[command(flatten)]
-        flags: NodeFlags,
-    },
-}
-
-#[derive(Args)]
-struct NodeFlags {
-    #[command(flatten)]
-    control_plane: ControlPlaneFlags,
-    /// Checks whose failure is only a warning
-    #[arg(long, value_delimiter = ',')]
-    ignore_preflight_errors: Vec<String>,
-    /// The kubeconfig file to use when talking to the cluster
-    #[arg(long)]
-    kubeconfig: Option<String>,
+    only: Option<Only<HostFlags>>,
 }
 
 /// Runs the command.
 pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: NodeArgs) -> Result<()> {
-    let flags = match &args.only {
-        Some(Only::Phase { flags, .. }) => flags,
-        None => &args.flags,
-    };
+    let flags = flags::of_phase(&args.flags, args.only.as_ref());
     let control_plane = s.disk().exists(format!("{MANIFESTS_DIR}/kube-apiserver.yaml"));
     let default = if control_plane { ADMIN_CONF } else { KUBELET_CONF };
-    let rest = cluster::client(s, flags.kubeconfig.as_deref().unwrap_or(default))?;
+    let rest = cluster::client(s, flags.common.kubeconfig.as_deref().unwrap_or(default))?;
     let stored = cluster::stored_release(s, &rest).await?;
     if !own_version {
         s.profile = stored;
     }
     let kubeadm = s.profile;
+    let file = UpgradeConfig::read(s, flags.common.config.as_deref())?;
+    let section = file.section("node");
+    let settings = flags.settings(&section)?;
     let plan = match &args.only {
         Some(Only::Phase { phase, part, .. }) => Plan::of_node(kubeadm, phase, part.as_deref())?,
-        None => Plan::node(kubeadm, &args.skip_phases)?,
+        None => Plan::node(kubeadm, &flags::skipped(&args.skip_phases, &section))?,
     };
     let mut config = cluster::configuration(s, &rest, "upgrade", control_plane).await?;
     // The cluster's release, whichever kubeadm this is.
     config.cluster.profile = stored;
     s.profile = stored;
-    let node = Node { flags, rest, kubeadm, config, control_plane };
+    file.apply(s, &mut config)?;
+    if let Some(dir) = &settings.patches {
+        s.patches = Patches::read(s, dir)?;
+    }
+    let node = Node { settings, rest, kubeadm, config, control_plane };
     for (phase, parts) in plan.iter() {
         node.phase(s, phase, parts).await.map_err(|e| e.within(&format!("error execution phase {phase}")))?;
     }
@@ -90,8 +73,8 @@ pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: NodeArgs) 
     Ok(())
 }
 
-struct Node<'a> {
-    flags: &'a NodeFlags,
+struct Node {
+    settings: Settings,
     rest: Rest,
     /// The release of this kubeadm, whose words are spoken.
     kubeadm: api::profile::Profile,
@@ -99,15 +82,12 @@ struct Node<'a> {
     control_plane: bool,
 }
 
-impl Node<'_> {
+impl Node {
     async fn phase(&self, s: &mut Session<'_>, phase: &str, parts: &[&'static str]) -> Result<()> {
-        let dry_run = self.flags.control_plane.dry_run;
+        let dry_run = self.settings.dry_run;
         let phases = self.kubeadm.upgrade_phases();
         match phase {
-            "preflight" => {
-                self.preflight(s);
-                Ok(())
-            }
+            "preflight" => self.preflight(s),
             "control-plane" if self.control_plane => self.control_plane(s).await,
             "kubeconfig" if self.control_plane => kubeconfig(s, &self.config, dry_run).await,
             "control-plane" | "kubeconfig" if phases => {
@@ -145,22 +125,24 @@ impl Node<'_> {
         }
     }
 
-    /// Of kubeadm's checks only the user's is asked here, and on a simulated host everybody is root.
-    fn preflight(&self, s: &mut Session<'_>) {
+    /// Of kubeadm's checks only the user's is asked here.
+    fn preflight(&self, s: &mut Session<'_>) -> Result<()> {
         let who = if self.kubeadm.upgrade_phases() { "upgrade/preflight" } else { "preflight" };
         s.say(format!("[{who}] Running pre-flight checks"));
+        preflight::root(s, &self.settings.ignore)?;
         if self.control_plane {
-            pull_images(s, self.kubeadm, who, self.flags.control_plane.dry_run);
+            pull_images(s, self.kubeadm, who, self.settings.dry_run);
         } else {
             s.say(format!("[{who}] Skipping prepull. Not a control plane node."));
         }
+        Ok(())
     }
 
     async fn control_plane(&self, s: &mut Session<'_>) -> Result<()> {
-        let flags = &self.flags.control_plane;
+        let settings = &self.settings;
         let version = s.profile.git_version();
         let phases = self.kubeadm.upgrade_phases();
-        if flags.dry_run {
+        if settings.dry_run {
             s.say(format!(
                 "[dryrun] Would upgrade your static Pod-hosted control plane to version {version:?}"
             ));
@@ -173,12 +155,8 @@ impl Node<'_> {
         } else {
             format!("[upgrade] Upgrading your Static Pod-hosted control plane instance to version {version:?}...")
         });
-        let exchange = Exchange {
-            rest: &self.rest,
-            config: &self.config,
-            renew: flags.certificate_renewal,
-            etcd: flags.etcd_upgrade,
-        };
+        let exchange =
+            Exchange { rest: &self.rest, config: &self.config, renew: settings.renew, etcd: settings.etcd };
         exchange.run(s).await.map_err(|e| e.within("couldn't complete the static pod upgrade"))?;
         s.say(if phases {
             "[upgrade/control-plane] The control plane instance for this node was successfully upgraded!"

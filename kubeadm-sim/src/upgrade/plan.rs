@@ -11,10 +11,11 @@ use client::{Resource, Rest};
 use serde_json::{Value, json};
 
 use super::{
-    UnstableFlags,
     apply::preflight_words,
     cluster::{self, tag},
-    health, lower,
+    configuration::UpgradeConfig,
+    flags::{ChoiceFlags, CommonFlags},
+    health, kubelet_config,
     version::Version,
 };
 use crate::{
@@ -22,7 +23,8 @@ use crate::{
     config::InitConfig,
     output::{self, Output},
     paths::{ADMIN_CONF, KUBE_SYSTEM},
-    session::{Failure, Result, Session},
+    preflight,
+    session::{Failure, Result, Session, yaml},
 };
 
 /// `kubeadm upgrade plan`.
@@ -31,13 +33,9 @@ pub(super) struct PlanArgs {
     /// The version to plan for; default: the newest that this kubeadm can install
     version: Option<String>,
     #[command(flatten)]
-    unstable: UnstableFlags,
-    /// Checks whose failure is only a warning
-    #[arg(long, value_delimiter = ',')]
-    ignore_preflight_errors: Vec<String>,
-    /// The kubeconfig file to use when talking to the cluster
-    #[arg(long, default_value = ADMIN_CONF)]
-    kubeconfig: String,
+    common: CommonFlags,
+    #[command(flatten)]
+    choice: ChoiceFlags,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -72,19 +70,28 @@ const STATIC: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-sc
 
 /// Runs the command.
 pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: PlanArgs) -> Result<()> {
-    let wanted = args.version.as_deref().map(Version::parse).transpose()?;
+    let mut wanted = args.version.as_deref().map(Version::parse).transpose()?;
     if let (Some(wanted), false) = (&wanted, own_version) {
         s.profile = wanted.release;
     }
+    let fatal = |e: Failure| e.within("[upgrade/upgrade config] FATAL");
+    let file = UpgradeConfig::read(s, args.common.config.as_deref()).map_err(fatal)?;
+    if let (None, Some(text)) = (&wanted, file.section("plan").version()) {
+        let version = Version::parse(&text)?;
+        if !own_version {
+            s.profile = version.release;
+        }
+        wanted = Some(version);
+    }
     let quiet = args.output != Output::Text;
-    let rest = cluster::client(s, &args.kubeconfig)?;
+    let rest = cluster::client(s, args.common.kubeconfig.as_deref().unwrap_or(ADMIN_CONF))?;
     let (config, state, cluster_version) = if quiet {
         // A program reads the output: what people are told besides must not be in it.
         let mut nowhere = std::io::sink();
         let mut silent = Session::new(s.host, s.profile, &mut nowhere);
-        look(&mut silent, &rest, &args).await?
+        look(&mut silent, &rest, &args, &file).await?
     } else {
-        look(s, &rest, &args).await?
+        look(s, &rest, &args, &file).await?
     };
     let upgrades = upgrades(s, quiet, &cluster_version, wanted);
     let plans: Vec<(Upgrade, Vec<Row>)> = upgrades
@@ -107,14 +114,25 @@ pub(super) async fn run(s: &mut Session<'_>, own_version: bool, args: PlanArgs) 
 }
 
 /// Reads everything, in upstream's words and order.
-async fn look(s: &mut Session<'_>, rest: &Rest, args: &PlanArgs) -> Result<(InitConfig, State, Version)> {
-    let kubeadm = s.profile;
-    let config = preflight_words(s, kubeadm, async |s: &mut Session<'_>| {
+async fn look(
+    s: &mut Session<'_>,
+    rest: &Rest,
+    args: &PlanArgs,
+    file: &UpgradeConfig,
+) -> Result<(InitConfig, State, Version)> {
+    let (kubeadm, section) = (s.profile, file.section("plan"));
+    let ignore = args.common.ignored(&section)?;
+    let mut config = preflight_words(s, kubeadm, async |s: &mut Session<'_>| {
         cluster::configuration(s, rest, "upgrade/config", true).await
     })
     .await?;
-    let ignore = lower(&args.ignore_preflight_errors);
+    preflight::root(s, &ignore)?;
+    file.apply(s, &mut config)?;
     health::check(s, rest, &config, &ignore, false).await.map_err(|e| e.within("[upgrade/health] FATAL"))?;
+    if args.choice.choice(&section)?.print_config {
+        s.say("[upgrade/config] Configuration used:");
+        kubelet_config::print_indented(s, &yaml("the configuration", &config.cluster.to_value())?);
+    }
     s.say("[upgrade] Fetching available versions to upgrade to");
     let fatal = |e: Failure| e.within("[upgrade/versions] FATAL");
     let version = cluster::version(rest).await.map_err(fatal)?;

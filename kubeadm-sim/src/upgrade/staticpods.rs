@@ -10,17 +10,13 @@
 //!
 //! A failure puts back the manifests that were moved: etcd's only if etcd itself failed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use api::duration;
 use client::Rest;
 use serde_json::Value;
 
-use super::{
-    cluster::tag,
-    renewal,
-    version::numbers,
-    waiter::{self, UPGRADE_TIMEOUT, UPGRADE_TIMEOUT_WORDS},
-};
+use super::{cluster::tag, renewal, version::numbers, waiter};
 use crate::{
     config::InitConfig,
     manifests,
@@ -129,7 +125,12 @@ impl Exchange<'_> {
     }
 
     async fn hash(&self, s: &Session<'_>, component: &str) -> Result<String> {
-        waiter::present_hash(s.host, self.rest, &self.config.node_name, component).await
+        waiter::present_hash(s.host, self.rest, &self.config.node_name, component, self.timeout()).await
+    }
+
+    /// How long a component may take to come back (`UpgradeManifests`).
+    fn timeout(&self) -> Duration {
+        self.config.timeouts.upgrade_manifests
     }
 
     async fn component(
@@ -167,12 +168,13 @@ impl Exchange<'_> {
         };
         moved.map_err(|e| roll_back(s, places, e, restore_etcd))?;
         s.say("[upgrade/staticpods] Waiting for the kubelet to restart the component");
+        let patience = duration::format(self.timeout());
         s.say(if s.profile.upgrade_words_of_131() {
-            format!("[upgrade/staticpods] This can take up to {UPGRADE_TIMEOUT_WORDS}")
+            format!("[upgrade/staticpods] This can take up to {patience}")
         } else {
             format!(
                 "[upgrade/staticpods] This might take a minute or longer depending on the component/version gap (timeout \
-                 {UPGRADE_TIMEOUT_WORDS})"
+                 {patience})"
             )
         });
         let came = self.comes_back(s, component, (!restart).then_some(before)).await;
@@ -206,7 +208,7 @@ impl Exchange<'_> {
         let (real, backup) = (real_path(component), places.backup_path(component));
         s.disk().rename(&real, &backup)?;
         places.moved.insert(component, backup);
-        poll(s.host, HEALTH_POLL, UPGRADE_TIMEOUT, async || match preflight::in_use(s, ETCD_PORT).await {
+        poll(s.host, HEALTH_POLL, self.timeout(), async || match preflight::in_use(s, ETCD_PORT).await {
             true => Err(Failure::new(format!("the kubelet did not stop the {component} static pod"))),
             false => Ok(()),
         })
@@ -217,9 +219,10 @@ impl Exchange<'_> {
 
     async fn comes_back(&self, s: &mut Session<'_>, component: &str, before: Option<&str>) -> Result<()> {
         if let Some(before) = before {
-            waiter::hash_changed(s.host, self.rest, &self.config.node_name, component, before).await?;
+            let (node, timeout) = (&self.config.node_name, self.timeout());
+            waiter::hash_changed(s.host, self.rest, node, component, before, timeout).await?;
         }
-        waiter::pods_running(s, self.rest, &format!("component={component}")).await
+        waiter::pods_running(s, self.rest, &format!("component={component}"), self.timeout()).await
     }
 
     fn is_equal(&self, s: &Session<'_>, real: &str, new: &str) -> Result<bool> {
@@ -269,7 +272,7 @@ impl Exchange<'_> {
             ));
         }
         s.say("[upgrade/etcd] Waiting for etcd to become available");
-        if let Err(e) = available(s).await {
+        if let Err(e) = available(s, self.timeout()).await {
             s.say(format!("[upgrade/etcd] Failed to healthcheck etcd: {e}"));
             s.say("[upgrade/etcd] Rolling back etcd data");
             self.restore_data(s, places)?;
@@ -287,12 +290,12 @@ impl Exchange<'_> {
     /// After a failure the old manifest is in its place again; whether its etcd is too.
     async fn etcd_is_back(&self, s: &mut Session<'_>, places: &Places) -> Result<()> {
         s.say("[upgrade/etcd] Waiting for previous etcd to become available");
-        if let Err(e) = available(s).await {
+        if let Err(e) = available(s, self.timeout()).await {
             s.say(format!("[upgrade/etcd] Failed to healthcheck previous etcd: {e}"));
             s.say("[upgrade/etcd] Rolling back etcd data");
             self.restore_data(s, places)?;
             s.say("[upgrade/etcd] Waiting for previous etcd to become available");
-            if let Err(e) = available(s).await {
+            if let Err(e) = available(s, self.timeout()).await {
                 s.say(format!("[upgrade/etcd] Failed to healthcheck previous etcd: {e}"));
                 return Err(e.within(&format!(
                     "fatal error rolling back local etcd cluster manifest, the backup of etcd database is stored here:({})",
@@ -367,8 +370,8 @@ async fn etcd_healthy(s: &Session<'_>) -> Result<()> {
     crate::wait::answers(s, "http://127.0.0.1:2381", "/livez").await
 }
 
-async fn available(s: &Session<'_>) -> Result<()> {
-    poll(s.host, HEALTH_POLL, UPGRADE_TIMEOUT, async || etcd_healthy(s).await).await
+async fn available(s: &Session<'_>, timeout: Duration) -> Result<()> {
+    poll(s.host, HEALTH_POLL, timeout, async || etcd_healthy(s).await).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use api::duration;
 use client::{Resource, Rest};
 use serde_json::Value;
 use world::{FileKind, Host};
@@ -13,10 +14,6 @@ use crate::{
     session::{Failure, Result, Session, poll},
 };
 
-/// How long a component may take to come back (`UpgradeManifestTimeout`).
-pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// The same in words.
-pub(super) const UPGRADE_TIMEOUT_WORDS: &str = "5m0s";
 const HASH: &str = "/metadata/annotations/kubernetes.io~1config.hash";
 
 /// The hash of a component's manifest as its mirror pod shows it.
@@ -30,8 +27,14 @@ async fn hash(rest: &Rest, node: &str, component: &str) -> Result<String> {
 }
 
 /// The same, as soon as there is such a pod.
-pub(super) async fn present_hash(host: &Host, rest: &Rest, node: &str, component: &str) -> Result<String> {
-    poll(host, HEALTH_POLL, UPGRADE_TIMEOUT, async || hash(rest, node, component).await).await
+pub(super) async fn present_hash(
+    host: &Host,
+    rest: &Rest,
+    node: &str,
+    component: &str,
+    timeout: Duration,
+) -> Result<String> {
+    poll(host, HEALTH_POLL, timeout, async || hash(rest, node, component).await).await
 }
 
 /// Waits until the mirror pod is of another manifest than the one with the hash `before`.
@@ -41,11 +44,12 @@ pub(super) async fn hash_changed(
     node: &str,
     component: &str,
     before: &str,
+    timeout: Duration,
 ) -> Result<()> {
-    poll(host, HEALTH_POLL, UPGRADE_TIMEOUT, async || match hash(rest, node, component).await? {
+    poll(host, HEALTH_POLL, timeout, async || match hash(rest, node, component).await? {
         now if now == before => Err(Failure::new(format!(
-            "static Pod hash for component {component} on Node {node} did not change after {UPGRADE_TIMEOUT_WORDS}: \
-             context deadline exceeded"
+            "static Pod hash for component {component} on Node {node} did not change after {}: context deadline exceeded",
+            duration::format(timeout)
         ))),
         _ => Ok(()),
     })
@@ -53,8 +57,13 @@ pub(super) async fn hash_changed(
 }
 
 /// Waits until all pods with a label run, and says how many there are.
-pub(super) async fn pods_running(s: &mut Session<'_>, rest: &Rest, label: &str) -> Result<()> {
-    let deadline = s.host.clock().monotonic() + UPGRADE_TIMEOUT;
+pub(super) async fn pods_running(
+    s: &mut Session<'_>,
+    rest: &Rest,
+    label: &str,
+    timeout: Duration,
+) -> Result<()> {
+    let deadline = s.host.clock().monotonic() + timeout;
     let mut known = None;
     loop {
         if let Ok(found) = pods(rest, label).await {

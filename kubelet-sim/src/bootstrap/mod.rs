@@ -57,7 +57,8 @@ fn load_client_config(host: &Host, options: &Options) -> Result<Start, String> {
         return Ok(Start { request: config.clone(), config });
     }
     let request = load_bootstrap(host, path)?;
-    let config = write_kubeconfig(host, &request, &options.kubeconfig, &store.current_path())?;
+    let current = store.current_path();
+    let config = write_kubeconfig(host, &request, &options.kubeconfig, (&current, &current))?;
     tracing::info!(
         "Use the bootstrap credentials to request a cert, and set kubeconfig to point to the certificate dir"
     );
@@ -88,12 +89,12 @@ fn load_bootstrap(host: &Host, path: &str) -> Result<Kubeconfig, String> {
     load(host, path).map_err(|e| format!("unable to load bootstrap kubeconfig: {e}"))
 }
 
-/// Writes the kubeconfig that names the certificate at `pem` (writeKubeconfigFromBootstrapping).
+/// Writes the kubeconfig that names the files of certificate and key (writeKubeconfigFromBootstrapping).
 fn write_kubeconfig(
     host: &Host,
     bootstrap: &Kubeconfig,
     path: &str,
-    pem: &str,
+    (certificate, key): (&str, &str),
 ) -> Result<Kubeconfig, String> {
     let (_, from) = bootstrap.cluster().map_err(|e| e.to_string())?;
     let file =
@@ -105,7 +106,7 @@ fn write_kubeconfig(
         server: from.server.clone(),
         tls_server_name: None,
     };
-    let user = User::with_files(pem, pem);
+    let user = User::with_files(certificate, key);
     let mut config =
         Kubeconfig::with_context("default-context", "default-cluster", cluster, "default-auth", user);
     for named in &mut config.contexts {

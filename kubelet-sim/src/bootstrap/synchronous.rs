@@ -35,7 +35,9 @@ pub(super) async fn load_client_cert(host: &Host, options: &Options, bootstrap: 
     let bootstrap = load_bootstrap(host, bootstrap)?;
     let rest = client_of(host, options, &bootstrap)?;
     let store = client_store(host, options)?;
-    let key_path = format!("{}/{KEY_FILE}", options.cert_dir);
+    let (plain, (certificate_path, plain_key)) =
+        (options.profile.plain_client_certificate(), store.plain_paths());
+    let key_path = if plain { plain_key } else { format!("{}/{KEY_FILE}", options.cert_dir) };
     // A file that cannot be read is as good as none.
     let key = match store.current() {
         Ok(Some(pair)) => pair.key,
@@ -52,13 +54,19 @@ pub(super) async fn load_client_cert(host: &Host, options: &Options, bootstrap: 
     let pem = request(host, options, &rest, &key).await?;
     let chain = Certificate::parse_pem(&pem).map_err(|e| format!("invalid certificate data: {e}"))?;
     let pair = CertifiedKey::new(chain, key).map_err(|e| e.to_string())?;
+    if plain {
+        store.keep_plain(&pair).map_err(|e| e.to_string())?;
+        let files = (certificate_path.as_str(), key_path.as_str());
+        return write_kubeconfig(host, &bootstrap, &options.kubeconfig, files).map(drop);
+    }
     store.update(&pair).map_err(|e| e.to_string())?;
     if let Err(why) = host.disk().remove(&key_path)
         && !why.is_not_found()
     {
         tracing::info!(path = key_path, "Failed cleaning up private key file: {why}");
     }
-    write_kubeconfig(host, &bootstrap, &options.kubeconfig, &store.current_path()).map(drop)
+    let current = store.current_path();
+    write_kubeconfig(host, &bootstrap, &options.kubeconfig, (&current, &current)).map(drop)
 }
 
 fn client_of(host: &Host, options: &Options, bootstrap: &Kubeconfig) -> Result<Rest, String> {

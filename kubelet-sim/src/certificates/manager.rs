@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use world::{Host, Wall};
 
 use super::{
+    renewals::Renewals,
     request::{Ask, submit},
     store::FileStore,
     template::{Purpose, Template},
@@ -75,6 +76,7 @@ pub(crate) struct Manager {
     store: FileStore,
     wanted: Wanted,
     state: Mutex<State>,
+    renewals: Arc<Renewals>,
     news: Notify,
 }
 
@@ -125,7 +127,21 @@ impl Manager {
         };
         let held = pair.as_ref().map(Held::new).transpose().map_err(fail)?;
         let state = Mutex::new(State { held, force, ..State::default() });
-        Ok(Arc::new(Self { host: host.clone(), purpose, profile, store, wanted, state, news: Notify::new() }))
+        Ok(Arc::new(Self {
+            host: host.clone(),
+            purpose,
+            profile,
+            store,
+            wanted,
+            state,
+            renewals: Arc::default(),
+            news: Notify::new(),
+        }))
+    }
+
+    /// What the renewals came to so far.
+    pub(crate) fn renewals(&self) -> Arc<Renewals> {
+        self.renewals.clone()
     }
 
     /// The pair in use and its end; nothing once it is over.
@@ -226,6 +242,7 @@ impl Manager {
         match self.obtain(rest).await {
             Ok(()) => true,
             Err(words) => {
+                self.renewals.failed();
                 tracing::error!("{words}");
                 self.host.record("csr", vec![("error", words)]);
                 false
@@ -275,7 +292,10 @@ impl Manager {
         self.note(&held.leaf);
         {
             let mut state = self.state.lock();
-            state.held = Some(held);
+            if let Some(before) = state.held.replace(held) {
+                let life = self.host.clock().wall().duration_since(before.leaf.not_before());
+                self.renewals.replaced(life.as_secs_f64());
+            }
             state.server_healthy = true;
         }
         self.news.notify_waiters();

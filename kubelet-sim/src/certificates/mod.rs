@@ -9,9 +9,11 @@ mod wait;
 mod store;
 
 mod manager;
+mod renewals;
 mod transport;
 
 pub(crate) use manager::{Manager, Settings, Wanted};
+pub(crate) use renewals::Certificates;
 pub(crate) use request::{Ask, submit};
 pub(crate) use store::{FileStore, words_of_pair};
 pub(crate) use template::{Purpose, Template};

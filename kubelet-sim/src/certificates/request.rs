@@ -269,4 +269,70 @@ mod tests {
             Err("one of the certificates for the CSR has expired: 2025-12-31 23:59:59 +0000 UTC"),
         );
     }
+
+    /// An apiserver before 1.19: it has no v1, and what is asked for in v1beta1 is signed at once.
+    struct Old {
+        certificate: String,
+    }
+
+    impl wire::Handler for Old {
+        fn call(
+            &self,
+            _: std::sync::Arc<wire::Peer>,
+            request: http::Request<wire::Body>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = http::Response<wire::Body>> + Send>> {
+            const PATH: &str = "/apis/certificates.k8s.io/v1beta1/certificatesigningrequests";
+            let meta = json!({"name": "node-csr-x", "resourceVersion": "7", "uid": "u"});
+            let (status, body) = match (request.method().as_str(), request.uri().path()) {
+                ("POST", PATH) => (201, json!({"metadata": meta})),
+                ("GET", PATH) => {
+                    let approved = json!([{"type": "Approved", "status": "True"}]);
+                    let status =
+                        json!({"certificate": STANDARD.encode(&self.certificate), "conditions": approved});
+                    let list = json!({
+                        "apiVersion": "certificates.k8s.io/v1beta1",
+                        "kind": "CertificateSigningRequestList",
+                        "metadata": {"resourceVersion": "7"},
+                        "items": [{"metadata": meta, "status": status}],
+                    });
+                    (200, list)
+                }
+                _ => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404})),
+            };
+            let mut response = http::Response::new(wire::body::full(body.to_string()));
+            *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+            response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+            Box::pin(std::future::ready(response))
+        }
+    }
+
+    #[test]
+    fn a_server_without_v1_is_asked_in_v1beta1() {
+        let key = ec();
+        let certificate = issued(&key, "2034-01-01T00:00:00Z");
+        let expected = certificate.clone();
+        let got = sim::run(sim::Config::default(), async move |sim: sim::Sim| {
+            let (server, host) = (sim.host("server"), sim.host("n1"));
+            let at = std::net::SocketAddr::new(server.net().address(), 8080);
+            let listener = server.net().listen(at).await.expect("free");
+            let handler = std::sync::Arc::new(Old { certificate });
+            wire::Server::spawn(&server, listener, wire::ServeOptions::plain(), handler);
+            let http = wire::HttpClient::new(&host, &format!("http://{at}"), None).expect("a client");
+            let (rest, template) = (Rest::new(http, client::Auth::None, "test"), Template::client("n1"));
+            let usages = ["digital signature", "client auth"];
+            let ask = Ask {
+                host: &host,
+                rest: &rest,
+                name: Some("node-csr-x"),
+                purpose: Purpose::Client,
+                template: &template,
+                usages: &usages,
+                key: &key,
+            };
+            let submitted = submit(&ask).await.map_err(|e| e.to_string())?;
+            let limit = std::time::Duration::from_secs(60);
+            super::super::issued(&host, &rest, &submitted, limit).await.map_err(|e| e.to_string())
+        });
+        assert_eq!(got.expect("a runtime"), Ok(expected.into_bytes()));
+    }
 }

@@ -93,7 +93,7 @@ impl FileStore {
             tracing::info!("Loading cert/key pair from {current:?}.");
             return self.load(&current, &current).map(Some);
         }
-        let own = (self.path(".crt"), self.path(".key"));
+        let own = self.plain_paths();
         for (certificate, key) in self.configured.iter().chain([&own]) {
             if self.disk().exists(certificate) && self.disk().exists(key) {
                 tracing::info!("Loading cert/key pair from ({certificate:?}, {key:?}).");
@@ -109,6 +109,25 @@ impl FileStore {
         let chain = read(certificate)?;
         let key = if key == certificate { chain.clone() } else { read(key)? };
         CertifiedKey::from_pem(&chain, &key).map_err(|e| fail(words_of_pair(&e)))
+    }
+
+    /// Certificate and key as two files without a date, which there is no second pair of.
+    pub(crate) fn plain_paths(&self) -> (String, String) {
+        (self.path(".crt"), self.path(".key"))
+    }
+
+    /// Keeps `pair` in those two files.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn keep_plain(&self, pair: &CertifiedKey) -> Result<(), StoreError> {
+        let (certificate, key) = self.plain_paths();
+        for (path, text, mode) in [(key, pair.key_pem(), 0o600), (certificate, pair.chain_pem(), 0o644)] {
+            self.disk()
+                .write(&path, text, mode)
+                .map_err(|why| StoreError::Open { path: path.clone(), why })?;
+        }
+        Ok(())
     }
 
     /// Keeps `pair` in a new dated file and makes the link name it. Old files stay. Whatever fails on

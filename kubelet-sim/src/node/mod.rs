@@ -125,7 +125,8 @@ impl Reporter {
     }
 
     fn facts(&self, first: bool) -> Facts {
-        Facts { now: rfc3339(self.host.clock().wall()), images: (self.images)(), first }
+        let now = rfc3339(self.host.clock().wall());
+        Facts { now, images: (self.images)(), boots: self.host.boots(), first }
     }
 
     fn follow(&self) -> Informer {
@@ -165,6 +166,9 @@ impl Reporter {
         let changed = status::differs(&wanted, &node);
         if !changed && !reports.due(now, self.host.periods().of(self.options.status_report)) {
             return Ok(());
+        }
+        if let Some(words) = status::reboot(name, &node, &wanted) {
+            recorder.warning(&self.regarding(), "Rebooted", words);
         }
         for (reason, message) in status::transitions(name, &node, &wanted) {
             recorder.normal(&self.regarding(), reason, message);

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { now: "2026-01-01T00:00:00Z".into(), images: Vec::new(), first: true }
+        Facts { now: "2026-01-01T00:00:00Z".into(), images: Vec::new(), boots: 1, first: true }
     }
 
     #[test]

@@ -13,6 +13,8 @@ const MOST_IMAGES: usize = 50;
 pub(super) struct Facts {
     pub now: String,
     pub images: Vec<String>,
+    /// How often the host was switched on.
+    pub boots: u64,
     /// The status goes along with the registration: the runtime was not looked at yet.
     pub first: bool,
 }
@@ -105,7 +107,7 @@ pub(super) fn status(options: &Options, node: &Value, facts: &Facts) -> Value {
         "daemonEndpoints": {"kubeletEndpoint": {"Port": options.port}},
         "nodeInfo": {
             "architecture": "amd64",
-            "bootID": uuid(&fingerprint(&format!("boot of {}", options.node_name))),
+            "bootID": uuid(&fingerprint(&format!("boot {} of {}", facts.boots, options.node_name))),
             "containerRuntimeVersion": "chronoplane://0.1.0",
             "kernelVersion": "simulated",
             "kubeProxyVersion": "",
@@ -175,6 +177,12 @@ fn covers(old: &Value, new: &Value) -> bool {
     }
 }
 
+/// What an event says if the host was switched on again since the API heard of it last.
+pub(super) fn reboot(name: &str, node: &Value, wanted: &Value) -> Option<String> {
+    let (before, now) = (node.str_at("/status/nodeInfo/bootID"), wanted.str_at("/nodeInfo/bootID"));
+    (!before.is_empty() && before != now).then(|| format!("Node {name} has been rebooted, boot id: {now}"))
+}
+
 /// Events of what changes with `wanted`: reason and message.
 pub(super) fn transitions(name: &str, node: &Value, wanted: &Value) -> Vec<(&'static str, String)> {
     let changed = wanted.list_at("/conditions").iter().filter(|c| {
@@ -211,7 +219,7 @@ mod tests {
     use super::*;
 
     fn at(now: &str) -> Facts {
-        Facts { now: now.into(), images: Vec::new(), first: false }
+        Facts { now: now.into(), images: Vec::new(), boots: 1, first: false }
     }
 
     /// A node whose status was told at `now`.
@@ -256,6 +264,21 @@ mod tests {
         check(|node| node["status"]["capacity"]["memory"] = "33Gi".into(), later(), true);
         check(|node| node["metadata"]["annotations"] = json!({NOT_READY: ""}), later(), true);
         check(|_| {}, Facts { images: vec!["nginx".into()], ..later() }, true);
+    }
+
+    #[test]
+    fn another_boot_is_told_once() {
+        let node = told("2026-01-01T00:00:00Z");
+        let wanted =
+            |boots| status(&Options::for_tests(), &node, &Facts { boots, ..at("2026-01-01T01:00:00Z") });
+        let id = |status: &Value| status.str_at("/nodeInfo/bootID").to_owned();
+        assert_eq!(reboot("n1", &node, &wanted(1)), None);
+        let again = wanted(2);
+        assert_ne!(id(&again), id(node.at("/status").expect("there")));
+        let words = format!("Node n1 has been rebooted, boot id: {}", id(&again));
+        assert_eq!(reboot("n1", &node, &again), Some(words));
+        assert_eq!(reboot("n1", &json!({}), &again), None, "a new node");
+        assert!(differs(&again, &node));
     }
 
     #[test]

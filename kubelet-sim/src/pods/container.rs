@@ -9,13 +9,13 @@ use world::{Mono, rfc3339};
 use super::{
     environment::substitute,
     faults::Faults,
-    probe::Probe,
+    probe::{Probe, Starts},
     state::{Phase, Restart, Role, state_of},
-    worker::Worker,
+    worker::{Worker, containers_of},
 };
 use crate::{
     launcher::{Behind, Container, Running},
-    logs::Log,
+    runtime::{End, Fate, Instance},
     shell::{Knows, knows},
 };
 
@@ -26,22 +26,11 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// How soon a container that could not be configured is tried again (backOffPeriod).
 const CONFIG_RETRY: Duration = Duration::from_secs(10);
+/// Containers always get so long to end (`minimumGracePeriodInSeconds`).
+pub(super) const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// What is kept of a log as a termination message.
 const LAST_LINES: usize = 80;
 const LAST_BYTES: usize = 2048;
-
-/// How a run ended.
-pub(super) struct End {
-    pub code: i32,
-    pub reason: &'static str,
-    pub words: String,
-}
-
-impl End {
-    pub(super) fn new(code: i32, words: String) -> Self {
-        Self { code, reason: if code == 0 { "Completed" } else { "Error" }, words }
-    }
-}
 
 /// The delay before a restart, and when a run began (client-go `util/flowcontrol/backoff.go`).
 #[derive(Default)]
@@ -60,25 +49,48 @@ impl Backoff {
     }
 }
 
+/// Why a run is over, as far as the kubelet is concerned.
+struct Over {
+    code: i32,
+    /// It starts again, whatever its policy says.
+    replaced: bool,
+}
+
 impl Worker {
-    /// Runs container `i` as often as its policy says; returns whether it succeeded in the end.
+    /// Runs container `i` as often as its policy says; returns whether it succeeded in the end. A run that the
+    /// runtime has already is taken over.
     pub(super) async fn supervise(self: Arc<Self>, i: usize) -> bool {
-        let Some(spec) = self.spec(i) else { return true };
         let role = self.look(|s| s.containers.get(i).map_or(Role::Main, |c| c.role));
         let mut backoff = Backoff::default();
+        let mut found = self.spec(i).and_then(|spec| self.sandbox().newest(spec.str_at("/name")));
         loop {
-            let Some(end) = self.run_once(i, &spec).await else { return false };
+            // Its image may be another one than at the last start.
+            let Some(spec) = self.spec(i) else { return true };
+            // A pod that begins anew begins with all its init containers.
+            let mut stale = false;
+            let over = match found.take() {
+                Some(run) => {
+                    stale = run.sandbox != self.sandbox().attempt();
+                    self.resume(i, &spec, &run).await
+                }
+                None => match self.run_once(i, &spec).await {
+                    Some(over) => over,
+                    None => return false,
+                },
+            };
             let ended = self.host().clock().monotonic();
-            let code = end.code;
             let again = match (role, self.restart_policy()) {
+                _ if over.replaced => true,
+                // It is there once.
+                (Role::Ephemeral, _) => false,
                 (Role::Sidecar, _) | (Role::Main, Restart::Always) => true,
                 (_, Restart::Never) => false,
                 // For an init container Always means: until it has succeeded.
-                (_, Restart::OnFailure | Restart::Always) => code != 0,
+                (_, Restart::OnFailure | Restart::Always) => over.code != 0 || stale && role == Role::Init,
             };
             let last = self.look(|s| s.terminating || s.draining) || !again;
             if last {
-                return code == 0;
+                return over.code == 0;
             }
             let wait = backoff.wait(ended);
             if let Some(delay) = wait {
@@ -104,82 +116,81 @@ impl Worker {
         }
     }
 
+    /// What became of a run that began before this kubelet did.
+    async fn resume(self: &Arc<Self>, i: usize, spec: &Value, run: &Arc<Instance>) -> Over {
+        match run.end() {
+            Some(end) => Over { code: end.code, replaced: false },
+            None => self.attend(i, spec, run).await,
+        }
+    }
+
     /// One run from its image to its end; `None` if the pod ended before it had begun.
-    async fn run_once(self: &Arc<Self>, i: usize, spec: &Value) -> Option<End> {
+    async fn run_once(self: &Arc<Self>, i: usize, spec: &Value) -> Option<Over> {
         self.unless_ending(self.image(i, spec)).await?;
         let container = self.unless_ending(self.configure(i, spec)).await?;
         let name = container.name.clone();
-        let (mono, started) = (self.host().clock().monotonic(), rfc3339(self.host().clock().wall()));
-        let launched = self.node().launcher.launch(self.host(), &container).await;
-        let end = match launched {
-            Ok(running) => {
-                let running: Arc<dyn Running> = running.into();
+        let attempt = self.look(|s| s.containers.get(i).map_or(0, |c| c.restarts));
+        let fates = self.fates(&name);
+        let launcher = self.node().launcher.clone();
+        let started = rfc3339(self.host().clock().wall());
+        match self.sandbox().start(launcher, container, attempt, fates).await {
+            Ok(run) => {
                 self.normal("Created", format!("Created container: {name}"));
-                let id = format!("chronoplane://{}", self.host().entropy().uuid().replace('-', ""));
                 self.edit_container(i, |c| {
-                    c.phase = Phase::Running { since: started.clone() };
-                    c.running = Some(running.clone());
-                    c.id = id;
                     c.previous = c.log.take();
-                    c.log = container.log.clone();
+                    c.runs(&run);
                 });
                 self.normal("Started", format!("Started container {name}"));
-                if running.behind() == Behind::Nothing {
-                    self.tell_that_nothing_runs(&container);
+                if run.running.behind() == Behind::Nothing {
+                    self.tell_that_nothing_runs(&run);
                 }
-                self.attend(i, spec, &running, mono).await
+                if let Some(hook) = spec.at("/lifecycle/postStart")
+                    && let Err(why) = self.hook(spec, hook, &run.running).await
+                {
+                    self.warning("FailedPostStartHook", format!("PostStartHook failed: {why}"));
+                    run.running.kill().await;
+                }
+                Some(self.attend(i, spec, &run).await)
             }
             Err(why) => {
                 self.warning("Failed", format!("Error: {why}"));
-                self.waiting(i, "CreateContainerError", why.clone());
-                End::new(128, why)
+                let finished = rfc3339(self.host().clock().wall());
+                self.note_end(&name, 128, &why);
+                self.edit_container(i, |c| {
+                    let reason = "CreateContainerError";
+                    c.phase = Phase::Terminated { code: 128, reason, message: why, started, finished };
+                });
+                Some(Over { code: 128, replaced: false })
             }
-        };
-        Some(self.ended(i, spec, &container, started, end))
+        }
+    }
+
+    /// Ends that the pod's annotations wish for a container.
+    fn fates(&self, name: &str) -> Vec<Fate> {
+        let pod = self.pod();
+        let faults = Faults::of(&pod, name);
+        let oom = faults.oom_after().map(|after| Fate { after, code: 137, reason: Some("OOMKilled") });
+        let crash = faults.crash_after().map(|(after, code)| Fate { after, code, reason: None });
+        oom.into_iter().chain(crash).collect()
     }
 
     /// Once for each pod and container: what looks like a program is none.
-    fn tell_that_nothing_runs(&self, container: &Container) {
-        let first = self.look(|s| {
-            s.containers.iter().find(|c| c.name == container.name).is_some_and(|c| c.restarts == 0)
-        });
-        if first {
+    fn tell_that_nothing_runs(&self, run: &Instance) {
+        if run.attempt == 0 {
             let words = format!(
                 "Image {:?} is not interpreted: container {} runs until it is stopped, and its probes pass",
-                container.image, container.name
+                run.image, run.name
             );
             self.normal("Simulated", words);
         }
     }
 
-    fn ended(&self, i: usize, spec: &Value, container: &Container, started: String, end: End) -> End {
-        let End { code, reason, words } = end;
-        let finished = rfc3339(self.host().clock().wall());
-        tracing::warn!(
-            pod = container.pod_name,
-            container = container.name,
-            code,
-            "container ended: {words}"
-        );
+    fn note_end(&self, name: &str, code: i32, words: &str) {
+        tracing::warn!(pod = self.pod().name(), container = name, code, "container ended: {words}");
         self.host().record(
             "container",
-            vec![("name", container.name.clone()), ("code", code.to_string()), ("words", words.clone())],
+            vec![("name", name.to_owned()), ("code", code.to_string()), ("words", words.to_owned())],
         );
-        let mut message = words.clone();
-        if message.is_empty()
-            && code != 0
-            && spec.str_at("/terminationMessagePolicy") == "FallbackToLogsOnError"
-        {
-            message = container.log.as_ref().map_or(String::new(), |l| l.last_words(LAST_LINES, LAST_BYTES));
-        }
-        self.edit_container(i, |c| {
-            c.phase = Phase::Terminated { code, reason, message, started, finished };
-            c.running = None;
-            // An init container that is done stays ready.
-            c.ready = c.role == Role::Init && code == 0;
-            c.started = false;
-        });
-        End { code, reason, words }
     }
 
     /// What the launcher is to start; waits until all that its environment refers to is there.
@@ -221,7 +232,7 @@ impl Worker {
             working_dir: spec.str_at("/workingDir").to_owned(),
             termination_message: spec.str_at("/terminationMessagePath").to_owned(),
             hostname: self.hostname(),
-            log: Some(Arc::new(Log::new(self.host()))),
+            log: None,
             host_network: pod.bool_at("/spec/hostNetwork"),
             stdin: spec.bool_at("/stdin"),
             tty: spec.bool_at("/tty"),
@@ -231,79 +242,86 @@ impl Worker {
     /// Whether any of its containers is interpreted.
     pub(super) fn runs_scripts(&self) -> bool {
         let pod = self.pod();
-        let mut all = pod.list_at("/spec/initContainers").iter().chain(pod.list_at("/spec/containers"));
+        let mut all = containers_of(&pod);
         all.any(|spec| matches!(knows(&self.container(spec)), Knows::Command(_)))
     }
 
-    /// Waits for the end of a running container, probing it meanwhile.
-    async fn attend(
-        self: &Arc<Self>,
-        i: usize,
-        spec: &Value,
-        running: &Arc<dyn Running>,
-        began: Mono,
-    ) -> End {
+    /// Waits for the end of a run, probing it meanwhile.
+    async fn attend(self: &Arc<Self>, i: usize, spec: &Value, run: &Arc<Instance>) -> Over {
         let name = spec.str_at("/name");
-        let (oom, crash) = {
-            let pod = self.pod();
-            let faults = Faults::of(&pod, name);
-            (faults.oom_after(), faults.crash_after())
-        };
-        let doom = async |after: Option<Duration>| match after {
-            Some(after) => self.host().clock().sleep_until(began + after).await,
-            None => std::future::pending().await,
-        };
-        if let Some(hook) = spec.at("/lifecycle/postStart")
-            && let Err(why) = self.hook(hook, running).await
-        {
-            self.warning("FailedPostStartHook", format!("PostStartHook failed: {why}"));
-            running.kill().await;
-        }
-        tokio::select! {
+        let is_ephemeral = self.look(|s| s.containers.get(i).is_some_and(|c| c.role == Role::Ephemeral));
+        let mut words = None;
+        let mut replaced = false;
+        let end = tokio::select! {
             biased;
-            (code, words) = running.wait() => End::new(code, words),
-            () = doom(oom) => {
-                running.kill().await;
-                End { code: 137, reason: "OOMKilled", words: String::new() }
+            end = run.wait() => end,
+            which = self.probe(i, spec, run), if !is_ephemeral => {
+                self.host().record("probe", vec![("pod", self.key()), ("failed", which.to_owned())]);
+                self.normal("Killing", format!("Container {name} failed {which} probe, will be restarted"));
+                let own = spec.i64_at(&format!("/{which}Probe/terminationGracePeriodSeconds"));
+                let grace = own.and_then(|s| u64::try_from(s).ok()).map_or(self.grace(), Duration::from_secs);
+                if run.running.behind() == Behind::Program {
+                    run.running.kill().await;
+                    words = Some(format!("container failed its {which} probe and was killed"));
+                }
+                self.end(spec, run, grace).await
             }
-            () = doom(crash.map(|(after, _)| after)) => {
-                running.kill().await;
-                End::new(crash.map_or(1, |(_, code)| code), String::new())
+            () = self.redefined(i, &run.image) => {
+                self.normal("Killing", format!("Container {name} definition changed, will be restarted"));
+                replaced = true;
+                self.end(spec, run, self.grace()).await
             }
-            which = self.probe(i, spec, running) => self.stop_unhealthy(spec, running, which).await,
-        }
+            () = run.to_be_resized() => {
+                self.normal("Killing", format!("Container {name} resize requires restart"));
+                replaced = true;
+                self.end(spec, run, self.grace()).await
+            }
+        };
+        let end = End { words: words.unwrap_or(end.words), ..end };
+        self.note_end(name, end.code, &end.words);
+        self.edit_container(i, |c| c.ends(spec, run, &end));
+        Over { code: end.code, replaced }
     }
 
-    async fn stop_unhealthy(&self, spec: &Value, running: &Arc<dyn Running>, which: &'static str) -> End {
-        let name = spec.str_at("/name");
-        self.host().record("probe", vec![("pod", self.key()), ("failed", which.to_owned())]);
-        self.normal("Killing", format!("Container {name} failed {which} probe, will be restarted"));
-        let killed = || (137, format!("container failed its {which} probe and was killed"));
-        if running.behind() == Behind::Program {
-            running.kill().await;
-            let (code, words) = killed();
-            return End::new(code, words);
+    /// Waits until the pod wants another image for container `i` than `image`.
+    async fn redefined(&self, i: usize, image: &str) {
+        self.until_updated(|_| self.spec(i).is_none_or(|spec| spec.str_at("/image") != image)).await;
+    }
+
+    /// Ends a run within `grace`: its hook, SIGTERM, and SIGKILL when its time is over.
+    pub(super) async fn end(&self, spec: &Value, run: &Arc<Instance>, grace: Duration) -> End {
+        let deadline = self.host().clock().monotonic() + grace;
+        if let Some(hook) = spec.at("/lifecycle/preStop") {
+            let hook = self.hook(spec, hook, &run.running);
+            if let Ok(Err(why)) = self.host().clock().timeout(grace, hook).await {
+                self.warning("FailedPreStopHook", format!("PreStopHook failed: {why}"));
+            }
         }
-        let own = spec.i64_at(&format!("/{which}Probe/terminationGracePeriodSeconds"));
-        let grace = own.and_then(|s| u64::try_from(s).ok()).map_or(self.grace(), Duration::from_secs);
-        running.terminate().await;
-        match self.host().clock().timeout(grace, running.wait()).await {
-            Ok((code, words)) => End::new(code, words),
+        run.running.terminate().await;
+        let left = deadline.since(self.host().clock().monotonic()).max(LEAST_GRACE);
+        match self.host().clock().timeout(left, run.wait()).await {
+            Ok(end) => end,
             Err(_) => {
-                running.kill().await;
-                End::new(137, String::new())
+                run.running.kill().await;
+                run.wait().await
             }
         }
     }
 
     /// Does what a lifecycle hook says: sleeps, asks, or has a command interpreted.
-    pub(super) async fn hook(&self, hook: &Value, running: &Arc<dyn Running>) -> Result<(), String> {
+    pub(super) async fn hook(
+        &self,
+        container: &Value,
+        hook: &Value,
+        running: &Arc<dyn Running>,
+    ) -> Result<(), String> {
         if let Some(seconds) = hook.i64_at("/sleep/seconds") {
             self.host().clock().sleep(Duration::from_secs(u64::try_from(seconds).unwrap_or_default())).await;
         }
         if hook.at("/httpGet").is_some() {
             let go = self.node().options.profile.go();
-            let probe = Probe::new(self.host(), hook, self.ip(), go, running.clone(), Mono::default());
+            let probe =
+                Probe::new(self.host(), hook, container, self.address(), go, running.clone(), Starts::default());
             return match probe {
                 Some(probe) => probe.ask(self.host()).await,
                 None => Err("the hook's httpGet names no port".into()),
@@ -317,6 +335,15 @@ impl Worker {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The message of a run's end: its last words, or those of its log where the container wants that.
+pub(super) fn last_message(spec: &Value, run: &Instance, end: &End) -> String {
+    let from_log = spec.str_at("/terminationMessagePolicy") == "FallbackToLogsOnError";
+    match end.words.is_empty() && end.code != 0 && from_log {
+        true => run.log.last_words(LAST_LINES, LAST_BYTES),
+        false => end.words.clone(),
     }
 }
 

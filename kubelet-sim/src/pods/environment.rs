@@ -187,7 +187,7 @@ impl Worker {
             "spec.nodeName" => self.node().options.node_name.clone(),
             "spec.serviceAccountName" => pod.str_at("/spec/serviceAccountName").to_owned(),
             "status.hostIP" | "status.hostIPs" => self.node().options.node_ip.to_string(),
-            "status.podIP" | "status.podIPs" => self.ip().to_owned(),
+            "status.podIP" | "status.podIPs" => self.address().to_owned(),
             _ => return Err(format!("unsupported fieldPath: {path}")),
         })
     }

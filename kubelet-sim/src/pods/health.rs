@@ -5,46 +5,50 @@ use std::{sync::Arc, time::Duration};
 use api::object::ObjectExt as _;
 use serde_json::Value;
 
-use super::{faults::Faults, probe::Probe, worker::Worker};
-use crate::launcher::{Behind, Running};
+use super::{
+    faults::Faults,
+    probe::{Probe, Starts},
+    worker::Worker,
+};
+use crate::{launcher::Behind, runtime::Instance};
 
 /// kubeadm asks its components for a sign of life this often.
 const LIVENESS_PACE: Duration = Duration::from_secs(10);
 
 impl Worker {
     /// Probes a running container until it must be killed; says which probe wants that.
-    pub(super) async fn probe(
-        self: &Arc<Self>,
-        i: usize,
-        spec: &Value,
-        running: &Arc<dyn Running>,
-    ) -> &'static str {
+    pub(super) async fn probe(self: &Arc<Self>, i: usize, spec: &Value, run: &Arc<Instance>) -> &'static str {
+        let running = &run.running;
         let name = spec.str_at("/name");
         let (never, slow) = {
             let pod = self.pod();
             let faults = Faults::of(&pod, name);
             (faults.never_ready(), faults.slow_start())
         };
-        let slow_until = self.host().clock().monotonic() + slow;
+        // Counted from the container's start, which may be long before this kubelet's.
+        let starts = Starts { at: run.began, slow_until: run.began + slow };
+        let is_slow = self.host().clock().monotonic() < starts.slow_until;
         let go = self.node().options.profile.go();
         let probe = |kind: &'static str| {
-            let spec = spec.get(kind)?;
+            let asked = spec.get(kind)?;
             // Behind such a container nobody could answer.
-            if running.behind() == Behind::Nothing && slow.is_zero() {
+            if running.behind() == Behind::Nothing && !is_slow {
                 return None;
             }
-            Probe::new(self.host(), spec, self.ip(), go, running.clone(), slow_until)
+            Probe::new(self.host(), asked, spec, self.address(), go, running.clone(), starts)
         };
         let (startup, liveness, readiness) =
             (probe("startupProbe"), probe("livenessProbe"), probe("readinessProbe"));
         if startup.is_none() {
             self.edit_container(i, |c| c.started = true);
         }
-        if startup.is_none() && readiness.is_none() && slow.is_zero() {
+        if startup.is_none() && readiness.is_none() && !is_slow {
             self.edit_container(i, |c| c.ready = !never);
         }
         let live = async {
-            if let Some(startup) = &startup {
+            // One that has started stays so, whoever asked before.
+            let has_started = self.look(|s| s.containers.get(i).is_some_and(|c| c.started));
+            if let Some(startup) = startup.as_ref().filter(|_| !has_started) {
                 if !self.becomes_healthy(startup).await {
                     return "startup";
                 }
@@ -62,7 +66,7 @@ impl Worker {
                 match &readiness {
                     Some(readiness) => self.watch_readiness(i, readiness).await,
                     None => {
-                        self.host().clock().sleep_until(slow_until).await;
+                        self.host().clock().sleep_until(starts.slow_until).await;
                         self.edit_container(i, |c| c.ready = true);
                     }
                 }
@@ -82,7 +86,7 @@ impl Worker {
     }
 
     async fn becomes_healthy(&self, probe: &Probe) -> bool {
-        self.host().clock().sleep(probe.initial_delay).await;
+        self.host().clock().sleep_until(probe.starts.at).await;
         let mut failures = 0;
         loop {
             match probe.ask(self.host()).await {
@@ -102,7 +106,7 @@ impl Worker {
     /// A healthy container is asked at this world's period, a failing one at upstream's: the
     /// failure threshold counts real periods.
     async fn until_unhealthy(&self, probe: &Probe) {
-        self.host().clock().sleep(probe.initial_delay).await;
+        self.host().clock().sleep_until(probe.starts.at).await;
         let mut failures = 0;
         loop {
             match probe.ask(self.host()).await {
@@ -129,7 +133,7 @@ impl Worker {
     }
 
     async fn watch_readiness(&self, i: usize, probe: &Probe) {
-        self.host().clock().sleep(probe.initial_delay).await;
+        self.host().clock().sleep_until(probe.starts.at).await;
         let (mut failures, mut successes) = (0, 0);
         loop {
             let answer = probe.ask(self.host()).await;

@@ -21,7 +21,7 @@ impl Worker {
         };
         // Whoever asks for a failing pull wants to see it, even of an image that is there.
         let fails = Faults::of(&self.pod(), spec.str_at("/name")).image_pull_error().is_some();
-        if !always && !fails && self.node().has_image(image) {
+        if !always && !fails && self.node().runtime.has_image(image) {
             self.normal("Pulled", format!("Container image {image:?} already present on machine"));
             return;
         }
@@ -38,7 +38,7 @@ impl Worker {
                     "Pulled",
                     format!("Successfully pulled image {image:?} in {took} ({took} including waiting)"),
                 );
-                self.node().add_image(image);
+                self.node().runtime.add_image(image);
                 return;
             };
             let why = format!("failed to pull and unpack image {image:?}: {why}");

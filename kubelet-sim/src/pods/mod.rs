@@ -1,8 +1,10 @@
 //! The pods of a node: from files and from the API, each run by a worker of its own.
 //!
 //! * `source`: what is to run; `status`: telling the API what does.
-//! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus.
+//! * `worker`: a pod's life; `container`: a container's; `state`: what both know, as PodStatus; `takeover`: what
+//!   of it was there before this kubelet.
 //! * `images`, `environment`, `volumes`, `token`: what a container needs before it starts.
+//! * `resize`: more or less of the node's resources for a pod that runs.
 //! * `health`, `probe`: started, ready, alive; `faults`: what goes wrong on purpose.
 
 mod source;
@@ -13,17 +15,23 @@ mod worker;
 
 mod container;
 mod state;
+mod takeover;
 
 mod environment;
 mod images;
 mod token;
 mod volumes;
 
+mod resize;
+
 mod faults;
 mod health;
 mod probe;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use api::object::ObjectExt as _;
 use client::Rest;
@@ -32,7 +40,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use world::{Host, Process};
 
-use crate::{kubelet::Registered, launcher::Launcher, options::Options};
+use crate::{certificates::Certificates, kubelet::Registered, launcher::Launcher, options::Options};
 use node::Node;
 pub(crate) use worker::Worker;
 
@@ -41,9 +49,9 @@ pub(crate) struct Pods {
     host: Host,
     node: Arc<Node>,
     workers: Mutex<BTreeMap<String, Entry>>,
-    next_ip: Mutex<u32>,
     /// A pod came or went.
     arrivals: Notify,
+    certificates: OnceLock<Certificates>,
 }
 
 struct Entry {
@@ -57,10 +65,10 @@ impl Pods {
     pub(crate) fn new(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Arc<Self> {
         Arc::new(Self {
             host: host.clone(),
-            node: Arc::new(Node::new(options, launcher)),
+            node: Arc::new(Node::new(host, options, launcher)),
             workers: Mutex::default(),
-            next_ip: Mutex::new(1),
             arrivals: Notify::new(),
+            certificates: OnceLock::new(),
         })
     }
 
@@ -90,12 +98,23 @@ impl Pods {
 
     /// Names of the images that are on the node, sorted.
     pub(crate) fn images(&self) -> Vec<String> {
-        self.node.images()
+        self.node.runtime.images()
     }
 
     /// What the kubelet was told.
     pub(crate) fn options(&self) -> &Options {
         &self.node.options
+    }
+
+    /// Which of its certificates the kubelet renews.
+    pub(crate) fn renews(&self, certificates: Certificates) {
+        // There is one kubelet, and it says so once.
+        let _ = self.certificates.set(certificates);
+    }
+
+    /// See [`Pods::renews`].
+    pub(crate) fn certificates(&self) -> Certificates {
+        self.certificates.get().cloned().unwrap_or_default()
     }
 
     /// The way to the apiserver, once there is one.
@@ -117,9 +136,11 @@ impl Pods {
         }
         let name = if pod.name().is_empty() { "pod" } else { pod.name() };
         let process = self.host.process(format!("pod/{name}"));
-        let host_network = pod.bool_at("/spec/hostNetwork");
-        let ip = if host_network { self.node.options.node_ip.to_string() } else { self.pod_ip() };
-        let worker = Worker::new(process.host(), self.node.clone(), (*pod).clone(), ip, is_static);
+        let runtime = &self.node.runtime;
+        // What has ended for good needs no sandbox that is ready.
+        let over = runtime.find(&self.host, uid).filter(|_| worker::is_over(&pod));
+        let sandbox = over.unwrap_or_else(|| runtime.sandbox(&self.host, &pod, self.node.options.node_ip));
+        let worker = Worker::new(process.host(), self.node.clone(), pod, sandbox, is_static);
         let running = worker.clone();
         process.host().spawn(async move { running.run().await });
         workers.insert(uid.to_owned(), Entry { worker, process, ending: false });
@@ -138,9 +159,29 @@ impl Pods {
         let Some((false, worker, process)) = found else { return };
         worker.terminate(worker.grace()).await;
         process.kill().await;
+        self.node.grants.forget(uid);
+        self.node.runtime.remove(&self.host, uid).await;
         worker.unmount();
         tell(&worker).await;
         self.workers.lock().remove(uid);
+    }
+
+    /// Takes over pods that the runtime has and nobody wants any more, so that they can be stopped: they went
+    /// while no kubelet looked. Returns their UIDs.
+    fn take_over(self: &Arc<Self>, is_unwanted: impl Fn(&Value) -> bool) -> Vec<String> {
+        let all = self.node.runtime.sandboxes(&self.host);
+        let unwanted = all.iter().map(|sandbox| sandbox.pod().clone()).filter(|pod| is_unwanted(pod));
+        unwanted
+            .map(|pod| {
+                self.start(pod.uid(), pod.clone(), source::is_from_file(&pod));
+                pod.uid().to_owned()
+            })
+            .collect()
+    }
+
+    /// Whether the pod was on this node before this kubelet was.
+    fn ran(&self, uid: &str) -> bool {
+        self.node.runtime.find(&self.host, uid).is_some()
     }
 
     fn worker(&self, uid: &str) -> Option<Arc<Worker>> {
@@ -154,16 +195,5 @@ impl Pods {
             .filter(|(_, e)| e.worker.is_static() == is_static)
             .map(|(uid, _)| uid.clone())
             .collect()
-    }
-
-    /// Addresses from the range of a node's own bridge, told apart by the node's last octet.
-    fn pod_ip(&self) -> String {
-        let mut next = self.next_ip.lock();
-        *next += 1;
-        let node = match self.node.options.node_ip {
-            std::net::IpAddr::V4(ip) => ip.octets()[3],
-            std::net::IpAddr::V6(ip) => ip.octets()[15],
-        };
-        format!("10.{}.{node}.{}", 244 - (*next / 254) % 16, *next % 254 + 1)
     }
 }

@@ -1,15 +1,12 @@
-//! What all pods of a kubelet share: its options, its way to the apiserver, the images it has.
+//! What all pods of a kubelet share: its options, its way to the apiserver, the runtime it asks.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use client::{Rest, recorder::Recorder};
-use parking_lot::Mutex;
 use world::Host;
 
-use crate::{launcher::Launcher, options::Options};
+use super::resize::Grants;
+use crate::{launcher::Launcher, options::Options, runtime::Runtime};
 
 /// See the module.
 pub(crate) struct Node {
@@ -17,12 +14,19 @@ pub(crate) struct Node {
     pub(super) launcher: Arc<dyn Launcher>,
     /// Static pods run before there is an apiserver.
     api: OnceLock<(Rest, Recorder)>,
-    images: Mutex<BTreeSet<String>>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) grants: Grants,
 }
 
 impl Node {
-    pub(super) fn new(options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Self {
-        Self { options, launcher, api: OnceLock::new(), images: Mutex::default() }
+    pub(super) fn new(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) -> Self {
+        Self {
+            options,
+            launcher,
+            api: OnceLock::new(),
+            runtime: Runtime::of(host),
+            grants: Grants::default(),
+        }
     }
 
     /// From now on there is an apiserver.
@@ -38,17 +42,5 @@ impl Node {
 
     pub(super) fn recorder(&self) -> Option<&Recorder> {
         self.api.get().map(|(_, recorder)| recorder)
-    }
-
-    pub(super) fn has_image(&self, image: &str) -> bool {
-        self.images.lock().contains(image)
-    }
-
-    pub(super) fn images(&self) -> Vec<String> {
-        self.images.lock().iter().cloned().collect()
-    }
-
-    pub(super) fn add_image(&self, image: &str) {
-        self.images.lock().insert(image.to_owned());
     }
 }

@@ -14,13 +14,21 @@ use crate::launcher::{Behind, Running};
 pub(super) struct Probe {
     ask: Ask,
     running: Arc<dyn Running>,
-    /// Until then it fails: a fault.
-    slow_until: Mono,
+    /// When it is asked first, and until when it fails: a fault.
+    pub starts: Starts,
     pub period: Duration,
     pub timeout: Duration,
-    pub initial_delay: Duration,
     pub failures: u64,
     pub successes: u64,
+}
+
+/// Times of a container's first probes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Starts {
+    /// When the container began; of a probe, when it is asked first.
+    pub at: Mono,
+    /// Until then it fails: a fault.
+    pub slow_until: Mono,
 }
 
 enum Ask {
@@ -29,19 +37,32 @@ enum Ask {
     Exec { command: Vec<String> },
 }
 
+/// A port by its number or by the name that the container gives it.
+fn port(given: &Value, container: &Value) -> Option<u16> {
+    let number = match given.as_str() {
+        None => given.as_i64()?,
+        Some(name) => match container.list_at("/ports").iter().find(|port| port.str_at("/name") == name) {
+            Some(port) => port.i64_at("/containerPort")?,
+            None => name.parse().ok()?,
+        },
+    };
+    u16::try_from(number).ok().filter(|port| *port != 0)
+}
+
 impl Probe {
-    /// `spec` is a container's livenessProbe and so on; `None` for a kind that nobody here answers.
+    /// `spec` is the livenessProbe and so on of `container`; `None` for a kind that nobody here answers.
     pub(super) fn new(
         host: &Host,
         spec: &Value,
+        container: &Value,
         pod_ip: &str,
         go: (u16, u16),
         running: Arc<dyn Running>,
-        slow_until: Mono,
+        mut starts: Starts,
     ) -> Option<Self> {
         let text = |at: &str| Some(spec.str_at(at)).filter(|s| !s.is_empty());
         let ask = if spec.at("/httpGet").is_some() {
-            let port = spec.i64_at("/httpGet/port")?;
+            let port = port(spec.at("/httpGet/port")?, container)?;
             let secure = text("/httpGet/scheme") == Some("HTTPS");
             let target = text("/httpGet/host").unwrap_or(pod_ip);
             let url = format!("{}://{target}:{port}", if secure { "https" } else { "http" });
@@ -50,23 +71,21 @@ impl Probe {
             Ask::Http { client: HttpClient::new(host, &url, tls).ok()?, path, at: format!("{target}:{port}") }
         } else if spec.at("/tcpSocket").is_some() {
             let target = text("/tcpSocket/host").unwrap_or(pod_ip);
-            {
-                let port = u16::try_from(spec.i64_at("/tcpSocket/port")?).ok()?;
-                Ask::Tcp { target: target.to_owned(), port, at: format!("{target}:{port}") }
-            }
+            let port = port(spec.at("/tcpSocket/port")?, container)?;
+            Ask::Tcp { target: target.to_owned(), port, at: format!("{target}:{port}") }
         } else {
             let words = spec.at("/exec")?.list_at("/command");
             Ask::Exec { command: words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect() }
         };
         let number =
             |at: &str, default: u64| spec.i64_at(at).and_then(|n| u64::try_from(n).ok()).unwrap_or(default);
+        starts.at = starts.at + Duration::from_secs(number("/initialDelaySeconds", 0));
         Some(Self {
             ask,
             running,
-            slow_until,
+            starts,
             period: Duration::from_secs(number("/periodSeconds", 10).max(1)),
             timeout: Duration::from_secs(number("/timeoutSeconds", 1).max(1)),
-            initial_delay: Duration::from_secs(number("/initialDelaySeconds", 0)),
             failures: number("/failureThreshold", 3).max(1),
             successes: number("/successThreshold", 1).max(1),
         })
@@ -74,7 +93,7 @@ impl Probe {
 
     /// Whether the answer is good and comes in time.
     pub(super) async fn ask(&self, host: &Host) -> Result<(), String> {
-        if host.clock().monotonic() < self.slow_until {
+        if host.clock().monotonic() < self.starts.slow_until {
             return Err(format!(
                 "the container is still starting (chronoplane.dev/slow-start){}",
                 self.refused()

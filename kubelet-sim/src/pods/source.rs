@@ -1,13 +1,17 @@
 //! Where pods come from: manifests in a directory, and the API.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::object::ObjectExt as _;
 use client::{Change, DeleteParams, Informer, InformerOptions, QueueOptions, Resource, Rest, WorkQueue};
 use serde_json::{Value, json};
 use world::Host;
 
-use super::{Pods, status};
+use super::{Pods, status, worker::is_over};
 use crate::kubelet::Registered;
 
 pub(super) const PODS: Resource = Resource::core("pods");
@@ -19,8 +23,12 @@ const STATUS_RETRY: Duration = Duration::from_secs(10);
 /// Runs what the manifests in `dir` say, for ever.
 pub(super) async fn follow_files(pods: Arc<Pods>, dir: String) {
     let host = pods.host.clone();
+    let mut first = true;
     loop {
         let wanted = read_manifests(&host, &dir, &pods.node.options.node_name);
+        if std::mem::take(&mut first) {
+            pods.take_over(|pod| is_from_file(pod) && !wanted.contains_key(pod.uid()));
+        }
         for uid in pods.uids(true) {
             if !wanted.contains_key(&uid) {
                 pods.stop(&uid, async |_| {}).await;
@@ -82,6 +90,11 @@ fn static_pod(mut pod: Value, hash: &str, node: &str) -> Value {
     pod
 }
 
+/// Whether a pod comes from a manifest on this host.
+pub(super) fn is_from_file(pod: &Value) -> bool {
+    pod.annotation("kubernetes.io/config.source") == Some("file")
+}
+
 /// Follows the API: runs what is bound here, ends what is deleted, tells statuses, keeps mirrors.
 pub(super) async fn follow_api(pods: Arc<Pods>, rest: Rest, registered: Arc<Registered>) {
     let host = pods.host.clone();
@@ -102,6 +115,11 @@ pub(super) async fn follow_api(pods: Arc<Pods>, rest: Rest, registered: Arc<Regi
     });
     host.spawn(status::tell(pods.clone(), rest.clone(), node_uid, informer.clone()));
     informer.synced().await;
+    let there: BTreeSet<String> = informer.list().iter().map(|pod| pod.uid().to_owned()).collect();
+    for uid in pods.take_over(|pod| !is_from_file(pod) && !there.contains(pod.uid())) {
+        let pods = pods.clone();
+        host.spawn(async move { pods.stop(&uid, async |_| {}).await });
+    }
     while let Some(key) = queue.get().await {
         if let Err(e) = sync(&pods, &rest, &informer, &key).await {
             tracing::error!("Error syncing pod {key}, skipping: {e}");
@@ -134,7 +152,7 @@ async fn sync(
     }
     let known = pods.worker(uid).is_some();
     if pod.is_terminating() {
-        if !known {
+        if !known && !pods.ran(uid) {
             return delete(rest, pod).await;
         }
         pods.start(uid, pod.clone(), false);
@@ -152,7 +170,7 @@ async fn sync(
         });
         return Ok(());
     }
-    if known || !matches!(pod.str_at("/status/phase"), "Succeeded" | "Failed") {
+    if known || pods.ran(uid) || !is_over(pod) {
         pods.start(uid, pod.clone(), false);
     }
     Ok(())

@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::{launcher::Running, logs::Log};
+use super::container::last_message;
+use crate::{
+    logs::Log,
+    runtime::{End, Instance},
+};
 
 /// Everything about a pod that changes.
 #[derive(Default)]
 pub(super) struct State {
-    /// Init containers first, then the others, as in the spec.
+    /// Init containers first, then the others, as in the spec; ephemeral ones as they came.
     pub containers: Vec<ContainerState>,
     pub initialized: bool,
     pub terminating: bool,
@@ -19,6 +23,10 @@ pub(super) struct State {
     pub finished: bool,
     /// Why the pod as a whole has failed: reason and message.
     pub failure: Option<(&'static str, String)>,
+    /// A change of resources that is not done.
+    pub resize: Option<Resize>,
+    /// There was one: the API may have a condition of it.
+    pub was_resized: bool,
     /// Of each condition: its status and since when.
     pub transitions: BTreeMap<&'static str, (bool, String)>,
 }
@@ -34,11 +42,26 @@ pub(super) struct ContainerState {
     pub ready: bool,
     /// Its startup probe, if it has one, has passed.
     pub started: bool,
-    pub running: Option<Arc<dyn Running>>,
+    pub running: Option<Arc<Instance>>,
+    /// What it may use, as its kubelet has granted it; `None` where kubelets do not tell.
+    pub resources: Option<Value>,
     pub id: String,
     pub log: Option<Arc<Log>>,
     pub previous: Option<Arc<Log>>,
 }
+
+/// The condition of a change of resources that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resize {
+    pub kind: &'static str,
+    pub reason: &'static str,
+    pub message: String,
+    pub since: String,
+}
+
+/// Conditions that come and go.
+pub(super) const RESIZE_PENDING: &str = "PodResizePending";
+pub(super) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -46,6 +69,8 @@ pub(super) enum Role {
     /// An init container that runs beside the others (restartPolicy Always).
     Sidecar,
     Main,
+    /// Added to look into a pod that runs.
+    Ephemeral,
 }
 
 #[derive(Clone)]
@@ -65,7 +90,8 @@ pub(super) enum Restart {
 
 impl ContainerState {
     pub(super) fn new(name: String, image: String, role: Role) -> Self {
-        let reason = if role == Role::Main { "ContainerCreating" } else { "PodInitializing" };
+        let waits_for_others = matches!(role, Role::Init | Role::Sidecar);
+        let reason = if waits_for_others { "PodInitializing" } else { "ContainerCreating" };
         Self {
             name,
             image,
@@ -76,10 +102,29 @@ impl ContainerState {
             ready: false,
             started: false,
             running: None,
+            resources: None,
             id: String::new(),
             log: None,
             previous: None,
         }
+    }
+
+    /// A run has begun.
+    pub(super) fn runs(&mut self, run: &Arc<Instance>) {
+        self.phase = Phase::Running { since: run.started.clone() };
+        self.running = Some(run.clone());
+        self.image.clone_from(&run.image);
+        self.id.clone_from(&run.id);
+        self.log = Some(run.log.clone());
+    }
+
+    /// A run has ended.
+    pub(super) fn ends(&mut self, spec: &Value, run: &Instance, end: &End) {
+        self.phase = Phase::ended(spec, run, end);
+        self.running = None;
+        // An init container that is done stays ready.
+        self.ready = self.role == Role::Init && end.code == 0;
+        self.started = false;
     }
 
     /// The exit code of a run that is over: the present one, or the one before a restart.
@@ -94,7 +139,7 @@ impl ContainerState {
     }
 
     pub(super) fn status(&self) -> Value {
-        json!({
+        let mut status = json!({
             "containerID": self.id,
             "image": self.image,
             "imageID": "",
@@ -104,7 +149,33 @@ impl ContainerState {
             "restartCount": self.restarts,
             "started": self.started,
             "state": state_of(&self.phase, &self.id),
-        })
+        });
+        if let Some(resources) = self.resources.as_ref().filter(|_| self.running.is_some()) {
+            if let Some(requests) = resources.get("requests") {
+                status["allocatedResources"] = requests.clone();
+            }
+            status["resources"] = resources.clone();
+        }
+        status
+    }
+}
+
+impl Phase {
+    pub(super) fn of(spec: &Value, run: &Instance) -> Self {
+        match run.end() {
+            Some(end) => Self::ended(spec, run, &end),
+            None => Self::Running { since: run.started.clone() },
+        }
+    }
+
+    fn ended(spec: &Value, run: &Instance, end: &End) -> Self {
+        Self::Terminated {
+            code: end.code,
+            reason: end.reason,
+            message: last_message(spec, run, end),
+            started: run.started.clone(),
+            finished: end.finished.clone(),
+        }
     }
 }
 
@@ -127,6 +198,23 @@ pub(super) fn state_of(phase: &Phase, id: &str) -> Value {
             }
             json!({"terminated": ended})
         }
+    }
+}
+
+impl Resize {
+    fn condition(&self) -> Value {
+        let mut condition = json!({
+            "type": self.kind,
+            "status": "True",
+            "lastProbeTime": null,
+            "lastTransitionTime": self.since,
+        });
+        for (field, text) in [("reason", self.reason), ("message", &self.message)] {
+            if !text.is_empty() {
+                condition[field] = text.into();
+            }
+        }
+        condition
     }
 }
 
@@ -225,7 +313,7 @@ impl State {
     /// Phase, conditions and containers of PodStatus.
     pub(super) fn status(&self, restart: Restart) -> Value {
         let phase = self.phase(restart);
-        let conditions: Vec<Value> = self
+        let mut conditions: Vec<Value> = self
             .conditions(phase)
             .into_iter()
             .map(|(kind, status, reason, message)| {
@@ -244,6 +332,15 @@ impl State {
                 condition
             })
             .collect();
+        if self.was_resized {
+            for kind in [RESIZE_PENDING, RESIZE_IN_PROGRESS] {
+                conditions.push(match self.resize.as_ref().filter(|resize| resize.kind == kind) {
+                    Some(resize) => resize.condition(),
+                    // Conditions are merged by type: one that is over is taken away.
+                    None => json!({"$patch": "delete", "type": kind}),
+                });
+            }
+        }
         let all = |roles: &[Role]| self.of(roles).map(ContainerState::status).collect::<Vec<_>>();
         let mut status = json!({
             "conditions": conditions,
@@ -253,6 +350,10 @@ impl State {
         let inits = all(&[Role::Init, Role::Sidecar]);
         if !inits.is_empty() {
             status["initContainerStatuses"] = inits.into();
+        }
+        let ephemeral = all(&[Role::Ephemeral]);
+        if !ephemeral.is_empty() {
+            status["ephemeralContainerStatuses"] = ephemeral.into();
         }
         if let Some((reason, message)) = &self.failure {
             status["reason"] = (*reason).into();

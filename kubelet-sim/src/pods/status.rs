@@ -23,6 +23,14 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
         told.retain(|uid, _| running.iter().any(|(u, _)| u == uid));
         let mut failed = false;
         for (uid, worker) in &running {
+            if worker.is_static() && !told.contains_key(uid) {
+                // What another kubelet said before this one.
+                let (key, hash) = (worker.key(), uid.as_str());
+                let (namespace, name) = client::split_key(&key);
+                if let Some(mirror) = informer.get(namespace, name).filter(|m| is_mirror_of(m, hash)) {
+                    worker.recall(mirror.get("status").unwrap_or(&Value::Null));
+                }
+            }
             let status = worker.status();
             if told.get(uid) == Some(&status)
                 && (!worker.is_static() || has_mirror(&informer, &worker.key(), uid))

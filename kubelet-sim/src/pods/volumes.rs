@@ -1,12 +1,21 @@
 //! A pod's volumes as directories on the host, kept up to date while the pod runs.
+//!
+//! A claim's volume is where its PersistentVolume says (`hostPath`, `local`), whichever pod claims it; other
+//! kinds of volumes are a directory of the node under the volume's name, as a driver's stage would be.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use api::object::ObjectExt as _;
+use client::Resource;
 use serde_json::Value;
 
 use super::{environment::Holder, worker::Worker};
 use crate::shell::Mount;
+
+const CLAIMS: Resource = Resource::core("persistentvolumeclaims");
+const VOLUMES: Resource = Resource::core("persistentvolumes");
+/// Where drivers put what belongs to no pod alone.
+const STAGED: &str = "/var/lib/kubelet/plugins/kubernetes.io/csi/pv";
 
 /// How often a running pod's volumes are compared with what they are made of (syncFrequency).
 const SYNC: Duration = Duration::from_secs(60);
@@ -95,6 +104,9 @@ impl Worker {
         if !host_path.is_empty() {
             return host_path.trim_end_matches('/').to_owned();
         }
+        if let Some(claimed) = self.claimed(volume.str_at("/name")) {
+            return claimed;
+        }
         let kinds = ["configMap", "secret", "projected", "downwardAPI", "emptyDir"];
         let kind = kinds.into_iter().find(|kind| volume.at(&format!("/{kind}")).is_some());
         let plugin = match kind {
@@ -108,9 +120,40 @@ impl Worker {
         format!("{}/volumes/kubernetes.io~{plugin}/{}", self.dir(), volume.str_at("/name"))
     }
 
+    /// Where on the host the volume is that claim `name` is bound to.
+    async fn claimed_path(&self, name: &str) -> Result<String, String> {
+        let Some(rest) = self.node().rest() else { return Err("the kubelet has no apiserver yet".into()) };
+        let (pod, words) = (self.pod(), |e: client::ClientError| e.to_string());
+        let claim = rest.get_opt(&CLAIMS, Some(pod.namespace()), name).await.map_err(words)?;
+        let claim = claim.ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
+        let volume = claim.str_at("/spec/volumeName");
+        if volume.is_empty() || claim.str_at("/status/phase") != "Bound" {
+            return Err(format!("PVC {}/{name} is not bound", pod.namespace()));
+        }
+        let found = rest.get_opt(&VOLUMES, None, volume).await.map_err(words)?;
+        let found = found.ok_or_else(|| format!("persistentvolume {volume:?} not found"))?;
+        let own =
+            ["/spec/hostPath/path", "/spec/local/path"].map(|at| found.str_at(at).trim_end_matches('/'));
+        Ok(match own.into_iter().find(|path| !path.is_empty()) {
+            Some(path) => path.to_owned(),
+            None => format!("{STAGED}/{volume}/globalmount"),
+        })
+    }
+
     async fn write_volume(&self, volume: &Value) -> Result<(), String> {
         if volume.at("/hostPath").is_some() {
             return Ok(());
+        }
+        let claim = match volume.str_at("/persistentVolumeClaim/claimName") {
+            "" if volume.at("/ephemeral").is_some() => {
+                Some(format!("{}-{}", self.pod().name(), volume.str_at("/name")))
+            }
+            "" => None,
+            name => Some(name.to_owned()),
+        };
+        if let Some(claim) = claim {
+            let path = self.claimed_path(&claim).await?;
+            self.claims(volume.str_at("/name"), path);
         }
         let (disk, path) = (self.host().disk(), self.path(volume));
         disk.create_dir_all(&path).map_err(|e| e.to_string())?;
@@ -207,15 +250,15 @@ impl Worker {
             };
             let below = mount.str_at("/subPath");
             let source = self.path(volume);
-            let written = volume.at("/hostPath").is_some() || volume.at("/emptyDir").is_some();
+            let kept = ["configMap", "secret", "projected", "downwardAPI"];
+            let written = !kept.iter().any(|kind| volume.at(&format!("/{kind}")).is_some());
             mounts.push(Mount {
                 path: mount.str_at("/mountPath").to_owned(),
                 source: if below.is_empty() { source } else { format!("{source}/{below}") },
                 // What the kubelet writes, nobody else does.
                 read_only: mount.bool_at("/readOnly")
-                    || !written
-                        && self.path(volume).contains("kubernetes.io~")
-                        && volume.at("/persistentVolumeClaim").is_none(),
+                    || volume.bool_at("/persistentVolumeClaim/readOnly")
+                    || !written,
             });
         }
         mounts

@@ -5,7 +5,7 @@
 //!   terminate: everything that waits gives up, everything that runs gets SIGTERM, later SIGKILL
 //! ```
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use parking_lot::Mutex;
@@ -14,58 +14,88 @@ use tokio::sync::Notify;
 use world::{Host, rfc3339};
 
 use super::{
+    container::LEAST_GRACE,
     node::Node,
-    state::{ContainerState, Phase, Restart, Role, State},
+    state::{ContainerState, Restart, Role, State},
+    takeover::{self, state_of},
     token::Tokens,
 };
-use crate::{launcher::Running, logs::Log};
-
-/// Containers always get so long to end (`minimumGracePeriodInSeconds`).
-const LEAST_GRACE: Duration = Duration::from_secs(2);
+use crate::{launcher::Running, logs::Log, runtime::Sandbox};
 
 /// See the module.
 pub(crate) struct Worker {
     host: Host,
     node: Arc<Node>,
-    /// The pod as it was last seen; its containers never change.
+    /// The pod as it was last seen.
     pod: Mutex<Arc<Value>>,
-    ip: String,
+    /// Where its containers run, with or without this kubelet.
+    sandbox: Arc<Sandbox>,
     is_static: bool,
-    started: String,
+    /// When a kubelet saw the pod first.
+    started: Mutex<String>,
     state: Mutex<State>,
     tokens: Tokens,
+    /// Where on the host the volumes are that its claims are bound to, by the volume's name in the pod.
+    claims: Mutex<BTreeMap<String, String>>,
     changed: Notify,
+    updated: Notify,
+}
+
+/// All containers of a pod's spec, in the order in which upstream looks at them.
+pub(super) fn containers_of(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| pod.list_at(list))
+}
+
+/// Reason and message of a pod that has used up its time (activeDeadlineSeconds).
+pub(super) const DEADLINE: (&str, &str) =
+    ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
+
+/// Whether the API has it that the pod has ended for good.
+pub(super) fn is_over(pod: &Value) -> bool {
+    matches!(pod.str_at("/status/phase"), "Succeeded" | "Failed")
 }
 
 impl Worker {
-    pub(super) fn new(host: &Host, node: Arc<Node>, pod: Value, ip: String, is_static: bool) -> Arc<Self> {
-        let entry = |spec: &Value, role| {
-            ContainerState::new(spec.str_at("/name").to_owned(), spec.str_at("/image").to_owned(), role)
+    pub(super) fn new(
+        host: &Host,
+        node: Arc<Node>,
+        pod: Arc<Value>,
+        sandbox: Arc<Sandbox>,
+        is_static: bool,
+    ) -> Arc<Self> {
+        let told = pod.at("/status").cloned().unwrap_or_default();
+        let state = takeover::state(&pod, &told, &sandbox, node.options.profile);
+        let started = match told.str_at("/startTime") {
+            "" if sandbox.attempt() == 0 => sandbox.created().to_owned(),
+            "" => rfc3339(host.clock().wall()),
+            told => told.to_owned(),
         };
-        let inits = pod.list_at("/spec/initContainers").iter().map(|c| {
-            entry(c, if c.str_at("/restartPolicy") == "Always" { Role::Sidecar } else { Role::Init })
-        });
-        let mains = pod.list_at("/spec/containers").iter().map(|c| entry(c, Role::Main));
-        let mut containers: Vec<ContainerState> = inits.chain(mains).collect();
-        if containers.iter().any(|c| c.role != Role::Main) {
-            for container in &mut containers {
-                container.phase = Phase::Waiting { reason: "PodInitializing", message: String::new() };
-            }
-        }
-        let state = State { containers, ..State::default() };
         let worker = Self {
-            started: rfc3339(host.clock().wall()),
+            started: Mutex::new(started),
             host: host.clone(),
             node,
-            pod: Mutex::new(Arc::new(pod)),
-            ip,
+            pod: Mutex::new(pod),
+            sandbox,
             is_static,
             state: Mutex::new(state),
             tokens: Tokens::default(),
+            claims: Mutex::default(),
             changed: Notify::new(),
+            updated: Notify::new(),
         };
         worker.edit(|_| {});
+        worker.recall(&told);
         Arc::new(worker)
+    }
+
+    /// Takes over from a status that the API has what a kubelet cannot know that came later.
+    pub(super) fn recall(&self, told: &Value) {
+        if !told.str_at("/startTime").is_empty() {
+            told.str_at("/startTime").clone_into(&mut self.started.lock());
+        }
+        self.edit(|state| state.recall(told));
     }
 
     pub(super) fn is_static(&self) -> bool {
@@ -84,8 +114,16 @@ impl Worker {
         &self.tokens
     }
 
-    pub(super) fn ip(&self) -> &str {
-        &self.ip
+    pub(super) fn claimed(&self, volume: &str) -> Option<String> {
+        self.claims.lock().get(volume).cloned()
+    }
+
+    pub(super) fn claims(&self, volume: &str, path: String) {
+        self.claims.lock().insert(volume.to_owned(), path);
+    }
+
+    pub(super) fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
     }
 
     /// `namespace/name`.
@@ -98,9 +136,33 @@ impl Worker {
         self.pod.lock().clone()
     }
 
-    /// A newer version of the pod: labels, annotations and the time to end may differ.
-    pub(super) fn update(&self, pod: Arc<Value>) {
+    /// A newer version of the pod: labels, annotations, images and the time to end may differ.
+    pub(super) fn update(self: &Arc<Self>, pod: Arc<Value>) {
+        let known = self.look(|s| s.containers.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+        let added = pod.list_at("/spec/ephemeralContainers").iter();
+        let added: Vec<ContainerState> = added
+            .filter(|spec| !known.iter().any(|name| name == spec.str_at("/name")))
+            .map(|spec| state_of(spec, Role::Ephemeral))
+            .collect();
         *self.pod.lock() = pod;
+        self.updated.notify_waiters();
+        let over = self.look(|s| s.terminating || s.finished);
+        for container in added.into_iter().filter(|_| !over) {
+            self.edit(|s| s.containers.push(container));
+            let (this, i) = (self.clone(), self.look(|s| s.containers.len() - 1));
+            self.host.spawn(async move { this.supervise(i).await });
+        }
+    }
+
+    /// Waits until `holds` does of the pod as it was last seen.
+    pub(super) async fn until_updated(&self, holds: impl Fn(&Value) -> bool) {
+        loop {
+            let updated = self.updated.notified();
+            if holds(&self.pod()) {
+                return;
+            }
+            updated.await;
+        }
     }
 
     /// The pod with its present status.
@@ -120,11 +182,11 @@ impl Worker {
         }
     }
 
-    /// Container `i` of the spec: init containers first.
+    /// What the pod says of container `i`.
     pub(super) fn spec(&self, i: usize) -> Option<Value> {
+        let name = self.look(|s| s.containers.get(i).map(|c| c.name.clone()))?;
         let pod = self.pod();
-        let inits = pod.list_at("/spec/initContainers");
-        inits.iter().chain(pod.list_at("/spec/containers")).nth(i).cloned()
+        containers_of(&pod).find(|spec| spec.str_at("/name") == name).cloned()
     }
 
     pub(super) async fn changed(&self) {
@@ -140,14 +202,15 @@ impl Worker {
 
     /// The running container of that name.
     pub(crate) fn running(&self, container: &str) -> Option<Arc<dyn Running>> {
-        self.look(|s| s.containers.iter().find(|c| c.name == container)?.running.clone())
+        self.look(|s| {
+            Some(s.containers.iter().find(|c| c.name == container)?.running.as_ref()?.running.clone())
+        })
     }
 
     /// Whether a container's standard input ends with whoever attaches first.
     pub(crate) fn stdin_once(&self, container: &str) -> bool {
         let pod = self.pod();
-        let mut all = pod.list_at("/spec/containers").iter().chain(pod.list_at("/spec/initContainers"));
-        all.any(|c| c.str_at("/name") == container && c.bool_at("/stdinOnce"))
+        containers_of(&pod).any(|c| c.str_at("/name") == container && c.bool_at("/stdinOnce"))
     }
 
     /// The pod's UID.
@@ -155,8 +218,8 @@ impl Worker {
         self.pod().uid().to_owned()
     }
 
-    /// What a runtime would call the pod's sandbox.
-    pub(crate) fn sandbox(&self) -> String {
+    /// What the runtime calls the pod's sandbox.
+    pub(crate) fn sandbox_id(&self) -> String {
         let uid = self.uid().replace('-', "");
         format!("{uid}{uid}")
     }
@@ -168,7 +231,7 @@ impl Worker {
 
     /// Its address.
     pub(crate) fn address(&self) -> &str {
-        &self.ip
+        self.sandbox.address()
     }
 
     pub(super) fn restart_policy(&self) -> Restart {
@@ -239,24 +302,49 @@ impl Worker {
     /// Runs the pod until all its containers have ended for good.
     pub(super) async fn run(self: Arc<Self>) {
         self.note("started");
+        if self.sandbox.attempt() > 0 && !self.look(|s| s.initialized || s.terminating) {
+            self.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.".into());
+        }
         if let Some(seconds) = self.pod().i64_at("/spec/activeDeadlineSeconds") {
-            let (this, limit) =
-                (self.clone(), Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
+            let this = self.clone();
+            let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+            let left = limit.saturating_sub(self.age());
             self.host.spawn(async move {
-                this.host.clock().sleep(limit).await;
-                let words = "Pod was active on the node longer than the specified deadline";
-                this.normal("DeadlineExceeded", words.into());
-                this.edit(|s| s.failure = Some(("DeadlineExceeded", words.to_owned())));
+                this.host.clock().sleep(left).await;
+                let (reason, words) = DEADLINE;
+                this.normal(reason, words.into());
+                this.edit(|s| s.failure = Some((reason, words.to_owned())));
                 this.terminate(this.grace()).await;
             });
         }
-        let mounted = self.unless_ending(self.mount()).await.is_some();
-        if mounted {
+        let runs = self.look(|s| s.containers.iter().any(|c| c.running.is_some()));
+        if runs {
+            // They have had their volumes for long, and go on meanwhile.
+            let this = self.clone();
+            self.host.spawn(async move {
+                this.mount().await;
+                this.keep_volumes().await;
+            });
+        } else if self.unless_ending(self.mount()).await.is_some() {
             let this = self.clone();
             self.host.spawn(async move { this.keep_volumes().await });
         }
+        let ephemeral = |s: &State| -> Vec<usize> {
+            let all = s.containers.iter().enumerate();
+            all.filter(|(_, c)| c.role == Role::Ephemeral).map(|(i, _)| i).collect()
+        };
+        // Those that came before this kubelet.
+        for i in self.look(ephemeral) {
+            let this = self.clone();
+            self.host.spawn(async move { this.supervise(i).await });
+        }
+        let this = self.clone();
+        self.host.spawn(async move { this.keep_size().await });
         let sidecars = self.clone().run_containers().await;
         self.edit(|s| s.draining = true);
+        for i in self.look(ephemeral) {
+            self.stop_container(i, self.grace()).await;
+        }
         // Last started first, as upstream.
         for (i, sidecar) in sidecars.into_iter().rev() {
             self.stop_container(i, self.grace()).await;
@@ -270,22 +358,29 @@ impl Worker {
     async fn run_containers(self: Arc<Self>) -> Vec<(usize, world::Task<bool>)> {
         let mut sidecars = Vec::new();
         let roles: Vec<Role> = self.look(|s| s.containers.iter().map(|c| c.role).collect());
+        // A kubelet that comes back finds some of it done.
+        let begun = self.look(|s| s.initialized);
         for (i, role) in roles.iter().enumerate() {
             match role {
+                Role::Init if begun => {}
                 Role::Init => {
                     if !self.clone().supervise(i).await {
                         return sidecars;
                     }
                 }
                 Role::Sidecar => {
+                    let runs = self.look(|s| s.containers.get(i).is_some_and(|c| c.running.is_some()));
                     let this = self.clone();
                     sidecars.push((i, self.host.spawn(async move { this.supervise(i).await })));
+                    if begun || runs {
+                        continue;
+                    }
                     let up = self.until(|s| s.containers.get(i).is_some_and(|c| c.started));
                     if self.unless_ending(up).await.is_none() {
                         return sidecars;
                     }
                 }
-                Role::Main => {}
+                Role::Main | Role::Ephemeral => {}
             }
         }
         self.edit(|s| s.initialized = true);
@@ -295,6 +390,13 @@ impl Worker {
         });
         futures::future::join_all(mains.collect::<Vec<_>>()).await;
         sidecars
+    }
+
+    /// Since when a kubelet knows it, by the wall clock.
+    fn age(&self) -> Duration {
+        let since = self.started.lock().parse::<world::Wall>();
+        let age = since.map(|since| self.host.clock().wall().duration_since(since));
+        age.ok().and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
     }
 
     /// How long its containers get to end.
@@ -317,27 +419,15 @@ impl Worker {
         self.until(|s| s.finished).await;
     }
 
-    /// Ends one container: its hook, SIGTERM, and SIGKILL when its time is over.
+    /// Ends one container, and returns when its end is known.
     async fn stop_container(&self, i: usize, grace: Duration) {
-        let Some(running) = self.look(|s| s.containers.get(i).and_then(|c| c.running.clone())) else {
+        let Some(run) = self.look(|s| s.containers.get(i).and_then(|c| c.running.clone())) else {
             return;
         };
         let Some(spec) = self.spec(i) else { return };
-        let deadline = self.host.clock().monotonic() + grace;
         self.normal("Killing", format!("Stopping container {}", spec.str_at("/name")));
-        let ended = || self.until(|s| s.containers.get(i).is_none_or(|c| c.running.is_none()));
-        if let Some(hook) = spec.at("/lifecycle/preStop") {
-            let hook = self.hook(hook, &running);
-            if let Ok(Err(why)) = self.host.clock().timeout(grace, hook).await {
-                self.warning("FailedPreStopHook", format!("PreStopHook failed: {why}"));
-            }
-        }
-        running.terminate().await;
-        let left = deadline.since(self.host.clock().monotonic()).max(LEAST_GRACE);
-        if self.host.clock().timeout(left, ended()).await.is_err() {
-            running.kill().await;
-            ended().await;
-        }
+        self.end(&spec, &run, grace).await;
+        self.until(|s| s.containers.get(i).is_none_or(|c| c.running.is_none())).await;
     }
 
     /// PodStatus as the API shows it.
@@ -346,10 +436,10 @@ impl Worker {
         let host_ip = self.node.options.node_ip.to_string();
         status["hostIP"] = host_ip.as_str().into();
         status["hostIPs"] = json!([{"ip": host_ip}]);
-        status["podIP"] = self.ip.as_str().into();
-        status["podIPs"] = json!([{"ip": self.ip}]);
+        status["podIP"] = self.address().into();
+        status["podIPs"] = json!([{"ip": self.address()}]);
         status["qosClass"] = api::strategy::pods::qos_class(&self.pod()).into();
-        status["startTime"] = self.started.as_str().into();
+        status["startTime"] = self.started.lock().as_str().into();
         status
     }
 }

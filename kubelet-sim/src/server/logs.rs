@@ -36,7 +36,7 @@ pub(super) fn serve(host: &Host, pods: &Pods, path: &str, query: &str) -> Respon
         ),
         Some(None) => {
             let snapshot = worker.snapshot();
-            let all = ["containerStatuses", "initContainerStatuses"]
+            let all = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"]
                 .map(|l| snapshot.list_at(&format!("/status/{l}")));
             let waiting = all.into_iter().flatten().find(|s| s.str_at("/name") == *container);
             let why = waiting.map_or("", |s| s.str_at("/state/waiting/reason"));

@@ -24,7 +24,7 @@ pub(super) fn serve(host: &Host, pods: &Pods, path: &str) -> Option<Response<Bod
         "/runningpods" => page(&list(pods.snapshot().iter().filter_map(running).collect())),
         "/configz" => page(&json!({"kubeletconfig": configuration(options)})),
         "/stats/summary" => page(&summary(options, &pods.snapshot())),
-        "/metrics" => metrics(&of_kubelet(host, options, &pods.snapshot())),
+        "/metrics" => metrics(&of_kubelet(host, pods)),
         "/metrics/cadvisor" => metrics(&of_machine(&pods.snapshot())),
         "/metrics/resource" => metrics(&of_resources(&pods.snapshot())),
         _ => return None,
@@ -66,7 +66,8 @@ fn running(pod: &Value) -> Option<Value> {
 
 /// Statuses of all containers, each with since when it runs.
 fn containers(pod: &Value) -> impl Iterator<Item = (&Value, Option<&str>)> {
-    let all = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let all =
+        ["/status/initContainerStatuses", "/status/containerStatuses", "/status/ephemeralContainerStatuses"];
     all.into_iter()
         .flat_map(|list| pod.list_at(list))
         .map(|status| (status, status.at("/state/running/startedAt").and_then(Value::as_str)))
@@ -84,6 +85,7 @@ fn configuration(options: &Options) -> Value {
         "port": options.port,
         "rotateCertificates": options.rotate,
         "staticPodPath": options.static_pods,
+        "streamingConnectionIdleTimeout": seconds(options.streaming_idle),
     })
 }
 
@@ -104,14 +106,48 @@ fn summary(options: &Options, pods: &[Value]) -> Value {
     })
 }
 
+/// Upper bounds of what serving certificates live, in seconds: a minute to four years.
+const LIVES: [f64; 10] = [
+    60.0,
+    3_600.0,
+    14_400.0,
+    86_400.0,
+    604_800.0,
+    2_592_000.0,
+    7_776_000.0,
+    15_552_000.0,
+    31_104_000.0,
+    124_416_000.0,
+];
+
 /// A text in Prometheus' format.
 #[derive(Default)]
 struct Metrics(String);
 
 impl Metrics {
     fn about(&mut self, name: &str, help: &str) {
+        self.head(name, help, "gauge");
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, count: u64) {
+        self.head(name, help, "counter");
+        self.value(name, &[], count as f64);
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], seen: &[f64]) {
+        self.head(name, help, "histogram");
+        for bound in bounds.iter().copied().chain([f64::INFINITY]) {
+            let below = seen.iter().filter(|value| **value <= bound).count();
+            let shown = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
+            self.value(&format!("{name}_bucket"), &[("le", &shown)], below as f64);
+        }
+        self.value(&format!("{name}_sum"), &[], seen.iter().sum());
+        self.value(&format!("{name}_count"), &[], seen.len() as f64);
     }
 
     fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
@@ -125,7 +161,9 @@ impl Metrics {
     }
 }
 
-fn of_kubelet(host: &Host, options: &Options, pods: &[Value]) -> String {
+fn of_kubelet(host: &Host, pods: &Pods) -> String {
+    let (options, certificates) = (pods.options(), pods.certificates());
+    let pods = pods.snapshot();
     let mut out = Metrics::default();
     for (which, word) in [("client", "client"), ("server", "serving")] {
         let name = format!("kubelet_certificate_manager_{which}_ttl_seconds");
@@ -135,9 +173,26 @@ fn of_kubelet(host: &Host, options: &Options, pods: &[Value]) -> String {
         );
         out.value(&name, &[], left(host, &format!("{}/kubelet-{which}-current.pem", options.cert_dir)));
     }
+    let errors = [
+        ("kubelet_certificate_manager_client_expiration_renew_errors", &certificates.client),
+        ("kubelet_server_expiration_renew_errors", &certificates.serving),
+    ];
+    for (name, renewals) in errors {
+        if let Some(renewals) = renewals {
+            out.counter(name, "[ALPHA] Counter of certificate renewal errors.", renewals.errors());
+        }
+    }
+    if let Some(renewals) = &certificates.serving {
+        out.histogram(
+            "kubelet_certificate_manager_server_rotation_seconds",
+            "[ALPHA] Histogram of the number of seconds the previous certificate lived before being rotated.",
+            &LIVES,
+            &renewals.lives(),
+        );
+    }
     out.about("kubelet_node_name", "[ALPHA] The node's name. The count is always 1.");
     out.value("kubelet_node_name", &[("node", &options.node_name)], 1.0);
-    let up = pods.iter().filter(|p| containers(p).any(|(_, since)| since.is_some())).count();
+    let up = pods.iter().filter(|p: &&Value| containers(p).any(|(_, since)| since.is_some())).count();
     out.about("kubelet_running_pods", "[ALPHA] Number of pods that have a running pod sandbox");
     out.value("kubelet_running_pods", &[], up as f64);
     out.about("kubelet_running_containers", "[ALPHA] Number of containers currently running");
@@ -186,4 +241,18 @@ fn of_resources(pods: &[Value]) -> String {
         out.value(name, &[], 0.0);
     }
     out.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_what_is_below_each_bound() {
+        let mut out = Metrics::default();
+        out.histogram("lives", "How long.", &[60.0, 3600.0], &[30.0, 60.0, 7200.0]);
+        let text = "# HELP lives How long.\n# TYPE lives histogram\nlives_bucket{le=\"60\"} 2\n\
+                    lives_bucket{le=\"3600\"} 2\nlives_bucket{le=\"+Inf\"} 3\nlives_sum 7290\nlives_count 3\n";
+        assert_eq!(out.0, text);
+    }
 }

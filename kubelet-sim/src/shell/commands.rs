@@ -6,14 +6,12 @@ use super::{
     condition, date,
     evaluate::{Flow, Shell},
     files::{Node, absolute},
-    parse, print,
+    print,
     streams::Streams,
 };
 
 /// What `seq` may print, and `sleep` may take.
 const LONGEST_SEQUENCE: usize = 20_000;
-/// What `tail` and `wc` keep of what they read.
-const LONGEST_INPUT: usize = 1 << 20;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1_000 * 366 * 86_400);
 
 /// Whether `program` (a path or a name) is one of [`Shell::call`]'s.
@@ -24,8 +22,8 @@ pub(crate) fn is_known(program: &str) -> bool {
 const KNOWN: &[&str] = &[
     ":", "[", "ash", "bash", "break", "cat", "cd", "continue", "dash", "date", "echo", "env", "exec", "exit",
     "export", "false", "head", "hostname", "ls", "mkdir", "printenv", "printf", "pwd", "read", "return",
-    "rm", "seq", "set", "sh", "shift", "sleep", "tail", "test", "touch", "trap", "true", "unset", "wait",
-    "wc",
+    "rm", "seq", "set", "sh", "shift", "sleep", "tail", "tar", "test", "touch", "trap", "true", "unset",
+    "wait", "wc",
 ];
 
 /// What is part of a shell and no program of its own.
@@ -72,6 +70,7 @@ impl Shell {
                 return Flow::Exit;
             }
             "read" => return self.read(args, streams).await,
+            "tar" => return self.tar(args, streams).await,
             "cat" | "head" | "tail" | "wc" => return self.filter(name, args, streams).await,
             "break" | "continue" if self.in_loop() => {
                 let levels = args.first().and_then(|a| a.parse().ok()).unwrap_or(1).max(1);
@@ -185,7 +184,7 @@ impl Shell {
                 for arg in args.iter().filter(|a| !a.starts_with('-')) {
                     let (path, files) = (absolute(&self.cwd, arg), &self.machine.files);
                     let outcome = match name {
-                        "touch" => files.write(&path, "", true),
+                        "touch" => files.write(&path, b"", true),
                         "mkdir" => files.make_dir(&path),
                         _ => files.remove(&path),
                     };
@@ -203,7 +202,7 @@ impl Shell {
     }
 
     /// `set -e`, `-u`, `-x` and their opposites; what follows `--` are the arguments.
-    fn options(&mut self, args: &[String]) {
+    pub(super) fn options(&mut self, args: &[String]) {
         for (i, arg) in args.iter().enumerate() {
             let (on, flags) = match (arg.strip_prefix('-'), arg.strip_prefix('+')) {
                 (Some("-"), _) => {
@@ -253,75 +252,6 @@ impl Shell {
         self.signal(streams).await
     }
 
-    async fn shell(&mut self, args: &[String], streams: &Streams) -> Flow {
-        let mut inner = self.clone();
-        let mut rest = args;
-        while let Some((flag, after)) = rest.split_first() {
-            let Some(flags) = flag.strip_prefix('-').filter(|f| !f.is_empty()) else { break };
-            rest = after;
-            inner.options(std::slice::from_ref(flag));
-            if flags.contains('c') {
-                let Some((text, after)) = rest.split_first() else {
-                    return self.fatal(streams, "-c requires an argument");
-                };
-                if let Some((name, args)) = after.split_first() {
-                    (inner.name, inner.args) = (name.clone(), args.to_vec());
-                }
-                inner.variables.retain(|name, _| self.exported.contains(name));
-                Box::pin(inner.script(text, streams)).await;
-                return self.after(inner, streams).await;
-            }
-        }
-        let text = match rest.split_first() {
-            None => return self.read_script(inner, streams).await,
-            Some((file, args)) => match self.machine.files.read(&absolute(&self.cwd, file)) {
-                Ok(text) => {
-                    (inner.name, inner.args) = (file.clone(), args.to_vec());
-                    text
-                }
-                Err(why) => {
-                    self.say(streams, &format!("sh: can't open '{file}': {why}"));
-                    self.status = 2;
-                    return Flow::Next;
-                }
-            },
-        };
-        Box::pin(inner.script(&text, streams)).await;
-        self.after(inner, streams).await
-    }
-
-    /// Runs what comes on standard input, each command as soon as it is complete.
-    async fn read_script(&mut self, mut inner: Shell, streams: &Streams) -> Flow {
-        let mut pending = String::new();
-        loop {
-            if streams.tty {
-                let prompt = if pending.is_empty() { format!("{} # ", inner.cwd) } else { "> ".into() };
-                let _ = streams.out.write(&self.machine.files, &prompt);
-            }
-            let Some(line) = inner.unless_signalled(streams.input.line()).await else { break };
-            pending.push_str(&line);
-            pending.push('\n');
-            match parse::parse(&pending) {
-                Err(why) if parse::is_unfinished(&why) => continue,
-                Err(why) if streams.tty => {
-                    inner.say(streams, &format!("sh: {why}"));
-                    inner.status = 2;
-                }
-                _ => {
-                    if Box::pin(inner.script(&pending, streams)).await != Flow::Next {
-                        pending.clear();
-                        break;
-                    }
-                }
-            }
-            pending.clear();
-        }
-        if inner.signal(streams).await == Flow::Next && !pending.is_empty() {
-            Box::pin(inner.script(&pending, streams)).await;
-        }
-        self.after(inner, streams).await
-    }
-
     /// `read a b`: a line, a word for each name, and the rest for the last one.
     async fn read(&mut self, args: &[String], streams: &Streams) -> Flow {
         let line = self.unless_signalled(streams.input.line()).await;
@@ -338,158 +268,6 @@ impl Shell {
             rest = after;
         }
         self.signal(streams).await
-    }
-
-    /// Runs a shell's own last wish, and takes over its status.
-    async fn after(&mut self, mut inner: Shell, streams: &Streams) -> Flow {
-        if let Some(action) = inner.traps.remove("EXIT") {
-            let status = inner.status;
-            if Box::pin(inner.script(&action, streams)).await != Flow::Exit {
-                inner.status = status;
-            }
-        }
-        (self.status, self.pace) = (inner.status, inner.pace);
-        // What ended by SIGTERM ended with everything around it.
-        if self.status == 143 { Flow::Exit } else { Flow::Next }
-    }
-
-    /// `exec command` and `env A=b command`.
-    async fn instead(&mut self, name: &str, args: &[String], streams: &Streams) -> Flow {
-        let mut inner = self.clone();
-        let assigned = args.iter().take_while(|a| name == "env" && a.contains('=')).count();
-        for (name, value) in args[..assigned].iter().filter_map(|a| a.split_once('=')) {
-            inner.set(name, value.to_owned());
-            inner.exported.insert(name.to_owned());
-        }
-        let Some((program, rest)) = args[assigned..].split_first() else { return Flow::Next };
-        let flow = Box::pin(inner.call(program, rest, streams)).await;
-        (self.status, self.pace) = (inner.status, inner.pace);
-        if name == "exec" || flow == Flow::Exit { Flow::Exit } else { Flow::Next }
-    }
-
-    /// `tail -f`: what is there, and then nothing more until a signal comes.
-    async fn follow(&mut self, args: &[String], streams: &Streams) -> Flow {
-        let plain: Vec<String> =
-            args.iter().filter(|a| !matches!(a.as_str(), "-f" | "-F" | "-nf")).cloned().collect();
-        let flow = self.filter("tail", &plain, streams).await;
-        if flow != Flow::Next {
-            return flow;
-        }
-        let signals = self.signals.clone();
-        signals.wait().await;
-        self.status = 143;
-        self.signal(streams).await
-    }
-
-    /// `cat`, `head`, `tail`, `wc`: from files, or from standard input.
-    async fn filter(&mut self, name: &str, args: &[String], streams: &Streams) -> Flow {
-        let mut count = 10_usize;
-        let (mut names, mut flags) = (Vec::new(), String::new());
-        let mut rest = args.iter();
-        while let Some(arg) = rest.next() {
-            match arg.strip_prefix('-').filter(|f| !f.is_empty()) {
-                Some("n") if name != "cat" => {
-                    count = rest.next().and_then(|n| n.parse().ok()).unwrap_or(count)
-                }
-                Some(flag) => {
-                    let digits = flag.trim_start_matches('n');
-                    match digits.parse() {
-                        Ok(n) => count = n,
-                        Err(_) => flags.push_str(flag),
-                    }
-                }
-                None => names.push(arg.as_str()),
-            }
-        }
-        let (mut text, mut failed) = (String::new(), false);
-        if names.is_empty() {
-            names.push("-");
-        }
-        for file in names {
-            if file == "-" {
-                match name {
-                    "cat" => {
-                        if !self.say_result(name, streams, &std::mem::take(&mut text)) {
-                            return self.broken(streams);
-                        }
-                        while let Some(bytes) = self.unless_signalled(streams.input.read()).await {
-                            if let Err(why) = streams.out.write_bytes(&self.machine.files, &bytes) {
-                                self.say(streams, &format!("cat: {why}"));
-                                return self.broken(streams);
-                            }
-                            self.unless_signalled(async {
-                                streams.out.room().await;
-                                Some(())
-                            })
-                            .await;
-                        }
-                    }
-                    "head" => {
-                        let mut lines = text.matches('\n').count();
-                        while lines < count
-                            && let Some(line) = self.unless_signalled(streams.input.line()).await
-                        {
-                            text.push_str(&line);
-                            text.push('\n');
-                            lines += 1;
-                        }
-                    }
-                    _ => {
-                        let all = async { Some(streams.input.rest(LONGEST_INPUT).await) };
-                        text.push_str(&self.unless_signalled(all).await.unwrap_or_default());
-                    }
-                }
-                continue;
-            }
-            match self.machine.files.read(&absolute(&self.cwd, file)) {
-                Ok(contents) => text.push_str(&contents),
-                Err(why) => {
-                    let opened = if name == "cat" { format!("can't open '{file}'") } else { file.to_owned() };
-                    self.say(streams, &format!("{name}: {opened}: {why}"));
-                    failed = true;
-                }
-            }
-        }
-        let text = match name {
-            "head" => text.split_inclusive('\n').take(count).collect(),
-            "tail" => {
-                let lines: Vec<&str> = text.split_inclusive('\n').collect();
-                lines[lines.len().saturating_sub(count)..].concat()
-            }
-            "wc" => {
-                let (lines, words, bytes) =
-                    (text.matches('\n').count(), text.split_whitespace().count(), text.len());
-                match flags.as_str() {
-                    "l" => format!("{lines}\n"),
-                    "w" => format!("{words}\n"),
-                    "c" => format!("{bytes}\n"),
-                    _ => format!("{lines:9}{words:10}{bytes:10}\n"),
-                }
-            }
-            _ => text,
-        };
-        if !self.say_result(name, streams, &text) {
-            return self.broken(streams);
-        }
-        self.status = i32::from(failed);
-        self.signal(streams).await
-    }
-
-    /// Writes what a command has to say; `false` if it cannot be written.
-    fn say_result(&self, name: &str, streams: &Streams, text: &str) -> bool {
-        match streams.out.write(&self.machine.files, text) {
-            Ok(()) => true,
-            Err(why) => {
-                self.say(streams, &format!("{name}: {why}"));
-                false
-            }
-        }
-    }
-
-    /// After a write that failed: where somebody read along, SIGPIPE.
-    fn broken(&mut self, streams: &Streams) -> Flow {
-        self.status = 1;
-        if streams.out.is_pipe() { Flow::Exit } else { Flow::Next }
     }
 
     fn ls(&self, args: &[String], streams: &Streams) -> Result<(String, i32), String> {

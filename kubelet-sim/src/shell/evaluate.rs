@@ -425,7 +425,7 @@ impl Shell {
                 "/dev/stdout" | "/proc/1/fd/1" | "/proc/self/fd/1" => streams.out.clone(),
                 "/dev/stderr" | "/proc/1/fd/2" | "/proc/self/fd/2" => streams.err.clone(),
                 _ => {
-                    files.write(&path, "", !empty).map_err(|e| format!("can't create {name}: {e}"))?;
+                    files.write(&path, b"", !empty).map_err(|e| format!("can't create {name}: {e}"))?;
                     Output::File(path)
                 }
             };

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use world::{Disk, FileKind};
 
 /// A longer file is refused, and so is more scratch than this in one container.
-const LONGEST_FILE: usize = 1 << 20;
-const SCRATCH: usize = 4 << 20;
+const LONGEST_FILE: usize = 8 << 20;
+const SCRATCH: usize = 16 << 20;
 
 /// A directory or file of the host that a container sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Node {
 pub(crate) struct Files {
     disk: Disk,
     mounts: Vec<Mount>,
-    scratch: Mutex<BTreeMap<String, Option<String>>>,
+    scratch: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
 }
 
 const NOT_FOUND: &str = "No such file or directory";
@@ -44,9 +44,9 @@ enum Place {
 impl Files {
     pub(crate) fn new(disk: Disk, mounts: Vec<Mount>, hostname: &str) -> Self {
         let dir = |path: &str| (path.to_owned(), None);
-        let mut scratch: BTreeMap<String, Option<String>> =
+        let mut scratch: BTreeMap<String, Option<Vec<u8>>> =
             ["/bin", "/dev", "/etc", "/home", "/proc", "/root", "/tmp", "/usr", "/var"].map(dir).into();
-        scratch.insert("/etc/hostname".into(), Some(format!("{hostname}\n")));
+        scratch.insert("/etc/hostname".into(), Some(format!("{hostname}\n").into_bytes()));
         Self { disk, mounts, scratch: Mutex::new(scratch) }
     }
 
@@ -64,7 +64,12 @@ impl Files {
         }
     }
 
+    /// What is no text comes as if it were.
     pub(crate) fn read(&self, path: &str) -> Result<String, String> {
+        Ok(String::from_utf8_lossy(&self.read_bytes(path)?).into_owned())
+    }
+
+    pub(crate) fn read_bytes(&self, path: &str) -> Result<Vec<u8>, String> {
         match self.node(path) {
             None => return Err(NOT_FOUND.into()),
             Some(Node::Dir) => return Err("Is a directory".into()),
@@ -73,35 +78,36 @@ impl Files {
         match self.place(path) {
             Place::Scratch(path) => self.scratch.lock().get(&path).cloned().flatten().ok_or(NOT_FOUND.into()),
             Place::Host { path, .. } => {
-                let bytes = self.disk.read(&path).map_err(|_| NOT_FOUND.to_owned())?;
-                Ok(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_FILE)]).into_owned())
+                let mut bytes = self.disk.read(&path).map_err(|_| NOT_FOUND.to_owned())?;
+                bytes.truncate(LONGEST_FILE);
+                Ok(bytes)
             }
         }
     }
 
-    pub(crate) fn write(&self, path: &str, text: &str, append: bool) -> Result<(), String> {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8], append: bool) -> Result<(), String> {
         if path == "/dev/null" {
             return Ok(());
         }
         if self.node(path) == Some(Node::Dir) {
             return Err("Is a directory".into());
         }
-        let before = if append { self.read(path).unwrap_or_default() } else { String::new() };
-        if before.len() + text.len() > LONGEST_FILE {
+        let mut whole = if append { self.read_bytes(path).unwrap_or_default() } else { Vec::new() };
+        if whole.len() + bytes.len() > LONGEST_FILE {
             return Err("File too large".into());
         }
         let parent = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
         if !matches!(self.node(parent), Some(Node::Dir)) {
             return Err("nonexistent directory".into());
         }
-        let whole = before + text;
+        whole.extend_from_slice(bytes);
         match self.place(path) {
             Place::Host { read_only: true, .. } => Err("Read-only file system".into()),
             Place::Host { path, .. } => self.disk.write(&path, whole, 0o644).map_err(|e| e.to_string()),
             Place::Scratch(path) => {
                 let mut scratch = self.scratch.lock();
-                let used: usize = scratch.values().flatten().map(String::len).sum();
-                if used + text.len() > SCRATCH {
+                let used: usize = scratch.values().flatten().map(Vec::len).sum();
+                if used + bytes.len() > SCRATCH {
                     return Err("No space left on device".into());
                 }
                 scratch.insert(path, Some(whole));

@@ -1,9 +1,9 @@
 //! The interpreter of what test pods do. It executes nothing: commands are functions of this crate.
 //!
 //! ```text
-//!   text ── parse ──► syntax ── evaluate ──► expand ── arithmetic
+//!   text ── parse, words ──► syntax ── evaluate ──► expand ── arithmetic
 //!                                  │
-//!                              commands ── date, print, condition
+//!                              commands ── date, print, condition, filters, archive, nested
 //!                                  │
 //!                     files (volumes, scratch)   Log (output)   host.clock() (sleep)
 //! ```
@@ -12,6 +12,7 @@
 //! of steps it waits, longer each time, so that a busy loop cannot keep a simulated world from
 //! moving on.
 
+mod archive;
 mod arithmetic;
 mod beside;
 mod commands;
@@ -20,13 +21,16 @@ mod date;
 mod evaluate;
 mod expand;
 mod files;
+mod filters;
 mod machine;
+mod nested;
 mod parse;
 mod pipe;
 mod print;
 mod program;
 mod streams;
 mod syntax;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! From a script's text to its tree; refuses what the interpreter does not do, in sh's words.
 
-use super::syntax::{AndOr, Command, Kind, List, Part, Pipeline, Redirect, Target, Word};
+use super::{
+    syntax::{AndOr, Command, Kind, List, Pipeline, Redirect, Target, Word},
+    words::ends_word,
+};
 
 /// Constructs within each other; deeper is refused, so that no script can exhaust the stack.
 const DEEPEST: usize = 24;
@@ -31,24 +34,24 @@ pub(crate) fn is_unfinished(why: &str) -> bool {
     why.ends_with("unexpected end of file") || why.ends_with("unterminated quoted string")
 }
 
-struct Parser {
-    text: Vec<char>,
-    at: usize,
+pub(super) struct Parser {
+    pub(super) text: Vec<char>,
+    pub(super) at: usize,
     depth: usize,
 }
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 impl Parser {
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.text.get(self.at).copied()
     }
 
-    fn starts(&self, what: &str) -> bool {
+    pub(super) fn starts(&self, what: &str) -> bool {
         what.chars().enumerate().all(|(i, c)| self.text.get(self.at + i) == Some(&c))
     }
 
-    fn take(&mut self, what: &str) -> bool {
+    pub(super) fn take(&mut self, what: &str) -> bool {
         let there = self.starts(what);
         if there {
             self.at += what.chars().count();
@@ -56,11 +59,11 @@ impl Parser {
         there
     }
 
-    fn expect(&mut self, what: &str) -> Parsed<()> {
+    pub(super) fn expect(&mut self, what: &str) -> Parsed<()> {
         if self.take(what) { Ok(()) } else { Err(self.unexpected()) }
     }
 
-    fn unexpected(&self) -> String {
+    pub(super) fn unexpected(&self) -> String {
         match self.peek() {
             None => "syntax error: unexpected end of file".into(),
             Some('\n') => "syntax error: unexpected newline".into(),
@@ -72,7 +75,7 @@ impl Parser {
         }
     }
 
-    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return Err(format!("syntax error: more than {DEEPEST} constructs within each other"));
@@ -82,7 +85,7 @@ impl Parser {
         parsed
     }
 
-    fn blanks(&mut self) {
+    pub(super) fn blanks(&mut self) {
         loop {
             if self.take("\\\n") {
                 continue;
@@ -99,7 +102,7 @@ impl Parser {
         }
     }
 
-    fn blank_lines(&mut self) {
+    pub(super) fn blank_lines(&mut self) {
         loop {
             self.blanks();
             if !self.take("\n") {
@@ -125,7 +128,7 @@ impl Parser {
         there
     }
 
-    fn list(&mut self) -> Parsed<List> {
+    pub(super) fn list(&mut self) -> Parsed<List> {
         self.deeper(|p| {
             let mut all = Vec::new();
             loop {
@@ -305,7 +308,7 @@ impl Parser {
         None
     }
 
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         let mut name = String::new();
         while let Some(c) = self.peek() {
             let fits = c == '_' || c.is_ascii_alphabetic() || (!name.is_empty() && c.is_ascii_digit());
@@ -351,175 +354,5 @@ impl Parser {
     fn file(&mut self) -> Parsed<Word> {
         self.blanks();
         self.word()
-    }
-
-    fn word(&mut self) -> Parsed<Word> {
-        let mut word = Word::default();
-        let begin = self.at;
-        while let Some(c) = self.peek() {
-            match c {
-                '\'' => {
-                    self.at += 1;
-                    let mut text = String::new();
-                    loop {
-                        match self.peek() {
-                            None => return Err("syntax error: unterminated quoted string".into()),
-                            Some('\'') => break,
-                            Some(c) => text.push(c),
-                        }
-                        self.at += 1;
-                    }
-                    self.at += 1;
-                    word.push(text);
-                }
-                '"' => {
-                    self.at += 1;
-                    self.quoted(&mut word, '"')?;
-                }
-                '$' => self.dollar(&mut word, false)?,
-                '`' => return Err("syntax error: backquotes are not simulated, use $(…)".into()),
-                '\\' => {
-                    self.at += 1;
-                    if let Some(c) = self.peek() {
-                        self.at += 1;
-                        if c != '\n' {
-                            word.push(c.to_string());
-                        }
-                    }
-                }
-                c if ends_word(c) => break,
-                c => {
-                    self.at += 1;
-                    word.push(c.to_string());
-                }
-            }
-        }
-        if self.at == begin {
-            return Err(self.unexpected());
-        }
-        Ok(word)
-    }
-
-    /// Up to and with `end`; expansions in it are not split.
-    fn quoted(&mut self, word: &mut Word, end: char) -> Parsed<()> {
-        word.push(String::new());
-        loop {
-            match self.peek() {
-                None => return Err("syntax error: unterminated quoted string".into()),
-                Some(c) if c == end => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some('$') => self.dollar(word, true)?,
-                Some('\\') => {
-                    self.at += 1;
-                    match self.peek() {
-                        Some('\n') => {}
-                        Some(c) if matches!(c, '$' | '`' | '"' | '\\') || c == end => {
-                            word.push(c.to_string())
-                        }
-                        Some(c) => word.push(format!("\\{c}")),
-                        None => continue,
-                    }
-                    self.at += 1;
-                }
-                Some(c) => {
-                    word.push(c.to_string());
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    fn dollar(&mut self, word: &mut Word, quoted: bool) -> Parsed<()> {
-        self.at += 1;
-        let simple = |name: String| Part::Variable { name, otherwise: None, length: false, quoted };
-        if self.take("((") {
-            let expression = self.deeper(Self::arithmetic)?;
-            word.0.push(Part::Arithmetic { expression, quoted });
-        } else if self.take("(") {
-            let list = self.list()?;
-            self.blank_lines();
-            self.expect(")")?;
-            word.0.push(Part::Command { list, quoted });
-        } else if self.take("{") {
-            let part = self.deeper(|p| p.braced(quoted))?;
-            word.0.push(part);
-        } else if let Some(c) = self.peek().filter(|c| c.is_ascii_digit() || "?$#@*!".contains(*c)) {
-            self.at += 1;
-            word.0.push(simple(c.to_string()));
-        } else {
-            let name = self.name();
-            if name.is_empty() {
-                word.push("$".into());
-            } else {
-                word.0.push(simple(name));
-            }
-        }
-        Ok(())
-    }
-
-    fn braced(&mut self, quoted: bool) -> Parsed<Part> {
-        let bad = || "syntax error: bad substitution".to_owned();
-        let length = self.peek() == Some('#') && !self.starts("#}") && self.take("#");
-        let name = match self.peek() {
-            Some(c) if c.is_ascii_digit() || "?$#@*".contains(c) => {
-                self.at += 1;
-                c.to_string()
-            }
-            _ => self.name(),
-        };
-        if name.is_empty() {
-            return Err(bad());
-        }
-        if self.take("}") {
-            return Ok(Part::Variable { name, otherwise: None, length, quoted });
-        }
-        let empty_counts = self.take(":");
-        let operator = self.peek().filter(|c| "-=+?".contains(*c)).ok_or_else(bad)?;
-        self.at += 1;
-        let mut word = Word::default();
-        self.quoted(&mut word, '}')?;
-        Ok(Part::Variable { name, otherwise: Some((operator, empty_counts, word)), length, quoted })
-    }
-
-    /// Up to and with the closing `))`.
-    fn arithmetic(&mut self) -> Parsed<Word> {
-        let (mut word, mut open) = (Word::default(), 0_usize);
-        loop {
-            if open == 0 && self.take("))") {
-                return Ok(word);
-            }
-            match self.peek() {
-                None => return Err("syntax error: missing '))'".into()),
-                Some('$') => {
-                    self.dollar(&mut word, true)?;
-                    continue;
-                }
-                Some(c) => {
-                    open = match c {
-                        '(' => open + 1,
-                        ')' => open.saturating_sub(1),
-                        _ => open,
-                    };
-                    word.push(c.to_string());
-                    self.at += 1;
-                }
-            }
-        }
-    }
-}
-
-fn ends_word(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ';' | '&' | '|' | '<' | '>' | '(' | ')')
-}
-
-impl Word {
-    /// Adds text, to the text before it if there is some.
-    fn push(&mut self, text: String) {
-        match self.0.last_mut() {
-            Some(Part::Text(before)) => before.push_str(&text),
-            _ => self.0.push(Part::Text(text)),
-        }
     }
 }

@@ -51,7 +51,9 @@ impl Output {
                 }
                 buffer.push_str(text);
             }
-            Self::File(path) => files.write(path, text, true).map_err(|e| format!("write error: {e}"))?,
+            Self::File(path) => {
+                files.write(path, text.as_bytes(), true).map_err(|e| format!("write error: {e}"))?
+            }
             Self::Nowhere => {}
         }
         Ok(())
@@ -62,6 +64,7 @@ impl Output {
         match self {
             Self::Pipe(pipe) if pipe.put(bytes) => Ok(()),
             Self::Pipe(_) => Err("write error: Broken pipe".into()),
+            Self::File(path) => files.write(path, bytes, true).map_err(|e| format!("write error: {e}")),
             other => other.write(files, &String::from_utf8_lossy(bytes)),
         }
     }

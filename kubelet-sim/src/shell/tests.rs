@@ -160,3 +160,27 @@ fn a_busy_loop_lets_the_world_move_on_and_ends_by_a_signal() {
     });
     assert_eq!(outcome.expect("a runtime"), (5, true));
 }
+
+#[test]
+fn archives_are_made_listed_and_unpacked() {
+    check(
+        "cd /tmp; echo a > x; mkdir d; echo b > d/y; tar cf t.tar x d; tar tf t.tar",
+        "x\nd/\nd/y\n",
+        0,
+        0.0,
+    );
+    check("cd /tmp; echo a > x; tar cf t.tar x; rm x; tar -xvf t.tar; cat x", "x\na\n", 0, 0.0);
+    check(
+        "cd /tmp; tar cf t.tar /cfg/key; tar xf t.tar -C /home; cat /home/cfg/key",
+        "tar: removing leading '/' from member names\nvalue\n",
+        0,
+        0.0,
+    );
+    check(
+        "cd /tmp; echo a > x; tar cf t.tar x; tar xf t.tar -C /cfg",
+        "tar: can't open 'x': Read-only file system\n",
+        1,
+        0.0,
+    );
+    check("tar czf - x", "tar: invalid option -- 'z'\n", 1, 0.0);
+}

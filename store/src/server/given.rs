@@ -94,7 +94,7 @@ impl Given {
 
 /// What is done with a flag.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     /// Read below.
     Text,
     Bool,
@@ -105,7 +105,8 @@ enum Use {
     Refused(&'static [&'static str], &'static str),
 }
 
-const FLAGS: &[(&str, Use)] = &[
+/// Name and use.
+pub(super) const FLAGS: &[(&str, Use)] = &[
     ("name", Use::Text),
     ("data-dir", Use::Text),
     ("listen-client-urls", Use::Text),

@@ -9,6 +9,7 @@ mod cluster;
 mod flags;
 mod given;
 mod health;
+mod help;
 mod kv;
 mod lease;
 mod members;
@@ -29,6 +30,7 @@ use crate::{Store, StoreError};
 use api::Api;
 use cluster::Member;
 pub use flags::{Options, Tls, Url, UsageError};
+pub use help::help;
 
 /// Why a member did not start. Each is one sentence for the operator.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ mod proxy;
 mod translate;
 mod tunnel;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use api::status::Status;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -122,7 +122,8 @@ impl Asked {
     }
 }
 
-fn lists(headers: &HeaderMap, word: &str) -> bool {
+/// Whether `Connection` names `word`.
+pub(crate) fn lists(headers: &HeaderMap, word: &str) -> bool {
     let values = headers.get_all(header::CONNECTION).into_iter().filter_map(|v| v.to_str().ok());
     values.flat_map(|v| v.split(',')).any(|v| v.trim().eq_ignore_ascii_case(word))
 }
@@ -139,21 +140,29 @@ async fn pass_on(mut asked: Asked) -> Result<Response<Body>, Refusal> {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = answer.headers().clone();
     response.headers_mut().remove(header::DATE);
-    let pending = upgrade::of_request(&mut asked.ours);
-    asked.ctx.host.spawn(async move {
+    splice(&asked.ctx.host, upgrade::of_request(&mut asked.ours), stream);
+    Ok(response)
+}
+
+/// Passes bytes both ways between a client whose connection becomes a stream and a stream behind us.
+pub(crate) fn splice(
+    host: &world::Host,
+    pending: impl Future<Output = Option<Upgraded>> + Send + 'static,
+    behind: Upgraded,
+) {
+    host.spawn(async move {
         let Some(client) = pending.await else { return };
         let (mut from_client, mut to_client) = tokio::io::split(client);
-        let (mut from_kubelet, mut to_kubelet) = tokio::io::split(stream);
+        let (mut from_behind, mut to_behind) = tokio::io::split(behind);
         // Where one direction ends both do; what is behind a closed connection is no use to anybody.
         tokio::select! {
             biased;
-            _ = tokio::io::copy(&mut from_kubelet, &mut to_client) => {}
-            _ = tokio::io::copy(&mut from_client, &mut to_kubelet) => {}
+            _ = tokio::io::copy(&mut from_behind, &mut to_client) => {}
+            _ = tokio::io::copy(&mut from_client, &mut to_behind) => {}
         }
         close(to_client).await;
-        close(to_kubelet).await;
+        close(to_behind).await;
     });
-    Ok(response)
 }
 
 async fn close(mut io: impl tokio::io::AsyncWrite + Unpin) {

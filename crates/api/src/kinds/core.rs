@@ -1,7 +1,7 @@
 //! The core group, `/api/v1`.
 
 use super::{
-    Kind, Propagation,
+    Deprecation, Kind, Propagation,
     row::{action, own, own_with, posted, proxy, row, scale, stream},
 };
 use crate::names::NameRule;
@@ -12,11 +12,18 @@ const fn v1(kind: &'static str, plural: &'static str, singular: &'static str) ->
 
 pub(super) const CORE: &[Kind] = &[
     posted("", "v1", "Binding", "bindings", "binding"),
+    v1("ComponentStatus", "componentstatuses", "componentstatus")
+        .short(&["cs"])
+        .cluster()
+        .verbs(&["get", "list"])
+        .stored_under("")
+        .deprecated(Deprecation { since: 19, replacement: None }),
     v1("ConfigMap", "configmaps", "configmap").short(&["cm"]),
     v1("Endpoints", "endpoints", "endpoints")
         .short(&["ep"])
         .stored_under("services/endpoints")
-        .creates_on_update(),
+        .creates_on_update()
+        .deprecated(Deprecation { since: 33, replacement: Some(("discovery.k8s.io/v1", "EndpointSlice")) }),
     v1("Event", "events", "event")
         .short(&["ev"])
         .creates_on_update()

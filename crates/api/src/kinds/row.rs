@@ -1,6 +1,6 @@
 //! How a row is written: what most kinds have in common is the default, the rest is named.
 
-use super::{Kind, Propagation, ScalePaths, Subresource};
+use super::{Deprecation, Kind, Propagation, ScalePaths, Subresource};
 use crate::names::NameRule;
 
 const STANDARD: &[&str] =
@@ -36,6 +36,7 @@ pub(super) const fn row(
         selectable: &[],
         propagation: Propagation::Background,
         name_rule: NameRule::Subdomain,
+        deprecated: None,
     }
 }
 
@@ -94,6 +95,9 @@ impl Kind {
     }
     pub(super) const fn dependents(self, propagation: Propagation) -> Kind {
         Kind { propagation, ..self }
+    }
+    pub(super) const fn deprecated(self, deprecation: Deprecation) -> Kind {
+        Kind { deprecated: Some(deprecation), ..self }
     }
     pub(super) const fn named(self, name_rule: NameRule) -> Kind {
         Kind { name_rule, ..self }

@@ -162,7 +162,7 @@ types! {
     SERVICE_STATUS = "io.k8s.api.core.v1.ServiceStatus" [CONDITIONS];
     SERVICE = "io.k8s.api.core.v1.Service" [META, inside("spec", &SERVICE_SPEC), inside("status", &SERVICE_STATUS)];
     SERVICE_ACCOUNT = "io.k8s.api.core.v1.ServiceAccount" [
-        META, merge_by("secrets", "name"), merge_by("imagePullSecrets", "name")
+        META, merge_by("secrets", "name")
     ];
     NAMESPACE_STATUS = "io.k8s.api.core.v1.NamespaceStatus" [CONDITIONS];
     NAMESPACE = "io.k8s.api.core.v1.Namespace" [META, inside("status", &NAMESPACE_STATUS)];
@@ -318,7 +318,7 @@ mod tests {
         check("", "Node", "status.addresses", merge, Some("type"));
         check("", "Service", "spec.ports", merge, Some("port"));
         check("", "ServiceAccount", "secrets", merge, Some("name"));
-        check("", "ServiceAccount", "imagePullSecrets", merge, Some("name"));
+        check("", "ServiceAccount", "imagePullSecrets", None, None);
         check("apps", "Deployment", "spec.template.spec.containers.ports", merge, Some("containerPort"));
         check("apps", "Deployment", "spec.strategy", Some("retainKeys"), None);
         check(

@@ -195,7 +195,8 @@ fn go_list(list: &[Value]) -> String {
     format!("[{}]", items.join(" "))
 }
 
-fn go_value(value: &Value) -> String {
+/// A value as Go prints it.
+pub(crate) fn go_value(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".into(),
         Value::String(text) => text.clone(),

@@ -290,7 +290,67 @@ fn names(object: &Value) -> Vec<String> {
     list.iter().map(|c| c["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// A patch that leads from one object to another, as clients make them.
+fn diff(of: Option<&'static Type>, old: &Map<String, Value>, new: &Map<String, Value>) -> Map<String, Value> {
+    let mut patch = Map::new();
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, after) in new {
+        let before = old.get(key);
+        if before == Some(after) {
+            continue;
+        }
+        let field = of.and_then(|of| of.field(key));
+        let inner = field.and_then(|field| field.of);
+        match (before, after, field.map_or(Strategy::Default, |field| field.strategy)) {
+            (Some(Value::Object(before)), Value::Object(after), _) => {
+                patch.insert(key.clone(), diff(inner, before, after).into());
+            }
+            (Some(Value::Array(before)), Value::Array(after), Strategy::MergeSet) => {
+                let gone: Vec<_> = before.iter().filter(|v| !after.contains(v)).cloned().collect();
+                let fresh: Vec<_> = after.iter().filter(|v| !before.contains(v)).cloned().collect();
+                patch.insert(format!("$deleteFromPrimitiveList/{key}"), gone.into());
+                patch.insert(format!("$setElementOrder/{key}"), after.clone().into());
+                patch.insert(key.clone(), fresh.into());
+            }
+            (Some(Value::Array(before)), Value::Array(after), Strategy::MergeBy(id)) => {
+                let order: Vec<_> = after.iter().map(|e| json!({id: e[id]})).collect();
+                let mut changes = Vec::new();
+                for element in after {
+                    match before.iter().find(|e| e[id] == element[id]) {
+                        Some(held) if held == element => {}
+                        Some(held) => {
+                            let maps = (held.as_object().unwrap(), element.as_object().unwrap());
+                            let mut change = diff(inner, maps.0, maps.1);
+                            change.insert(id.to_owned(), element[id].clone());
+                            changes.push(change.into());
+                        }
+                        None => changes.push(element.clone()),
+                    }
+                }
+                for held in before.iter().filter(|held| after.iter().all(|e| e[id] != held[id])) {
+                    changes.push(json!({id: held[id], "$patch": "delete"}));
+                }
+                patch.insert(format!("$setElementOrder/{key}"), order.into());
+                patch.insert(key.clone(), changes.into());
+            }
+            _ => {
+                patch.insert(key.clone(), after.clone());
+            }
+        }
+    }
+    patch
+}
+
 proptest! {
+    #[test]
+    fn a_diff_leads_to_its_target(old in object(), new in object()) {
+        let of = facts::of_kind("", "Pod");
+        let patch = diff(Some(of), old.as_object().unwrap(), new.as_object().unwrap());
+        prop_assert_eq!(apply("", "Pod", &old, &patch.into()), Ok(new));
+    }
+
     #[test]
     fn an_object_patched_with_itself_stays(object in object()) {
         prop_assert_eq!(apply("", "Pod", &object, &object), Ok(object));

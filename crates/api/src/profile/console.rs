@@ -87,6 +87,14 @@ lines! {
         9 => "",
     }
 
+    /// An upgrade with another configuration than the cluster's own.
+    RECONFIGURES {
+        8 => "",
+        15 => "WARNING: Usage of the --config flag for reconfiguring the cluster during upgrade is not recommended!",
+        19 => "WARNING: Usage of the --config flag with kubeadm config types for reconfiguring the cluster during upgrade is not recommended!",
+        30 => "",
+    }
+
     /// Stands before what went wrong: the phase.
     PHASE_FAILED { 8 => "", 13 => "error execution phase {0}" }
 
@@ -96,6 +104,25 @@ lines! {
         9 => "[preflight] Running pre-flight checks.",
         11 => "[preflight] running pre-flight checks",
         13 => "[preflight] Running pre-flight checks",
+    }
+    /// The kernel is too old: its release.
+    // 32 is the new words of k8s.io/system-validators.
+    KERNEL_UNSUPPORTED {
+        8 => "unsupported kernel release: {0}",
+        32 => "kernel release {0} is unsupported. Recommended LTS version from the 4.x series is 4.19. Any 5.x or 6.x versions are also supported. For cgroups v2 support, the minimal version is 4.15 and the recommended version is 5.8+",
+    }
+    /// The kernel offers version 1 of cgroups only.
+    CGROUPS_V1 {
+        8 => "",
+        31 => "cgroups v1 support is in maintenance mode, please migrate to cgroups v2",
+        35 => "cgroups v1 support is deprecated and will be removed in a future release. Please migrate to cgroups v2. To explicitly enable cgroups v1 support for kubelet v1.35 or newer, you must set the kubelet configuration option 'FailCgroupV1' to 'false'. You must also explicitly skip this validation. For more information, see https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1",
+    }
+    /// The container runtime does not tell its cgroup driver.
+    // kubernetes/kubernetes#134906 and #136898.
+    RUNTIME_CONFIG {
+        8 => "",
+        35 => "You must update your container runtime to a version that supports the CRI method RuntimeConfig. Falling back to using cgroupDriver from kubelet config will be removed in 1.36. For more information, see https://git.k8s.io/enhancements/keps/sig-node/4033-group-driver-detection-over-cri",
+        36 => "You must update your container runtime to a version that supports the CRI method RuntimeConfig. Falling back to using cgroupDriver from kubelet config will be removed in 1.37. For more information, see https://git.k8s.io/enhancements/keps/sig-node/4033-group-driver-detection-over-cri",
     }
     /// Images are pulled before anything starts.
     IMAGES {
@@ -115,6 +142,13 @@ lines! {
         8 => "",
         11 => "[kubelet] Writing kubelet configuration to file \"{0}\"",
         13 => "[kubelet-start] Writing kubelet configuration to file \"{0}\"",
+    }
+    /// The kubelet's configuration of this host alone: its path.
+    INSTANCE_CONFIG { 8 => "", 34 => "[kubelet-start] Writing kubelet configuration to file \"{0}\"" }
+    /// That configuration is laid over the one of all kubelets.
+    INSTANCE_APPLIED {
+        8 => "",
+        34 => "[patches] Applied patch of type \"application/strategic-merge-patch+json\" to target \"kubeletconfiguration\"",
     }
     /// The kubelet's unit is started.
     KUBELET_STARTS {
@@ -225,15 +259,50 @@ lines! {
     }
     /// The apiserver answered: after how many seconds.
     HEALTHY { 8 => "[apiclient] All control plane components are healthy after {0} seconds", 30 => "" }
+    /// The apiserver alone is waited for: how long that may take.
+    API_WAIT {
+        8 => "",
+        30 => "[api-check] Waiting for a healthy API server. This can take up to {0}",
+        33 => "",
+    }
+    /// It answered: after how long.
+    API_HEALTHY { 8 => "", 30 => "[api-check] The API server is healthy after {0}", 33 => "" }
+    /// It never did: after how long.
+    API_UNHEALTHY { 8 => "", 30 => "[api-check] The API server is not healthy after {0}", 33 => "" }
+    /// The kubelet is waited for: its URL, how long that may take.
+    KUBELET_WAIT {
+        8 => "",
+        30 => "[kubelet-check] Waiting for a healthy kubelet. This can take up to {1}",
+        31 => "[kubelet-check] Waiting for a healthy kubelet at {0}. This can take up to {1}",
+    }
+    /// The kubelet answered: after how long.
+    KUBELET_HEALTHY { 8 => "", 30 => "[kubelet-check] The kubelet is healthy after {0}" }
+    /// The kubelet never did: after how long.
+    KUBELET_SILENT { 8 => "", 30 => "[kubelet-check] The kubelet is not healthy after {0}" }
+    /// The kubelet is asked for the first time.
+    KUBELET_ASKED { 8 => "", 13 => "[kubelet-check] Initial timeout of 40s passed.", 30 => "" }
     /// The kubelet is asked for the third time and more: the URL, what was wrong.
     KUBELET_UNHEALTHY {
         8 => "[kubelet-check] It seems like the kubelet isn't running or healthy.\n[kubelet-check] The HTTP call equal to 'curl -sSL {0}' failed with error: {1}.",
-        13 => "",
+        30 => "",
     }
-    /// Nothing came up: what was waited for, the registry, the version.
+    /// Nothing came up: what was waited for, the registry, the version, the container runtime's socket.
+    // The step at 22 was not looked up to the minor.
     GAVE_UP {
         8 => "\nUnfortunately, an error has occurred:\n\t{0}\n\nThis error is likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\t- There is no internet connection, so the kubelet cannot pull the following control plane images:\n\t\t- {1}/kube-apiserver-amd64:{2}\n\t\t- {1}/kube-controller-manager-amd64:{2}\n\t\t- {1}/kube-scheduler-amd64:{2}\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n",
-        13 => "",
+        13 => "\nUnfortunately, an error has occurred:\n\t{0}\n\nThis error is likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n\nAdditionally, a control plane component may have crashed or exited when started by the container runtime.\nTo troubleshoot, list all containers using your preferred container runtimes CLI, e.g. docker.\nHere is one example how you may list all Kubernetes containers running in docker:\n\t- 'docker ps -a | grep kube | grep -v pause'\n\tOnce you have found the failing container, you can inspect its logs with:\n\t- 'docker logs CONTAINERID'\n",
+        22 => "\nUnfortunately, an error has occurred:\n\t{0}\n\nThis error is likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n\nAdditionally, a control plane component may have crashed or exited when started by the container runtime.\nTo troubleshoot, list all containers using your preferred container runtimes CLI.\nHere is one example how you may list all running Kubernetes containers by using crictl:\n\t- 'crictl --runtime-endpoint {3} ps -a | grep kube | grep -v pause'\n\tOnce you have found the failing container, you can inspect its logs with:\n\t- 'crictl --runtime-endpoint {3} logs CONTAINERID'\n",
+        30 => "",
+    }
+    /// The kubelet never answered.
+    KUBELET_DEAD {
+        8 => "",
+        30 => "\nUnfortunately, an error has occurred, likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n",
+    }
+    /// A component never answered: the container runtime's socket.
+    COMPONENT_DEAD {
+        8 => "",
+        30 => "\nA control plane component may have crashed or exited when started by the container runtime.\nTo troubleshoot, list all containers using your preferred container runtimes CLI.\nHere is one example how you may list all running Kubernetes containers by using crictl:\n\t- 'crictl --runtime-endpoint {0} ps -a | grep kube | grep -v pause'\n\tOnce you have found the failing container, you can inspect its logs with:\n\t- 'crictl --runtime-endpoint {0} logs CONTAINERID'\n",
     }
 
     /// The configuration is stored.

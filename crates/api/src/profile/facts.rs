@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigFormat, GoVersion, LeafStart, Loopback, Profile, Shape};
+use super::{ConfigFormat, GoVersion, LeafStart, Loopback, Profile, Shape, shown::Shown};
 
 /// One fact of the table.
 pub struct Fact {
@@ -43,8 +43,8 @@ impl Fact {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 macro_rules! facts {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $words:literal { $($since:literal => $value:expr),+ $(,)? })+) => {
@@ -124,6 +124,11 @@ facts! {
 
     /// Whether a kubelet bootstraps before it starts, with a CSR named node-csr-….
     synchronous_bootstrap: bool = "kubelet bootstraps before it starts (node-csr-…)" { 8 => true, 14 => false }
+
+    /// Whether the certificate of a bootstrap lies in kubelet-client.crt and kubelet-client.key, which the kubeconfig
+    /// then names, instead of a dated file behind kubelet-client-current.pem.
+    // Not looked up to the minor.
+    plain_client_certificate: bool = "first certificate in kubelet-client.crt and .key" { 8 => true, 11 => false }
 
     /// Whether the kubelet asks for `key encipherment` for ECDSA keys too.
     csr_always_asks_key_encipherment: bool = "kubelet CSRs always ask for key encipherment" { 8 => true, 27 => false }
@@ -278,6 +283,12 @@ facts! {
             "kubelet-wait-bootstrap", "control-plane-join", "wait-control-plane"],
     }
 
+    /// The oldest kernel that kubeadm's preflight takes.
+    oldest_kernel: &'static str = "oldest kernel" { 8 => "3.10", 32 => "4.19" }
+
+    /// Whether a kernel with version 1 of cgroups alone fails preflight instead of being warned about.
+    cgroups_v1_refused: bool = "preflight refuses cgroups v1" { 8 => false, 35 => true }
+
     /// Programs without which kubeadm's preflight fails (`addExecChecks`).
     // conntrack left with 1.32; the other steps were not looked up to the minor.
     preflight_programs: &'static [&'static str] = "programs that preflight demands" {
@@ -363,6 +374,15 @@ facts! {
     /// annotation of the node (gate NodeLocalCRISocket, on by default).
     // kubernetes/kubernetes#131981.
     node_local_cri_socket: bool = "CRI endpoint in instance-config.yaml" { 8 => false, 34 => true }
+
+    /// Whether a kubelet that starts leaves containers ready and started as it finds them, instead of waiting for
+    /// their next probe (gate ChangeContainerStatusOnKubeletRestart, off).
+    // KEP-4781.
+    kubelet_restart_keeps_ready: bool = "containers stay ready over a kubelet's restart" { 8 => false, 35 => true }
+
+    /// Whether a kubelet changes the resources of containers that run, and tells them in their status (gate
+    /// InPlacePodVerticalScaling, on by default).
+    in_place_pod_resize: bool = "in-place resize of pods" { 8 => false, 33 => true }
 
     /// Whether kubelet.conf of a control plane is rewritten to follow certificate rotation.
     kubelet_conf_follows_rotation: bool = "control plane kubelet.conf follows rotation" { 8 => false, 17 => true }
@@ -452,6 +472,29 @@ facts! {
         31 => "3.5.15-0", 32 => "3.5.16-0", 33 => "3.5.21-0", 34 => "3.6.4-0", 35 => "3.6.6-0", 36 => "3.6.8-0",
     }
 
+    /// What kubeadm tells its etcd besides where it is and whom it trusts.
+    // kubernetes/kubernetes: 24 is #109074, which went to patches of 1.22 and 1.23 too, 25 is #111383, 34 is #132838.
+    etcd_flags: &'static [&'static str] = "further flags of kubeadm's etcd" {
+        8 => &[],
+        24 => &["experimental-initial-corrupt-check=true"],
+        25 => &["experimental-initial-corrupt-check=true", "experimental-watch-progress-notify-interval=5s"],
+        34 => &["feature-gates=InitialCorruptCheck=true", "watch-progress-notify-interval=5s"],
+    }
+
+    /// Where kubeadm's etcd is asked whether it lives, whether it serves (nowhere when empty), and whether it started.
+    // kubernetes/kubernetes: 25 is #110072 and what followed it, 31 is #124465.
+    etcd_probes: EtcdProbes = "probes of kubeadm's etcd" {
+        8 => EtcdProbes { live: "/health", ready: "", started: "/health" },
+        25 => EtcdProbes {
+            live: "/health?exclude=NOSPACE&serializable=true", ready: "", started: "/health?serializable=false",
+        },
+        31 => EtcdProbes { live: "/livez", ready: "/readyz", started: "/readyz" },
+    }
+
+    /// Whether the probes of static pods name their port.
+    // kubernetes/kubernetes#132776.
+    static_pods_name_ports: bool = "probes of static pods name their port" { 8 => false, 34 => true }
+
     /// CoreDNS's image below the registry.
     // Before 1.11 it was an option beside kube-dns.
     coredns_image: &'static str = "image of CoreDNS" {
@@ -487,6 +530,27 @@ facts! {
     /// Whether `kubeadm upgrade apply` consists of phases.
     upgrade_phases: bool = "kubeadm upgrade apply has phases" { 8 => false, 32 => true }
 
+    /// Whether `--config` of `kubeadm upgrade` is an UpgradeConfiguration and no longer the cluster's own.
+    // The changelog of 1.30; kubernetes/kubeadm#3054 and #3076.
+    upgrade_configuration: bool = "kubeadm upgrade takes an UpgradeConfiguration" { 8 => false, 30 => true }
+
+    /// Flags that kubeadm takes beside `--config`, with all that begin with `skip-`.
+    // `isAllowedFlag` (`cmd/kubeadm/app/apis/kubeadm/validation`); 23 is in the changelog, 31 is
+    // kubernetes/kubernetes#125566. The steps at 14 and 27 were not looked up to the minor.
+    flags_beside_config: &'static [&'static str] = "flags beside kubeadm's --config" {
+        8 => &["config", "dry-run", "ignore-preflight-errors", "kubeconfig"],
+        14 => &["config", "cri-socket", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name",
+            "print-join-command", "upload-certs"],
+        22 => &["config", "cri-socket", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name",
+            "patches", "print-join-command", "upload-certs"],
+        23 => &["config", "cri-socket", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name",
+            "print-join-command", "upload-certs"],
+        27 => &["config", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name",
+            "print-join-command", "upload-certs"],
+        31 => &["config", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name",
+            "print-join-command", "upload-certs", "yes"],
+    }
+
     /// Whether `kubeadm upgrade` says `Moving new manifest` and no longer mentions TLS for etcd.
     upgrade_words_of_131: bool = "kubeadm upgrade's shorter words" { 8 => false, 31 => true }
 
@@ -505,6 +569,17 @@ facts! {
     upgrade_plan_names_nodes: bool = "kubeadm upgrade plan names nodes" { 8 => false, 30 => true }
 }
 
+/// Paths at which an etcd of kubeadm's is probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdProbes {
+    /// Whether it lives.
+    pub live: &'static str,
+    /// Whether it serves; empty for none.
+    pub ready: &'static str,
+    /// Whether it has started.
+    pub started: &'static str,
+}
+
 /// What the certificates of an etcd on the control plane name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EtcdNames {
@@ -516,100 +591,5 @@ pub enum EtcdNames {
     Both,
 }
 
-impl Shown for EtcdNames {
-    fn shown(&self) -> String {
-        match self {
-            EtcdNames::Apart => "localhost for clients, the node for peers".into(),
-            EtcdNames::LocalServing => "the advertised address for peers only".into(),
-            EtcdNames::Both => "the same for clients and peers".into(),
-        }
-    }
-}
-
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const THREE_YEARS: Duration = Duration::from_secs((3 * 365 + 1) * 24 * 3600);
-
-/// How a value is shown to people.
-trait Shown {
-    fn shown(&self) -> String;
-}
-
-impl Shown for bool {
-    fn shown(&self) -> String {
-        if *self { "yes".into() } else { "no".into() }
-    }
-}
-
-impl Shown for u32 {
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Shown for u16 {
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Shown for (u32, u32) {
-    fn shown(&self) -> String {
-        format!("{} a second, {} at once", self.0, self.1)
-    }
-}
-
-impl Shown for &'static str {
-    fn shown(&self) -> String {
-        if self.is_empty() { "none".into() } else { (*self).into() }
-    }
-}
-
-impl Shown for &'static [&'static str] {
-    fn shown(&self) -> String {
-        if self.is_empty() { "none".into() } else { self.join(", ") }
-    }
-}
-
-impl Shown for GoVersion {
-    fn shown(&self) -> String {
-        format!("{}.{}", self.0, self.1)
-    }
-}
-
-impl Shown for Duration {
-    fn shown(&self) -> String {
-        for (unit, letter) in [(DAY, "d"), (HOUR, "h"), (Duration::from_secs(60), "min")] {
-            if !self.is_zero() && self.as_secs().is_multiple_of(unit.as_secs()) {
-                return format!("{} {letter}", self.as_secs() / unit.as_secs());
-            }
-        }
-        format!("{} s", self.as_secs())
-    }
-}
-
-impl Shown for Loopback {
-    fn shown(&self) -> String {
-        let shape = match self.shape {
-            Shape::SelfSigned => "one self-signed certificate",
-            Shape::CaAndLeaf => "authority and leaf",
-        };
-        let check = if self.livez_check { ", checked by livez" } else { "" };
-        format!("{shape}, {} from {} before the start{check}", self.max_age.shown(), self.backdate.shown())
-    }
-}
-
-impl Shown for LeafStart {
-    fn shown(&self) -> String {
-        match self {
-            LeafStart::AuthorityStart => "with their authority".into(),
-            LeafStart::Backdated => "5 min before they are made".into(),
-        }
-    }
-}
-
-impl Shown for ConfigFormat {
-    fn shown(&self) -> String {
-        let status = if self.cluster_status { " and ClusterStatus" } else { "" };
-        format!("{}, stored as {}{status}", self.version, self.key)
-    }
-}

@@ -156,6 +156,18 @@ impl Complaints {
         }
     }
 
+    /// An amount above zero.
+    pub(super) fn positive_amount(&mut self, at: Path<'_>, value: &Value) {
+        match Quantity::from_value(value) {
+            Ok(amount) if amount.is_negative() => self.invalid(at, amount.to_string(), NON_NEGATIVE),
+            Ok(amount) if amount.is_zero() => {
+                self.invalid(at, amount.to_string(), "must be greater than zero");
+            }
+            Ok(_) => {}
+            Err(error) => self.invalid(at, value.clone(), error.to_string()),
+        }
+    }
+
     /// The labels of a template and similar maps.
     pub(super) fn labels(&mut self, at: Path<'_>, labels: Option<&Map<String, Value>>) {
         self.0.extend(meta::validate_labels(labels, &at.to_string()));
@@ -228,6 +240,15 @@ impl Complaints {
                 }
             }
             Some(other) => self.invalid(at, other.clone(), "must be an integer or percentage (e.g '5%%')"),
+        }
+    }
+
+    /// A percentage of no more than all.
+    pub(super) fn at_most_all(&mut self, at: Path<'_>, value: Option<&Value>) {
+        let Some(text) = value.and_then(Value::as_str) else { return };
+        let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u64>().ok());
+        if percent.is_some_and(|percent| percent > 100) {
+            self.invalid(at, text, "must not be greater than 100%");
         }
     }
 

@@ -20,9 +20,46 @@ pub(super) static STRATEGIES: &[Strategy] = &[
             }
             strict(event, complaints);
         },
+        validate_update: |new, old, _, complaints| {
+            for (field, pointer) in FIXED {
+                complaints.immutable(Path::root(field), new, old, pointer);
+            }
+            if new.at("/series") != old.at("/series") {
+                series(new, complaints);
+            }
+        },
         ..Strategy::of("events.k8s.io", "Event")
     },
 ];
+
+/// What an update through the newer group may not touch, by the name in complaints: all but the series.
+const FIXED: [(&str, &str); 13] = [
+    ("involvedObject", "/regarding"),
+    ("reason", "/reason"),
+    ("message", "/note"),
+    ("source", "/deprecatedSource"),
+    ("firstTimestamp", "/deprecatedFirstTimestamp"),
+    ("lastTimestamp", "/deprecatedLastTimestamp"),
+    ("count", "/deprecatedCount"),
+    ("type", "/type"),
+    ("eventTime", "/eventTime"),
+    ("action", "/action"),
+    ("related", "/related"),
+    ("reportingController", "/reportingController"),
+    ("reportingInstance", "/reportingInstance"),
+];
+
+/// A series is of two at least.
+fn series(event: &Value, complaints: &mut Complaints) {
+    let Some(series) = event.at("/series").filter(|series| series.is_object()) else { return };
+    let at = Path::root("series");
+    if series.i64_at("/count").unwrap_or(0) < 2 {
+        complaints.invalid(at.child("count"), "", "should be at least 2");
+    }
+    if series.str_at("/lastObservedTime").is_empty() {
+        complaints.required(at.child("lastObservedTime"), "");
+    }
+}
 
 /// An event stands in the namespace of what it is about; for cluster-scoped things that is `default`.
 fn namespace(event: &Value, pointer: &str, complaints: &mut Complaints) {

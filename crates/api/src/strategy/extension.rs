@@ -1,4 +1,4 @@
-//! What extends the API server: API services, webhooks, flow control.
+//! What extends the API server: API services and webhooks.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,18 +37,6 @@ pub(super) static STRATEGIES: &[Strategy] = &[
         default: default_webhooks,
         validate: validate_webhooks,
         ..Strategy::of("admissionregistration.k8s.io", "ValidatingWebhookConfiguration")
-    },
-    Strategy {
-        default: default_policy,
-        ..Strategy::of("admissionregistration.k8s.io", "ValidatingAdmissionPolicy")
-    },
-    Strategy {
-        default: |schema| fill(schema, "/spec/matchingPrecedence", 1000),
-        ..Strategy::of("flowcontrol.apiserver.k8s.io", "FlowSchema")
-    },
-    Strategy {
-        default: default_level,
-        ..Strategy::of("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration")
     },
 ];
 
@@ -204,37 +192,6 @@ fn validate_rules(webhook: &Value, list: Path<'_>, complaints: &mut Complaints) 
             if !known.contains(&word) {
                 complaints.not_supported(operations.index(index), word, &known);
             }
-        }
-    }
-}
-
-fn default_policy(policy: &mut Value) {
-    if policy.map_at("/spec").is_none() {
-        return;
-    }
-    fill_text(policy, "/spec/failurePolicy", "Fail");
-    if policy.map_at("/spec/matchConstraints").is_some() {
-        fill_text(policy, "/spec/matchConstraints/matchPolicy", "Equivalent");
-        fill(policy, "/spec/matchConstraints/namespaceSelector", json!({}));
-        fill(policy, "/spec/matchConstraints/objectSelector", json!({}));
-        for rules in ["/spec/matchConstraints/resourceRules", "/spec/matchConstraints/excludeResourceRules"] {
-            each(policy, rules).for_each(|rule| fill_text(rule, "/scope", "*"));
-        }
-    }
-}
-
-fn default_level(level: &mut Value) {
-    if level.map_at("/spec/exempt").is_some() || level.str_at("/spec/type") == "Exempt" {
-        fill(level, "/spec/exempt/nominalConcurrencyShares", 0);
-        fill(level, "/spec/exempt/lendablePercent", 0);
-    }
-    if level.map_at("/spec/limited").is_some() {
-        fill(level, "/spec/limited/nominalConcurrencyShares", 30);
-        fill(level, "/spec/limited/lendablePercent", 0);
-        if level.map_at("/spec/limited/limitResponse/queuing").is_some() {
-            fill(level, "/spec/limited/limitResponse/queuing/queues", 64);
-            fill(level, "/spec/limited/limitResponse/queuing/handSize", 8);
-            fill(level, "/spec/limited/limitResponse/queuing/queueLengthLimit", 50);
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) static STRATEGIES: &[Strategy] = &[
         validate: |quota, complaints| {
             counts(quota, "/spec/hard", SPEC.child("hard"), complaints);
             validate_scopes(quota, complaints);
+            validate_selector(quota, complaints);
         },
         validate_update: |new, old, subresource, complaints| {
             if subresource == "status" {
@@ -35,7 +36,14 @@ pub(super) static STRATEGIES: &[Strategy] = &[
                 counts(new, "/status/hard", status.child("hard"), complaints);
                 counts(new, "/status/used", status.child("used"), complaints);
             } else {
-                complaints.immutable(SPEC.child("scopes"), new, old, "/spec/scopes");
+                // The order of scopes is no part of their meaning.
+                let scopes = |quota: &Value| -> BTreeSet<String> {
+                    quota.list_at("/spec/scopes").iter().map(Value::to_string).collect()
+                };
+                if scopes(new) != scopes(old) {
+                    let value = new.list_at("/spec/scopes").to_vec();
+                    complaints.invalid(SPEC.child("scopes"), value, "field is immutable");
+                }
             }
         },
         ..Strategy::of("", "ResourceQuota")
@@ -173,20 +181,52 @@ fn is_count(name: &str) -> bool {
         )
 }
 
+const SCOPES: [&str; 7] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+    "VolumeAttributesClass",
+];
+
+/// Scopes with operators; only those that are about names take values.
+fn validate_selector(quota: &Value, complaints: &mut Complaints) {
+    let at = Path::root("spec.scopeSelector.matchExpressions");
+    for requirement in quota.list_at("/spec/scopeSelector/matchExpressions") {
+        let (scope, operator) = (requirement.str_at("/scopeName"), requirement.str_at("/operator"));
+        let values = requirement.list_at("/values");
+        if !SCOPES.contains(&scope) {
+            complaints.invalid(at.child("scopeName"), scope, "unsupported scope");
+        }
+        let named = matches!(scope, "PriorityClass" | "VolumeAttributesClass");
+        if SCOPES.contains(&scope) && !named && operator != "Exists" {
+            let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+            complaints.invalid(at.child("operator"), operator, detail);
+        }
+        match operator {
+            "In" | "NotIn" if values.is_empty() => {
+                let detail =
+                    "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+                complaints.required(at.child("values"), detail);
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let detail =
+                    "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+                complaints.invalid(at.child("values"), values.to_vec(), detail);
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => complaints.invalid(at.child("operator"), other, "not a valid selector operator"),
+        }
+    }
+}
+
 fn validate_scopes(quota: &Value, complaints: &mut Complaints) {
-    let known = [
-        "BestEffort",
-        "CrossNamespacePodAffinity",
-        "NotBestEffort",
-        "NotTerminating",
-        "PriorityClass",
-        "Terminating",
-        "VolumeAttributesClass",
-    ];
     let at = SPEC.child("scopes");
     let scopes: Vec<&str> = quota.list_at("/spec/scopes").iter().filter_map(Value::as_str).collect();
     for scope in &scopes {
-        if !known.contains(scope) {
+        if !SCOPES.contains(scope) {
             complaints.invalid(at, quota.list_at("/spec/scopes").to_vec(), "unsupported scope");
         }
     }

@@ -6,38 +6,52 @@
 //! | first state of a new object | [`prepare_for_create`] | once its uid is there |
 //! | restore what this endpoint may not change | [`prepare_for_update`] | before mutating admission is over |
 //! | rules, in upstream's words | [`validate_create`], [`validate_update`] | last before the store |
+//! | what is allowed and yet worth a word | [`warnings()`] | with the answer |
 //!
-//! Metadata and its generation are [`crate::meta`]'s. One table holds a row per kind; a kind without a
-//! row keeps its status apart from the rest and has no further rules. Everything is total: whatever
-//! JSON comes, nothing panics, and what has the wrong type counts as absent.
+//! A kind with several versions has its rules in the one that is stored: others are converted on the
+//! way in and out. Metadata and its generation are [`crate::meta`]'s. One table holds a row per kind; a
+//! kind without a row keeps its status apart from the rest and has no further rules. Everything is total:
+//! whatever JSON comes, nothing panics, and what has the wrong type counts as absent.
 
 pub mod certificates;
 pub mod definitions;
 pub mod pods;
 
 mod access;
+mod admission;
+mod autoscaling;
 mod check;
 mod config;
 mod coordination;
+mod devices;
 mod endpoints;
 mod events;
 mod extension;
 mod fill;
+mod flowcontrol;
 mod limits;
 mod namespaces;
 mod networking;
 mod nodes;
 mod path;
+mod policy;
+mod runtime;
 mod secrets;
 mod services;
 mod storage;
+mod warnings;
 mod workloads;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::{kinds::Kind, object::ObjectExt, status::FieldError};
+use crate::{
+    kinds::{self, Kind},
+    object::ObjectExt,
+    status::FieldError,
+};
 use check::Complaints;
+pub use warnings::warnings;
 
 /// One row: how a kind differs from the rest.
 struct Strategy {
@@ -84,7 +98,13 @@ static STRATEGIES: &[&[Strategy]] = &[
     access::STRATEGIES,
     definitions::STRATEGIES,
     extension::STRATEGIES,
+    admission::STRATEGIES,
+    flowcontrol::STRATEGIES,
     storage::STRATEGIES,
+    policy::STRATEGIES,
+    autoscaling::STRATEGIES,
+    runtime::STRATEGIES,
+    devices::STRATEGIES,
 ];
 
 static GENERIC: Strategy = Strategy::of("", "");
@@ -105,22 +125,61 @@ pub fn default(kind: &Kind, object: &mut Value) {
     if !matches!(kind.kind, "CustomResourceDefinition" | "ControllerRevision") {
         drop_nulls(object);
     }
-    (strategy(kind).default)(object);
+    match stored_row(kind) {
+        Some(stored) => through(kind, stored, object, |object| (strategy(stored).default)(object)),
+        None => (strategy(kind).default)(object),
+    }
+}
+
+/// The row in whose version the rules of a kind are written, if it is not the kind's own. The two
+/// kinds of events have rules of their own.
+fn stored_row(kind: &Kind) -> Option<&'static Kind> {
+    if kind.is_storage_version() || kind.stored.0 != kind.group {
+        return None;
+    }
+    kinds::by_kind(kind.stored.0, kind.stored.1, kind.kind)
+}
+
+/// Changes an object in the form that is stored.
+fn through(kind: &Kind, stored: &Kind, object: &mut Value, change: impl FnOnce(&mut Value)) {
+    kinds::convert(kind, stored, object);
+    change(object);
+    kinds::convert(stored, kind, object);
+}
+
+fn as_stored(kind: &Kind, stored: &Kind, object: &Value) -> Value {
+    let mut object = object.clone();
+    kinds::convert(kind, stored, &mut object);
+    object
 }
 
 /// Brings a new object into its first state. Its uid and name are there already.
 pub fn prepare_for_create(kind: &Kind, object: &mut Value, now: Timestamp) {
-    (strategy(kind).create)(kind, object, now);
+    match stored_row(kind) {
+        Some(stored) => {
+            through(kind, stored, object, |object| (strategy(stored).create)(stored, object, now))
+        }
+        None => (strategy(kind).create)(kind, object, now),
+    }
 }
 
 /// Restores from the stored object what the endpoint may not change: `""` is the main endpoint,
 /// others are named as in the path (`status`, `approval`, `finalize`, …).
 pub fn prepare_for_update(kind: &Kind, new: &mut Value, old: &Value, subresource: &str, now: Timestamp) {
-    (strategy(kind).update)(kind, new, old, subresource, now);
+    match stored_row(kind) {
+        Some(stored) => {
+            let old = as_stored(kind, stored, old);
+            through(kind, stored, new, |new| (strategy(stored).update)(stored, new, &old, subresource, now));
+        }
+        None => (strategy(kind).update)(kind, new, old, subresource, now),
+    }
 }
 
 /// What is wrong with a new object, besides its metadata.
 pub fn validate_create(kind: &Kind, object: &Value) -> Vec<FieldError> {
+    if let Some(stored) = stored_row(kind) {
+        return validate_create(stored, &as_stored(kind, stored, object));
+    }
     let mut complaints = Complaints::default();
     (strategy(kind).validate)(object, &mut complaints);
     complaints.into()
@@ -128,6 +187,10 @@ pub fn validate_create(kind: &Kind, object: &Value) -> Vec<FieldError> {
 
 /// What is wrong with a changed object, besides its metadata.
 pub fn validate_update(kind: &Kind, new: &Value, old: &Value, subresource: &str) -> Vec<FieldError> {
+    if let Some(stored) = stored_row(kind) {
+        let (new, old) = (as_stored(kind, stored, new), as_stored(kind, stored, old));
+        return validate_update(stored, &new, &old, subresource);
+    }
     let strategy = strategy(kind);
     let mut complaints = Complaints::default();
     if !matches!(subresource, "status" | "approval" | "finalize" | "binding" | "eviction") {

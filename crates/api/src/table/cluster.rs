@@ -1,12 +1,20 @@
 //! What extends or steers the API server: API services, webhooks, admission policies, flow control,
 //! autoscalers.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{AGE, Column, NAME, Printer, age, text};
 use crate::object::ObjectExt;
 
 const WEBHOOKS: &[Column] = &[NAME, Column::number("Webhooks", "How many webhooks it registers."), AGE];
+
+const BINDING: &[Column] = &[
+    NAME,
+    Column::text("PolicyName", "The policy that it binds."),
+    Column::text("ParamRef", "The parameters that it binds."),
+    AGE,
+];
 
 pub(super) static PRINTERS: &[Printer] = &[
     Printer {
@@ -58,34 +66,53 @@ pub(super) static PRINTERS: &[Printer] = &[
             Column::text("ParamKind", "The kind of its parameters."),
             AGE,
         ],
-        row: |policy, now| {
-            let parameters = policy.at("/spec/paramKind").filter(|p| p.is_object()).map_or_else(
-                || text::UNSET.to_owned(),
-                |p| format!("{}/{}", p.str_at("/apiVersion"), p.str_at("/kind")),
-            );
-            let rules = policy.list_at("/spec/validations").len();
-            vec![policy.name().into(), rules.into(), parameters.into(), age(policy, now)]
-        },
+        row: |policy, now| policy_row(policy, "/spec/validations", now),
+    },
+    Printer {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingAdmissionPolicy",
+        columns: &[
+            NAME,
+            Column::number("Mutations", "How many changes it makes."),
+            Column::text("ParamKind", "The kind of its parameters."),
+            AGE,
+        ],
+        row: |policy, now| policy_row(policy, "/spec/mutations", now),
     },
     Printer {
         group: "admissionregistration.k8s.io",
         kind: "ValidatingAdmissionPolicyBinding",
+        columns: BINDING,
+        row: binding_row,
+    },
+    Printer {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingAdmissionPolicyBinding",
+        columns: BINDING,
+        row: binding_row,
+    },
+    Printer {
+        group: "",
+        kind: "ComponentStatus",
         columns: &[
             NAME,
-            Column::text("PolicyName", "The policy that it binds."),
-            Column::text("ParamRef", "The parameters that it binds."),
-            AGE,
+            Column::text("Status", "Whether the component is healthy."),
+            Column::text("Message", "What it says of itself."),
+            Column::text("Error", "Why it could not be asked."),
         ],
-        row: |binding, now| {
-            let parameters =
-                match (binding.str_at("/spec/paramRef/namespace"), binding.str_at("/spec/paramRef/name")) {
-                    (_, "") => text::or(&text::selector(binding.at("/spec/paramRef/selector")), text::UNSET)
-                        .to_owned(),
-                    ("", name) => format!("*/{name}"),
-                    (namespace, name) => format!("{namespace}/{name}"),
-                };
-            let policy = binding.str_at("/spec/policyName");
-            vec![binding.name().into(), policy.into(), parameters.into(), age(binding, now)]
+        row: |component, _| {
+            let healthy = component
+                .list_at("/conditions")
+                .iter()
+                .find(|condition| condition.str_at("/type") == "Healthy");
+            let status = match healthy.map(|condition| condition.str_at("/status")) {
+                None => "Unknown",
+                Some("True") => "Healthy",
+                Some(_) => "Unhealthy",
+            };
+            let says =
+                |field: &str| -> Value { healthy.map_or("", |condition| condition.str_at(field)).into() };
+            vec![component.name().into(), status.into(), says("/message"), says("/error")]
         },
     },
     Printer {
@@ -163,6 +190,29 @@ pub(super) static PRINTERS: &[Printer] = &[
         },
     },
 ];
+
+fn policy_row(policy: &Value, rules: &str, now: Timestamp) -> Vec<Value> {
+    let parameters = policy.at("/spec/paramKind").filter(|p| p.is_object()).map_or_else(
+        || text::UNSET.to_owned(),
+        |p| format!("{}/{}", p.str_at("/apiVersion"), p.str_at("/kind")),
+    );
+    vec![policy.name().into(), policy.list_at(rules).len().into(), parameters.into(), age(policy, now)]
+}
+
+fn binding_row(binding: &Value, now: Timestamp) -> Vec<Value> {
+    let parameters = match (binding.str_at("/spec/paramRef/namespace"), binding.str_at("/spec/paramRef/name"))
+    {
+        (_, "") => text::or(&text::selector(binding.at("/spec/paramRef/selector")), text::UNSET).to_owned(),
+        ("", name) => format!("*/{name}"),
+        (namespace, name) => format!("{namespace}/{name}"),
+    };
+    vec![
+        binding.name().into(),
+        binding.str_at("/spec/policyName").into(),
+        parameters.into(),
+        age(binding, now),
+    ]
+}
 
 /// `cpu: 40%/80%, memory: <unknown>/1Gi + 1 more...`
 fn targets(scaler: &Value) -> String {

@@ -11,6 +11,7 @@ pub mod jsonpath;
 mod access;
 mod cluster;
 mod config;
+mod devices;
 mod duration;
 mod events;
 mod network;
@@ -129,6 +130,7 @@ static PRINTERS: &[&[Printer]] = &[
     events::PRINTERS,
     storage::PRINTERS,
     cluster::PRINTERS,
+    devices::PRINTERS,
 ];
 
 static DEFAULT: Printer = Printer {
@@ -151,6 +153,17 @@ pub fn columns(kind: &Kind) -> &'static [Column] {
 /// The cells of one object of a kind.
 pub fn row(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
     printer(kind.group, kind.kind).row(object, now)
+}
+
+/// Where the row of an object stands among others: lower is first, equals stay as they are. Flow
+/// schemas stand in the order in which they are asked; all else stands by name.
+pub fn rank(kind: &Kind, object: &Value) -> i64 {
+    match (kind.group, kind.kind) {
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => {
+            object.i64_at("/spec/matchingPrecedence").unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 /// `conditions` of the row: clients that hide what has completed look here. Only pods have any.

@@ -117,13 +117,11 @@ pub(super) static PRINTERS: &[Printer] = &[
             AGE,
         ],
         row: |ingress, now| {
-            let rules = ingress.list_at("/spec/rules");
-            let hosts = rules.iter().map(|rule| rule.str_at("/host")).filter(|host| !host.is_empty());
             let ports = if ingress.list_at("/spec/tls").is_empty() { "80" } else { "80, 443" };
             vec![
                 ingress.name().into(),
                 text::or(ingress.str_at("/spec/ingressClassName"), text::NONE).into(),
-                text::first_three(hosts.map(str::to_owned).collect(), "*").into(),
+                hosts(ingress).into(),
                 load_balancer(ingress).into(),
                 ports.into(),
                 age(ingress, now),
@@ -173,6 +171,21 @@ fn external_ip(service: &Value) -> String {
         "ExternalName" => service.str_at("/spec/externalName").into(),
         _ => "<unknown>".into(),
     }
+}
+
+/// The first three hosts. What is left out is counted in rules, whether they name a host or not.
+fn hosts(ingress: &Value) -> String {
+    let rules = ingress.list_at("/spec/rules");
+    let mut shown = Vec::new();
+    for rule in rules {
+        if shown.len() == 3 {
+            return format!("{} + {} more...", shown.join(","), rules.len() - 3);
+        }
+        if !rule.str_at("/host").is_empty() {
+            shown.push(rule.str_at("/host"));
+        }
+    }
+    if shown.is_empty() { "*".into() } else { shown.join(",") }
 }
 
 fn load_balancer(object: &Value) -> String {

@@ -104,6 +104,32 @@ pub(super) static PRINTERS: &[Printer] = &[
     },
     Printer {
         group: "storage.k8s.io",
+        kind: "VolumeAttributesClass",
+        columns: &[NAME, Column::text("DriverName", "The driver that knows the attributes."), AGE],
+        row: |class, now| {
+            let default = class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true");
+            let name = if default { format!("{} (default)", class.name()) } else { class.name().to_owned() };
+            vec![name.into(), class.str_at("/driverName").into(), age(class, now)]
+        },
+    },
+    Printer {
+        group: "storage.k8s.io",
+        kind: "CSIStorageCapacity",
+        columns: &[
+            NAME,
+            Column::text("StorageClassName", "The class that the capacity is about."),
+            Column::text("Capacity", "How much there is."),
+        ],
+        row: |capacity, _| {
+            vec![
+                capacity.name().into(),
+                capacity.str_at("/storageClassName").into(),
+                text::scalar(capacity.at("/capacity")).unwrap_or_else(|| text::UNSET.into()).into(),
+            ]
+        },
+    },
+    Printer {
+        group: "storage.k8s.io",
         kind: "VolumeAttachment",
         columns: &[
             NAME,

@@ -455,6 +455,108 @@ fn columns_go_over_the_wire_as_definitions() {
     assert_eq!(pod.iter().map(|column| column.priority).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 1, 1, 1, 1]);
 }
 
+/// What upstream has no printer for shows its name and creation time.
+const PLAIN: &[&str] = &["clusterroles", "customresourcedefinitions", "limitranges", "roles"];
+
+#[test]
+fn every_kind_that_can_be_listed_has_a_printer() {
+    for kind in crate::kinds::all().iter().filter(|kind| kind.allows("list")) {
+        let printer = printer(kind.group, kind.kind);
+        assert_eq!(printer.kind.is_empty(), PLAIN.contains(&kind.plural), "{}", kind.qualified());
+        assert!(printer.columns.iter().any(|column| column.format == "name"), "{}", kind.qualified());
+    }
+    for printer in PRINTERS.iter().copied().flatten() {
+        let known = crate::kinds::all().iter().any(|k| (k.group, k.kind) == (printer.group, printer.kind));
+        assert!(known || printer.kind == "Scale", "{}.{}", printer.kind, printer.group);
+    }
+}
+
+#[test]
+fn devices() {
+    check("DeviceClass.resource.k8s.io", json!({"metadata": {"name": "gpu"}}), "gpu | 5m3s");
+    check("ResourceClaimTemplate.resource.k8s.io", json!({"metadata": {"name": "t"}}), "t | 5m3s");
+    check(
+        "ResourceSlice.resource.k8s.io",
+        json!({"metadata": {"name": "s"}, "spec": {"nodeName": "n1", "driver": "d.example.com", "pool": {"name": "p"}}}),
+        "s | n1 | d.example.com | p | 5m3s",
+    );
+    for (claim, state) in [
+        (json!({}), "pending"),
+        (json!({"metadata": {"deletionTimestamp": NOW}}), "deleted"),
+        (json!({"status": {"allocation": {}}}), "allocated"),
+        (json!({"status": {"allocation": {}, "reservedFor": [{"uid": "u"}]}}), "allocated,reserved"),
+        (
+            json!({"metadata": {"deletionTimestamp": NOW}, "status": {"allocation": {}, "reservedFor": [{"uid": "u"}]}}),
+            "deleted,allocated,reserved",
+        ),
+    ] {
+        check("ResourceClaim.resource.k8s.io", claim, &format!(" | {state} | 5m3s"));
+    }
+}
+
+#[test]
+fn storage_and_policies() {
+    check(
+        "VolumeAttributesClass.storage.k8s.io",
+        json!({"metadata": {"name": "gold", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "driverName": "d"}),
+        "gold (default) | d | 5m3s",
+    );
+    check(
+        "CSIStorageCapacity.storage.k8s.io",
+        json!({"metadata": {"name": "c"}, "storageClassName": "fast", "capacity": "1Gi"}),
+        "c | fast | 1Gi",
+    );
+    check(
+        "CSIStorageCapacity.storage.k8s.io",
+        json!({"metadata": {"name": "c"}, "storageClassName": "fast"}),
+        "c | fast | <unset>",
+    );
+    check(
+        "MutatingAdmissionPolicy.admissionregistration.k8s.io",
+        json!({"metadata": {"name": "m"}, "spec": {"mutations": [{}, {}], "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}}),
+        "m | 2 | v1/ConfigMap | 5m3s",
+    );
+    check(
+        "MutatingAdmissionPolicyBinding.admissionregistration.k8s.io",
+        json!({"metadata": {"name": "b"}, "spec": {"policyName": "m", "paramRef": {"name": "p"}}}),
+        "b | m | */p | 5m3s",
+    );
+}
+
+#[test]
+fn component_statuses() {
+    let component = |conditions: Value| json!({"metadata": {"name": "scheduler"}, "conditions": conditions});
+    for (conditions, expected) in [
+        (json!([]), "scheduler | Unknown |  | "),
+        (json!([{"type": "Healthy", "status": "True", "message": "ok"}]), "scheduler | Healthy | ok | "),
+        (json!([{"type": "Healthy", "status": "False", "error": "e"}]), "scheduler | Unhealthy |  | e"),
+    ] {
+        check("ComponentStatus", component(conditions), expected);
+    }
+}
+
+#[test]
+fn the_hosts_of_an_ingress_are_cut_short_by_rules() {
+    let hosts = |hosts: &[&str]| {
+        let rules: Vec<Value> = hosts.iter().map(|host| json!({"host": host})).collect();
+        let cells = printed(
+            "networking.k8s.io",
+            "Ingress",
+            json!({"metadata": {"name": "i"}, "spec": {"rules": rules}}),
+        );
+        cells.split(" | ").nth(2).map(str::to_owned)
+    };
+    for (given, shown) in [
+        (&[][..], "*"),
+        (&[""][..], "*"),
+        (&["a", "", "b", "c"][..], "a,b,c"),
+        (&["a", "b", "c", ""][..], "a,b,c + 1 more..."),
+        (&["a", "", "b", "c", "d"][..], "a,b,c + 2 more..."),
+    ] {
+        assert_eq!(hosts(given).as_deref(), Some(shown));
+    }
+}
+
 /// Anything may come back from the store or an aggregated server: no printer may panic, and each
 /// fills its columns.
 fn any_json() -> impl Strategy<Value = Value> {

@@ -8,7 +8,9 @@ use tokio::sync::Notify;
 pub(super) enum Phase {
     #[default]
     Serving,
-    /// No new connections; requests in progress may end.
+    /// No new connections.
+    Deaf,
+    /// Clients are told to go; requests in progress may end.
     Draining,
     /// Everything is cut.
     Closing,

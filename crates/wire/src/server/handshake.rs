@@ -1,6 +1,6 @@
 //! From an accepted stream to one that carries HTTP, and who is at its other end.
 
-use std::{io, time::Duration};
+use std::{io, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,6 +50,9 @@ pub(super) async fn tls(
         Err(_) => Err(Cause::Io { operation: "read", ends, why: "i/o timeout".to_owned() }),
     };
     record(host, ends, &result);
+    if result.is_err() {
+        options.handshake_errors.fetch_add(1, Ordering::Relaxed);
+    }
     result.map_err(|cause| tracing::debug!("http: TLS handshake error from {}: {cause}", ends.remote)).ok()
 }
 

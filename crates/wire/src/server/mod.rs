@@ -17,7 +17,7 @@ use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -92,6 +92,8 @@ pub struct ServeOptions {
     pub go: pki::GoVersion,
     /// Without TLS: speak HTTP/2 to clients that start with it (gRPC).
     pub prior_knowledge: bool,
+    /// Counts the handshakes that failed.
+    pub handshake_errors: Arc<AtomicU64>,
 }
 
 impl ServeOptions {
@@ -106,6 +108,7 @@ impl ServeOptions {
             max_header_bytes: 1 << 20,
             go: (1, 26),
             prior_knowledge: false,
+            handshake_errors: Arc::default(),
         }
     }
 
@@ -168,6 +171,11 @@ impl Server {
         self.local
     }
 
+    /// Takes no more connections; those that are open go on.
+    pub fn stop_listening(&self) {
+        self.control.advance(Phase::Deaf);
+    }
+
     /// Stops accepting, tells every client to go (GOAWAY, `Connection: close`), waits at most
     /// `grace` for the requests in progress, and cuts what is left.
     pub async fn shutdown(mut self, host: &Host, grace: Duration) {
@@ -187,7 +195,7 @@ async fn accept(shared: Arc<connection::Shared>, mut listener: Listener, token: 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shared.control.reached(Phase::Draining) => return,
+            () = shared.control.reached(Phase::Deaf) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {

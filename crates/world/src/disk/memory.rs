@@ -15,7 +15,7 @@ use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
 
 #[derive(Clone, Debug)]
 enum Node {
-    File { data: Arc<[u8]>, mode: u32, synced: bool },
+    File { data: Vec<u8>, mode: u32, synced: bool },
     Dir,
     Symlink(PathBuf),
     Resident(Resident),
@@ -69,7 +69,7 @@ impl MemoryDisk {
             if let Node::File { data, synced, .. } = node
                 && !*synced
             {
-                (*data, *synced) = (Arc::default(), true);
+                (*data, *synced) = (Vec::new(), true);
             }
         }
         self.changed();
@@ -123,6 +123,30 @@ impl MemoryDisk {
                 Self::make_dirs(&mut nodes, dir);
             }
             nodes.insert(at, Node::File { data: contents.into(), mode, synced });
+        }
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn append(&self, path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+        self.writable("open", path)?;
+        {
+            let mut nodes = self.nodes.lock();
+            let at = Self::resolve(&nodes, path);
+            if let Some(dir) = at.parent() {
+                Self::make_dirs(&mut nodes, dir);
+            }
+            let new = Node::File { data: Vec::new(), mode, synced: false };
+            match nodes.entry(at).or_insert(new) {
+                Node::File { data, synced, .. } => {
+                    data.extend_from_slice(contents);
+                    *synced = false;
+                }
+                _ => {
+                    let kind = DiskErrorKind::Other("is a directory".into());
+                    return Err(DiskError { op: "open", path: path.to_owned(), kind });
+                }
+            }
         }
         self.changed();
         Ok(())

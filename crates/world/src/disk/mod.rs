@@ -168,6 +168,17 @@ impl Disk {
         }
     }
 
+    /// Adds to the end of a file, which is made if it is not there: logs. The system decides when the
+    /// contents reach the disk.
+    pub fn append(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.append(path, contents, mode),
+            Backend::Real(root) => append_real(&self.resolve_real(root, path), contents, mode)
+                .map_err(|e| wrap("open", path, &e)),
+        }
+    }
+
     /// Removes a file or a symbolic link.
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
@@ -390,6 +401,14 @@ fn write_real(path: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result
         let _ = std::fs::remove_file(&temporary);
     }
     written
+}
+
+fn append_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::OpenOptions::new().append(true).create(true).mode(mode).open(path)?.write_all(contents)
 }
 
 fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<std::time::SystemTime>, u64)> {

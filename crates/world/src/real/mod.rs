@@ -5,6 +5,7 @@
 //! The tokio runtime is never paused: a paused one fires a 30 s timeout on a real socket at once.
 
 mod net;
+mod notify;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,8 @@ use std::{
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
+
+pub(crate) use notify::notify;
 
 use crate::{
     Clock, Disk, Entropy, Gear, Host, Mono, Net, Periods, Trace, Wall,

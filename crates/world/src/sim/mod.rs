@@ -185,6 +185,16 @@ impl Sim {
         machine.host.record("clock", vec![("resume", String::new())]);
     }
 
+    /// Reboots one host, which takes `d`: every process ends, files stay, and the units start that were active.
+    pub async fn reboot(&self, name: &str, d: Duration) {
+        let machine = self.machine(name);
+        machine.host.record("power", vec![("off", String::new())]);
+        machine.host.halt().await;
+        self.elapse(d).await;
+        machine.host.record("power", vec![("on", String::new())]);
+        machine.host.boot();
+    }
+
     /// From now on both clocks of the host run `ppm` parts per million too fast (negative: slow).
     pub fn drift(&self, name: &str, ppm: i32) {
         let machine = self.machine(name);

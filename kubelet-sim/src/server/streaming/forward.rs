@@ -1,24 +1,24 @@
 //! Port-forward: pairs of streams, one for bytes and one for what went wrong, each pair one connection
 //! to a port of the pod.
 //!
-//! Upstream: `cri/streaming/portforward/httpstream.go` and `websocket.go`; the words of a port that
+//! Upstream: `cri/streaming/portforward/httpstream.go`; the words of a port that
 //! nobody listens on are containerd's.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use wire::{
     Body,
     spdy::{Session, Side, Stream},
-    upgrade::{self, Upgraded},
+    upgrade::Upgraded,
     websocket,
 };
 use world::Host;
 
-use super::handshake;
-use crate::{pods::Worker, server::text};
+use super::{become_stream, forward_channels, handshake};
+use crate::pods::Worker;
 
 const PROTOCOL: &str = "portforward.k8s.io";
 /// Two for each connection through the tunnel.
@@ -29,22 +29,22 @@ const PAIRING: Duration = Duration::from_secs(30);
 const PARTING: Duration = Duration::from_secs(1);
 const CHUNK: usize = 16 << 10;
 
-pub(super) fn serve(host: &Host, request: &mut Request<Body>, worker: &Arc<Worker>) -> Response<Body> {
+pub(super) fn serve(
+    host: &Host,
+    request: &mut Request<Body>,
+    given: &[(String, String)],
+    worker: &Arc<Worker>,
+    idle: Duration,
+) -> Response<Body> {
     if websocket::is_asked(request.headers()) {
-        let words =
-            "port-forward is served over SPDY/3.1; a client with WebSockets is tunnelled by the apiserver";
-        return text(StatusCode::BAD_REQUEST, words);
+        return forward_channels::serve(host, request, given, worker, idle);
     }
     let (response, _) = match handshake::spdy(request.headers(), &[PROTOCOL]) {
         Ok(agreed) => agreed,
         Err(refused) => return *refused,
     };
-    let (pending, inner, worker) = (upgrade::of_request(request), host.clone(), worker.clone());
-    host.spawn(async move {
-        if let Some(stream) = pending.await {
-            talk(&inner, stream, &worker).await;
-        }
-    });
+    let worker = worker.clone();
+    become_stream(host, request, idle, async move |host: Host, stream| talk(&host, stream, &worker).await);
     response
 }
 
@@ -130,7 +130,7 @@ async fn forward(host: &Host, worker: &Worker, port: u16, data: Stream, error: S
             }
         }
         Err(why) => {
-            let words = format!("error forwarding port {port} to pod {}, uid : {why}", worker.sandbox());
+            let words = not_forwarded(worker, port, &why);
             tracing::error!("{words}");
             // Whoever has gone by now need not be told.
             let _ = error.writer.write(words.into()).await;
@@ -138,6 +138,11 @@ async fn forward(host: &Host, worker: &Worker, port: u16, data: Stream, error: S
         }
     }
     error.writer.finish().await;
+}
+
+/// What a client hears of a port that cannot be reached.
+pub(super) fn not_forwarded(worker: &Worker, port: u16, why: &str) -> String {
+    format!("error forwarding port {port} to pod {}, uid : {why}", worker.sandbox_id())
 }
 
 async fn send(mut reader: wire::spdy::Reader, mut to: WriteHalf<world::Stream>) {
@@ -162,7 +167,7 @@ async fn receive(mut from: ReadHalf<world::Stream>, writer: &wire::spdy::Writer)
 }
 
 /// A connection to `port` inside the pod. Only what shares its host's network listens anywhere.
-async fn connect(host: &Host, worker: &Worker, port: u16) -> Result<world::Stream, String> {
+pub(super) async fn connect(host: &Host, worker: &Worker, port: u16) -> Result<world::Stream, String> {
     let namespace = if worker.host_network() {
         "host".to_owned()
     } else {
@@ -171,7 +176,7 @@ async fn connect(host: &Host, worker: &Worker, port: u16) -> Result<world::Strea
     let refused = || {
         format!(
             "failed to execute portforward in network namespace {namespace:?}: failed to connect to localhost:{port} inside namespace {:?}, IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused IPv6 dial tcp6 [::1]:{port}: connect: connection refused ",
-            worker.sandbox()
+            worker.sandbox_id()
         )
     };
     if !worker.host_network() {

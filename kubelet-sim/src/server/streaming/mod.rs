@@ -3,23 +3,27 @@
 //! ```text
 //!   GET or POST ─► serve: whose container, which streams ─► handshake (SPDY or WebSocket)
 //!                    exec, attach ─► remote ─► spdy_channels | socket_channels
-//!                    portForward  ─► forward
+//!                    portForward  ─► forward (SPDY) | forward_channels (WebSocket)
 //! ```
 //!
 //! Upstream: `pkg/kubelet/server/server.go`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`. What is
 //! behind a connection ends with it: a command whose caller is gone is not left running.
 
 mod forward;
+mod forward_channels;
 mod handshake;
 mod remote;
 mod socket_channels;
 mod spdy_channels;
 mod terminal;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode};
-use wire::{Body, body};
+use wire::{
+    Body, body,
+    upgrade::{self, Upgraded},
+};
 use world::Host;
 
 use super::{query::pairs, text};
@@ -63,8 +67,9 @@ pub(super) fn serve(
     let Some(worker) = worker else {
         return Some(text(StatusCode::NOT_FOUND, "pod does not exist"));
     };
+    let idle = pods.options().streaming_idle;
     if root == "portForward" {
-        return Some(forward::serve(host, request, &worker));
+        return Some(forward::serve(host, request, &given, &worker, idle));
     }
     let Some(running) = worker.running(container) else {
         let words = format!("container not found ({container:?})");
@@ -78,9 +83,30 @@ pub(super) fn serve(
             let command = values("cmd").first().map_or(Vec::new(), |cmd| words(cmd));
             run_once(running, command)
         }
-        "exec" => remote::serve(host, request, wants, exec(running, values("command"))),
-        _ => remote::serve(host, request, wants, attach(&worker, container, running)),
+        "exec" => remote::serve(host, request, wants, idle, exec(running, values("command"))),
+        _ => remote::serve(host, request, wants, idle, attach(&worker, container, running)),
     })
+}
+
+/// Does what `talk` says over the connection that a request becomes, until nothing has passed for `idle`.
+fn become_stream<F>(
+    host: &Host,
+    request: &mut Request<Body>,
+    idle: Duration,
+    talk: impl FnOnce(Host, Upgraded) -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send,
+{
+    let (pending, inner) = (upgrade::of_request(request), host.clone());
+    host.spawn(async move {
+        let Some(mut stream) = pending.await else { return };
+        let quiet = stream.watch(inner.clock());
+        tokio::select! {
+            biased;
+            () = talk(inner, stream) => {}
+            () = quiet.lasts(idle) => {}
+        }
+    });
 }
 
 fn words(command: &str) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Exec and attach, whatever carries their streams (`cri/streaming/remotecommand`).
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use serde_json::{Value, json};
@@ -44,11 +46,17 @@ pub(super) enum Outcome {
 pub(super) type Work = Box<dyn FnOnce(Stdio) -> BoxFuture<'static, Outcome> + Send>;
 
 /// Answers a request, and does `work` over the connection that it becomes.
-pub(super) fn serve(host: &Host, request: &mut Request<Body>, wants: Wants, work: Work) -> Response<Body> {
+pub(super) fn serve(
+    host: &Host,
+    request: &mut Request<Body>,
+    wants: Wants,
+    idle: Duration,
+    work: Work,
+) -> Response<Body> {
     if websocket::is_asked(request.headers()) {
-        socket_channels::serve(host, request, wants, work)
+        socket_channels::serve(host, request, wants, idle, work)
     } else {
-        spdy_channels::serve(host, request, wants, work)
+        spdy_channels::serve(host, request, wants, idle, work)
     }
 }
 

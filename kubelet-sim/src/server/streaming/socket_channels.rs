@@ -10,12 +10,13 @@ use http::{Request, Response, StatusCode};
 use tokio::sync::Mutex;
 use wire::{
     Body,
-    upgrade::{self, Upgraded},
+    upgrade::Upgraded,
     websocket::{self, Message, Receiver, Sender, Socket},
 };
 use world::Host;
 
 use super::{
+    become_stream,
     remote::{Wants, Work},
     terminal::{Terminal, shown},
 };
@@ -52,7 +53,13 @@ const PROTOCOLS: [Protocol; 6] = [
     protocol("v5.channel.k8s.io", false, true, true),
 ];
 
-pub(super) fn serve(host: &Host, request: &mut Request<Body>, wants: Wants, work: Work) -> Response<Body> {
+pub(super) fn serve(
+    host: &Host,
+    request: &mut Request<Body>,
+    wants: Wants,
+    idle: Duration,
+    work: Work,
+) -> Response<Body> {
     let offered = websocket::offered(request.headers());
     let known = |name: &str| PROTOCOLS.into_iter().find(|p| p.name == name);
     let chosen = match offered.as_slice() {
@@ -70,11 +77,8 @@ pub(super) fn serve(host: &Host, request: &mut Request<Body>, wants: Wants, work
         Ok(response) => response,
         Err(why) => return text(StatusCode::BAD_REQUEST, why),
     };
-    let (pending, inner) = (upgrade::of_request(request), host.clone());
-    host.spawn(async move {
-        if let Some(stream) = pending.await {
-            talk(&inner, stream, wants, chosen, work).await;
-        }
+    become_stream(host, request, idle, async move |host: Host, stream| {
+        talk(&host, stream, wants, chosen, work).await;
     });
     response
 }

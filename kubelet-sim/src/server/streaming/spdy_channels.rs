@@ -8,12 +8,12 @@ use http::{Request, Response};
 use wire::{
     Body,
     spdy::{Session, Side, Stream, Writer},
-    upgrade::{self, Upgraded},
+    upgrade::Upgraded,
 };
 use world::Host;
 
 use super::{
-    handshake,
+    become_stream, handshake,
     remote::{Wants, Work},
     terminal::{Terminal, shown},
 };
@@ -27,16 +27,19 @@ const CREATION: Duration = Duration::from_secs(30);
 /// There are five kinds; more cannot be of any use.
 const MOST_STREAMS: usize = 8;
 
-pub(super) fn serve(host: &Host, request: &mut Request<Body>, wants: Wants, work: Work) -> Response<Body> {
+pub(super) fn serve(
+    host: &Host,
+    request: &mut Request<Body>,
+    wants: Wants,
+    idle: Duration,
+    work: Work,
+) -> Response<Body> {
     let (response, protocol) = match handshake::spdy(request.headers(), &PROTOCOLS) {
         Ok(agreed) => agreed,
         Err(refused) => return *refused,
     };
-    let (pending, inner) = (upgrade::of_request(request), host.clone());
-    host.spawn(async move {
-        if let Some(stream) = pending.await {
-            talk(&inner, stream, wants, &protocol, work).await;
-        }
+    become_stream(host, request, idle, async move |host: Host, stream| {
+        talk(&host, stream, wants, &protocol, work).await;
     });
     response
 }

@@ -19,7 +19,8 @@ pub(super) fn validate(new: &Value, old: &Value, subresource: &str, complaints: 
     match subresource {
         "status" => status(new, old, complaints),
         "ephemeralcontainers" => ephemeral(new, old, complaints),
-        "resize" | "binding" | "eviction" => {}
+        "resize" => super::resize::validate(new, old, complaints),
+        "binding" | "eviction" => {}
         _ => spec(new, old, complaints),
     }
 }
@@ -118,13 +119,13 @@ fn status(new: &Value, old: &Value, complaints: &mut Complaints) {
         complaints.invalid(at.child("qosClass"), now, "field is immutable");
     }
     let policy = old.str_at("/spec/restartPolicy");
+    if policy == "Always" {
+        return;
+    }
     for (field, pointer) in [
         ("containerStatuses", "/status/containerStatuses"),
         ("initContainerStatuses", "/status/initContainerStatuses"),
     ] {
-        if policy == "Always" && field == "containerStatuses" {
-            continue;
-        }
         let at = at.child(field);
         for (index, before) in old.list_at(pointer).iter().enumerate() {
             let code = before.i64_at("/state/terminated/exitCode").unwrap_or(0);
@@ -145,6 +146,9 @@ fn status(new: &Value, old: &Value, complaints: &mut Complaints) {
 }
 
 fn ephemeral(new: &Value, old: &Value, complaints: &mut Complaints) {
+    if old.annotation(super::MIRROR).is_some() {
+        return complaints.forbidden(super::NOWHERE, "static pods do not support ephemeral containers");
+    }
     let at = SPEC.child("ephemeralContainers");
     let now = new.list_at("/spec/ephemeralContainers");
     for before in old.list_at("/spec/ephemeralContainers") {

@@ -30,6 +30,8 @@ pub(super) struct Pod<'a> {
     pub(super) volumes: BTreeSet<&'a str>,
     pub(super) host_network: bool,
     pub(super) names: BTreeSet<&'a str>,
+    /// The names of those that are no ephemeral containers.
+    pub(super) lasting: BTreeSet<&'a str>,
 }
 
 /// One of the three lists of containers.
@@ -49,6 +51,9 @@ pub(super) fn list<'a>(
         let name = container.str_at("/name");
         if !name.is_empty() && !pod.names.insert(name) {
             complaints.duplicate(at.child("name"), name);
+        }
+        if role != Role::Ephemeral {
+            pod.lasting.insert(name);
         }
     }
 }
@@ -83,9 +88,8 @@ fn one(container: &Value, role: Role, at: Path<'_>, pod: &Pod<'_>, complaints: &
             continue;
         };
         match role {
-            Role::Ephemeral => {
-                complaints.forbidden(at.child(field), "field not allowed for ephemeral containers")
-            }
+            // Refused with the others that it may not have.
+            Role::Ephemeral => {}
             Role::Init if !restartable => {
                 complaints.forbidden(
                     at.child(field),
@@ -101,12 +105,43 @@ fn one(container: &Value, role: Role, at: Path<'_>, pod: &Pod<'_>, complaints: &
         };
         probes::hook(hook, at.child("lifecycle").child(field), complaints);
     }
+    if role == Role::Ephemeral {
+        ephemeral(container, at, pod, complaints);
+    }
     if role == Role::Init {
         complaints.optional_one_of(
             at.child("restartPolicy"),
             container.str_at("/restartPolicy"),
             &["Always", "OnFailure", "Never"],
         );
+    }
+}
+
+/// What one for looking into a pod may not do: be a part of it.
+fn ephemeral(container: &Value, at: Path<'_>, pod: &Pod<'_>, complaints: &mut Complaints) {
+    const REFUSED: &str = "cannot be set for an Ephemeral Container";
+    let target = container.str_at("/targetContainerName");
+    if !target.is_empty() && !pod.lasting.contains(target) {
+        complaints.not_found(at.child("targetContainerName"), target);
+    }
+    let is_set = |field: &str| match container.get(field) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Object(map)) => !map.is_empty(),
+        Some(_) => true,
+    };
+    for field in ["ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] {
+        if is_set(field) {
+            complaints.forbidden(at.child(field), REFUSED);
+        }
+    }
+    let mounts = at.child("volumeMounts");
+    for (index, mount) in container.list_at("/volumeMounts").iter().enumerate() {
+        for field in ["subPath", "subPathExpr"] {
+            if !mount.str_at(&format!("/{field}")).is_empty() {
+                complaints.forbidden(mounts.index(index).child(field), REFUSED);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod defaults;
 mod placement;
 mod probes;
 mod qos;
+mod resize;
 mod resources;
 mod spec;
 mod volumes;
@@ -17,6 +18,11 @@ pub use qos::qos_class;
 
 use super::{Strategy, check::Complaints, fill::restore_at, path::Path, restore_all_but, restore_field};
 use crate::{kinds::Kind, meta, object::ObjectExt};
+
+/// The annotation of a mirror: the pod itself is a file on its node.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// How upstream writes a path without a name.
+const NOWHERE: Path<'static> = Path::root("[]");
 
 pub(super) static STRATEGIES: &[Strategy] = &[
     Strategy {
@@ -62,6 +68,16 @@ pub(super) fn validate_template(object: &Value, pointer: &str, at: Path<'_>, com
     }
 }
 
+/// A node selector with its terms, as volumes have one too.
+pub(super) fn validate_node_selector(selector: &Value, at: Path<'_>, complaints: &mut Complaints) {
+    placement::node_selector(selector, at, complaints);
+}
+
+/// Tolerations, as runtime classes have them too.
+pub(super) fn validate_tolerations(list: &[Value], at: Path<'_>, complaints: &mut Complaints) {
+    placement::tolerations(list, at, complaints);
+}
+
 fn create(_kind: &Kind, pod: &mut Value, _now: Timestamp) {
     defaults::service_account(pod);
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
@@ -93,14 +109,9 @@ fn update(_kind: &Kind, new: &mut Value, old: &Value, subresource: &str, _now: T
             restore_at(new, &wanted, "/spec/ephemeralContainers");
         }
         "resize" => {
-            let wanted = new.list_at("/spec/containers").to_vec();
+            let wanted = new.clone();
             restore_all_but(new, old, &[]);
-            for container in super::fill::each(new, "/spec/containers") {
-                let same = |other: &&Value| other.str_at("/name") == container.str_at("/name");
-                let Some(other) = wanted.iter().find(same).cloned() else { continue };
-                restore_at(container, &other, "/resources");
-                restore_at(container, &other, "/resizePolicy");
-            }
+            resize::keep(new, &wanted, old);
         }
         _ => {
             restore_field(new, old, "status");

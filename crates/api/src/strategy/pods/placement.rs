@@ -8,18 +8,8 @@ use crate::{names, object::ObjectExt};
 pub(super) fn affinity(affinity: &Value, at: Path<'_>, complaints: &mut Complaints) {
     let node = at.child("nodeAffinity");
     if let Some(required) = affinity.at("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution") {
-        let at = node
-            .child("requiredDuringSchedulingIgnoredDuringExecution")
-            .child("nodeSelectorTerms")
-            .to_string();
-        let at = Path::root(&at);
-        let terms = required.list_at("/nodeSelectorTerms");
-        if terms.is_empty() {
-            complaints.required(at, "must have at least one node selector term");
-        }
-        for (index, term) in terms.iter().enumerate() {
-            node_term(term, at.index(index), complaints);
-        }
+        let at = node.child("requiredDuringSchedulingIgnoredDuringExecution");
+        node_selector(required, at, complaints);
     }
     let preferred = node.child("preferredDuringSchedulingIgnoredDuringExecution");
     let terms = affinity.list_at("/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution");
@@ -52,6 +42,17 @@ pub(super) fn affinity(affinity: &Value, at: Path<'_>, complaints: &mut Complain
                 pod_term(inner, at.child("podAffinityTerm"), complaints);
             }
         }
+    }
+}
+
+pub(super) fn node_selector(selector: &Value, at: Path<'_>, complaints: &mut Complaints) {
+    let at = at.child("nodeSelectorTerms");
+    let terms = selector.list_at("/nodeSelectorTerms");
+    if terms.is_empty() {
+        complaints.required(at, "must have at least one node selector term");
+    }
+    for (index, term) in terms.iter().enumerate() {
+        node_term(term, at.index(index), complaints);
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn validate(spec: &Value, at: Path<'_>, complaints: &mut Complaints) 
         volumes: volumes::list(spec.list_at("/volumes"), at.child("volumes"), complaints),
         host_network: spec.bool_at("/hostNetwork"),
         names: BTreeSet::new(),
+        lasting: BTreeSet::new(),
     };
     for (field, pointer, role) in [
         ("containers", "/containers", Role::Main),

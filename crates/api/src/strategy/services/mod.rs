@@ -12,6 +12,7 @@ use super::{
     Strategy,
     check::{Complaints, PROTOCOLS},
     fill::{each, fill, fill_text},
+    nodes::is_cidr,
     path::Path,
     restore_all_but, restore_field,
 };
@@ -152,6 +153,17 @@ fn validate(service: &Value, complaints: &mut Complaints) {
     }
     complaints.one_of(SPEC.child("type"), kind, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
     traffic_policies(service, kind, complaints);
+    let ranges = SPEC.child("loadBalancerSourceRanges");
+    for (index, range) in service.list_at("/spec/loadBalancerSourceRanges").iter().enumerate() {
+        let range = range.as_str().unwrap_or_default();
+        if !is_cidr(range.trim()) {
+            let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+            complaints.invalid(ranges.index(index), range, detail);
+        }
+    }
+    let distribution = service.str_at("/spec/trafficDistribution");
+    let known = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+    complaints.optional_one_of(SPEC.child("trafficDistribution"), distribution, &known);
 }
 
 fn validate_ports(ports: &[Value], at: Path<'_>, complaints: &mut Complaints) {

@@ -211,7 +211,60 @@ fn quotas() {
         |quota| quota.set_at("/spec/scopes", json!(["BestEffort"])),
         &["spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable"],
     );
+    check_update(
+        "ResourceQuota",
+        quota(json!({"scopes": ["Terminating", "BestEffort"]})),
+        |quota| quota.set_at("/spec/scopes", json!(["BestEffort", "Terminating"])),
+        &[],
+    );
+    check_create(
+        "ResourceQuota",
+        quota(json!({"scopeSelector": {"matchExpressions": [
+            {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]},
+            {"scopeName": "PriorityClass", "operator": "In"},
+            {"scopeName": "Mood", "operator": "Exists", "values": ["good"]},
+            {"scopeName": "PriorityClass", "operator": "Like"}]}})),
+        &[
+            "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+            "spec.scopeSelector.matchExpressions.scopeName: Invalid value: \"Mood\": unsupported scope",
+            "spec.scopeSelector.matchExpressions.values: Invalid value: [\"good\"]: must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"Like\": not a valid selector operator",
+        ],
+    );
     assert_eq!(created("ResourceQuota", quota(json!({})))["status"], json!({}));
+}
+
+/// The newer group lets nothing change but the series.
+#[test]
+fn updates_of_events() {
+    let event = || {
+        json!({"metadata": {"namespace": "default"}, "regarding": {"namespace": "default"}, "eventTime": "2026-01-01T00:00:00.000000Z",
+            "reportingController": "c", "reportingInstance": "i", "action": "a", "reason": "r", "type": "Normal", "note": "n"})
+    };
+    let newer = "Event.events.k8s.io";
+    check_update(
+        newer,
+        event(),
+        |event| {
+            event.set_at("/series", json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}))
+        },
+        &[],
+    );
+    check_update(
+        newer,
+        event(),
+        |event| {
+            event.set_at("/note", "m");
+            event.set_at("/series", json!({"count": 1}));
+        },
+        &[
+            "message: Invalid value: \"m\": field is immutable",
+            "series.count: Invalid value: \"\": should be at least 2",
+            "series.lastObservedTime: Required value",
+        ],
+    );
+    let core = json!({"metadata": {"namespace": "default"}, "involvedObject": {"namespace": "default"}, "message": "n"});
+    check_update("Event", core, |event| event.set_at("/message", "m"), &[]);
 }
 
 #[test]

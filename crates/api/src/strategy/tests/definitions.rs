@@ -99,27 +99,24 @@ fn versions() {
         &["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"],
     );
     check(
-        |crd| crd.set_at("/spec/versions/0/schema/openAPIV3Schema/type", "string"),
-        &[
-            "spec.versions[0].schema.openAPIV3Schema.type: Invalid value: \"string\": must be object at the root",
-        ],
-    );
-    check(
         |crd| {
             crd.set_at("/spec/versions/0/subresources", json!({"scale": {"specReplicasPath": ".status.replicas", "statusReplicasPath": ".status.replicas"}}))
         },
         &[
-            "spec.versions[0].subresources.scale.specReplicasPath: Invalid value: \".status.replicas\": should be a json path under .spec",
+            "spec.subresources.scale.specReplicasPath: Invalid value: \".status.replicas\": should be a json path under .spec",
         ],
     );
     check(
         |crd| {
-            crd.set_at("/spec/versions/0/additionalPrinterColumns", json!([{"name": "A", "type": "text", "jsonPath": ".a"}, {"type": "string", "jsonPath": "..a"}]))
+            crd.set_at(
+                "/spec/versions/0/additionalPrinterColumns",
+                json!([{"name": "A", "type": "text", "jsonPath": ".a"}, {"type": "string", "jsonPath": "a"}]),
+            )
         },
         &[
-            "spec.versions[0].additionalPrinterColumns[0].type: Invalid value: \"text\": must be one of integer,number,string,boolean,date",
-            "spec.versions[0].additionalPrinterColumns[1].name: Required value",
-            "spec.versions[0].additionalPrinterColumns[1].JSONPath: Invalid value: \"..a\": is an invalid path: ..a: recursive descent is not supported at character 1",
+            "spec.additionalPrinterColumns[0].type: Invalid value: \"text\": must be one of integer,number,string,boolean,date",
+            "spec.additionalPrinterColumns[1].name: Required value",
+            "spec.additionalPrinterColumns[1].JSONPath: Invalid value: \"a\": must be a simple json path starting with .",
         ],
     );
 }
@@ -156,4 +153,114 @@ fn what_the_keys_in_the_store_depend_on_stays() {
     );
     old.set_at("/status/conditions", json!([{"type": "Established", "status": "True"}]));
     assert_eq!(updated(CRD, &old, new, "").1, ["spec.scope: Invalid value: \"Cluster\": field is immutable"]);
+}
+
+#[test]
+fn a_path_for_scale_leads_to_its_side() {
+    #[track_caller]
+    fn check_scale(field: &str, path: &str, expected: &[&str]) {
+        check(
+            |crd| {
+                let mut scale = json!({"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"});
+                scale[field] = path.into();
+                crd.set_at("/spec/versions/0/subresources", json!({"scale": scale}));
+            },
+            expected,
+        );
+    }
+    check_scale("labelSelectorPath", ".status.selector", &[]);
+    check_scale(
+        "labelSelectorPath",
+        ".other",
+        &[
+            "spec.subresources.scale.labelSelectorPath: Invalid value: \".other\": should be a json path under either .spec or .status",
+        ],
+    );
+    check_scale("statusReplicasPath", "", &["spec.subresources.scale.statusReplicasPath: Required value"]);
+    check_scale(
+        "statusReplicasPath",
+        "status.n",
+        &[
+            "spec.subresources.scale.statusReplicasPath: Invalid value: \"status.n\": must be a simple json path starting with .",
+        ],
+    );
+}
+
+#[test]
+fn conversion() {
+    #[track_caller]
+    fn check_conversion(conversion: Value, expected: &[&str]) {
+        check(|crd| crd.set_at("/spec/conversion", conversion), expected);
+    }
+    let webhook = |config: Value| json!({"strategy": "Webhook", "webhook": {"clientConfig": config, "conversionReviewVersions": ["v1"]}});
+    check_conversion(json!({"strategy": "None"}), &[]);
+    check_conversion(webhook(json!({"url": "https://host:1/path"})), &[]);
+    check_conversion(webhook(json!({"service": {"name": "a", "namespace": "b"}})), &[]);
+    check_conversion(
+        json!({"strategy": "Some"}),
+        &["spec.conversion.strategy: Unsupported value: \"Some\": supported values: \"None\", \"Webhook\""],
+    );
+    check_conversion(
+        json!({"strategy": "Webhook"}),
+        &[
+            "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
+            "spec.conversion.conversionReviewVersions: Required value",
+        ],
+    );
+    check_conversion(
+        json!({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://h"}, "conversionReviewVersions": ["v7", "v7"]}}),
+        &[
+            "spec.conversion.conversionReviewVersions[1]: Invalid value: \"v7\": duplicate version",
+            "spec.conversion.conversionReviewVersions: Invalid value: [\"v7\",\"v7\"]: must include at least one of v1, v1beta1",
+        ],
+    );
+    check_conversion(
+        webhook(json!({})),
+        &["spec.conversion.webhookClientConfig: Required value: exactly one of url or service is required"],
+    );
+    check_conversion(
+        webhook(json!({"url": "http://user@host/a?b#c"})),
+        &[
+            "spec.conversion.webhookClientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[:port]/path",
+            "spec.conversion.webhookClientConfig.url: Invalid value: \"user\": user information is not permitted in the URL",
+            "spec.conversion.webhookClientConfig.url: Invalid value: \"c\": fragments are not permitted in the URL",
+            "spec.conversion.webhookClientConfig.url: Invalid value: \"b\": query parameters are not permitted in the URL",
+        ],
+    );
+    check_conversion(
+        webhook(
+            json!({"service": {"name": "", "namespace": "b", "path": "x", "port": 70000}, "caBundle": "eA=="}),
+        ),
+        &[
+            "spec.conversion.webhookClientConfig.service.name: Required value: service name is required",
+            "spec.conversion.webhookClientConfig.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive",
+            "spec.conversion.webhookClientConfig.service.path: Invalid value: \"x\": must start with a '/'",
+            "spec.conversion.webhookClientConfig.caBundle: Invalid value: \"eA==\": unable to load root certificates: unable to parse bytes as PEM block",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_more_or_soon_no_more() {
+    check(
+        |crd| crd.set_at("/spec/preserveUnknownFields", true),
+        &[
+            "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
+        ],
+    );
+    check(
+        |crd| crd.set_at("/spec/versions/0/deprecationWarning", "soon"),
+        &[
+            "spec.versions[0].deprecationWarning: Invalid value: \"soon\": can only be set for deprecated versions",
+        ],
+    );
+    check(
+        |crd| {
+            crd.set_at("/spec/versions/0/deprecated", true);
+            crd.set_at("/spec/versions/0/deprecationWarning", "so\non");
+        },
+        &[
+            "spec.versions[0].deprecationWarning: Invalid value: \"so\\non\": must only contain printable UTF-8 characters; non-printable character found at index 2",
+        ],
+    );
 }

@@ -386,3 +386,95 @@ fn a_container_that_ended_for_good_does_not_come_back() {
         ["status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"]
     );
 }
+
+#[test]
+fn an_ephemeral_container_is_no_part_of_its_pod() {
+    let old = created("Pod", with(json!({})));
+    let check = |container: Value, complaints: &[&str]| {
+        let mut new = old.clone();
+        new.set_at("/spec/ephemeralContainers", json!([container]));
+        assert_eq!(updated("Pod", &old, defaulted("Pod", new), "ephemeralcontainers").1, complaints);
+    };
+    let with = |more: Value| {
+        let mut container = json!({"name": "d", "image": "debug"});
+        container.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        container
+    };
+    check(with(json!({"targetContainerName": "a", "stdin": true, "tty": true})), &[]);
+    check(
+        with(json!({"targetContainerName": "x"})),
+        &["spec.ephemeralContainers[0].targetContainerName: Not found: \"x\""],
+    );
+    check(
+        with(
+            json!({"ports": [{"containerPort": 80, "protocol": "TCP"}], "livenessProbe": {"exec": {"command": ["true"]}}}),
+        ),
+        &[
+            "spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container",
+            "spec.ephemeralContainers[0].livenessProbe: Forbidden: cannot be set for an Ephemeral Container",
+        ],
+    );
+    check(with(json!({"name": "a"})), &["spec.ephemeralContainers[0].name: Duplicate value: \"a\""]);
+    let mut mirror = old.clone();
+    mirror.set_at("/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
+    let mut new = mirror.clone();
+    new.set_at("/spec/ephemeralContainers", json!([with(json!({}))]));
+    assert_eq!(
+        updated("Pod", &mirror, defaulted("Pod", new), "ephemeralcontainers").1,
+        ["[]: Forbidden: static pods do not support ephemeral containers"]
+    );
+}
+
+#[test]
+fn a_resize_changes_processor_time_and_memory_and_nothing_else() {
+    let amounts = |cpu: &str, memory: &str| json!({"requests": {"cpu": cpu, "memory": memory}});
+    let mut old = created("Pod", with(json!({"resources": amounts("100m", "64Mi")})));
+    old.set_at("/status/qosClass", "Burstable");
+    let check = |pointer: &str, value: Value, complaints: &[&str]| {
+        let mut new = old.clone();
+        new.set_at(pointer, value);
+        assert_eq!(updated("Pod", &old, new, "resize").1, complaints, "{pointer}");
+    };
+    check("/spec/containers/0/resources", amounts("200m", "64Mi"), &[]);
+    check("/spec/containers/0/image", json!("other"), &[]);
+    check(
+        "/spec/containers/0/resources",
+        json!({"requests": {"cpu": "200m"}}),
+        &["spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed"],
+    );
+    check(
+        "/spec/containers/0/resources",
+        json!({"requests": {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "1Gi"}}),
+        &["spec: Forbidden: only cpu and memory resources are mutable"],
+    );
+    check(
+        "/spec/containers/0/resources",
+        json!({"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}),
+        &["spec: Invalid value: \"Burstable\": Pod QOS Class may not change as a result of resizing"],
+    );
+    check(
+        "/spec/containers/0/name",
+        json!("b"),
+        &["spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize"],
+    );
+    check(
+        "/spec/containers",
+        json!([]),
+        &[
+            "spec.containers: Required value",
+            "spec.containers: Forbidden: containers may not be added or removed on resize",
+        ],
+    );
+    let mut running = old.clone();
+    running.set_at("/status/containerStatuses", json!([{"name": "a", "state": {"running": {}}}]));
+    let mut new = running.clone();
+    new.set_at("/spec/containers/0/resources", amounts("200m", "64Mi"));
+    assert_eq!(
+        updated("Pod", &running, new.clone(), "resize").1,
+        ["spec: Forbidden: Pod running on node without support for resize"]
+    );
+    running.set_at("/status/containerStatuses/0/resources", json!({}));
+    let (resized, errors) = updated("Pod", &running, new, "resize");
+    assert_eq!(errors, [] as [String; 0]);
+    assert_eq!(resized["spec"]["containers"][0]["resources"]["requests"]["cpu"], "200m");
+}

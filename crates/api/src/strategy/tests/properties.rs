@@ -87,7 +87,8 @@ proptest! {
     /// An update through `/status` cannot touch anything else but metadata.
     #[test]
     fn status_changes_only_the_status(old in any_json(), new in any_json()) {
-        for kind in kinds::all().iter().filter(|kind| kind.has_status()) {
+        // Another version's fields are made of the stored one's, of which any JSON has none.
+        for kind in kinds::all().iter().filter(|kind| kind.has_status() && kind.is_storage_version()) {
             let mut new = new.clone();
             default(kind, &mut new);
             prepare_for_update(kind, &mut new, &old, "status", now());

@@ -235,6 +235,27 @@ fn cron_jobs() {
         cron("* * *"),
         &["spec.schedule: Invalid value: \"* * *\": expected exactly 5 fields, found 3: [* * *]"],
     );
+    check_create(
+        "CronJob.batch",
+        cron("61 * * * *"),
+        &["spec.schedule: Invalid value: \"61 * * * *\": end of range (61) above maximum (59): 61"],
+    );
+    check_create(
+        "CronJob.batch",
+        cron("TZ=UTC 0 0 * * *"),
+        &[
+            "spec.schedule: Invalid value: \"TZ=UTC 0 0 * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        ],
+    );
+    let mut zoned = cron("@daily");
+    zoned.set_at("/spec/timeZone", "local");
+    check_create(
+        "CronJob.batch",
+        zoned,
+        &[
+            "spec.timeZone: Invalid value: \"local\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+        ],
+    );
     let made = created("CronJob.batch", cron("@daily"));
     assert_eq!(
         (made.str_at("/spec/concurrencyPolicy"), made.i64_at("/spec/successfulJobsHistoryLimit")),

@@ -67,13 +67,7 @@ fn strategy(deployment: &Value, at: Path<'_>, complaints: &mut Complaints) {
                 let value = unavailable.cloned().unwrap_or_default();
                 complaints.invalid(at.child("maxUnavailable"), value, "may not be 0 when `maxSurge` is 0");
             }
-            let percent = unavailable
-                .and_then(Value::as_str)
-                .and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());
-            if percent.is_some_and(|percent| percent > 100) {
-                let value = unavailable.cloned().unwrap_or_default();
-                complaints.invalid(at.child("maxUnavailable"), value, "must not be greater than 100%");
-            }
+            complaints.at_most_all(at.child("maxUnavailable"), unavailable);
         }
         other => complaints.not_supported(at, other, &["Recreate", "RollingUpdate"]),
     }

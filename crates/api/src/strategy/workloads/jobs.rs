@@ -11,7 +11,7 @@ use super::{
         path::Path,
         pods,
     },
-    TEMPLATE, TEMPLATE_PATH, validate_counts,
+    TEMPLATE, TEMPLATE_PATH, schedules, validate_counts,
 };
 use crate::{kinds::Kind, object::ObjectExt, selector::LabelSelector};
 
@@ -146,6 +146,29 @@ fn validate_job(object: &Value, pointer: &str, at: Path<'_>, complaints: &mut Co
         let detail = "when completion mode is Indexed";
         complaints.required(at.child("completions"), detail);
     }
+    let indexed = mode == "Indexed";
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+        if !indexed && spec.get(field).is_some() {
+            complaints.invalid(
+                at.child(field),
+                spec.i64_at(&format!("/{field}")),
+                "requires indexed completion mode",
+            );
+        }
+    }
+    if spec.get("maxFailedIndexes").is_some() && spec.get("backoffLimitPerIndex").is_none() && indexed {
+        let detail = "when maxFailedIndexes is specified";
+        complaints.required(at.child("backoffLimitPerIndex"), detail);
+    }
+    let replacement = spec.str_at("/podReplacementPolicy");
+    if !replacement.is_empty() {
+        let known: &[&str] = if spec.get("podFailurePolicy").is_some() {
+            &["Failed"]
+        } else {
+            &["Failed", "TerminatingOrFailed"]
+        };
+        complaints.optional_one_of(at.child("podReplacementPolicy"), replacement, known);
+    }
     let template = at.child("template");
     pods::validate_template(spec, "/template", template, complaints);
     let policy = spec.str_at("/template/spec/restartPolicy");
@@ -191,11 +214,27 @@ fn validate_cron_job(cron: &Value, complaints: &mut Complaints) {
     if schedule.is_empty() {
         complaints.required(spec.child("schedule"), "");
     } else {
-        let fields = schedule.split_whitespace().count();
-        if !schedule.starts_with('@') && fields != 5 {
-            let detail = format!("expected exactly 5 fields, found {fields}: [{schedule}]");
+        if let Err(wrong) = schedules::schedule(schedule) {
+            complaints.invalid(spec.child("schedule"), schedule, wrong);
+        }
+        // Old cron jobs may say so; new ones have a field for it.
+        if schedule.contains("TZ") && cron.resource_version().is_empty() {
+            let detail = match cron.at("/spec/timeZone") {
+                Some(_) => "cannot use both timeZone field and TZ or CRON_TZ in schedule",
+                None => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+            };
             complaints.invalid(spec.child("schedule"), schedule, detail);
         }
+    }
+    let at = spec.child("timeZone");
+    match cron.at("/spec/timeZone").and_then(Value::as_str) {
+        Some("") => complaints.invalid(at, "", "timeZone must be nil or non-empty string"),
+        Some(zone) if zone.eq_ignore_ascii_case("Local") => {
+            let detail =
+                "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+            complaints.invalid(at, zone, detail);
+        }
+        _ => {}
     }
     validate_counts(
         cron,

@@ -4,6 +4,8 @@ mod daemonsets;
 mod deployments;
 mod jobs;
 mod replicas;
+mod revisions;
+mod schedules;
 mod statefulsets;
 
 use jiff::Timestamp;
@@ -15,6 +17,7 @@ use crate::{kinds::Kind, object::ObjectExt};
 pub(super) static STRATEGIES: &[Strategy] = &[
     deployments::STRATEGY,
     replicas::REPLICA_SET,
+    revisions::STRATEGY,
     replicas::REPLICATION_CONTROLLER,
     daemonsets::STRATEGY,
     statefulsets::STRATEGY,

@@ -69,7 +69,16 @@ fn validate(set: &Value, complaints: &mut Complaints) {
     let rolling = strategy.child("rollingUpdate");
     complaints
         .non_negative(rolling.child("partition"), set.i64_at("/spec/updateStrategy/rollingUpdate/partition"));
+    let retention = spec.child("persistentVolumeClaimRetentionPolicy");
+    for when in ["whenDeleted", "whenScaled"] {
+        let policy = set.str_at(&format!("/spec/persistentVolumeClaimRetentionPolicy/{when}"));
+        if !matches!(policy, "Retain" | "Delete") {
+            complaints.not_supported(retention.child(when), policy, &["Retain", "Delete"]);
+        }
+    }
     validate_counts(set, &["replicas", "minReadySeconds"], complaints);
+    let ordinals = spec.child("ordinals");
+    complaints.non_negative(ordinals.child("start"), set.i64_at("/spec/ordinals/start"));
     complaints.workload_selector(set, "statefulset");
     validate_endless_template(set, complaints);
     validate_no_deadline(set, "StatefulSet", complaints);

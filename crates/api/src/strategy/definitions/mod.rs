@@ -1,5 +1,7 @@
-//! Custom resource definitions: names, versions, scope. What the schemas themselves must look like is
-//! for whoever compiles them.
+//! Custom resource definitions: names, versions, scope, conversion. What the schemas themselves must look
+//! like is for whoever compiles them.
+
+mod conversion;
 
 use std::collections::BTreeSet;
 
@@ -13,10 +15,13 @@ use super::{
     path::Path,
     restore_all_but, restore_field,
 };
-use crate::{kinds::Kind, names, object::ObjectExt, table::jsonpath::JsonPath};
+use crate::{kinds::Kind, names, object::ObjectExt};
 
 const SPEC: Path<'static> = Path::root("spec");
-const APPROVED: &str = "api-approved.kubernetes.io";
+/// The annotation that says who approved a definition in a group of the Kubernetes project.
+pub const APPROVED: &str = "api-approved.kubernetes.io";
+/// Formats of printer columns.
+const FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
 
 pub(super) static STRATEGIES: &[Strategy] = &[Strategy {
     default,
@@ -98,7 +103,11 @@ fn validate(definition: &Value, complaints: &mut Complaints) {
         }
     }
     validate_names(names, at, complaints);
-    conversion(definition, complaints);
+    if definition.bool_at("/spec/preserveUnknownFields") {
+        let words = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        complaints.invalid(SPEC.child("preserveUnknownFields"), true, words);
+    }
+    conversion::validate(definition, complaints);
     approval(definition, group, complaints);
 }
 
@@ -116,15 +125,49 @@ fn versions(definition: &Value, complaints: &mut Complaints) {
         let name = version.str_at("/name");
         complaints.joined(at.child("name"), name, names::dns1035_label(name));
         unique &= seen.insert(name);
-        root_schema(version, at, complaints);
-        subresources(version, at.child("subresources"), complaints);
-        columns(version, at.child("additionalPrinterColumns"), complaints);
+        deprecation(version, at.child("deprecationWarning"), complaints);
+        // What all versions have alike is complained of once, as the definition's own.
+        match shared(list, "subresources") {
+            true if index == 0 => subresources(version, SPEC.child("subresources"), complaints),
+            true => {}
+            false => subresources(version, at.child("subresources"), complaints),
+        }
+        match shared(list, "additionalPrinterColumns") {
+            true if index == 0 => columns(version, SPEC.child("additionalPrinterColumns"), complaints),
+            true => {}
+            false => columns(version, at.child("additionalPrinterColumns"), complaints),
+        }
     }
     if !unique {
         complaints.invalid(at, shown(list), "must contain unique version names");
     }
     if list.iter().filter(|version| version.bool_at("/storage")).count() != 1 {
         complaints.invalid(at, shown(list), "must have exactly one version marked as storage version");
+    }
+}
+
+/// Whether every version says the same.
+fn shared(versions: &[Value], field: &str) -> bool {
+    let first = versions.first().and_then(|version| version.get(field));
+    first.is_some() && versions.iter().all(|version| version.get(field) == first)
+}
+
+fn deprecation(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
+    let Some(warning) = version.get("deprecationWarning").and_then(Value::as_str) else { return };
+    let mut refuse = |why: String| complaints.invalid(at, warning, why);
+    if !version.bool_at("/deprecated") {
+        return refuse("can only be set for deprecated versions".to_owned());
+    }
+    if warning.len() > 256 {
+        refuse("must be <= 256 characters long".to_owned());
+    }
+    if warning.is_empty() {
+        refuse("must not be an empty string".to_owned());
+    }
+    if let Some((index, _)) = warning.char_indices().find(|(_, c)| c.is_control()) {
+        refuse(format!(
+            "must only contain printable UTF-8 characters; non-printable character found at index {index}"
+        ));
     }
 }
 
@@ -137,24 +180,13 @@ fn shown(versions: &[Value]) -> Value {
     versions.iter().map(brief).collect()
 }
 
-fn root_schema(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
-    let Some(schema) = version.map_at("/schema/openAPIV3Schema") else { return };
-    let at = at.child("schema");
-    let at = at.child("openAPIV3Schema");
-    match schema.get("type").and_then(Value::as_str) {
-        None | Some("") => complaints.required(at.child("type"), "must not be empty at the root"),
-        Some("object") => {}
-        Some(other) => complaints.invalid(at.child("type"), other, "must be object at the root"),
-    }
-}
-
 fn subresources(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
     let Some(scale) = version.at("/subresources/scale").filter(|scale| scale.is_object()) else { return };
     let at = at.child("scale");
-    for (field, prefix, required) in [
-        ("specReplicasPath", ".spec.", true),
-        ("statusReplicasPath", ".status.", true),
-        ("labelSelectorPath", ".", false),
+    for (field, prefixes, required) in [
+        ("specReplicasPath", &[".spec."][..], true),
+        ("statusReplicasPath", &[".status."][..], true),
+        ("labelSelectorPath", &[".spec.", ".status."][..], false),
     ] {
         let path = scale.str_at(&format!("/{field}"));
         let at = at.child(field);
@@ -162,16 +194,26 @@ fn subresources(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
             if required {
                 complaints.required(at, "");
             }
-        } else if path.contains(['[', ']']) || JsonPath::parse(path).is_err() {
-            complaints.invalid(at, path, "must be a simple json path with field names only");
-        } else if !path.starts_with(prefix) {
+        } else if simple_path(path, at, complaints) && !prefixes.iter().any(|prefix| path.starts_with(prefix))
+        {
+            let under: Vec<&str> = prefixes.iter().map(|prefix| prefix.trim_end_matches('.')).collect();
+            let either = if under.len() > 1 { "either " } else { "" };
             complaints.invalid(
                 at,
                 path,
-                format!("should be a json path under {}", prefix.trim_end_matches('.')),
+                format!("should be a json path under {either}{}", under.join(" or ")),
             );
         }
     }
+}
+
+/// Whether a path begins as one; complains if it does not.
+fn simple_path(path: &str, at: Path<'_>, complaints: &mut Complaints) -> bool {
+    let simple = path.starts_with('.');
+    if !simple {
+        complaints.invalid(at, path, "must be a simple json path starting with .");
+    }
+    simple
 }
 
 fn columns(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
@@ -188,8 +230,12 @@ fn columns(version: &Value, at: Path<'_>, complaints: &mut Complaints) {
         let path = column.str_at("/jsonPath");
         if path.is_empty() {
             complaints.required(at.child("JSONPath"), "");
-        } else if let Err(error) = JsonPath::parse(path) {
-            complaints.invalid(at.child("JSONPath"), path, format!("is an invalid path: {error}"));
+        } else {
+            simple_path(path, at.child("JSONPath"), complaints);
+        }
+        let (format, formats) = (column.str_at("/format"), FORMATS);
+        if !format.is_empty() && !formats.contains(&format) {
+            complaints.invalid(at.child("format"), format, format!("must be one of {}", formats.join(",")));
         }
     }
 }
@@ -222,34 +268,16 @@ fn validate_names(given: &Value, at: Path<'_>, complaints: &mut Complaints) {
     }
 }
 
-fn conversion(definition: &Value, complaints: &mut Complaints) {
-    let at = SPEC.child("conversion");
-    let Some(conversion) = definition.at("/spec/conversion") else { return };
-    let strategy = conversion.str_at("/strategy");
-    complaints.one_of(at.child("strategy"), strategy, &["None", "Webhook"]);
-    let webhook = conversion.at("/webhook/clientConfig");
-    let at = at.child("webhookClientConfig");
-    match (strategy, webhook) {
-        ("Webhook", None) => complaints.required(at, "required when strategy is set to Webhook"),
-        ("Webhook", Some(config)) if config.get("url").is_some() == config.get("service").is_some() => {
-            complaints.required(at, "exactly one of url or service is required");
-        }
-        ("Webhook", Some(_)) => {
-            if conversion.list_at("/webhook/conversionReviewVersions").is_empty() {
-                complaints.required(Path::root("spec.conversion.conversionReviewVersions"), "");
-            }
-        }
-        (_, Some(_)) => complaints.forbidden(at, "should not be set when strategy is not set to Webhook"),
-        (_, None) => {}
-    }
+/// Whether a group is the Kubernetes project's own.
+pub fn is_protected(group: &str) -> bool {
+    ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
 }
 
 /// Groups of the Kubernetes project need a link to their approval.
 fn approval(definition: &Value, group: &str, complaints: &mut Complaints) {
-    let protected = ["k8s.io", "kubernetes.io"]
-        .iter()
-        .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
-    if !protected {
+    if !is_protected(group) {
         return;
     }
     let annotations = Path::root("metadata.annotations");
@@ -277,6 +305,17 @@ fn validate_update(new: &Value, old: &Value, subresource: &str, complaints: &mut
     let list = new.list_at("/status/storedVersions");
     if subresource == "status" && list.is_empty() && !old.list_at("/status/storedVersions").is_empty() {
         complaints.invalid(stored, list.to_vec(), "must have at least one stored version");
+    }
+    let storage = new.list_at("/spec/versions").iter().find(|version| version.bool_at("/storage"));
+    if let Some(version) =
+        storage.filter(|version| !list.is_empty() && !list.iter().any(|v| Some(v) == version.get("name")))
+    {
+        let name = version.str_at("/name");
+        complaints.invalid(
+            stored,
+            shown(&[version.clone()])[0].clone(),
+            format!("must have the storage version {name}"),
+        );
     }
     let served =
         |name: &Value| new.list_at("/spec/versions").iter().any(|version| version.get("name") == Some(name));

@@ -1,0 +1,146 @@
+//! `/metrics`: upstream's names, labels and buckets, counted without a lock that requests share.
+//!
+//! ```text
+//!  pipeline ─▶ requests ┐
+//!  watches ─▶ watches   │
+//!  store ─▶ storage     ├─▶ text ─▶ page
+//!  authn, audit, limits ┘
+//! ```
+//! A row of counters is found by a request's labels once, and shared from then on. What can be read
+//! off the server when somebody asks is not counted: objects, places taken, health.
+
+mod histogram;
+mod page;
+mod requests;
+mod storage;
+mod table;
+mod text;
+mod watches;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::Mutex;
+use store::Store;
+use wire::Peer;
+use world::{Host, Wall};
+
+use crate::identity::User;
+use histogram::Histogram;
+pub(crate) use page::MetricsPage;
+pub(crate) use requests::{Requests, Row};
+use storage::{StoreTimes, Timed};
+pub(crate) use text::Text;
+pub(crate) use watches::{Watches, Watching};
+
+const HOUR: f64 = 3600.0;
+const DAY: f64 = 24.0 * HOUR;
+/// Upstream's buckets: half an hour to a year.
+const CERTIFICATE_SECONDS: &[f64] = &[
+    0.0,
+    HOUR / 2.0,
+    HOUR,
+    2.0 * HOUR,
+    6.0 * HOUR,
+    12.0 * HOUR,
+    DAY,
+    2.0 * DAY,
+    4.0 * DAY,
+    7.0 * DAY,
+    30.0 * DAY,
+    90.0 * DAY,
+    180.0 * DAY,
+    360.0 * DAY,
+];
+
+/// What authentication was asked, and what it said.
+#[derive(Debug)]
+pub(crate) struct AuthnCounts {
+    success: AtomicU64,
+    failure: AtomicU64,
+    users: Mutex<BTreeMap<&'static str, u64>>,
+    certificates: Histogram,
+}
+
+impl AuthnCounts {
+    /// A request was looked at.
+    pub(crate) fn attempt(&self, peer: &Peer, now: Wall, user: Option<&User>) {
+        if let Some(leaf) = peer.certificates.first() {
+            self.certificates.observe(leaf.not_after().duration_since(now).as_secs_f64());
+        }
+        match user {
+            Some(user) => {
+                self.success.fetch_add(1, Relaxed);
+                *self.users.lock().entry(compressed(&user.name)).or_default() += 1;
+            }
+            None => {
+                self.failure.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// Upstream keeps few names, so that users cannot fill the memory.
+fn compressed(name: &str) -> &'static str {
+    match name {
+        "admin" => "admin",
+        "client" => "client",
+        "kube_proxy" => "kube_proxy",
+        "kubelet" => "kubelet",
+        "system:serviceaccount:kube-system:default" => "system:serviceaccount:kube-system:default",
+        name if name.contains('@') => "email_id",
+        _ => "other",
+    }
+}
+
+/// All counters of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    pub(crate) requests: Requests,
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) authn: AuthnCounts,
+    /// 401, 429, 503, 504 that were given before anybody looked at what was asked, by code.
+    pub(crate) terminations: Mutex<BTreeMap<u16, u64>>,
+    pub(crate) audit_events: AtomicU64,
+    pub(crate) handshake_errors: Arc<AtomicU64>,
+    pub(crate) loopback: Arc<client::Tally>,
+    store: Arc<StoreTimes>,
+    started: Wall,
+}
+
+impl Metrics {
+    /// All at zero, for a server that starts now.
+    pub(crate) fn new(host: &Host, loopback: Arc<client::Tally>) -> Self {
+        Self {
+            requests: Requests::default(),
+            watches: Arc::default(),
+            authn: AuthnCounts {
+                success: AtomicU64::new(0),
+                failure: AtomicU64::new(0),
+                users: Mutex::default(),
+                certificates: Histogram::new(CERTIFICATE_SECONDS),
+            },
+            terminations: Mutex::default(),
+            audit_events: AtomicU64::new(0),
+            handshake_errors: Arc::default(),
+            loopback,
+            store: Arc::default(),
+            started: host.clock().wall(),
+        }
+    }
+
+    /// The store, timed.
+    pub(crate) fn store(&self, host: &Host, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Timed { inner, clock: host.clock().clone(), times: self.store.clone() })
+    }
+
+    /// A request was sent away before anybody looked at what it asked for.
+    pub(crate) fn terminated(&self, code: u16) {
+        *self.terminations.lock().entry(code).or_default() += 1;
+    }
+}

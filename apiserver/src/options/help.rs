@@ -1,0 +1,241 @@
+//! `kube-apiserver --help`: the flags of the table in upstream's groups, each with what it means here.
+
+use std::fmt::Write as _;
+
+use super::flags::{self, Shape, Standing};
+
+/// Ours, which upstream does not have.
+const OURS: &str = "Chronoplane";
+
+/// Upstream's groups in its order; the flags of each with what those that have a meaning here mean.
+#[rustfmt::skip]
+const GROUPS: &[(&str, &[(&str, &str)])] = &[
+    ("Generic", &[
+        ("advertise-address", "Address that the kubernetes Service leads to"),
+        ("cors-allowed-origins", ""),
+        ("emulated-version", ""),
+        ("emulation-forward-compatible", ""),
+        ("external-hostname", "Name under which clients know this server"),
+        ("feature-gates", ""),
+        ("goaway-chance", "How often a connection is told to go away after a request, 0 to 0.02"),
+        ("livez-grace-period", "How long /livez forgives start hooks that are not done"),
+        ("max-mutating-requests-inflight", "Writes that may be worked on at once"),
+        ("max-requests-inflight", "Reads that may be worked on at once"),
+        ("min-compatibility-version", ""),
+        ("min-request-timeout", "Shortest life of a watch, in seconds"),
+        ("request-timeout", "Longest time of a request that is no watch"),
+        ("runtime-config-emulation-forward-compatible", ""),
+        ("shutdown-delay-duration", "How long the server goes on after it was told to end"),
+        ("shutdown-send-retry-after", ""),
+        ("shutdown-watch-termination-grace-period", ""),
+        ("strict-transport-security-directives", ""),
+    ]),
+    ("Etcd", &[
+        ("delete-collection-workers", ""),
+        ("default-watch-cache-size", ""),
+        ("enable-garbage-collector", ""),
+        ("encryption-provider-config", ""),
+        ("encryption-provider-config-automatic-reload", ""),
+        ("etcd-cafile", "Authority of etcd's certificates"),
+        ("etcd-certfile", "Certificate for etcd"),
+        ("etcd-compaction-interval", "How often old revisions are given up; 0 for never"),
+        ("etcd-count-metric-poll-period", ""),
+        ("etcd-db-metric-poll-interval", ""),
+        ("etcd-healthcheck-timeout", ""),
+        ("etcd-keyfile", "Key of that certificate"),
+        ("etcd-prefix", "Where in etcd all keys are"),
+        ("etcd-readycheck-timeout", ""),
+        ("etcd-servers", "URLs of etcd's members"),
+        ("etcd-servers-overrides", ""),
+        ("lease-reuse-duration-seconds", ""),
+        ("storage-backend", "etcd3; of chronoplane also sled and memory"),
+        ("storage-initialization-timeout", ""),
+        ("storage-media-type", ""),
+        ("watch-cache", ""),
+        ("watch-cache-sizes", ""),
+    ]),
+    ("Secure serving", &[
+        ("bind-address", "Address to listen on"),
+        ("cert-dir", "Where a serving certificate is made when none is given"),
+        ("disable-http2-serving", "Serve HTTP/1.1 only"),
+        ("http2-max-streams-per-connection", "Requests at once in a connection"),
+        ("permit-address-sharing", ""),
+        ("permit-port-sharing", ""),
+        ("secure-port", "Port to listen on"),
+        ("tls-cert-file", "Serving certificate"),
+        ("tls-cipher-suites", "Ciphers that are taken"),
+        ("tls-curve-preferences", ""),
+        ("tls-min-version", "VersionTLS12 or VersionTLS13"),
+        ("tls-private-key-file", "Key of the serving certificate"),
+        ("tls-sni-cert-key", "A further certificate and key, for the names in it or those behind a colon"),
+    ]),
+    ("Auditing", &[
+        ("audit-log-batch-buffer-size", ""),
+        ("audit-log-batch-max-size", ""),
+        ("audit-log-compress", ""),
+        ("audit-log-format", ""),
+        ("audit-log-maxage", ""),
+        ("audit-log-maxbackup", ""),
+        ("audit-log-maxsize", ""),
+        ("audit-log-mode", ""),
+        ("audit-log-path", ""),
+        ("audit-policy-file", ""),
+        ("audit-webhook-config-file", ""),
+    ]),
+    ("Features", &[
+        ("contention-profiling", ""),
+        ("coordinated-leadership-lease-duration", ""),
+        ("coordinated-leadership-renew-deadline", ""),
+        ("coordinated-leadership-retry-period", ""),
+        ("enable-priority-and-fairness", ""),
+        ("peer-advertise-ip", ""),
+        ("peer-advertise-port", ""),
+        ("peer-ca-file", ""),
+        ("profiling", ""),
+    ]),
+    ("Authentication", &[
+        ("anonymous-auth", "Whether requests without credentials are system:anonymous"),
+        ("api-audiences", "Audiences that a service-account token may name"),
+        ("authentication-config", ""),
+        ("authentication-token-webhook-cache-ttl", ""),
+        ("authentication-token-webhook-config-file", ""),
+        ("authentication-token-webhook-version", ""),
+        ("client-ca-file", "Authority of clients' certificates"),
+        ("enable-bootstrap-token-auth", "Whether bootstrap tokens authenticate"),
+        ("oidc-ca-file", ""),
+        ("oidc-client-id", ""),
+        ("oidc-groups-claim", ""),
+        ("oidc-groups-prefix", ""),
+        ("oidc-issuer-url", ""),
+        ("oidc-required-claim", ""),
+        ("oidc-signing-algs", ""),
+        ("oidc-username-claim", ""),
+        ("oidc-username-prefix", ""),
+        ("requestheader-allowed-names", "Who may speak for others by headers"),
+        ("requestheader-client-ca-file", "Authority of those who may"),
+        ("requestheader-extra-headers-prefix", "Prefix of the headers with extra fields"),
+        ("requestheader-group-headers", "Headers with groups"),
+        ("requestheader-uid-headers", "Headers with the uid"),
+        ("requestheader-username-headers", "Headers with the name"),
+        ("service-account-extend-token-expiration", "Whether tokens of pods live on for a year"),
+        ("service-account-issuer", "Issuer of service-account tokens; the first one signs"),
+        ("service-account-jwks-uri", ""),
+        ("service-account-key-file", "Keys that verify service-account tokens"),
+        ("service-account-lookup", "Whether the account and its token must still be there"),
+        ("service-account-max-token-expiration", "Longest life of a token that is asked for"),
+        ("token-auth-file", "Static tokens: token,user,uid,groups"),
+    ]),
+    ("Authorization", &[
+        ("authorization-config", ""),
+        ("authorization-mode", "AlwaysAllow, AlwaysDeny, Node, RBAC: in this order"),
+        ("authorization-policy-file", ""),
+        ("authorization-webhook-cache-authorized-ttl", ""),
+        ("authorization-webhook-cache-unauthorized-ttl", ""),
+        ("authorization-webhook-config-file", ""),
+        ("authorization-webhook-version", ""),
+    ]),
+    ("Cloud provider", &[("cloud-config", ""), ("cloud-provider", "")]),
+    ("API enablement", &[("runtime-config", "")]),
+    ("Egress selector", &[("egress-selector-config-file", "")]),
+    ("Admission", &[
+        ("admission-control-config-file", ""),
+        ("default-not-ready-toleration-seconds", ""),
+        ("default-unreachable-toleration-seconds", ""),
+        ("disable-admission-plugins", "Plugins that are on by default and shall not be"),
+        ("enable-admission-plugins", "Plugins besides those that are on by default"),
+    ]),
+    ("Metrics", &[
+        ("allow-metric-labels", ""),
+        ("allow-metric-labels-manifest", ""),
+        ("disabled-metrics", ""),
+        ("show-hidden-metrics-for-version", ""),
+    ]),
+    ("Logs", &[
+        ("log-flush-frequency", ""),
+        ("log-json-info-buffer-size", ""),
+        ("log-json-split-stream", ""),
+        ("log-text-info-buffer-size", ""),
+        ("log-text-split-stream", ""),
+        ("logging-format", ""),
+        ("logtostderr", ""),
+        ("v", ""),
+        ("vmodule", ""),
+    ]),
+    ("Traces", &[("tracing-config-file", "")]),
+    ("Misc", &[
+        ("aggregator-reject-forwarding-redirect", ""),
+        ("allow-privileged", ""),
+        ("apiserver-count", ""),
+        ("enable-aggregator-routing", ""),
+        ("enable-logs-handler", ""),
+        ("endpoint-reconciler-type", ""),
+        ("event-ttl", "How long events are kept"),
+        ("kubelet-certificate-authority", "Authority of kubelets' serving certificates"),
+        ("kubelet-client-certificate", "Certificate for kubelets"),
+        ("kubelet-client-key", "Key of that certificate"),
+        ("kubelet-port", ""),
+        ("kubelet-preferred-address-types", "Which of a node's addresses is asked, in this order"),
+        ("kubelet-read-only-port", ""),
+        ("kubelet-timeout", ""),
+        ("kubernetes-service-node-port", ""),
+        ("max-connection-bytes-per-sec", ""),
+        ("proxy-client-cert-file", "Certificate for aggregated servers"),
+        ("proxy-client-key-file", "Key of that certificate"),
+        ("service-account-signing-endpoint", ""),
+        ("service-account-signing-key-file", "Key that signs service-account tokens"),
+        ("service-cluster-ip-range", "Addresses of services, one range per family"),
+        ("service-node-port-range", "Ports of services on nodes"),
+    ]),
+    (OURS, &[
+        ("data-dir", "Where the embedded storage is, with --storage-backend=sled"),
+        ("key-algorithm", "Algorithm of the keys that the server makes itself"),
+        ("kubernetes-version", "Release that this server behaves as, 1.8 to 1.36"),
+    ]),
+];
+
+/// The whole text.
+pub fn help() -> String {
+    let mut text = String::from(
+        "kube-apiserver of a simulated control plane, with upstream's flags.\n\nUsage:\n  kube-apiserver [flags]\n",
+    );
+    for (group, rows) in GROUPS {
+        let _ = write!(text, "\n{group} flags:\n\n");
+        for (name, words) in rows.iter() {
+            let Some((shape, standing)) = flags::find(name) else { continue };
+            let value = match shape {
+                Shape::Switch => "",
+                Shape::One => " string",
+                Shape::Many => " strings",
+            };
+            let about = match standing {
+                Standing::Meant => (*words).to_owned(),
+                Standing::Inert => "Accepted; what it tunes is not here".into(),
+                Standing::Refused(why) => format!("Refused: {why}"),
+            };
+            let flag = format!("--{name}{value}");
+            let _ = writeln!(text, "      {flag:<62} {about}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_is_in_one_group_and_those_with_a_meaning_say_it() {
+        let mut seen = BTreeSet::new();
+        for (name, words) in GROUPS.iter().flat_map(|(_, rows)| rows.iter()) {
+            assert!(seen.insert(*name), "--{name} is in two groups");
+            let (_, standing) = flags::find(name).unwrap_or_else(|| panic!("--{name} is no flag"));
+            assert_eq!(standing == Standing::Meant, !words.is_empty(), "--{name}: {words:?}");
+        }
+        for (name, ..) in flags::FLAGS {
+            assert!(seen.contains(name), "--{name} is in no group");
+            assert!(help().contains(&format!("      --{name}")), "--{name} is not shown");
+        }
+    }
+}
