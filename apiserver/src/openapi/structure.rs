@@ -206,6 +206,29 @@ mod tests {
         }
     }
 
+    /// Strategic merge and apply tell elements apart by the same keys, but for two lists that appliers
+    /// own as a whole.
+    #[test]
+    fn merge_keys_are_map_keys() {
+        use api::patch::facts::{Strategy, of_definition};
+        let mut whole = Vec::new();
+        for name in table().names.keys() {
+            for field in of_definition(name).into_iter().flat_map(|of| of.fields) {
+                let facts = facts_of(name).and_then(|facts| facts.fields.get(field.name));
+                match field.strategy {
+                    Strategy::MergeBy(key) if facts.is_some_and(|f| f.keys.contains(&key)) => {}
+                    Strategy::MergeSet if facts.is_some_and(|f| f.set) => {}
+                    Strategy::MergeBy(_) | Strategy::MergeSet => whole.push(format!("{name}.{}", field.name)),
+                    Strategy::Default | Strategy::Replace => {}
+                }
+            }
+        }
+        assert_eq!(
+            whole,
+            ["io.k8s.api.batch.v1.JobStatus.conditions", "io.k8s.api.core.v1.PodStatus.hostIPs"]
+        );
+    }
+
     /// What somebody owns who applies an object.
     #[test]
     fn rows() {

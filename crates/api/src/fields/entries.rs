@@ -147,7 +147,7 @@ fn written(id: &Id, entry: &Entry) -> Value {
 }
 
 /// Appliers before updaters, the oldest first. Times of one form and zone order as texts do.
-pub(super) fn sort(list: &mut Vec<Value>) {
+pub(super) fn sort(list: &mut [Value]) {
     fn place(entry: &Value) -> [&str; 5] {
         ["/operation", "/time", "/manager", "/apiVersion", "/subresource"].map(|at| entry.str_at(at))
     }

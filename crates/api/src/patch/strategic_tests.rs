@@ -303,23 +303,23 @@ fn diff(of: Option<&'static Type>, old: &Map<String, Value>, new: &Map<String, V
         }
         let field = of.and_then(|of| of.field(key));
         let inner = field.and_then(|field| field.of);
-        match (before, after, field.map_or(Strategy::Default, |field| field.strategy)) {
+        match (before, after, field.map_or(facts::Strategy::Default, |field| field.strategy)) {
             (Some(Value::Object(before)), Value::Object(after), _) => {
                 patch.insert(key.clone(), diff(inner, before, after).into());
             }
-            (Some(Value::Array(before)), Value::Array(after), Strategy::MergeSet) => {
+            (Some(Value::Array(before)), Value::Array(after), facts::Strategy::MergeSet) => {
                 let gone: Vec<_> = before.iter().filter(|v| !after.contains(v)).cloned().collect();
                 let fresh: Vec<_> = after.iter().filter(|v| !before.contains(v)).cloned().collect();
                 patch.insert(format!("$deleteFromPrimitiveList/{key}"), gone.into());
                 patch.insert(format!("$setElementOrder/{key}"), after.clone().into());
                 patch.insert(key.clone(), fresh.into());
             }
-            (Some(Value::Array(before)), Value::Array(after), Strategy::MergeBy(id)) => {
+            (Some(Value::Array(before)), Value::Array(after), facts::Strategy::MergeBy(id)) => {
                 let order: Vec<_> = after.iter().map(|e| json!({id: e[id]})).collect();
                 let mut changes = Vec::new();
                 for element in after {
                     match before.iter().find(|e| e[id] == element[id]) {
-                        Some(held) if held == element => {}
+                        Some(held) if *held == *element => {}
                         Some(held) => {
                             let maps = (held.as_object().unwrap(), element.as_object().unwrap());
                             let mut change = diff(inner, maps.0, maps.1);
