@@ -116,7 +116,10 @@ mod tests {
         ] {
             assert_eq!(duplicates(json.as_bytes()), expected, "{json}");
         }
-        let many = format!("{{{}\"a\": 0}}", (0..1000).map(|n| format!("\"{n}\": 0, \"{n}\": 1,")).collect::<String>());
+        let many = format!(
+            "{{{}\"a\": 0}}",
+            (0..1000).map(|n| format!("\"{n}\": 0, \"{n}\": 1,")).collect::<String>()
+        );
         assert_eq!(duplicates(many.as_bytes()).len(), MOST);
     }
 }

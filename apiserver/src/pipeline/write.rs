@@ -291,8 +291,7 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let (mut raw, key) =
-            (convert::stored_form(ctx, &scope.served, &object).await?, Bytes::from(key));
+        let (mut raw, key) = (convert::stored_form(ctx, &scope.served, &object).await?, Bytes::from(key));
         let expected = old.map_or(0, |o| o.revision);
         let mut outcome = ctx.store.put_if(key.clone(), raw.clone(), expected, lease).await;
         // Who owns what is given up before an object is.

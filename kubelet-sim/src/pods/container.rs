@@ -320,8 +320,15 @@ impl Worker {
         }
         if hook.at("/httpGet").is_some() {
             let go = self.node().options.profile.go();
-            let probe =
-                Probe::new(self.host(), hook, container, self.address(), go, running.clone(), Starts::default());
+            let probe = Probe::new(
+                self.host(),
+                hook,
+                container,
+                self.address(),
+                go,
+                running.clone(),
+                Starts::default(),
+            );
             return match probe {
                 Some(probe) => probe.ask(self.host()).await,
                 None => Err("the hook's httpGet names no port".into()),
