@@ -176,9 +176,24 @@ pub(crate) fn written(
     Ok(response)
 }
 
-/// Puts the scope's warnings into headers.
+/// Characters of all warnings of an answer together; beyond, each is cut to [`WARNING_MOST`].
+const WARNINGS_MOST: usize = 4096;
+const WARNING_MOST: usize = 256;
+
+/// Puts the scope's warnings into headers, as much of them as clients and proxies bear.
 pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
-    scope.warnings().iter().for_each(|warning| add_warning(response, warning));
+    let warnings = scope.warnings();
+    let all: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let longest = if all > WARNINGS_MOST { WARNING_MOST } else { usize::MAX };
+    let mut written = 0;
+    for warning in warnings {
+        if written >= WARNINGS_MOST {
+            return;
+        }
+        let warning: String = warning.chars().take(longest).collect();
+        written += warning.chars().count();
+        add_warning(response, &warning);
+    }
 }
 
 fn add_warning(response: &mut Response<Body>, warning: &str) {
