@@ -7,6 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Nobody reads a longer list; and a body could be made of nothing else.
 const MOST: usize = 64;
+/// Characters of a path that are shown.
+const LONGEST: usize = 1024;
 
 /// The paths of the repeated keys (`spec.template.spec.containers[0].name`), in the order of the text.
 pub fn duplicates(json: &[u8]) -> Vec<String> {
@@ -49,8 +51,11 @@ impl<'de> Visitor<'de> for Step<'_> {
                 walk.path.push('.');
             }
             walk.path.push_str(&key);
-            if !keys.insert(key) && walk.found.len() < MOST && !walk.found.contains(&walk.path) {
-                walk.found.push(walk.path.clone());
+            if !keys.insert(key) && walk.found.len() < MOST {
+                let path: String = walk.path.chars().take(LONGEST).collect();
+                if !walk.found.contains(&path) {
+                    walk.found.push(path);
+                }
             }
             map.next_value_seed(Step(walk))?;
             walk.path.truncate(length);
@@ -121,5 +126,7 @@ mod tests {
             (0..1000).map(|n| format!("\"{n}\": 0, \"{n}\": 1,")).collect::<String>()
         );
         assert_eq!(duplicates(many.as_bytes()).len(), MOST);
+        let long = format!(r#"{{"{}": {{"a": 0, "a": 0}}}}"#, "x".repeat(5000));
+        assert_eq!(duplicates(long.as_bytes()), ["x".repeat(LONGEST)]);
     }
 }

@@ -22,6 +22,9 @@ use crate::{
     watch_cache::{Item, store_status},
 };
 
+/// More than fit into an answer's headers; a body could be made of nothing but mistakes.
+const MOST_WARNINGS: usize = 256;
+
 /// What a write is about: fixed for all its attempts.
 pub struct Scope<'r> {
     /// The request.
@@ -74,7 +77,7 @@ impl<'r> Scope<'r> {
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         let mut warnings = self.warnings.lock();
-        if !warnings.contains(&text) {
+        if warnings.len() < MOST_WARNINGS && !warnings.contains(&text) {
             warnings.push(text);
         }
     }

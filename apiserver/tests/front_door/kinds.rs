@@ -240,3 +240,25 @@ fn what_a_body_says_twice_or_nobody_knows_is_told_as_asked() {
         );
     });
 }
+
+#[test]
+fn warnings_fit_into_headers() {
+    with_plane(&[], |plane| async move {
+        let check = |name: &'static str, fields: usize, length: usize| {
+            let plane = &plane;
+            async move {
+                let mut map = json!({"metadata": {"name": name}});
+                for field in 0..fields {
+                    map[format!("{}{field:04}", "x".repeat(length))] = 1.into();
+                }
+                let answer = post(plane, "/api/v1/namespaces/default/configmaps", &map).await;
+                assert_eq!(answer.code, 201);
+                warnings(&answer)
+            }
+        };
+        assert_eq!(check("few", 3, 300).await.len(), 3);
+        let many = check("many", 1000, 300).await;
+        assert_eq!(many.len(), 16);
+        assert!(many.iter().all(|warning| warning.len() < 300), "{many:?}");
+    });
+}
