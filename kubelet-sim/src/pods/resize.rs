@@ -75,6 +75,8 @@ impl Worker {
         if !self.node().options.profile.in_place_pod_resize() || self.is_static() {
             return;
         }
+        // By then a kubelet that has just started knows what its other pods have.
+        self.host().clock().sleep(TAKES).await;
         loop {
             let pod = self.pod();
             if self.differing(&pod).is_empty() {

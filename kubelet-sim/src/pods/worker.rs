@@ -167,8 +167,12 @@ impl Worker {
 
     /// The pod with its present status.
     pub(crate) fn snapshot(&self) -> Value {
-        let mut pod = (*self.pod()).clone();
-        pod["status"] = self.status();
+        let (mut pod, mut status) = ((*self.pod()).clone(), self.status());
+        // What a patch takes away is not there.
+        if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+            conditions.retain(|condition| condition.get("$patch").is_none());
+        }
+        pod["status"] = status;
         pod
     }
 

@@ -462,6 +462,7 @@ fn a_resize_changes_processor_time_and_memory_and_nothing_else() {
         json!([]),
         &[
             "spec.containers: Required value",
+            "spec: Invalid value: \"Burstable\": Pod QOS Class may not change as a result of resizing",
             "spec.containers: Forbidden: containers may not be added or removed on resize",
         ],
     );
