@@ -122,7 +122,7 @@ impl Managed {
 
     /// Writes the list, in upstream's order.
     pub fn encode(&self) -> Vec<Value> {
-        let mut list = self.0.iter().map(|(id, entry)| written(id, entry)).collect();
+        let mut list: Vec<Value> = self.0.iter().map(|(id, entry)| written(id, entry)).collect();
         sort(&mut list);
         list
     }
