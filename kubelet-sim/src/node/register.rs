@@ -123,7 +123,7 @@ fn new_node(options: &Options, facts: &Facts) -> Value {
         "spec": spec,
         "status": {"allocatable": allocatable(options), "capacity": capacity(options)},
     });
-    node["status"] = status::status(options, &node, facts);
+    node["status"] = status::status(&status::fixed(options), &node, facts);
     node
 }
 
