@@ -45,6 +45,7 @@ impl Informers {
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
+        let packed = InformerOptions { packed: true, ..InformerOptions::default() };
         Self {
             namespaces: core("namespaces"),
             limit_ranges: core("limitranges"),
@@ -52,7 +53,8 @@ impl Informers {
             service_accounts: core("serviceaccounts"),
             secrets: core("secrets"),
             pods: core("pods"),
-            nodes: core("nodes"),
+            // Asked by name, for tokens and mirrors of pods alone.
+            nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),
             role_bindings: rbac("rolebindings"),
             cluster_roles: rbac("clusterroles"),

@@ -37,7 +37,8 @@ impl Heart {
         let uid = registered.wait().await;
         let renew = Duration::from_secs(self.options.lease_seconds) / 4;
         loop {
-            self.sync(&uid).await;
+            // Boxed: between two beats it takes no room.
+            Box::pin(self.sync(&uid)).await;
             self.host.recur(self.host.entropy().jitter(renew, 0.04)).await;
         }
     }

@@ -191,6 +191,8 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let code = response.status().as_u16().to_string();
+    // As upstream's log of requests, at the level where nobody pays for it.
+    tracing::debug!(target: "apiserver::httplog", verb, path, code, user = note.user, "HTTP");
     ctx.host.record("request", vec![("user", note.user), ("verb", verb), ("path", path), ("code", code)]);
     response
 }

@@ -65,7 +65,26 @@ impl Filter {
         if !self.namespace.is_empty() && item.namespace() != self.namespace {
             return false;
         }
-        self.is_open() || item.object().is_ok_and(|object| self.matches_object(&object))
+        let by_key = self.judge_key(item);
+        by_key.unwrap_or_else(|| item.object().is_ok_and(|object| self.matches_object(&object)))
+    }
+
+    /// The answer, if the key alone has it: thousands of kubelets watch one object each by its name, and
+    /// nothing has to be read for them.
+    fn judge_key(&self, item: &Item) -> Option<bool> {
+        if !self.labels.is_everything() {
+            return None;
+        }
+        let mut passes = true;
+        for requirement in self.fields.requirements() {
+            let value = match requirement.field.as_str() {
+                "metadata.name" => item.name(),
+                "metadata.namespace" => item.namespace(),
+                _ => return None,
+            };
+            passes &= (value == requirement.value) == requirement.equal;
+        }
+        Some(passes)
     }
 
     /// Whether labels and fields of an object pass.
@@ -139,5 +158,32 @@ impl Change {
         let frame = make();
         frames.push((event, encoding, frame.clone()));
         frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_judged_by_the_key_alone() {
+        let check = |fields: &str, labels: &str, expect: Option<bool>| {
+            let filter = Filter {
+                namespace: String::new(),
+                labels: LabelSelector::parse(labels).expect("labels"),
+                fields: FieldSelector::parse(fields).expect("fields"),
+            };
+            let item = Item::parsed("ns/a".to_owned(), 1, Value::Null.into());
+            assert_eq!(filter.judge_key(&item), expect, "{fields} {labels}");
+        };
+        check("", "", Some(true));
+        check("metadata.name=a", "", Some(true));
+        check("metadata.name=b", "", Some(false));
+        check("metadata.name!=a", "", Some(false));
+        check("metadata.name=a,metadata.namespace=ns", "", Some(true));
+        check("metadata.name=a,metadata.namespace=other", "", Some(false));
+        // These want to see the object.
+        check("metadata.name=b,spec.nodeName=n", "", None);
+        check("metadata.name=a", "app=x", None);
     }
 }

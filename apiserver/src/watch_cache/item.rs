@@ -53,6 +53,11 @@ impl Item {
         self.key.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 
+    /// The name in the key.
+    pub fn name(&self) -> &str {
+        self.key.split_once('/').map_or(&*self.key, |(_, name)| name)
+    }
+
     /// The revision that wrote it.
     pub fn revision(&self) -> i64 {
         self.revision
@@ -214,7 +219,8 @@ pub fn encode_stored(served: &Served, object: &Value) -> Bytes {
         }
     }
     out.push(b'}');
-    out.into()
+    // It is kept for as long as the history goes: without the room to grow.
+    out.into_boxed_slice().into()
 }
 
 /// Writing JSON into memory cannot fail.

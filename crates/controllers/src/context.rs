@@ -36,7 +36,12 @@ impl Context {
         let key = resource.qualified();
         informers
             .entry(key)
-            .or_insert_with(|| Informer::start(&self.host, &self.root, resource, InformerOptions::default()))
+            .or_insert_with(|| {
+                // Signed within a second, then kept for an hour in which nobody asks for them.
+                let packed = resource.plural == "certificatesigningrequests";
+                let options = InformerOptions { packed, ..InformerOptions::default() };
+                Informer::start(&self.host, &self.root, resource, options)
+            })
             .clone()
     }
 

@@ -1,19 +1,20 @@
 //! Small reads that several loops share.
 
+use api::object::ObjectExt as _;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use world::Wall;
 
 pub(crate) fn text<'a>(object: &'a Value, at: &str) -> &'a str {
-    object.pointer(at).and_then(Value::as_str).unwrap_or_default()
+    object.str_at(at)
 }
 
 pub(crate) fn list<'a>(object: &'a Value, at: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    object.pointer(at).and_then(Value::as_array).into_iter().flatten()
+    object.list_at(at).iter()
 }
 
 pub(crate) fn number(object: &Value, at: &str) -> Option<i64> {
-    object.pointer(at).and_then(Value::as_i64)
+    object.i64_at(at)
 }
 
 pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -30,7 +31,7 @@ pub(crate) fn time(object: &Value, at: &str) -> Option<Wall> {
 }
 
 pub(crate) fn is_deleting(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some_and(|t| !t.is_null())
+    object.at("/metadata/deletionTimestamp").is_some_and(|t| !t.is_null())
 }
 
 /// UID of the owner that controls the object.

@@ -26,6 +26,7 @@ mod usages;
 
 pub mod alert;
 mod hostname;
+mod proven;
 mod roots;
 mod verify;
 mod x509_error;

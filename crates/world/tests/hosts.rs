@@ -222,7 +222,8 @@ fn files(disk: &Disk) {
         "open /etc/kubernetes/pki/ca.key: no such file or directory"
     );
     disk.write(file, b"one", 0o600).expect("written with its directories");
-    disk.write(file, b"two", 0o600).expect("replaced");
+    disk.write_unsynced(file, b"other", 0o644).expect("replaced");
+    disk.write_contents(file, b"two", 0o600).expect("replaced");
     assert_eq!(disk.read_to_string(file).expect("readable"), "two");
     assert_eq!(disk.stat(file).expect("there").mode, 0o600);
     disk.symlink(file, dir.join("current.pem")).expect("a link");
@@ -245,6 +246,26 @@ fn memory_and_real_files_behave_alike() {
     let dir = tempfile::tempdir().expect("a directory");
     files(&Disk::real(dir.path().join("a")));
     assert!(!dir.path().join("escape").exists(), "nothing left the host's root");
+}
+
+#[test]
+fn many_who_write_one_real_file_leave_one_whole_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    runtime.block_on(async {
+        let world = Real::new(dir.path().to_owned(), Block::reserve().expect("a block"));
+        let host = world.host("a").expect("a host");
+        let writers = (0..8_u8).map(|n| {
+            let disk = host.disk().clone();
+            host.spawn(async move { disk.write("/etc/x", vec![n; 10_000], 0o600) })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.join().await.expect("ran").expect("written");
+        }
+        let whole = host.disk().read("/etc/x").expect("readable");
+        assert!(whole.len() == 10_000 && whole.iter().all(|b| *b == whole[0]));
+        assert_eq!(host.disk().list("/etc").expect("a directory"), ["x"], "nothing is left of the others");
+    });
 }
 
 #[test]

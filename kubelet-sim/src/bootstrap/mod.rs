@@ -112,7 +112,7 @@ fn write_kubeconfig(
     for named in &mut config.contexts {
         named.context.namespace = Some("default".into());
     }
-    config.save(host.disk(), path).map_err(|e| e.to_string())?;
+    host.disk().write_contents(path, config.to_yaml(), 0o600).map_err(|e| e.to_string())?;
     config.origin = Some(PathBuf::from(path));
     Ok(config)
 }

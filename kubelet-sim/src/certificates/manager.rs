@@ -189,7 +189,8 @@ impl Manager {
         }
         let mut pause = FIRST_BACKOFF;
         for step in 1..=STEPS {
-            if self.rotate(normal, first).await {
+            // Boxed: between two rotations, for months, it takes no room.
+            if Box::pin(self.rotate(normal, first)).await {
                 return;
             }
             if step < STEPS {
@@ -202,7 +203,7 @@ impl Manager {
         );
         loop {
             self.host.clock().sleep(LATER).await;
-            if self.rotate(normal, first).await {
+            if Box::pin(self.rotate(normal, first)).await {
                 return;
             }
         }

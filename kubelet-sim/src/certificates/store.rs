@@ -143,7 +143,7 @@ impl FileStore {
             .map_err(|why| StoreError::Directory { dir: self.dir.clone(), why })?;
         let text = pair.chain_pem() + &pair.key_pem();
         let written = if self.syncs {
-            self.disk().write(&path, text, 0o600)
+            self.disk().write_contents(&path, text, 0o600)
         } else {
             self.disk().write_unsynced(&path, text, 0o600)
         };

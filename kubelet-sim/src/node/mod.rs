@@ -76,21 +76,16 @@ impl Reporter {
     /// For ever.
     pub(crate) async fn run(self) {
         let recorder = Recorder::on_node(&self.host, &self.rest, "kubelet", self.options.node_name.clone());
-        let node = register::register(&self.host, &self.options, &self.rest, || self.facts(true)).await;
-        self.addresses.learn(&node);
-        self.registered.set(node.uid());
-        // Only now: a kubelet without a certificate is nobody, and nobody's events are refused.
-        recorder.normal(&self.regarding(), "Starting", "Starting kubelet.");
-        let told = status::transitions(node.name(), &Value::Null, node.at("/status").unwrap_or(&Value::Null));
-        for (reason, message) in told.into_iter().filter(|(reason, _)| *reason != "NodeNotReady") {
-            recorder.normal(&self.regarding(), reason, message);
-        }
+        // Boxed, here and below: what happens now and then takes no room while nothing does.
+        Box::pin(self.join(&recorder)).await;
         let informer = self.follow();
         let heartbeat = self.rest.with_timeout(HEARTBEAT_TIMEOUT.min(self.options.status_update));
         let mut reports = Reports::default();
+        let fixed = status::fixed(&self.options, self.host.boots());
         loop {
             for tries in 0..STATUS_RETRIES {
-                match self.report(&heartbeat, &informer, &recorder, &mut reports, tries).await {
+                let report = self.report(&heartbeat, &informer, &recorder, &mut reports, &fixed, tries);
+                match Box::pin(report).await {
                     Ok(()) => break,
                     Err(e) => {
                         // A connection that hangs must not keep the node from being seen.
@@ -108,7 +103,7 @@ impl Reporter {
             }
             let turn = async {
                 // Somebody said that the node is not well: the next look is upstream's, at any pace.
-                informer.until(|i| self.is_misjudged(i)).await;
+                informer.until(|i| self.is_misjudged(i, &fixed)).await;
                 self.host.clock().sleep(self.options.status_update).await;
             };
             tokio::select! {
@@ -119,6 +114,19 @@ impl Reporter {
         }
     }
 
+    /// Registers the node, and tells of it.
+    async fn join(&self, recorder: &Recorder) {
+        let node = register::register(&self.host, &self.options, &self.rest, || self.facts(true)).await;
+        self.addresses.learn(&node);
+        self.registered.set(node.uid());
+        // Only now: a kubelet without a certificate is nobody, and nobody's events are refused.
+        recorder.normal(&self.regarding(), "Starting", "Starting kubelet.");
+        let told = status::transitions(node.name(), &Value::Null, node.at("/status").unwrap_or(&Value::Null));
+        for (reason, message) in told.into_iter().filter(|(reason, _)| *reason != "NodeNotReady") {
+            recorder.normal(&self.regarding(), reason, message);
+        }
+    }
+
     fn regarding(&self) -> Value {
         let name = &self.options.node_name;
         json!({"kind": "Node", "metadata": {"name": name, "uid": name}})
@@ -126,23 +134,22 @@ impl Reporter {
 
     fn facts(&self, first: bool) -> Facts {
         let now = rfc3339(self.host.clock().wall());
-        Facts { now, images: (self.images)(), boots: self.host.boots(), first }
+        Facts { now, images: (self.images)(), first }
     }
 
     fn follow(&self) -> Informer {
         let options = InformerOptions {
             field_selector: Some(format!("metadata.name={}", self.options.node_name)),
+            packed: true,
             ..InformerOptions::default()
         };
         Informer::start(&self.host, &self.rest, NODES, options)
     }
 
     /// Whether the API holds another status of the node than the kubelet would write.
-    fn is_misjudged(&self, informer: &Informer) -> bool {
-        informer.get(None, &self.options.node_name).is_some_and(|node| {
-            let wanted = status::status(&self.options, &node, &self.facts(false));
-            status::differs(&wanted, &node)
-        })
+    fn is_misjudged(&self, informer: &Informer, fixed: &Value) -> bool {
+        let node = informer.get(None, &self.options.node_name);
+        node.is_some_and(|node| status::differs(fixed, &node, &self.facts(false)))
     }
 
     /// One look: tells the API when something changed, or when it is time.
@@ -152,6 +159,7 @@ impl Reporter {
         informer: &Informer,
         recorder: &Recorder,
         reports: &mut Reports,
+        fixed: &Value,
         tries: u32,
     ) -> Result<(), ClientError> {
         let name = &self.options.node_name;
@@ -161,12 +169,13 @@ impl Reporter {
             Some(node) => node,
             None => Arc::new(rest.get(&NODES, None, name).await?),
         };
-        let wanted = status::status(&self.options, &node, &self.facts(false));
+        let facts = self.facts(false);
         let now = self.host.clock().monotonic();
-        let changed = status::differs(&wanted, &node);
+        let changed = status::differs(fixed, &node, &facts);
         if !changed && !reports.due(now, self.host.periods().of(self.options.status_report)) {
             return Ok(());
         }
+        let wanted = status::status(fixed, &node, &facts);
         if let Some(words) = status::reboot(name, &node, &wanted) {
             recorder.warning(&self.regarding(), "Rebooted", words);
         }

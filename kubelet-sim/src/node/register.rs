@@ -32,7 +32,7 @@ pub(super) async fn register(
         host.clock().sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         tracing::info!(node = name, "Attempting to register node");
-        let wanted = new_node(options, &facts());
+        let wanted = new_node(options, host.boots(), &facts());
         match try_once(rest, name, &wanted).await {
             Ok(node) => {
                 host.record("node", vec![("name", name.clone()), ("state", "registered".into())]);
@@ -96,7 +96,7 @@ const DEFAULT_LABELS: &[&str] = &[
     "beta.kubernetes.io/arch",
 ];
 
-fn new_node(options: &Options, facts: &Facts) -> Value {
+fn new_node(options: &Options, boots: u64, facts: &Facts) -> Value {
     let name = &options.node_name;
     let mut labels = json!({
         "beta.kubernetes.io/arch": "amd64",
@@ -123,7 +123,7 @@ fn new_node(options: &Options, facts: &Facts) -> Value {
         "spec": spec,
         "status": {"allocatable": allocatable(options), "capacity": capacity(options)},
     });
-    node["status"] = status::status(options, &node, facts);
+    node["status"] = status::status(&status::fixed(options, boots), &node, facts);
     node
 }
 
@@ -132,13 +132,13 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { now: "2026-01-01T00:00:00Z".into(), images: Vec::new(), boots: 1, first: true }
+        Facts { now: "2026-01-01T00:00:00Z".into(), images: Vec::new(), first: true }
     }
 
     #[test]
     fn an_existing_node_gets_what_it_lacks_and_keeps_the_rest() {
         let options = Options { labels: vec![("tier".into(), "a".into())], ..Options::for_tests() };
-        let wanted = new_node(&options, &facts());
+        let wanted = new_node(&options, 1, &facts());
         let check = |change: fn(&mut Value), expect: Option<Value>| {
             let mut there = wanted.clone();
             change(&mut there);

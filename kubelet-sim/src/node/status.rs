@@ -13,8 +13,6 @@ const MOST_IMAGES: usize = 50;
 pub(super) struct Facts {
     pub now: String,
     pub images: Vec<String>,
-    /// How often the host was switched on.
-    pub boots: u64,
     /// The status goes along with the registration: the runtime was not looked at yet.
     pub first: bool,
 }
@@ -76,8 +74,35 @@ fn known<'a>(node: &'a Value, kind: &str) -> Option<&'a Value> {
     node.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == kind)
 }
 
+/// What of a status follows from the options and from how often the host was switched on: made once, for it is looked at all the time.
+pub(super) fn fixed(options: &Options, boots: u64) -> Value {
+    let machine = fingerprint(&options.node_name);
+    json!({
+        "addresses": [
+            {"type": "InternalIP", "address": options.node_ip.to_string()},
+            {"type": "Hostname", "address": options.node_name},
+        ],
+        "allocatable": allocatable(options),
+        "capacity": capacity(options),
+        "conditions": [],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": options.port}},
+        "nodeInfo": {
+            "architecture": "amd64",
+            "bootID": uuid(&fingerprint(&format!("boot {boots} of {}", options.node_name))),
+            "containerRuntimeVersion": "chronoplane://0.1.0",
+            "kernelVersion": "simulated",
+            "kubeProxyVersion": "",
+            "kubeletVersion": options.profile.git_version(),
+            "machineID": machine,
+            "operatingSystem": "linux",
+            "osImage": "chronoplane simulated node",
+            "systemUUID": uuid(&machine),
+        },
+    })
+}
+
 /// The status of the node that is `node` to the API.
-pub(super) fn status(options: &Options, node: &Value, facts: &Facts) -> Value {
+pub(super) fn status(fixed: &Value, node: &Value, facts: &Facts) -> Value {
     let conditions: Vec<Value> = judgements(node, facts.first)
         .into_iter()
         .map(|(kind, status, reason, message)| {
@@ -93,35 +118,18 @@ pub(super) fn status(options: &Options, node: &Value, facts: &Facts) -> Value {
             })
         })
         .collect();
-    let images: Vec<Value> =
-        facts.images.iter().take(MOST_IMAGES).map(|name| json!({"names": [name], "sizeBytes": 0})).collect();
-    let machine = fingerprint(&options.node_name);
-    let mut status = json!({
-        "addresses": [
-            {"type": "InternalIP", "address": options.node_ip.to_string()},
-            {"type": "Hostname", "address": options.node_name},
-        ],
-        "allocatable": allocatable(options),
-        "capacity": capacity(options),
-        "conditions": conditions,
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": options.port}},
-        "nodeInfo": {
-            "architecture": "amd64",
-            "bootID": uuid(&fingerprint(&format!("boot {} of {}", facts.boots, options.node_name))),
-            "containerRuntimeVersion": "chronoplane://0.1.0",
-            "kernelVersion": "simulated",
-            "kubeProxyVersion": "",
-            "kubeletVersion": options.profile.git_version(),
-            "machineID": machine,
-            "operatingSystem": "linux",
-            "osImage": "chronoplane simulated node",
-            "systemUUID": uuid(&machine),
-        },
-    });
-    if !images.is_empty() {
-        status["images"] = images.into();
+    let mut status = fixed.clone();
+    status["conditions"] = conditions.into();
+    if let Some(images) = images(facts) {
+        status["images"] = images;
     }
     status
+}
+
+fn images(facts: &Facts) -> Option<Value> {
+    let names = facts.images.iter().take(MOST_IMAGES);
+    let images: Vec<Value> = names.map(|name| json!({"names": [name], "sizeBytes": 0})).collect();
+    (!images.is_empty()).then(|| images.into())
 }
 
 /// 32 hex digits that are the same at every start of a host, as /etc/machine-id is.
@@ -136,31 +144,28 @@ fn uuid(digits: &str) -> String {
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
 }
 
-/// Whether `wanted` says more to the API than that the kubelet is alive.
-pub(super) fn differs(wanted: &Value, node: &Value) -> bool {
-    let said = |condition: &Value, at: &str| condition.str_at(at).to_owned();
-    let told = |c: &Value| [said(c, "/status"), said(c, "/reason"), said(c, "/message")];
-    let conditions = wanted
-        .list_at("/conditions")
-        .iter()
-        .any(|c| known(node, c.str_at("/type")).is_none_or(|old| told(old) != told(c)));
-    let rest = ["/addresses", "/daemonEndpoints", "/nodeInfo", "/images"];
-    let changed = |at: &str| {
-        let old = node.at("/status").and_then(|s| s.at(at));
-        wanted.at(at).is_some_and(|new| old.is_none_or(|old| !covers(old, new)))
-    };
+/// Whether the status would say more to the API than that the kubelet is alive.
+pub(super) fn differs(fixed: &Value, node: &Value, facts: &Facts) -> bool {
+    let conditions = judgements(node, facts.first).into_iter().any(|(kind, status, reason, message)| {
+        let old = known(node, kind).map(|c| ["/status", "/reason", "/message"].map(|at| c.str_at(at)));
+        old != Some([status, reason.as_str(), message.as_str()])
+    });
+    let there = |at: &str| node.at("/status").and_then(|status| status.at(at));
+    let changed =
+        |at: &str, new: Option<&Value>| new.is_some_and(|new| there(at).is_none_or(|old| !covers(old, new)));
+    let rest = ["/addresses", "/daemonEndpoints", "/nodeInfo"];
     let amounts = |at: &str| {
         let read = |v: Option<&Value>| {
             v.and_then(|v| api::quantity::Quantity::from_value(v).ok()).map(|q| q.nanos())
         };
-        let old = node.at("/status").and_then(|s| s.at(at));
-        wanted
-            .map_at(at)
-            .into_iter()
-            .flatten()
-            .any(|(name, new)| read(Some(new)) != read(old.and_then(|old| old.get(name))))
+        let old = |name: &str| there(at).and_then(|all| all.get(name));
+        let differ = |name: &str, new: &Value| old(name) != Some(new) && read(Some(new)) != read(old(name));
+        fixed.map_at(at).into_iter().flatten().any(|(name, new)| differ(name, new))
     };
-    conditions || rest.into_iter().any(changed) || ["/capacity", "/allocatable"].into_iter().any(amounts)
+    conditions
+        || rest.into_iter().any(|at| changed(at, fixed.at(at)))
+        || changed("/images", images(facts).as_ref())
+        || ["/capacity", "/allocatable"].into_iter().any(amounts)
 }
 
 /// Whether `old` says all that `new` says; a server may have added to it.
@@ -219,13 +224,13 @@ mod tests {
     use super::*;
 
     fn at(now: &str) -> Facts {
-        Facts { now: now.into(), images: Vec::new(), boots: 1, first: false }
+        Facts { now: now.into(), images: Vec::new(), first: false }
     }
 
     /// A node whose status was told at `now`.
     fn told(now: &str) -> Value {
         let node = json!({"metadata": {"name": "n1"}});
-        let status = status(&Options::for_tests(), &node, &at(now));
+        let status = status(&fixed(&Options::for_tests(), 1), &node, &at(now));
         json!({"metadata": {"name": "n1"}, "status": status})
     }
 
@@ -235,7 +240,7 @@ mod tests {
             {"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"},
             {"type": "DiskPressure", "status": "Unknown", "lastTransitionTime": "2020-01-01T00:00:00Z"},
         ]}});
-        let status = status(&Options::for_tests(), &node, &at("2026-01-01T00:00:00Z"));
+        let status = status(&fixed(&Options::for_tests(), 1), &node, &at("2026-01-01T00:00:00Z"));
         let condition =
             |i: usize, at: &str| status["conditions"][i][at].as_str().unwrap_or_default().to_owned();
         let order: Vec<String> = (0..4).map(|i| condition(i, "type")).collect();
@@ -253,8 +258,7 @@ mod tests {
         let check = |change: fn(&mut Value), facts: Facts, expect: bool| {
             let mut node = told("2026-01-01T00:00:00Z");
             change(&mut node);
-            let wanted = status(&Options::for_tests(), &node, &facts);
-            assert_eq!(differs(&wanted, &node), expect, "{node}");
+            assert_eq!(differs(&fixed(&Options::for_tests(), 1), &node, &facts), expect, "{node}");
         };
         let later = || at("2026-01-01T01:00:00Z");
         check(|_| {}, later(), false);
@@ -269,8 +273,7 @@ mod tests {
     #[test]
     fn another_boot_is_told_once() {
         let node = told("2026-01-01T00:00:00Z");
-        let wanted =
-            |boots| status(&Options::for_tests(), &node, &Facts { boots, ..at("2026-01-01T01:00:00Z") });
+        let wanted = |boots| status(&fixed(&Options::for_tests(), boots), &node, &at("2026-01-01T01:00:00Z"));
         let id = |status: &Value| status.str_at("/nodeInfo/bootID").to_owned();
         assert_eq!(reboot("n1", &node, &wanted(1)), None);
         let again = wanted(2);
@@ -286,7 +289,7 @@ mod tests {
         let check = |annotation: &str, value: &str, events: &[&str], ready: &str| {
             let mut node = told("2026-01-01T00:00:00Z");
             node["metadata"]["annotations"] = json!({annotation: value});
-            let wanted = status(&Options::for_tests(), &node, &at("2026-01-01T01:00:00Z"));
+            let wanted = status(&fixed(&Options::for_tests(), 1), &node, &at("2026-01-01T01:00:00Z"));
             let reasons: Vec<&str> = transitions("n1", &node, &wanted).into_iter().map(|(r, _)| r).collect();
             assert_eq!(reasons, events, "{annotation}");
             assert_eq!(wanted["conditions"][3]["message"], ready, "{annotation}");

@@ -92,8 +92,8 @@ fn self_signed(host: &Host, options: &Options) -> Result<CertifiedKey, String> {
     let made =
         pki::loopback::self_signed_server(&options.node_name, &[], &[], now, host.entropy(), algorithm);
     let pair = made.map_err(|e| format!("unable to generate self signed cert: {e}"))?.pair;
-    host.disk().write(&certificate, pair.chain_pem(), 0o644).map_err(|e| e.to_string())?;
-    host.disk().write(&key, pair.key_pem(), 0o600).map_err(|e| e.to_string())?;
+    host.disk().write_contents(&certificate, pair.chain_pem(), 0o644).map_err(|e| e.to_string())?;
+    host.disk().write_contents(&key, pair.key_pem(), 0o600).map_err(|e| e.to_string())?;
     tracing::info!(certFile = certificate, keyFile = key, "Using self-signed cert");
     Ok(pair)
 }

@@ -30,6 +30,9 @@ pub struct InformerOptions {
     /// Hand every object to the handlers again after this time (upstream's resync). Passed through
     /// `Periods`.
     pub resync: Option<Duration>,
+    /// Hold objects as text and read them at each look-up: for who holds little, looks seldom, and is one of
+    /// thousands.
+    pub packed: bool,
 }
 
 /// A local copy of a resource. Clones read the same copy.
@@ -63,25 +66,21 @@ impl Informer {
             Some(kind) => format!("*{}.{kind}", resource.version),
             None => resource.type_name(),
         };
-        let informer = Self::new(type_name);
+        let store = if options.packed { Store::packed() } else { Store::default() };
+        let informer = Self::new(type_name, store);
         let reflector = Reflector::new(host.clone(), rest.clone(), resource, options, informer.clone());
         let task = host.spawn(reflector.run());
         informer.0.state.lock().task = Some(task);
         informer
     }
 
-    fn new(type_name: String) -> Self {
-        Self(Arc::new(Shared {
-            type_name,
-            store: Store::default(),
-            state: Mutex::default(),
-            changed: Notify::new(),
-        }))
+    fn new(type_name: String, store: Store) -> Self {
+        Self(Arc::new(Shared { type_name, store, state: Mutex::default(), changed: Notify::new() }))
     }
 
     /// An informer that holds `objects` and follows nobody: for tests of what reads informers.
     pub fn fixed(objects: Vec<Value>) -> Self {
-        let informer = Self::new("fixed".to_owned());
+        let informer = Self::new("fixed".to_owned(), Store::default());
         informer.replace(objects.into_iter().map(Arc::new).collect(), "");
         informer
     }

@@ -62,10 +62,33 @@ pub(super) struct Store(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// By namespace, then name: a look-up needs no key to be built.
-    objects: BTreeMap<String, BTreeMap<String, Arc<Value>>>,
+    objects: BTreeMap<String, BTreeMap<String, Held>>,
     len: usize,
+    /// Objects are held as text and read at each look-up.
+    packed: bool,
     indices: Vec<Sorted>,
     listeners: Vec<Arc<Listener>>,
+}
+
+/// One object, in the form in which it is kept.
+enum Held {
+    Read(Arc<Value>),
+    /// As JSON: a sixth of the room.
+    Packed(Box<str>),
+}
+
+impl Held {
+    fn new(object: &Arc<Value>, packed: bool) -> Self {
+        if packed { Self::Packed(object.to_string().into()) } else { Self::Read(object.clone()) }
+    }
+
+    fn object(&self) -> Arc<Value> {
+        match self {
+            Self::Read(object) => object.clone(),
+            // It was written by us, of something that was read.
+            Self::Packed(text) => Arc::new(serde_json::from_str(text).unwrap_or_default()),
+        }
+    }
 }
 
 struct Sorted {
@@ -106,17 +129,34 @@ impl Listener {
 }
 
 impl State {
-    fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Value>> {
-        self.objects.get(namespace)?.get(name)
+    fn get(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.objects.get(namespace)?.get(name).map(Held::object)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Arc<Value>> {
-        self.objects.values().flat_map(BTreeMap::values)
+    fn iter(&self) -> impl Iterator<Item = Arc<Value>> {
+        self.objects.values().flat_map(BTreeMap::values).map(Held::object)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.objects.iter().flat_map(|(ns, all)| all.keys().map(move |name| (ns.as_str(), name.as_str())))
+    }
+
+    /// Whether anybody wants to know what an object was before.
+    fn is_heard(&self) -> bool {
+        !(self.listeners.is_empty() && self.indices.is_empty())
+    }
+
+    /// Returns what was held before.
+    fn hold(&mut self, object: &Arc<Value>, namespace: String, name: String) -> Option<Held> {
+        let held = Held::new(object, self.packed);
+        let old = self.objects.entry(namespace).or_default().insert(name, held);
+        self.len += usize::from(old.is_none());
+        old
     }
 
     fn insert(&mut self, object: Arc<Value>) -> Change {
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        let old = self.objects.entry(namespace.clone()).or_default().insert(name.clone(), object.clone());
+        let old = self.hold(&object, namespace.clone(), name.clone()).map(|old| old.object());
         for index in &mut self.indices {
             if let Some(old) = &old {
                 index.forget(old, &namespace, &name);
@@ -125,17 +165,14 @@ impl State {
         }
         match old {
             Some(old) => Change::Updated { old, new: object },
-            None => {
-                self.len += 1;
-                Change::Added(object)
-            }
+            None => Change::Added(object),
         }
     }
 
     /// With `last`, the state in which the object was deleted is known better than the one held.
     fn remove(&mut self, namespace: &str, name: &str, last: Option<Arc<Value>>) -> Option<Change> {
         let of_namespace = self.objects.get_mut(namespace)?;
-        let old = of_namespace.remove(name)?;
+        let old = of_namespace.remove(name)?.object();
         if of_namespace.is_empty() {
             self.objects.remove(namespace);
         }
@@ -173,16 +210,21 @@ impl Sorted {
 }
 
 impl Store {
+    pub(super) fn packed() -> Self {
+        Self(Mutex::new(State { packed: true, ..State::default() }))
+    }
+
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.0.lock().get(namespace, name).cloned()
+        self.0.lock().get(namespace, name)
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Value>> {
-        self.0.lock().iter().cloned().collect()
+        self.0.lock().iter().collect()
     }
 
     pub(super) fn by_namespace(&self, namespace: &str) -> Vec<Arc<Value>> {
-        self.0.lock().objects.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        let state = self.0.lock();
+        state.objects.get(namespace).into_iter().flat_map(BTreeMap::values).map(Held::object).collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -192,7 +234,7 @@ impl Store {
     pub(super) fn add_index(&self, keys_of: KeysOf) -> usize {
         let mut state = self.0.lock();
         let mut index = Sorted { keys_of, objects: BTreeMap::new() };
-        state.iter().for_each(|object| index.learn(object, object.namespace(), object.name()));
+        state.iter().for_each(|object| index.learn(&object, object.namespace(), object.name()));
         state.indices.push(index);
         state.indices.len() - 1
     }
@@ -200,13 +242,13 @@ impl Store {
     pub(super) fn by_index(&self, number: usize, key: &str) -> Vec<Arc<Value>> {
         let state = self.0.lock();
         let places = state.indices.get(number).and_then(|index| index.objects.get(key));
-        places.into_iter().flatten().filter_map(|(ns, name)| state.get(ns, name).cloned()).collect()
+        places.into_iter().flatten().filter_map(|(ns, name)| state.get(ns, name)).collect()
     }
 
     pub(super) fn add_listener(&self, handler: Handler) {
         let listener = {
             let mut state = self.0.lock();
-            let changes = state.iter().cloned().map(Change::Added).collect();
+            let changes = state.iter().map(Change::Added).collect();
             let pending = Mutex::new(Pending { changes, busy: false });
             let listener = Arc::new(Listener { handler, pending });
             state.listeners.push(listener.clone());
@@ -216,9 +258,13 @@ impl Store {
     }
 
     pub(super) fn put(&self, object: Arc<Value>) {
-        self.change(|state| {
-            let change = state.insert(object);
-            state.announce(&change);
+        self.change(|state| match state.is_heard() {
+            true => {
+                let change = state.insert(object);
+                state.announce(&change);
+            }
+            // Packed ones need not be read then.
+            false => drop(state.hold(&object, object.namespace().to_owned(), object.name().to_owned())),
         });
     }
 
@@ -235,8 +281,7 @@ impl Store {
         self.change(|state| {
             let listed: BTreeSet<(&str, &str)> = objects.iter().map(|o| (o.namespace(), o.name())).collect();
             let gone: Vec<(String, String)> = state
-                .iter()
-                .map(|o| (o.namespace(), o.name()))
+                .places()
                 .filter(|place| !listed.contains(place))
                 .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
                 .collect();
@@ -276,5 +321,47 @@ impl Store {
             state.listeners.clone()
         };
         listeners.iter().for_each(|listener| listener.tell());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(name: &str, version: &str) -> Arc<Value> {
+        let metadata = json!({"namespace": "a", "name": name, "resourceVersion": version});
+        Arc::new(
+            json!({"metadata": metadata, "spec": {"numbers": [1, -1, 1.5], "text": "\u{e9}\n\"", "none": null}}),
+        )
+    }
+
+    #[test]
+    fn to_whom_reads_it_a_packed_store_is_like_any_other() {
+        for store in [Store::default(), Store::packed()] {
+            let heard = Arc::<Mutex<Vec<String>>>::default();
+            let told = heard.clone();
+            let versions = |change: &Change| match change {
+                Change::Added(new) => format!("+{}", new.resource_version()),
+                Change::Updated { old, new } => {
+                    format!("{}>{}", old.resource_version(), new.resource_version())
+                }
+                Change::Deleted(last) => format!("-{}", last.resource_version()),
+            };
+            store.add_listener(Box::new(move |change| told.lock().push(versions(change))));
+            let index = store.add_index(Box::new(|o| vec![o.resource_version().to_owned()]));
+            store.put(object("x", "1"));
+            store.put(object("x", "2"));
+            assert_eq!(store.get("a", "x"), Some(object("x", "2")));
+            assert_eq!(store.by_index(index, "2"), [object("x", "2")]);
+            assert_eq!(store.by_index(index, "1"), [] as [Arc<Value>; 0]);
+            store.replace(vec![object("x", "2"), object("y", "3")]);
+            assert_eq!(store.list(), [object("x", "2"), object("y", "3")]);
+            store.replace(vec![object("y", "3")]);
+            assert_eq!((store.by_namespace("a"), store.len()), (vec![object("y", "3")], 1));
+            store.remove("a", "y", None);
+            assert_eq!(*heard.lock(), ["+1", "1>2", "+3", "-2", "-3"]);
+        }
     }
 }

@@ -135,10 +135,8 @@ impl Sink {
     async fn write_with_retries(&mut self, verdict: Verdict) {
         for tries in 1..=TRIES {
             let error = match self.write(&verdict).await {
-                Ok(written) => {
-                    self.correlator.written(&written);
-                    return;
-                }
+                Ok(None) => return,
+                Ok(Some(written)) => return self.correlator.written(&written),
                 Err(error) => error,
             };
             let refused = error.status().is_some();
@@ -169,9 +167,13 @@ impl Sink {
         }
     }
 
-    async fn write(&self, verdict: &Verdict) -> Result<Value, ClientError> {
+    /// The event as the server has it; nothing where it has what it was sent.
+    async fn write(&self, verdict: &Verdict) -> Result<Option<Value>, ClientError> {
         match verdict {
-            Verdict::Create(event) => self.rest.create(&self.events, Some(event.namespace()), event).await,
+            // A new one keeps the name and the count that it came with.
+            Verdict::Create(event) => {
+                self.rest.create_unread(&self.events, Some(event.namespace()), event).await.map(|()| None)
+            }
             Verdict::Count(event) => {
                 let change = json!({
                     "count": event.at("/count"),
@@ -179,13 +181,15 @@ impl Sink {
                     "message": event.at("/message"),
                 });
                 let (ns, name) = (Some(event.namespace()), event.name());
-                match self.rest.patch(&self.events, ns, name, Patch::Strategic(&change), None).await {
+                let counted = self.rest.patch(&self.events, ns, name, Patch::Strategic(&change), None).await;
+                let written = match counted {
                     // It has expired meanwhile (events live for an hour).
                     Err(e) if e.is_not_found() => self.rest.create(&self.events, ns, event).await,
                     outcome => outcome,
-                }
+                };
+                written.map(Some)
             }
-            Verdict::Drop => Ok(Value::Null),
+            Verdict::Drop => Ok(None),
         }
     }
 }

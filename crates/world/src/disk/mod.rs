@@ -6,7 +6,10 @@ use std::{
     any::Any,
     fmt, io,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -146,8 +149,27 @@ impl Disk {
         let (path, contents) = (path.as_ref(), contents.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.write(path, contents, mode, true),
-            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, true)
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, Durable::Name)
                 .map_err(|e| wrap("open", path, &e)),
+        }
+    }
+
+    /// As [`Disk::write`], but only the contents are synced, before the file has its name: what Go's
+    /// `File.Sync` does for a new file. After a power cut the name may lead to nothing yet, but never to a
+    /// part.
+    pub fn write_contents(
+        &self,
+        path: impl AsRef<Path>,
+        contents: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<()> {
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        match &self.0 {
+            Backend::Memory(m) => m.write(path, contents, mode, true),
+            Backend::Real(root) => {
+                write_real(&self.resolve_real(root, path), contents, mode, Durable::Contents)
+                    .map_err(|e| wrap("open", path, &e))
+            }
         }
     }
 
@@ -163,8 +185,10 @@ impl Disk {
         let (path, contents) = (path.as_ref(), contents.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.write(path, contents, mode, false),
-            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, false)
-                .map_err(|e| wrap("open", path, &e)),
+            Backend::Real(root) => {
+                write_real(&self.resolve_real(root, path), contents, mode, Durable::Nothing)
+                    .map_err(|e| wrap("open", path, &e))
+            }
         }
     }
 
@@ -359,12 +383,16 @@ impl fmt::Debug for Disk {
 /// `path` below `root`, with `..` kept from leaving it.
 fn under(root: &Path, path: &Path) -> PathBuf {
     let mut at = root.to_owned();
-    let depth = at.components().count();
+    let mut depth = 0;
     for part in path.components() {
         match part {
-            Component::Normal(name) => at.push(name),
-            Component::ParentDir if at.components().count() > depth => {
+            Component::Normal(name) => {
+                at.push(name);
+                depth += 1;
+            }
+            Component::ParentDir if depth > 0 => {
                 at.pop();
+                depth -= 1;
             }
             _ => {}
         }
@@ -380,22 +408,37 @@ fn target_of(link: &Path, target: &Path) -> PathBuf {
     }
 }
 
-fn write_real(path: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()> {
+/// What of a written file is on the disk when the call returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Nothing,
+    Contents,
+    Name,
+}
+
+fn write_real(path: &Path, contents: &[u8], mode: u32, durable: Durable) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    std::fs::create_dir_all(dir)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let temporary = dir.join(format!(".{name}.{}.tmp", std::process::id()));
-    let _ = std::fs::remove_file(&temporary);
+    // Two who write one file at the same time must not share it: the last rename wins.
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let temporary = dir.join(format!(".{name}.{}.{serial}.tmp", std::process::id()));
+    let create = || std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
+    let created = create().or_else(|e| match e.kind() {
+        io::ErrorKind::NotFound => std::fs::create_dir_all(dir).and_then(|()| create()),
+        // What another process of that number left behind.
+        io::ErrorKind::AlreadyExists => std::fs::remove_file(&temporary).and_then(|()| create()),
+        _ => Err(e),
+    });
+    let mut file = created?;
     let written = (|| {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(contents)?;
-        if sync {
-            file.sync_all()?;
+        if durable != Durable::Nothing {
+            waiting(|| file.sync_all())?;
         }
         std::fs::rename(&temporary, path)?;
-        if sync { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
+        if durable == Durable::Name { waiting(|| std::fs::File::open(dir)?.sync_all()) } else { Ok(()) }
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
@@ -409,6 +452,15 @@ fn append_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         std::fs::create_dir_all(dir)?;
     }
     std::fs::OpenOptions::new().append(true).create(true).mode(mode).open(path)?.write_all(contents)
+}
+
+/// Waits for the drive. Where there are other threads, they take over what this one would have run.
+fn waiting<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<std::time::SystemTime>, u64)> {
