@@ -281,7 +281,7 @@ mod tests {
         let words = format!("Node n1 has been rebooted, boot id: {}", id(&again));
         assert_eq!(reboot("n1", &node, &again), Some(words));
         assert_eq!(reboot("n1", &json!({}), &again), None, "a new node");
-        assert!(differs(&again, &node));
+        assert!(differs(&fixed(&Options::for_tests(), 2), &node, &at("2026-01-01T01:00:00Z")));
     }
 
     #[test]
