@@ -17,6 +17,7 @@ pub struct Informers {
     /// All secrets, as upstream's shared informer: bootstrap tokens and legacy tokens are read here.
     pub secrets: Informer,
     pub pods: Informer,
+    pub persistent_volumes: Informer,
     pub nodes: Informer,
     pub roles: Informer,
     pub role_bindings: Informer,
@@ -53,6 +54,7 @@ impl Informers {
             service_accounts: core("serviceaccounts"),
             secrets: core("secrets"),
             pods: core("pods"),
+            persistent_volumes: core("persistentvolumes"),
             // Asked by name, for tokens and mirrors of pods alone.
             nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),
@@ -83,6 +85,7 @@ impl Informers {
             service_accounts: none(),
             secrets: none(),
             pods: none(),
+            persistent_volumes: none(),
             nodes: none(),
             roles: none(),
             role_bindings: none(),
@@ -102,7 +105,7 @@ impl Informers {
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 21] {
+    pub fn named(&self) -> [(&'static str, &Informer); 22] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -110,6 +113,7 @@ impl Informers {
             ("*v1.ServiceAccount", &self.service_accounts),
             ("*v1.Secret", &self.secrets),
             ("*v1.Pod", &self.pods),
+            ("*v1.PersistentVolume", &self.persistent_volumes),
             ("*v1.Node", &self.nodes),
             ("*v1.Role", &self.roles),
             ("*v1.RoleBinding", &self.role_bindings),

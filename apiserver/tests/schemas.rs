@@ -185,7 +185,8 @@ fn tidy(value: Value) -> Value {
             let mut out = Map::new();
             for (key, value) in map {
                 match (key.as_str(), value) {
-                    ("nullable", _) => {}
+                    // A mark, not the field of that name in a definition's schema.
+                    ("nullable", Value::Bool(_)) => {}
                     ("$ref", Value::String(target)) => {
                         let name = target.rsplit('/').next().unwrap_or_default().to_owned();
                         out.insert(key, name.into());

@@ -100,7 +100,7 @@ fn from_1_33_it_lives_three_years_and_services_fail_too() {
     let service = "422 Service \"s-dead\" is invalid: spec.clusterIPs: Invalid value: [\"\"]: failed to allocate IP: Post \"https://127.0.0.1:6443/apis/networking.k8s.io/v1/ipaddresses\"";
     check(
         "1.33",
-        &[service, "loopback, served by SNI               2025-12-31T23:00:01Z  2028-12-31T23:00:01Z"],
+        &[service, "loopback, served by SNI               2025-12-31T23:00:00Z  2028-12-31T23:00:00Z"],
         &["blind hour"],
     );
 }

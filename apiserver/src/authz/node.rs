@@ -3,10 +3,11 @@
 //!
 //! ```text
 //!   node ◄── pod (spec.nodeName) ◄── secret, configmap, serviceaccount, persistentvolumeclaim
+//!   persistentvolumeclaim ◄── persistentvolume (spec.claimRef)
 //! ```
 //!
-//! It allows or has no opinion; it never denies. Persistent volumes, volume attachments and resource
-//! claims are not followed: no kubelet here mounts any.
+//! It allows or has no opinion; it never denies. Volume attachments and resource claims are not
+//! followed: no kubelet here asks for any.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,6 +47,8 @@ struct Graph {
     pods: HashMap<Key, Bound>,
     /// For each object, the nodes that it can be reached from, and by how many pods.
     nodes: HashMap<(Vertex, String, String), BTreeMap<String, usize>>,
+    /// The claim that each bound persistent volume belongs to.
+    volumes: HashMap<String, Key>,
 }
 
 struct Bound {
@@ -100,6 +103,20 @@ impl Graph {
         let key = (vertex, namespace.to_owned(), name.to_owned());
         self.nodes.get(&key).is_some_and(|nodes| nodes.contains_key(node))
     }
+
+    fn put_volume(&mut self, volume: &Value) {
+        let claim = |at: &str| volume.str_at(&format!("/spec/claimRef/{at}")).to_owned();
+        if volume.at("/spec/claimRef").is_some() {
+            self.volumes.insert(volume.name().to_owned(), (claim("namespace"), claim("name")));
+        } else {
+            self.volumes.remove(volume.name());
+        }
+    }
+
+    fn reaches_volume(&self, node: &str, name: &str) -> bool {
+        let claim = self.volumes.get(name);
+        claim.is_some_and(|(namespace, name)| self.reaches(node, Vertex::Claim, namespace, name))
+    }
 }
 
 /// See the module.
@@ -117,7 +134,7 @@ fn allow_if(allowed: bool, otherwise: &str) -> Verdict {
 }
 
 impl NodeAuthorizer {
-    /// An authorizer that follows the pods' informer.
+    /// An authorizer that follows the informers of pods and persistent volumes.
     pub fn new(informers: &Informers) -> Self {
         let graph: Arc<RwLock<Graph>> = Arc::default();
         let followed = graph.clone();
@@ -125,6 +142,15 @@ impl NodeAuthorizer {
             Change::Added(pod) | Change::Updated { new: pod, .. } => followed.write().put(pod),
             Change::Deleted(pod) => {
                 followed.write().remove(&(pod.namespace().to_owned(), pod.name().to_owned()));
+            }
+        });
+        let followed = graph.clone();
+        informers.persistent_volumes.on(move |change| match change {
+            Change::Added(volume) | Change::Updated { new: volume, .. } => {
+                followed.write().put_volume(volume);
+            }
+            Change::Deleted(volume) => {
+                followed.write().volumes.remove(volume.name());
             }
         });
         Self { graph, rules: policy::node_rules().iter().map(Rule::from_value).collect() }
@@ -146,9 +172,10 @@ impl NodeAuthorizer {
                         _ => self.get(node, Vertex::Claim, request),
                     };
                 }
-                ("", "persistentvolumes")
-                | ("resource.k8s.io", "resourceclaims")
-                | ("storage.k8s.io", "volumeattachments") => return unfollowed(node, request),
+                ("", "persistentvolumes") => return self.volume(node, request),
+                ("resource.k8s.io", "resourceclaims") | ("storage.k8s.io", "volumeattachments") => {
+                    return unfollowed(node, request);
+                }
                 ("", "serviceaccounts") => return self.service_account(node, request),
                 ("coordination.k8s.io", "leases") => return lease(node, request),
                 ("storage.k8s.io", "csinodes") => return csi_node(node, request),
@@ -172,6 +199,13 @@ impl NodeAuthorizer {
         match may_get(request) {
             Ok(()) => self.related(node, vertex, request),
             Err(verdict) => verdict,
+        }
+    }
+
+    fn volume(&self, node: &str, request: &Attributes<'_>) -> Verdict {
+        match may_get(request) {
+            Ok(()) if self.graph.read().reaches_volume(node, request.name) => allow(),
+            _ => unfollowed(node, request),
         }
     }
 

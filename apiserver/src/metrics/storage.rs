@@ -114,6 +114,7 @@ fn shown(kind: &str) -> String {
     match kind.split_once('/') {
         Some(("services", "specs")) => "services".to_owned(),
         Some(("services", other)) => other.to_owned(),
+        Some(("", _)) => kind.to_owned(),
         Some((group, plural)) => format!("{plural}.{group}"),
         None => match kind {
             "minions" => "nodes".to_owned(),

@@ -208,8 +208,7 @@ fn render(value: Value, form: Form, found: &mut BTreeSet<String>) -> Value {
                 map.shift_remove("$ref");
                 let reference = form.reference(&target);
                 found.insert(target);
-                let mut out: Map<String, Value> =
-                    map.into_iter().map(|(key, inner)| (key, render(inner, form, found))).collect();
+                let mut out = render_members(map, form, found);
                 // Beside a reference nothing counts in v3, so it is wrapped.
                 match (form, out.is_empty(), reference) {
                     (Form::V3, false, reference) => {
@@ -229,10 +228,22 @@ fn render(value: Value, form: Form, found: &mut BTreeSet<String>) -> Value {
                     map.shift_remove(key);
                 }
             }
-            Value::Object(map.into_iter().map(|(key, inner)| (key, render(inner, form, found))).collect())
+            Value::Object(render_members(map, form, found))
         }
         other => other,
     }
+}
+
+fn render_members(map: Map<String, Value>, form: Form, found: &mut BTreeSet<String>) -> Map<String, Value> {
+    let one = |(key, inner): (String, Value)| match inner {
+        // Names of fields are no keywords, even if they are called `not` or `nullable`.
+        Value::Object(fields) if key == "properties" => {
+            let fields = fields.into_iter().map(|(name, field)| (name, render(field, form, found)));
+            (key, Value::Object(fields.collect()))
+        }
+        inner => (key, render(inner, form, found)),
+    };
+    map.into_iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -269,5 +280,20 @@ mod tests {
         }
         check(Form::V2);
         check(Form::V3);
+    }
+
+    #[test]
+    fn fields_named_as_keywords_stay() {
+        for form in [Form::V2, Form::V3] {
+            let all = Catalog::builtin().all();
+            let of_group = |s: &&Served| s.group == "apiextensions.k8s.io";
+            let served: Vec<&Served> = all.iter().map(AsRef::as_ref).filter(of_group).collect();
+            let definitions = definitions(&served, &Schemas::unpack(), form);
+            let schema =
+                &definitions["io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"];
+            for field in ["$ref", "anyOf", "not", "nullable", "oneOf"] {
+                assert!(schema["properties"][field].is_object(), "{field}: {schema}");
+            }
+        }
     }
 }

@@ -199,9 +199,9 @@ async fn over_socket(socket: Socket, stdin: Option<&str>, closes: bool) -> Resul
     let (mut sender, mut receiver) = socket.split();
     if let Some(text) = stdin {
         let message = [&[0], text.as_bytes()].concat();
-        sender.send(Message::Binary(message.into())).await.expect("sent");
-        if closes {
-            sender.send(Message::Binary(Bytes::from_static(&[255, 0]))).await.expect("sent");
+        // Whoever ends without reading is not written to any more; what it said counts.
+        if sender.send(Message::Binary(message.into())).await.is_ok() && closes {
+            let _ = sender.send(Message::Binary(Bytes::from_static(&[255, 0]))).await;
         }
     }
     let mut channels: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
@@ -224,8 +224,10 @@ async fn over_spdy(session: Session, stdin: Option<&str>) -> Result<Said, Refuse
     let out = open(&session, &[("streamtype", "stdout")]).await;
     let err = open(&session, &[("streamtype", "stderr")]).await;
     if let (Some(input), Some(text)) = (&input, stdin) {
-        input.writer.write(text.to_owned().into()).await.expect("sent");
-        input.writer.finish().await;
+        // Whoever ends without reading is not written to any more; what it said counts.
+        if input.writer.write(text.to_owned().into()).await.is_ok() {
+            input.writer.finish().await;
+        }
     }
     let (out, err, status) =
         futures::future::join3(all(out.reader), all(err.reader), all(error.reader)).await;

@@ -69,5 +69,6 @@ async fn a_debugger_is_added_to_a_running_pod_and_attached_to(cluster: Cluster) 
     let refused =
         debug(&cluster, "p", json!({"name": "x", "image": "busybox", "targetContainerName": "y"})).await;
     let words = refused.expect_err("no such container").to_string();
-    assert!(words.contains("spec.ephemeralContainers[2].targetContainerName: Not found: \"y\""), "{words}");
+    // A patch that gives no order puts what it adds first.
+    assert!(words.contains("spec.ephemeralContainers[0].targetContainerName: Not found: \"y\""), "{words}");
 }

@@ -30,6 +30,7 @@ fn pod(name: &str, node: &str, annotations: Value) -> Value {
 }
 
 fn informers() -> Informers {
+    let free = json!({"metadata": {"name": "v"}, "spec": {}});
     Informers {
         pods: Informer::fixed(vec![
             pod("mine", "n1", json!({})),
@@ -37,8 +38,16 @@ fn informers() -> Informers {
             pod("pending", "", json!({})),
             pod("mirror", "n1", json!({"kubernetes.io/config.mirror": "x"})),
         ]),
+        persistent_volumes: Informer::fixed(vec![volume("mine"), volume("theirs"), free]),
         ..Informers::empty()
     }
+}
+
+fn volume(pod: &str) -> Value {
+    json!({
+        "metadata": {"name": format!("{pod}-volume")},
+        "spec": {"claimRef": {"namespace": "ns", "name": format!("{pod}-claim")}},
+    })
 }
 
 fn kubelet() -> User {
@@ -79,6 +88,9 @@ fn objects_are_reached_through_pods() {
     check("patch persistentvolumeclaims/status ns mine-claim", Ok(()));
     check("get persistentvolumeclaims/status ns mine-claim", Err("can only get/update/patch this type"));
     check("get persistentvolumes - v", Err(NO));
+    check("get persistentvolumes - mine-volume", Ok(()));
+    check("get persistentvolumes - theirs-volume", Err(NO));
+    check("list persistentvolumes -", Err("can only get individual resources of this type"));
     check("list volumeattachments.storage.k8s.io -", Err("can only get individual resources of this type"));
     check("create serviceaccounts/token ns mine-account", Ok(()));
     check("create serviceaccounts/token ns theirs-account", Err(NO));
