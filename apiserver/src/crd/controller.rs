@@ -59,6 +59,8 @@ async fn sync(ctx: &Ctx, entries: &Entries, queue: &WorkQueue, name: &str) -> Re
         return write(ctx, &settled).await;
     }
     if let Some(established) = names::establish(&definition, ctx.host.clock().wall()) {
+        // Served before it is said: whoever waits for the condition finds the resource.
+        serve(ctx, entries, &established).await;
         return write(ctx, &established).await;
     }
     serve(ctx, entries, &definition).await;
