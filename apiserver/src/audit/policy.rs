@@ -180,7 +180,8 @@ fn read(value: &Value, path: &str, errors: &mut Vec<String>) -> Rule {
         omit_stages: stages(value, &format!("{path}.omitStages"), errors),
         omit_managed_fields: value.get("omitManagedFields").and_then(Value::as_bool),
     };
-    if !rule.urls.is_empty() && !(rule.resources.is_empty() && rule.namespaces.is_empty()) {
+    let regular = !rule.resources.is_empty() || !rule.namespaces.is_empty();
+    if regular && !rule.urls.is_empty() {
         errors.push(format!(
             "{path}.nonResourceURLs: Invalid value: {}: rules cannot apply to both regular resources and non-resource URLs",
             Value::from(rule.urls.clone())

@@ -16,7 +16,12 @@ use store::{
 };
 use world::{Clock, Mono};
 
-use super::{histogram::Histogram, requests::SECONDS, table::Table, text::Text};
+use super::{
+    histogram::Histogram,
+    requests::SECONDS,
+    table::Table,
+    text::{Labels, Text},
+};
 
 /// One operation on one kind of keys.
 #[derive(Debug)]
@@ -56,16 +61,15 @@ impl StoreTimes {
         let mut rows = self.0.all();
         rows.sort_by(|a, b| (a.operation, &a.kind).cmp(&(b.operation, &b.kind)));
         let labels = |row: &Row| [("operation", row.operation.to_owned()), ("type", shown(&row.kind))];
-        let mut each =
-            |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &Row, &[(&str, &str)])| {
-                text.family(name, kind, help);
-                for row in &rows {
-                    let labels = labels(row);
-                    let labels: Vec<(&str, &str)> =
-                        labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-                    write(text, row, &labels);
-                }
-            };
+        let mut each = |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &Row, Labels<'_>)| {
+            text.family(name, kind, help);
+            for row in &rows {
+                let labels = labels(row);
+                let labels: Vec<(&str, &str)> =
+                    labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                write(text, row, &labels);
+            }
+        };
         let name = "etcd_request_duration_seconds";
         each(
             name,

@@ -8,7 +8,8 @@ use super::histogram::Histogram;
 #[derive(Debug, Default)]
 pub(crate) struct Text(String);
 
-type Labels<'a> = &'a [(&'a str, &'a str)];
+/// Names and values, in order.
+pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Text {
     pub(crate) fn finish(self) -> String {

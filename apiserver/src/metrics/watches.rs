@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use super::{histogram::Histogram, table::Table, text::Text};
+use super::{
+    histogram::Histogram,
+    table::Table,
+    text::{Labels, Text},
+};
 use crate::catalog::Served;
 
 const SIZES: &[f64] = &[1024.0, 2048.0, 4096.0, 8192.0, 16_384.0, 32_768.0, 65_536.0, 131_072.0];
@@ -72,7 +76,7 @@ impl Watches {
             [("group", row.group.clone()), ("kind", row.kind.clone()), ("version", row.version.clone())]
         };
         let mut each =
-            |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &WatchRow, &[(&str, &str)])| {
+            |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &WatchRow, Labels<'_>)| {
                 text.family(name, kind, help);
                 for row in &rows {
                     let labels = labels(row);

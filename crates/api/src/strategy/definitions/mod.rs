@@ -313,7 +313,7 @@ fn validate_update(new: &Value, old: &Value, subresource: &str, complaints: &mut
         let name = version.str_at("/name");
         complaints.invalid(
             stored,
-            shown(&[version.clone()])[0].clone(),
+            shown(std::slice::from_ref(version))[0].clone(),
             format!("must have the storage version {name}"),
         );
     }
