@@ -165,7 +165,7 @@ fn two_processes_and_a_pipe_make_the_same_files() {
     let read = |name: &str| std::fs::read(dir.path().join(name)).expect("there");
     let parsed = |name: &str| Certificate::parse_pem(&read(name)).expect("PEM").remove(0);
     let (ca, client) = (parsed("ca.pem"), parsed("client.pem"));
-    assert_eq!((client.issuer_cn(), client.subject_cn()), (ca.subject_cn(), "client".into()));
+    assert_eq!((client.issuer_cn(), client.subject_cn()), (ca.subject_cn(), "client"));
     let key = PrivateKey::from_pem(&read("client-key.pem")).expect("PEM");
     assert_eq!(client.public_key(), key.public());
     let refused = run("cfssljson -bare nothing", b"no JSON");
