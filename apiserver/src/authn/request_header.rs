@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pki::{Certificate, GoVersion};
 use world::Wall;
 
@@ -68,11 +68,10 @@ impl RequestHeaders {
 
     fn user(&self, headers: &HeaderMap) -> Option<User> {
         let first = |names: &[String]| -> Option<String> {
-            let found = names.iter().filter_map(|n| headers.get(n)?.to_str().ok());
+            let found = names.iter().filter_map(|n| text(headers.get(n)?));
             found.map(str::to_owned).find(|value| !value.is_empty())
         };
-        let all =
-            |name: &String| headers.get_all(name).iter().filter_map(|v| v.to_str().ok().map(str::to_owned));
+        let all = |name: &String| headers.get_all(name).iter().filter_map(|v| text(v).map(str::to_owned));
         Some(User {
             name: first(&self.user)?,
             uid: first(&self.uid).unwrap_or_default(),
@@ -84,7 +83,7 @@ impl RequestHeaders {
     fn extra(&self, headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
         let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in headers {
-            let Ok(value) = value.to_str() else { continue };
+            let Some(value) = text(value) else { continue };
             for prefix in &self.extra_prefixes {
                 // Header names are lower case already.
                 if let Some(key) = name.as_str().strip_prefix(&prefix.to_ascii_lowercase()) {
@@ -141,6 +140,11 @@ fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// Names are UTF-8, as Go reads them.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 #[cfg(test)]

@@ -290,7 +290,7 @@ impl<'a> Folding<'a> {
             FoldKind::ExistsOne => Ok(Value::Bool(self.count == 1)),
             FoldKind::TransformMap | FoldKind::TransformMapEntry => Ok(Value::Map(self.map.into())),
             FoldKind::SortBy => {
-                self.map.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
+                library::sort_by(&mut self.map, |(key, _)| key)?;
                 Ok(Value::list(self.map.into_iter().map(|(_, element)| element).collect()))
             }
             FoldKind::Map | FoldKind::Filter | FoldKind::TransformList => Ok(Value::list(self.list)),
@@ -366,7 +366,12 @@ fn price(name: &str, values: &[Value<'_>]) -> u64 {
             size(0).saturating_mul(size(values.len() - 1)).max(1)
         }
         "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" | "sort" | "flatten" | "join"
-        | "slice" | "lists.range" => size(0).max(1),
+        | "slice" => size(0).max(1),
+        "lists.range" => match values {
+            // Beyond that it fails at once.
+            [Value::Int(n)] => u64::try_from(*n).unwrap_or(0).clamp(1, 100_000),
+            _ => 1,
+        },
         "lowerAscii" | "upperAscii" | "trim" | "substring" | "split" | "replace" | "reverse"
         | "strings.quote" | "format" | "url" | "isURL" | "quantity" | "isQuantity" | "semver"
         | "isSemver" | "ip" | "isIP" | "ip.isCanonical" | "cidr" | "isCIDR" | "bytes" | "validate" => {

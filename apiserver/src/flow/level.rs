@@ -173,6 +173,13 @@ impl Level {
     ) -> Result<Seat, Rejection> {
         let waiting = {
             let mut state = self.state.lock();
+            // Whoever gave up waiting keeps nobody from an idle level.
+            state.flows.retain(|_, queue| {
+                queue.retain(|waiter| !waiter.is_closed());
+                !queue.is_empty()
+            });
+            let State { flows, turns, .. } = &mut *state;
+            turns.retain(|flow| flows.contains_key(flow));
             if self.has_room(state.executing) && state.turns.is_empty() {
                 return Ok(self.take(&mut state));
             }

@@ -120,8 +120,8 @@ fn shares(levels: &[Arc<Value>], total: usize) -> Vec<Shares> {
         .iter()
         .map(|object| (of(object, "nominalConcurrencyShares", 30), of(object, "lendablePercent", 0)))
         .collect();
-    let sum: usize = rows.iter().map(|(shares, _)| shares).sum::<usize>().max(1);
-    let nominal = |shares: usize| (total * shares).div_ceil(sum);
+    let sum: usize = rows.iter().map(|(shares, _)| *shares).fold(0, usize::saturating_add).max(1);
+    let nominal = |shares: usize| total.saturating_mul(shares).div_ceil(sum);
     let lendable = |(shares, percent): &(usize, usize)| nominal(*shares) * percent.min(&100) / 100;
     let all: usize = rows.iter().map(lendable).sum();
     rows.iter()
@@ -132,7 +132,7 @@ fn shares(levels: &[Arc<Value>], total: usize) -> Vec<Shares> {
         .zip(levels)
         .map(|(shares, object)| match object.i64_at("/spec/limited/borrowingLimitPercent") {
             Some(percent) => {
-                let limit = shares.nominal * usize::try_from(percent).unwrap_or(0) / 100;
+                let limit = shares.nominal.saturating_mul(usize::try_from(percent).unwrap_or(0)) / 100;
                 Shares { most: shares.most.min(shares.nominal + limit), ..shares }
             }
             None => shares,

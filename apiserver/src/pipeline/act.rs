@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::status::Status;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::{Identified, Parsed, Refusal, request_info::percent_decode};
 use crate::{
@@ -26,8 +26,13 @@ const UID: &str = "impersonate-uid";
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
 
+/// Names are UTF-8, as Go reads them: one that was passed over would leave the caller's own rights.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
+}
+
 fn values<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
-    headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok())
+    headers.get_all(name).into_iter().filter_map(text)
 }
 
 impl Identified {
@@ -37,12 +42,19 @@ impl Identified {
     /// 400 for parts of a user without the user, 403 for what the user may not become.
     pub async fn act(mut self, ctx: &Ctx) -> Result<Acting, Refusal> {
         let headers = &mut self.parsed.framed.headers;
+        let unreadable = headers.iter().find(|(name, value)| {
+            let name = name.as_str();
+            (matches!(name, USER | UID | GROUP) || name.starts_with(EXTRA)) && text(value).is_none()
+        });
+        if let Some((name, _)) = unreadable {
+            return Err(Status::bad_request(format!("header {name} is not UTF-8")).into());
+        }
         let name = values(headers, USER).next().unwrap_or_default().to_owned();
         let uid = values(headers, UID).next().unwrap_or_default().to_owned();
         let groups: Vec<String> = values(headers, GROUP).map(str::to_owned).collect();
         let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (header, value) in headers.iter() {
-            if let (Some(key), Ok(value)) = (header.as_str().strip_prefix(EXTRA), value.to_str()) {
+            if let (Some(key), Some(value)) = (header.as_str().strip_prefix(EXTRA), text(value)) {
                 extra.entry(percent_decode(key)).or_default().push(value.to_owned());
             }
         }

@@ -1,7 +1,6 @@
 //! An apiserver of ours as a process of its own, on an address of its own, for benches to measure.
 
 use std::{
-    io::Read,
     net::Ipv4Addr,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -29,7 +28,9 @@ pub(super) struct OwnServer {
     child: Child,
     client: Host,
     url: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    /// Its addresses are nobody else's while it is kept.
+    _world: Real,
 }
 
 impl Drop for OwnServer {
@@ -70,17 +71,14 @@ impl OwnServer {
             ])
             .env(PLACE, serde_json::to_string(&place)?)
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(std::fs::File::create(dir.path().join("server.log"))?)
             .spawn()?;
-        let mut server = Self { child, client, url: format!("https://{address}:6443"), _dir: dir };
+        let mut server = Self { child, client, url: format!("https://{address}:6443"), dir, _world: world };
         match server.ready(began).await? {
             Some(took) => Ok((server, took)),
             None => {
                 let _ = server.child.kill();
-                let mut words = String::new();
-                if let Some(stderr) = server.child.stderr.as_mut() {
-                    let _ = stderr.read_to_string(&mut words);
-                }
+                let words = std::fs::read_to_string(server.dir.path().join("server.log")).unwrap_or_default();
                 Err(Refusal(format!(
                     "the apiserver was not ready within {} s: {}",
                     PATIENCE.as_secs(),

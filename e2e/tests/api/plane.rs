@@ -23,6 +23,8 @@ pub struct Plane {
     pub client: Host,
     /// `https://…`.
     pub url: String,
+    /// Its addresses are nobody else's while it is kept.
+    _world: Option<Real>,
 }
 
 impl Plane {
@@ -44,7 +46,7 @@ impl Plane {
         args.extend(flags);
         let plane = Server::start(server, Options::parse(args).unwrap(), None).await.unwrap();
         plane.ready().await.unwrap();
-        Self { _server: plane, client, url: format!("https://{address}:6443") }
+        Self { _server: plane, client, url: format!("https://{address}:6443"), _world: None }
     }
 
     /// On two hosts of a simulated world.
@@ -57,7 +59,8 @@ impl Plane {
         let world = Real::new(dir.to_owned(), Block::reserve().unwrap());
         let (server, client) = (world.host("cp").unwrap(), world.host("laptop").unwrap());
         let address = world.addresses()["cp"].to_string();
-        Self::start(&server, client, &address, flags).await
+        let plane = Self::start(&server, client, &address, flags).await;
+        Self { _world: Some(world), ..plane }
     }
 
     /// A connection of its own to the server.

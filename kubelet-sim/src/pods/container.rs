@@ -126,6 +126,7 @@ impl Worker {
 
     /// One run from its image to its end; `None` if the pod ended before it had begun.
     async fn run_once(self: &Arc<Self>, i: usize, spec: &Value) -> Option<Over> {
+        self.unless_ending(self.until(|s| s.mounted)).await?;
         self.unless_ending(self.image(i, spec)).await?;
         let container = self.unless_ending(self.configure(i, spec)).await?;
         let name = container.name.clone();

@@ -71,6 +71,9 @@ fn same(a: &Value, b: &Value) -> bool {
 impl Worker {
     /// Follows what the spec asks for, for ever.
     pub(super) async fn keep_size(&self) {
+        if self.look(|s| s.finished) {
+            return;
+        }
         self.node().grants.set(&self.uid(), self.granted());
         if !self.node().options.profile.in_place_pod_resize() || self.is_static() {
             return;

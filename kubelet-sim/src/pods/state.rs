@@ -16,6 +16,10 @@ pub(super) struct State {
     /// Init containers first, then the others, as in the spec; ephemeral ones as they came.
     pub containers: Vec<ContainerState>,
     pub initialized: bool,
+    /// Its volumes are there. A kubelet that came back looks for them while its containers run.
+    pub mounted: bool,
+    /// Ephemeral containers that come are run as they come.
+    pub takes_ephemeral: bool,
     pub terminating: bool,
     /// Only sidecars are left, and nobody needs them any more.
     pub draining: bool,

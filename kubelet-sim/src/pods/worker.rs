@@ -148,9 +148,15 @@ impl Worker {
         self.updated.notify_waiters();
         let over = self.look(|s| s.terminating || s.finished);
         for container in added.into_iter().filter(|_| !over) {
-            self.edit(|s| s.containers.push(container));
-            let (this, i) = (self.clone(), self.look(|s| s.containers.len() - 1));
-            self.host.spawn(async move { this.supervise(i).await });
+            let mut place = None;
+            self.edit(|s| {
+                s.containers.push(container);
+                place = s.takes_ephemeral.then(|| s.containers.len() - 1);
+            });
+            if let Some(i) = place {
+                let this = self.clone();
+                self.host.spawn(async move { this.supervise(i).await });
+            }
         }
     }
 
@@ -327,9 +333,11 @@ impl Worker {
             let this = self.clone();
             self.host.spawn(async move {
                 this.mount().await;
+                this.edit(|s| s.mounted = true);
                 this.keep_volumes().await;
             });
         } else if self.unless_ending(self.mount()).await.is_some() {
+            self.edit(|s| s.mounted = true);
             let this = self.clone();
             self.host.spawn(async move { this.keep_volumes().await });
         }
@@ -337,8 +345,13 @@ impl Worker {
             let all = s.containers.iter().enumerate();
             all.filter(|(_, c)| c.role == Role::Ephemeral).map(|(i, _)| i).collect()
         };
-        // Those that came before this kubelet.
-        for i in self.look(ephemeral) {
+        // Those that are there already; later ones are run as they come.
+        let mut there = Vec::new();
+        self.edit(|s| {
+            s.takes_ephemeral = true;
+            there = ephemeral(s);
+        });
+        for i in there {
             let this = self.clone();
             self.host.spawn(async move { this.supervise(i).await });
         }
@@ -355,6 +368,8 @@ impl Worker {
             sidecar.join().await;
         }
         self.edit(|s| s.finished = true);
+        // What it was granted is free again, even while its object stays.
+        self.node.grants.forget(self.pod().uid());
         self.note("ended");
     }
 

@@ -8,6 +8,8 @@ use world::{Disk, FileKind};
 /// A longer file is refused, and so is more scratch than this in one container.
 const LONGEST_FILE: usize = 8 << 20;
 const SCRATCH: usize = 16 << 20;
+/// PATH_MAX.
+const LONGEST_PATH: usize = 4096;
 
 /// A directory or file of the host that a container sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +94,9 @@ impl Files {
         if self.node(path) == Some(Node::Dir) {
             return Err("Is a directory".into());
         }
+        if path.len() > LONGEST_PATH {
+            return Err("File name too long".into());
+        }
         let mut whole = if append { self.read_bytes(path).unwrap_or_default() } else { Vec::new() };
         if whole.len() + bytes.len() > LONGEST_FILE {
             return Err("File too large".into());
@@ -106,8 +111,7 @@ impl Files {
             Place::Host { path, .. } => self.disk.write(&path, whole, 0o644).map_err(|e| e.to_string()),
             Place::Scratch(path) => {
                 let mut scratch = self.scratch.lock();
-                let used: usize = scratch.values().flatten().map(Vec::len).sum();
-                if used + bytes.len() > SCRATCH {
+                if used(&scratch) + path.len() + bytes.len() > SCRATCH {
                     return Err("No space left on device".into());
                 }
                 scratch.insert(path, Some(whole));
@@ -117,11 +121,17 @@ impl Files {
     }
 
     pub(crate) fn make_dir(&self, path: &str) -> Result<(), String> {
+        if path.len() > LONGEST_PATH {
+            return Err("File name too long".into());
+        }
         match self.place(path) {
             Place::Host { read_only: true, .. } => Err("Read-only file system".into()),
             Place::Host { path, .. } => self.disk.create_dir_all(&path).map_err(|e| e.to_string()),
             Place::Scratch(path) => {
                 let mut scratch = self.scratch.lock();
+                if used(&scratch) > SCRATCH {
+                    return Err("No space left on device".into());
+                }
                 for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
                     scratch.entry(path[..end].to_owned()).or_insert(None);
                 }
@@ -214,4 +224,9 @@ pub(crate) fn absolute(cwd: &str, path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
+}
+
+/// What the scratch of a container takes: names count too, or nothing would bound empty files.
+fn used(scratch: &BTreeMap<String, Option<Vec<u8>>>) -> usize {
+    scratch.iter().map(|(path, file)| path.len() + file.as_ref().map_or(0, Vec::len)).sum()
 }

@@ -81,8 +81,7 @@ pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
         ("reverse", []) => Ok(Value::list(items.to_vec().into_iter().rev().collect())),
         ("sort", []) => {
             let mut list = items.to_vec();
-            list.sort_by(|a, b| a.compare(b).unwrap_or(Ordering::Equal));
-            Ok(Value::list(list))
+            sort_by(&mut list, |item| item).map(|()| Value::list(list))
         }
         ("distinct", []) => {
             let mut kept: Vec<Value<'a>> = Vec::new();
@@ -154,4 +153,21 @@ fn sum(list: Vec<Value<'_>>) -> Found<'_> {
         Some(Value::Duration(d)) if d == SignedDuration::ZERO => Value::Duration(d),
         Some(total) => total,
     })
+}
+
+/// Sorts by keys that have an order among them. By others a sort could panic.
+///
+/// # Errors
+/// Some key does not compare with the first.
+pub(in crate::cel) fn sort_by<'a, T>(
+    list: &mut [T],
+    key: impl Fn(&T) -> &Value<'a>,
+) -> Result<(), EvalError> {
+    if let Some(first) = list.first()
+        && list.iter().any(|item| key(item).compare(key(first)).is_none())
+    {
+        return Err(EvalError::overload());
+    }
+    list.sort_by(|a, b| key(a).compare(key(b)).unwrap_or(Ordering::Equal));
+    Ok(())
 }

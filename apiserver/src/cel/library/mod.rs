@@ -20,6 +20,7 @@ use super::{
     eval::{EvalError, Found},
 };
 
+pub(super) use lists::sort_by;
 pub use net::Cidr;
 pub use semver::Semver;
 pub use url::Url;

@@ -53,7 +53,8 @@ pub(super) async fn fan_out(
         took: Mutex::default(),
         all: Notify::new(),
     });
-    let path = format!("{}?watch=true", writer.collection());
+    // Other writers' objects in the namespace (a cluster's own authority) must not be counted.
+    let path = format!("{}?watch=true&labelSelector=app%3Dbench", writer.collection());
     let mut readers = Vec::new();
     let mut line = load()?;
     for number in 0..count {

@@ -130,6 +130,8 @@ impl Channels {
                 let words = not_forwarded(worker, port, &why);
                 tracing::error!("{words}");
                 self.send(data + 1, words.as_bytes()).await;
+                // What still comes for it must not hold up the other ports.
+                input.abandon();
                 return;
             }
         };
