@@ -1,6 +1,6 @@
 //! Who owns which field of the objects that are written: `api::fields` at work on what is served.
 //!
-//! Every write of a client passes [`update`] or [`apply`] after it is decoded and before admission, as
+//! Every write of a client passes `update` or `apply` after it is decoded and before admission, as
 //! upstream's. What the server itself changes in passing (a binding, an eviction, a deletion) is not
 //! tracked.
 

@@ -10,7 +10,7 @@
 //! * [`case`]: what a file says.
 //! * [`pattern`]: how an answer is compared.
 //! * [`runner`]: step by step.
-//! * [`transport`]: the HTTP client that is wanted, and ours.
+//! * `transport`: the HTTP client that is wanted, and ours.
 
 pub mod case;
 pub mod pattern;

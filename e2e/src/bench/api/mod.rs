@@ -1,8 +1,8 @@
 //! How fast an API server is and what it weighs, measured with one client, whoever's server it is.
 //!
-//! * [`load`]: the client: requests one after another or many at once, over several connections.
-//! * [`watchers`]: many watches of one collection.
-//! * [`figure`]: rates and percentiles, and how they are printed.
+//! * `load`: the client: requests one after another or many at once, over several connections.
+//! * `watchers`: many watches of one collection.
+//! * `figure`: rates and percentiles, and how they are printed.
 
 mod figure;
 mod load;
