@@ -62,13 +62,7 @@ impl StoreTimes {
         rows.sort_by(|a, b| (a.operation, &a.kind).cmp(&(b.operation, &b.kind)));
         let labels = |row: &Row| [("operation", row.operation.to_owned()), ("type", shown(&row.kind))];
         let mut each = |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &Row, Labels<'_>)| {
-            text.family(name, kind, help);
-            for row in &rows {
-                let labels = labels(row);
-                let labels: Vec<(&str, &str)> =
-                    labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-                write(text, row, &labels);
-            }
+            text.rows((name, kind, help), &rows, labels, write);
         };
         let name = "etcd_request_duration_seconds";
         each(

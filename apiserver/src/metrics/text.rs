@@ -1,6 +1,6 @@
 //! Prometheus' text format.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::histogram::Histogram;
 
@@ -23,6 +23,21 @@ impl Text {
 
     pub(crate) fn sample(&mut self, name: &str, labels: Labels<'_>, value: f64) {
         self.line(name, labels, None, value);
+    }
+
+    /// A family with what `write` says of each row, under the row's labels.
+    pub(super) fn rows<R, const N: usize>(
+        &mut self,
+        (name, kind, help): (&str, &str, &str),
+        rows: &[Arc<R>],
+        labels: impl Fn(&R) -> [(&'static str, String); N],
+        write: impl Fn(&mut Self, &R, Labels<'_>),
+    ) {
+        self.family(name, kind, help);
+        for row in rows {
+            let labels = labels(row);
+            write(self, row, &labels.each_ref().map(|(key, value)| (*key, value.as_str())));
+        }
     }
 
     /// A family of one sample without labels.

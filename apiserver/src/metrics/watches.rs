@@ -77,13 +77,7 @@ impl Watches {
         };
         let mut each =
             |name: &str, kind: &str, help: &str, write: &dyn Fn(&mut Text, &WatchRow, Labels<'_>)| {
-                text.family(name, kind, help);
-                for row in &rows {
-                    let labels = labels(row);
-                    let labels: Vec<(&str, &str)> =
-                        labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-                    write(text, row, &labels);
-                }
+                text.rows((name, kind, help), &rows, labels, write);
             };
         let name = "apiserver_registered_watchers";
         each(name, "gauge", "[ALPHA] Watchers that are open now.", &|text, row, labels| {

@@ -146,10 +146,13 @@ impl Disk {
     /// Replaces the contents atomically (a reader sees the old or the new file, never a part) and
     /// syncs them. Creates missing parent directories (0755). `mode` holds from the first byte.
     pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        let (path, contents) = (path.as_ref(), contents.as_ref());
+        self.write_as(path.as_ref(), contents.as_ref(), mode, Durable::Name)
+    }
+
+    fn write_as(&self, path: &Path, contents: &[u8], mode: u32, durable: Durable) -> Result<()> {
         match &self.0 {
-            Backend::Memory(m) => m.write(path, contents, mode, true),
-            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, Durable::Name)
+            Backend::Memory(m) => m.write(path, contents, mode, durable != Durable::Nothing),
+            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, durable)
                 .map_err(|e| wrap("open", path, &e)),
         }
     }
@@ -163,14 +166,7 @@ impl Disk {
         contents: impl AsRef<[u8]>,
         mode: u32,
     ) -> Result<()> {
-        let (path, contents) = (path.as_ref(), contents.as_ref());
-        match &self.0 {
-            Backend::Memory(m) => m.write(path, contents, mode, true),
-            Backend::Real(root) => {
-                write_real(&self.resolve_real(root, path), contents, mode, Durable::Contents)
-                    .map_err(|e| wrap("open", path, &e))
-            }
-        }
+        self.write_as(path.as_ref(), contents.as_ref(), mode, Durable::Contents)
     }
 
     /// As [`Disk::write`], but the system decides when the contents reach the disk: what Go's
@@ -182,14 +178,7 @@ impl Disk {
         contents: impl AsRef<[u8]>,
         mode: u32,
     ) -> Result<()> {
-        let (path, contents) = (path.as_ref(), contents.as_ref());
-        match &self.0 {
-            Backend::Memory(m) => m.write(path, contents, mode, false),
-            Backend::Real(root) => {
-                write_real(&self.resolve_real(root, path), contents, mode, Durable::Nothing)
-                    .map_err(|e| wrap("open", path, &e))
-            }
-        }
+        self.write_as(path.as_ref(), contents.as_ref(), mode, Durable::Nothing)
     }
 
     /// Adds to the end of a file, which is made if it is not there: logs. The system decides when the
