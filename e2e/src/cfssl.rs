@@ -325,7 +325,7 @@ fn here() -> Result<(Host, PathBuf), Refusal> {
 pub fn main(args: &[String]) -> Result<ExitCode, Refusal> {
     let (host, dir) = here()?;
     let generated = gencert(&host, &dir, args)?;
-    println!("{}", serde_json::to_string(&generated)?);
+    outln!("{}", serde_json::to_string(&generated)?);
     Ok(ExitCode::SUCCESS)
 }
 

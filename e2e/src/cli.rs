@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, cfssl, components, conformance, story, up};
+use crate::{bench, catalogue, cfssl, components, conformance, out, story, up};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -142,7 +142,7 @@ impl<E: std::fmt::Display> From<E> for Refusal {
 /// Parses the arguments of this process and does what they say.
 pub fn main() -> ExitCode {
     if std::env::args_os().len() == 1 {
-        print!("{SHORT_HELP}");
+        out::write(format_args!("{SHORT_HELP}"));
         return ExitCode::SUCCESS;
     }
     let outcome = match Cli::parse().command {
@@ -155,7 +155,7 @@ pub fn main() -> ExitCode {
             algorithm: args.encryption_algorithm,
         }),
         Command::List => {
-            print!("{}", catalogue::table());
+            out::write(format_args!("{}", catalogue::table()));
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(args) => bench::run(args),
@@ -202,7 +202,7 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
         })?;
     }
     if args.output == Output::Json {
-        println!("{}", telling.to_json(entry, &settings));
+        outln!("{}", telling.to_json(entry, &settings));
     }
     Ok(if telling.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

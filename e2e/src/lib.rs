@@ -11,6 +11,9 @@
 //!                      the components by themselves, which `up --processes` starts
 //! ```
 
+#[macro_use]
+mod out;
+
 pub mod bench;
 pub mod catalogue;
 pub mod cfssl;

@@ -82,7 +82,7 @@ impl Teller {
     pub fn say(&self, line: impl Into<String>) {
         let line = line.into();
         if self.live && !self.quiet.load(Ordering::Relaxed) {
-            println!("{line}");
+            outln!("{line}");
         }
         self.told.lock().lines.push(line);
     }
@@ -107,7 +107,7 @@ impl Teller {
             format!("  {mark} {:<38} {}", check.what, check.seen)
         };
         if self.live && (!held || !self.quiet.load(Ordering::Relaxed)) {
-            println!("{line}");
+            outln!("{line}");
         }
         let mut told = self.told.lock();
         told.lines.push(line);

@@ -43,21 +43,21 @@ pub fn run(output: Output) -> Result<ExitCode, Refusal> {
             .iter()
             .map(|f| json!({"what": f.what, "minMs": f.millis[0], "medianMs": f.millis[1], "maxMs": f.millis[2], "residentMiB": f.resident_mib}))
             .collect();
-        println!(
+        outln!(
             "{}",
             json!({"bench": "boot", "upstream": {"ms": UPSTREAM.0, "residentMiB": UPSTREAM.1}, "figures": rows})
         );
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:<40} {:>9} {:>9} {:>9}  RESIDENT", "WHAT", "MIN", "MEDIAN", "MAX");
+    outln!("{:<40} {:>9} {:>9} {:>9}  RESIDENT", "WHAT", "MIN", "MEDIAN", "MAX");
     for f in &figures {
         let resident = f.resident_mib.map(|m| format!("{m:.1} MiB")).unwrap_or_default();
-        println!(
+        outln!(
             "{:<40} {:>6.1} ms {:>6.1} ms {:>6.1} ms  {resident}",
             f.what, f.millis[0], f.millis[1], f.millis[2]
         );
     }
-    println!(
+    outln!(
         "for comparison: kube-apiserver 1.36 with etcd needs {} ms and {} MiB on such a machine",
         UPSTREAM.0, UPSTREAM.1
     );

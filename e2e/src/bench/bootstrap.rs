@@ -75,7 +75,7 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
     let limits = if plan.upstream_limits { Limits::Upstream } else { Limits::Lifted };
     let mut rows = Vec::new();
     if output == Output::Text {
-        println!(
+        outln!(
             "{:<12} {:>6} {:>9} {:>9} {:>10} {:>10} {:>10} {:>10}",
             "KEYS", "NODES", "TOOK", "PER SEC", "MEDIAN", "P99", "LONGEST", "CPU EACH"
         );
@@ -86,7 +86,7 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
         let rate = f64::from(plan.nodes) / figure.took.as_secs_f64();
         let [median, most, longest] = figure.each.map(|d| d.as_secs_f64() * 1000.0);
         match output {
-            Output::Text => println!(
+            Output::Text => outln!(
                 "{:<12} {:>6} {:>7.2} s {:>9.0} {:>7.0} ms {:>7.0} ms {:>7.0} ms {:>7.2} ms",
                 options.algorithm.to_string(),
                 plan.nodes,
@@ -113,12 +113,12 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
         if plan.upstream_limits { "upstream" } else { "lifted" },
     );
     match output {
-        Output::Text => println!(
+        Output::Text => outln!(
             "storage {storage}, limits {limits}; for comparison: the real kube-controller-manager signs {} a second as \
              shipped, {} with its clients' limit lifted",
             UPSTREAM.0, UPSTREAM.1
         ),
-        Output::Json => println!(
+        Output::Json => outln!(
             "{}",
             json!({
                 "bench": "bootstrap",

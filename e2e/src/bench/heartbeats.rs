@@ -71,25 +71,25 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     match output {
         Output::Text => {
-            println!(
+            outln!(
                 "{} kubelets in the {gear} gear, Ready after {:.2} s",
                 plan.nodes,
                 figure.bootstrapped.as_secs_f64()
             );
-            println!(
+            outln!(
                 "{} renewals of leases seen in {} s (about {expected} expected), {} nodes lost; real time {:.2} s",
                 figure.renewals,
                 plan.seconds,
                 figure.lost,
                 figure.took.as_secs_f64()
             );
-            println!(
+            outln!(
                 "resident {:.1} MiB before, {:.1} MiB after: {each:.0} KiB for each kubelet, both ends together",
                 mib(figure.before),
                 mib(figure.after)
             );
         }
-        Output::Json => println!(
+        Output::Json => outln!(
             "{}",
             json!({
                 "bench": "heartbeats",

@@ -60,13 +60,13 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
     ];
     match output {
         Output::Text => {
-            println!("{} workers and a control plane", plan.nodes);
-            println!(
+            outln!("{} workers and a control plane", plan.nodes);
+            outln!(
                 "{:<10} {:>12} {:>11} {:>11} {:>14} {:>14}",
                 "PERIODS", "SIMULATED", "BOOTSTRAP", "STEADY", "STEADY x", "WHOLE x"
             );
             for f in &figures {
-                println!(
+                outln!(
                     "{:<10} {:>10.2} d {:>9.2} s {:>9.2} s {:>14.0} {:>14.0}",
                     f.pace,
                     f.span.as_secs_f64() / DAY.as_secs_f64(),
@@ -91,7 +91,7 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
                     })
                 })
                 .collect();
-            println!("{}", json!({"bench": "time", "nodes": plan.nodes, "figures": rows}));
+            outln!("{}", json!({"bench": "time", "nodes": plan.nodes, "figures": rows}));
         }
     }
     Ok(ExitCode::SUCCESS)

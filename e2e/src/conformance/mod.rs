@@ -135,20 +135,20 @@ pub fn run(args: ConformanceArgs) -> Result<ExitCode, Refusal> {
     match args.output {
         Output::Json => {
             let rows: Vec<_> = entries.iter().zip(&outcomes).map(|(e, o)| row(e, o)).collect();
-            println!("{}", json!({"held": held, "failed": failed, "skipped": skipped, "cases": rows}));
+            outln!("{}", json!({"held": held, "failed": failed, "skipped": skipped, "cases": rows}));
         }
         Output::Text => {
             for (entry, outcome) in entries.iter().zip(&outcomes) {
                 let Entry { file, case } = entry;
                 match outcome {
-                    Outcome::Held => println!("ok       {file}: {}", case.name),
-                    Outcome::Skipped(why) => println!("skipped  {file}: {} ({why})", case.name),
+                    Outcome::Held => outln!("ok       {file}: {}", case.name),
+                    Outcome::Skipped(why) => outln!("skipped  {file}: {} ({why})", case.name),
                     Outcome::Failed(why) => {
-                        println!("FAILED   {file}: {} [{}]\n         {why}", case.name, case.fact)
+                        outln!("FAILED   {file}: {} [{}]\n         {why}", case.name, case.fact)
                     }
                 }
             }
-            println!("{held} held, {failed} did not, {skipped} skipped");
+            outln!("{held} held, {failed} did not, {skipped} skipped");
         }
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -184,7 +184,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         status.is_success().then_some(())
     })
     .await?;
-    println!("export KUBECONFIG={}", kubeconfig.display());
+    outln!("export KUBECONFIG={}", kubeconfig.display());
     if fresh {
         cluster::discoverable(first, &admin, &token).await?;
         let joins = workers.iter().map(|node| cluster::join(first, node, &machinery, &options, &token));

@@ -135,19 +135,19 @@ fn print(measured: &[Measured], output: Output) {
                 json!({"server": m.server, "residentMiB": m.resident, "figures": figures})
             })
             .collect();
-        println!("{}", json!({"bench": "api", "servers": servers}));
+        outln!("{}", json!({"bench": "api", "servers": servers}));
         return;
     }
     for m in measured {
-        println!("{}", m.server);
-        println!("{}", Figure::HEADING);
-        m.figures.iter().for_each(|f| println!("{f}"));
+        outln!("{}", m.server);
+        outln!("{}", Figure::HEADING);
+        m.figures.iter().for_each(|f| outln!("{f}"));
         match m.resident {
-            Some(resident) => println!("resident afterwards: {resident:.0} MiB\n"),
-            None => println!("resident afterwards: not known, the server is elsewhere\n"),
+            Some(resident) => outln!("resident afterwards: {resident:.0} MiB\n"),
+            None => outln!("resident afterwards: not known, the server is elsewhere\n"),
         }
     }
-    println!(
+    outln!(
         "for comparison, kube-apiserver 1.36 and etcd on such a machine, a Go client, no fsync: create 862/s and \
          2,446/s with 32 at once, get 1,286/s and 3,939/s, a list of 5,000 in 82 ms, 47,000 events/s to 1,000 \
          watchers, 1.6 GiB resident"
