@@ -27,6 +27,7 @@ pub use server::{Handler, Peer, ServeOptions, Server, TlsSource};
 
 mod client;
 mod error;
+mod gather;
 
 pub use client::HttpClient;
 pub use error::{Cause, Error};

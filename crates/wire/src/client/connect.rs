@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Body, Cause,
+    gather::Gather,
     runtime::{Executor, Timer},
     stream::{Ends, Fate, FirstBytes, Io, Tap},
 };
@@ -87,7 +88,6 @@ impl Connector {
             Some(tls) => self.secure(tls, stream, ends, offer).await?,
             None => (Box::new(stream), offer == Offer::Http2),
         };
-        let io = TokioIo::new(Tap::new(io, fate.clone()));
         if http2 { self.http2(io, fate).await } else { self.http1(io, fate).await }
     }
 
@@ -141,7 +141,8 @@ impl Connector {
         self.host.record("handshake", fields);
     }
 
-    async fn http1(&self, io: TokioIo<Tap>, fate: Arc<Fate>) -> Result<Connected, Cause> {
+    async fn http1(&self, io: Box<dyn Io>, fate: Arc<Fate>) -> Result<Connected, Cause> {
+        let io = TokioIo::new(Tap::new(io, fate.clone()));
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEADER as usize)
             .handshake::<_, Body>(io)
@@ -155,7 +156,10 @@ impl Connector {
         Ok(Connected::Http1(Http1 { sender, fate, idle_since: self.host.clock().monotonic() }))
     }
 
-    async fn http2(&self, io: TokioIo<Tap>, fate: Arc<Fate>) -> Result<Connected, Cause> {
+    async fn http2(&self, io: Box<dyn Io>, fate: Arc<Fate>) -> Result<Connected, Cause> {
+        let io = Gather::new(io);
+        let driver = io.sender();
+        let io = TokioIo::new(Tap::new(Box::new(io), fate.clone()));
         let periods = self.host.periods();
         let (sender, connection) = http2::Builder::new(Executor(self.host.clone()))
             .timer(self.timer.clone())
@@ -170,7 +174,7 @@ impl Connector {
             .handshake::<_, Body>(io)
             .await
             .map_err(|e| words::of_hyper(&e, &fate, words::Protocol::Http2))?;
-        let http2 = Http2::run(&self.host, sender, connection, fate, periods.of(IDLE));
+        let http2 = Http2::run(&self.host, sender, driver.drive(connection), fate, periods.of(IDLE));
         Ok(Connected::Http2(Arc::new(http2)))
     }
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     activity::{Activity, Quiet},
+    gather::{Gather, Sending},
     runtime::{Executor, Timer},
     stream::Watched,
 };
@@ -99,7 +100,6 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, _alive: mpsc::Sen
     let remote = peer.remote;
     let clock = shared.host.clock().clone();
     let activity = Activity::new(clock.clone(), !http2);
-    let io = TokioIo::new(Watched::new(io, activity.clone()));
     let leave = Arc::<Notify>::default();
     let service = Service {
         handler: shared.handler.clone(),
@@ -108,10 +108,14 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, _alive: mpsc::Sen
         activity: activity.clone(),
         leave: leave.clone(),
     };
-    let life = Life { shared: &shared, activity, leave, http2 };
+    let life = Life { shared: &shared, activity: activity.clone(), leave, http2 };
     let ended = if http2 {
-        life.run(shared.http2.serve_connection(io, service)).await
+        let io = Gather::new(io);
+        let driver = io.sender();
+        let io = TokioIo::new(Watched::new(Box::new(io), activity));
+        life.run(driver.drive(shared.http2.serve_connection(io, service))).await
     } else {
+        let io = TokioIo::new(Watched::new(io, activity));
         life.run(shared.http1.serve_connection(io, service).with_upgrades()).await
     };
     if let Err(e) = ended {
@@ -127,9 +131,9 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 type Io = TokioIo<Watched>;
 
-impl Connection for http2::Connection<Io, Service, Executor> {
+impl Connection for Sending<http2::Connection<Io, Service, Executor>> {
     fn leave(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+        self.get_mut().connection().graceful_shutdown();
     }
 }
 
