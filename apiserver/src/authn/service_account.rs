@@ -3,7 +3,7 @@
 //! Accounts, pods, secrets and nodes are looked up in the informers, and what these do not have is
 //! asked for through the loopback client.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -236,10 +236,12 @@ impl Lookup {
         Ok(())
     }
 
-    /// Writes on the secret that it was used today; only the first use of a day is written.
+    /// Writes on the secret that it was used today; only the first use of a day is written. Tomorrow counts too: it
+    /// is another server's today, whose clock is ahead.
     async fn note_use(&self, secret: &Value, now: Wall) {
-        let today = now.strftime("%Y-%m-%d").to_string();
-        if secret.label(LAST_USED).is_some_and(|date| *date >= *today) {
+        let date = |at: Wall| at.strftime("%Y-%m-%d").to_string();
+        let (today, tomorrow) = (date(now), date(now + Duration::from_secs(24 * 3600)));
+        if secret.label(LAST_USED).is_some_and(|date| *date == *today || *date == *tomorrow) {
             return;
         }
         let patch = json!({ "metadata": { "labels": { LAST_USED: today } } });

@@ -2,7 +2,7 @@
 //!
 //! The memory is why a token that was revoked, or that expired, may work for up to ten seconds more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use client::Informer;
@@ -13,8 +13,10 @@ use world::{Clock, Mono, Wall};
 use super::{
     Opinion,
     bearer::INVALID,
+    oidc::Issuers,
     service_account::Lookup,
     static_tokens::{StaticTokens, hash},
+    token_webhook::TokenWebhook,
 };
 use crate::{authz::rbac::aggregate, identity::User};
 
@@ -29,6 +31,10 @@ pub(super) struct TokenUnion {
     pub(super) service_accounts: Option<Lookup>,
     /// Secrets, for bootstrap tokens.
     pub(super) bootstrap: Option<Informer>,
+    pub(super) issuers: Option<Arc<Issuers>>,
+    pub(super) webhook: Option<TokenWebhook>,
+    /// The server's own audiences.
+    pub(super) audiences: Vec<String>,
 }
 
 impl TokenUnion {
@@ -49,6 +55,21 @@ impl TokenUnion {
             && let Some(user) = bootstrap_user(secrets, token, now)
         {
             return Answer::user(user);
+        }
+        // After the service accounts: an issuer may have to be asked for its keys.
+        if let Some(issuers) = &self.issuers {
+            match issuers.authenticate(token, now).await {
+                Ok(Some(user)) => return Answer::user(user),
+                Ok(None) => {}
+                Err(why) => errors.extend(why),
+            }
+        }
+        if let Some(webhook) = &self.webhook {
+            match webhook.authenticate(token, audiences.unwrap_or(&self.audiences)).await {
+                Ok(Some((user, audiences))) => return Answer { opinion: Opinion::User(user), audiences },
+                Ok(None) => {}
+                Err(why) => errors.push(why),
+            }
         }
         let why = if errors.is_empty() { INVALID.to_owned() } else { aggregate(&errors) };
         Answer { opinion: Opinion::Bad(why), audiences: Vec::new() }

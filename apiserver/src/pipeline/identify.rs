@@ -26,7 +26,8 @@ impl Parsed {
             note.user.clone_from(&user.name);
             return Ok(Identified { parsed: self, user });
         }
-        let found = ctx.authn.authenticate(&mut self.framed.headers, &self.framed.peer, now).await;
+        let framed = &mut self.framed;
+        let found = ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now).await;
         ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
         let user = found?;
         note.user.clone_from(&user.name);

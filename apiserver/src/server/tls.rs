@@ -65,11 +65,16 @@ fn roots(host: &Host, flag: &'static str, path: &Path) -> Result<Roots, StartErr
     Roots::from_pem(&bytes).map_err(|e| failed(flag, path, e))
 }
 
+/// Where the server's own key is, once [`serving`] has run.
+pub(super) fn key_file(options: &Options) -> PathBuf {
+    options.tls_private_key_file.clone().unwrap_or_else(|| options.cert_dir.join("apiserver.key"))
+}
+
 /// The pair in `--cert-dir`, made if it is not there.
 fn self_signed(host: &Host, options: &Options) -> Result<(PathBuf, PathBuf), StartError> {
     const FLAG: &str = "cert-dir";
     let certificate = options.cert_dir.join("apiserver.crt");
-    let key = options.cert_dir.join("apiserver.key");
+    let key = key_file(options);
     let disk = host.disk();
     let alone = |path: &Path| {
         Err(failed(FLAG, path, "is there without the other half of the pair: give both files or neither"))

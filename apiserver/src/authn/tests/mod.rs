@@ -1,6 +1,9 @@
 //! Each authenticator by rows, and how they stand together.
 
 mod bootstrap;
+mod decisions;
+mod idp;
+mod oidc;
 mod service_account;
 mod union;
 
@@ -50,7 +53,7 @@ fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
 
 /// `name [groups]`, or the code of the refusal.
 async fn who(authn: &Authn, headers: &mut HeaderMap, peer: &Peer, now: Wall) -> String {
-    match authn.authenticate(headers, peer, now).await {
+    match authn.authenticate(headers, peer, "/api", now).await {
         Ok(User { name, groups, .. }) => format!("{name} [{}]", groups.join(" ")),
         Err(status) => {
             assert_eq!((status.message.as_str(), status.reason.as_str()), ("Unauthorized", "Unauthorized"));

@@ -184,7 +184,7 @@ fn a_mounted_token_lives_a_year_and_says_when_to_warn() {
         );
 
         let mut headers = headers(&[("authorization", &format!("Bearer {}", token(&issued)))]);
-        let user = s.authn.authenticate(&mut headers, &peer(vec![]), s.start).await.unwrap();
+        let user = s.authn.authenticate(&mut headers, &peer(vec![]), "/api", s.start).await.unwrap();
         let extra: Vec<(&str, &str)> = user.extra.iter().map(|(k, v)| (k.as_str(), v[0].as_str())).collect();
         let jti = format!("JTI={}", claims["jti"].as_str().unwrap());
         assert_eq!(
