@@ -29,10 +29,9 @@ impl Keystone {
     pub(super) async fn authenticate(&self, name: &str, password: &str) -> Opinion {
         let user = json!({"name": name, "password": password, "domain": {"id": "default"}});
         let (path, content) = match self.url.ends_with("/v2.0") {
-            true => (
-                "tokens",
-                json!({"auth": {"passwordCredentials": {"username": name, "password": password}}}),
-            ),
+            true => {
+                ("tokens", json!({"auth": {"passwordCredentials": {"username": name, "password": password}}}))
+            }
             false => (
                 "auth/tokens",
                 json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}),

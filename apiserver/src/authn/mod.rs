@@ -45,12 +45,12 @@ pub use ca_bundle::{CaBundle, CaBundleError};
 pub use issue::TokenIssuer;
 pub use keystone::Keystone;
 pub use oidc::{AnonymousCondition, AnonymousConfig, AuthenticationConfig, ConfigError, Issuers, JwtConfig};
+use passwords::Passwords;
 pub use passwords::{PasswordFile, PasswordFileError};
 pub use request_header::RequestHeaders;
 pub use service_account::ServiceAccounts;
 pub use static_tokens::{StaticTokens, StaticTokensError};
 pub use token_webhook::TokenWebhook;
-use passwords::Passwords;
 use tokens::{TokenUnion, Tokens};
 
 /// What to believe.

@@ -83,7 +83,9 @@ impl Outbound {
             Ok(Answer { status: head.status, headers: head.headers, body })
         };
         self.host.clock().timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {
-            Err(format!("Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"))
+            Err(format!(
+                "Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            ))
         })
     }
 

@@ -7,11 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use world::Disk;
 
-use super::{
-    Opinion,
-    keystone::Keystone,
-    static_tokens::columns,
-};
+use super::{Opinion, keystone::Keystone, static_tokens::columns};
 use crate::identity::User;
 
 const INVALID: &str = "invalid username/password combination";

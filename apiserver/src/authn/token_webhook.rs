@@ -95,7 +95,9 @@ impl TokenWebhook {
         })?;
         let kind = answer.str_at("/kind");
         if !kind.is_empty() && kind != "TokenReview" {
-            return Err(format!("no kind {kind:?} is registered for the answer of a token webhook: send a TokenReview"));
+            return Err(format!(
+                "no kind {kind:?} is registered for the answer of a token webhook: send a TokenReview"
+            ));
         }
         let mut good_for = Vec::new();
         if !audiences.is_empty() {

@@ -8,7 +8,7 @@ use std::{
 use api::profile::Shape;
 use pki::{
     FileIdentity, Roots, ServerTls,
-    loopback::{self as generator, LOOPBACK_NAME, SelfSigned, self_signed},
+    loopback::{self as generator, LOOPBACK_NAME, SelfSigned},
 };
 use world::Host;
 
@@ -116,7 +116,7 @@ fn self_signed(host: &Host, options: &Options) -> Result<(PathBuf, PathBuf), Sta
         max_age: YEAR,
         algorithm: options.key_algorithm,
     };
-    let made = self_signed(&spec, now, entropy).map_err(|e| failed(FLAG, &certificate, e))?;
+    let made = generator::self_signed(&spec, now, entropy).map_err(|e| failed(FLAG, &certificate, e))?;
     disk.create_dir_all(&options.cert_dir).map_err(|e| failed(FLAG, &options.cert_dir, e))?;
     disk.write(&certificate, made.pair.chain_pem(), 0o644).map_err(|e| failed(FLAG, &certificate, e))?;
     disk.write(&key, made.pair.key_pem(), 0o600).map_err(|e| failed(FLAG, &key, e))?;

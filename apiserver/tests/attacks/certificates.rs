@@ -132,7 +132,8 @@ fn attack_by_a_request_for_a_certificate_of_masters() {
         gear.make(path, request("dev")).await;
         let answer = gear.send(&gear.admin(), "POST", path, &request("system:masters")).await;
         assert_eq!(answer.code, 403, "{}", answer.body);
-        let words = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+        let words =
+            "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
         assert!(answer.message().contains(words), "{}", answer.body);
     });
 }

@@ -67,7 +67,11 @@ fn attack_by_a_node_on_anothers_labels() {
         assert_eq!(label("n1", "topology.kubernetes.io/zone").await.code, 200);
         let answer = label("n2", "topology.kubernetes.io/zone").await;
         assert_eq!(answer.code, 403, "{}", answer.body);
-        assert!(answer.message().contains("node \"n1\" is not allowed to modify node \"n2\""), "{}", answer.body);
+        assert!(
+            answer.message().contains("node \"n1\" is not allowed to modify node \"n2\""),
+            "{}",
+            answer.body
+        );
         // Labels that steer workloads are not its own to give.
         for key in ["node-restriction.kubernetes.io/safe", "node-role.kubernetes.io/control-plane"] {
             let answer = label("n1", key).await;

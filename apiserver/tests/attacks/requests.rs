@@ -71,7 +71,9 @@ fn attack_on_health_pages_that_everybody_may_read() {
     attack(|gear| async move {
         let nobody = Caller::nobody();
         assert_eq!(gear.get(&nobody, "/healthz").await.code, 200);
-        for path in ["/HEALTHZ", "//healthz", "/healthz/../metrics", "/healthz/%2e%2e/metrics", "/metrics", "/logs/"] {
+        for path in
+            ["/HEALTHZ", "//healthz", "/healthz/../metrics", "/healthz/%2e%2e/metrics", "/metrics", "/logs/"]
+        {
             let answer = gear.get(&nobody, path).await;
             assert!(matches!(answer.code, 301 | 302 | 307 | 403 | 404), "{path}: {}", answer.code);
         }
@@ -102,8 +104,7 @@ fn attack_by_heads_that_are_too_large() {
             Err(error) => assert!(!error.is_timeout(), "{error}"),
         }
         // Many small ones.
-        let many: Vec<(String, String)> =
-            (0..40_000).map(|i| (format!("x-{i}"), "a".repeat(32))).collect();
+        let many: Vec<(String, String)> = (0..40_000).map(|i| (format!("x-{i}"), "a".repeat(32))).collect();
         let flood = Caller { headers: many, ..Caller::token("bob-token") };
         let mut request = http::Request::get("/version");
         for (name, value) in flood.headers.iter().take(20_000) {

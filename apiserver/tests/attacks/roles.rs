@@ -51,7 +51,9 @@ fn attack_by_editing_roles() {
 
         // Bindings: to what he holds yes, to more no.
         assert_eq!(gear.send(&bob, "POST", &bindings, &binding("a", "Role", "a")).await.code, 201);
-        for (kind, name) in [("Role", "secrets-reader"), ("ClusterRole", "cluster-admin"), ("ClusterRole", "edit")] {
+        for (kind, name) in
+            [("Role", "secrets-reader"), ("ClusterRole", "cluster-admin"), ("ClusterRole", "edit")]
+        {
             let answer = gear.send(&bob, "POST", &bindings, &binding("c", kind, name)).await;
             assert_eq!(answer.code, 403, "{kind} {name}: {}", answer.body);
             assert!(answer.message().contains(escalates), "{}", answer.body);

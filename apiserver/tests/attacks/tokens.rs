@@ -146,7 +146,8 @@ fn attack_with_a_bootstrap_token_after_its_deletion() {
 fn attack_by_guessing() {
     attack(|gear| async move {
         check(&gear, "bob-token", "bob").await;
-        for guess in ["bob-toke", "bob-token0", "Bob-token", "bob-tokem", "\"bob-token\"", "%62ob-token", "*"] {
+        for guess in ["bob-toke", "bob-token0", "Bob-token", "bob-tokem", "\"bob-token\"", "%62ob-token", "*"]
+        {
             check(&gear, guess, "401").await;
         }
         // A bad credential is never nobody: what anyone may read is closed to it too.

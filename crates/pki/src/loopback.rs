@@ -141,7 +141,8 @@ pub fn self_signed(
     let (chain, key) = match spec.shape {
         Shape::Bare | Shape::SelfSigned => {
             let key = PrivateKey::generate(spec.algorithm).map_err(IssueError::from)?;
-            let (dates, number) = ((not_before, not_after), (spec.shape == Shape::SelfSigned).then_some(entropy));
+            let (dates, number) =
+                ((not_before, not_after), (spec.shape == Shape::SelfSigned).then_some(entropy));
             (vec![self_signed_serving(number, &key, &common_name, &dns_names, &ips, dates)?], key)
         }
         Shape::CaAndLeaf => {

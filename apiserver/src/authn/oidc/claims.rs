@@ -52,15 +52,17 @@ fn name(config: &JwtConfig, claims: &Claims, document: &Value) -> Result<String,
     let (claim, prefix) = match &config.username {
         ClaimOrExpression::Expression(expression) => {
             let found = expression.text("claims", document);
-            let found = found.and_then(|t| t.ok_or("username claim expression must return a string".to_owned()));
+            let found =
+                found.and_then(|t| t.ok_or("username claim expression must return a string".to_owned()));
             return found.map_err(|why| format!("oidc: error evaluating username claim expression: {why}"));
         }
         ClaimOrExpression::Claim { claim, prefix } => (claim, prefix),
         ClaimOrExpression::None => return Ok(String::new()),
     };
-    let held = claims.get(claim).ok_or("claim not present".to_owned()).and_then(|value| {
-        text(value).map(str::to_owned)
-    });
+    let held = claims
+        .get(claim)
+        .ok_or("claim not present".to_owned())
+        .and_then(|value| text(value).map(str::to_owned));
     let name = held.map_err(|why| format!("oidc: parse username claims {claim:?}: {why}"))?;
     // An address that nobody confirmed could be anybody's.
     if claim == "email" {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{expressions::Expression, validate::{Found, url}};
+use super::{
+    expressions::Expression,
+    validate::{Found, url},
+};
 use crate::options::Oidc;
 
 /// A file that cannot be used.

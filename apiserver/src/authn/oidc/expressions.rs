@@ -6,8 +6,9 @@ use serde_json::{Value as Json, json};
 
 use crate::cel::{Decl, Environment, Program, Type, Value, Variables};
 
-static CLAIMS: LazyLock<Arc<Decl>> =
-    LazyLock::new(|| declared(&json!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}})));
+static CLAIMS: LazyLock<Arc<Decl>> = LazyLock::new(|| {
+    declared(&json!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}}))
+});
 static USER: LazyLock<Arc<Decl>> = LazyLock::new(|| {
     let texts = json!({"type": "array", "items": {"type": "string"}});
     declared(&json!({"type": "object", "properties": {

@@ -12,7 +12,7 @@ use pki::{
 use serde::Deserialize;
 use world::{Host, Wall};
 
-use super::{JwtConfig, super::outbound::Outbound};
+use super::{super::outbound::Outbound, JwtConfig};
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// How long to wait before an issuer is asked again that was not there.
@@ -66,7 +66,12 @@ impl Provider {
             loop {
                 match discover(&outbound, &discovery, &issuer).await {
                     Ok(url) => {
-                        let keys = RemoteKeys { url, outbound, held: Mutex::default(), fetching: tokio::sync::Mutex::default() };
+                        let keys = RemoteKeys {
+                            url,
+                            outbound,
+                            held: Mutex::default(),
+                            fetching: tokio::sync::Mutex::default(),
+                        };
                         found.lock().keys = Some(Arc::new(keys));
                         return;
                     }
@@ -149,7 +154,8 @@ impl RemoteKeys {
                 return Ok(held.keys.clone());
             }
         }
-        let answer = self.outbound.get(&self.url).await.map_err(|why| format!("oidc: get keys failed {why}"))?;
+        let answer =
+            self.outbound.get(&self.url).await.map_err(|why| format!("oidc: get keys failed {why}"))?;
         let shown = String::from_utf8_lossy(&answer.body).into_owned();
         if answer.status != http::StatusCode::OK {
             return Err(format!("oidc: get keys failed: {} {shown}", answer.status_line()));
@@ -159,7 +165,11 @@ impl RemoteKeys {
         let now = self.outbound.host().clock().wall();
         let control = answer.headers.get(CACHE_CONTROL).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let mut held = self.held.lock();
-        *held = Held { keys: keys.clone(), version: held.version + 1, expiry: max_age(control).map(|age| now + age) };
+        *held = Held {
+            keys: keys.clone(),
+            version: held.version + 1,
+            expiry: max_age(control).map(|age| now + age),
+        };
         Ok(keys)
     }
 }

@@ -102,7 +102,11 @@ fn issuer(issuer: &Issuer, at: &str, found: &mut Found) {
     match issuer.audiences.len() {
         0 => {}
         1 if matches!(policy, "" | "MatchAny") => {}
-        1 => found.invalid(at_policy, policy, "audienceMatchPolicy must be empty or MatchAny for single audience"),
+        1 => found.invalid(
+            at_policy,
+            policy,
+            "audienceMatchPolicy must be empty or MatchAny for single audience",
+        ),
         _ if policy == "MatchAny" => {}
         _ => found.invalid(at_policy, policy, "audienceMatchPolicy must be MatchAny for multiple audiences"),
     }

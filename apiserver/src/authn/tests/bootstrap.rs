@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 use world::rfc3339;
 
 use super::{authn, bearer, run};
-use crate::{authn::{AnonymousConfig, Config}, informers::Informers};
+use crate::{
+    authn::{AnonymousConfig, Config},
+    informers::Informers,
+};
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
 const JOINER: &str = "system:bootstrap:abcdef [system:bootstrappers system:bootstrappers:kubeadm:default-node-token system:authenticated]";

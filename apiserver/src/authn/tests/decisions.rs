@@ -233,8 +233,7 @@ impl Gear {
     }
 
     fn token(&self, jwt: &Jwt) -> String {
-        let claims: Map<String, Value> =
-            jwt.claims.iter().map(|(k, v)| (k.clone(), self.timed(v))).collect();
+        let claims: Map<String, Value> = jwt.claims.iter().map(|(k, v)| (k.clone(), self.timed(v))).collect();
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         if jwt.key == "none" {
             let alg = jwt.alg.as_deref().unwrap_or("none");

@@ -108,7 +108,11 @@ async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> 
         "POST /v3/auth/tokens" => {
             let user = sent.at("/auth/identity/password/user").cloned().unwrap_or_default();
             let right = (user.str_at("/name"), user.str_at("/password")) == ("jane", "s3cret:with:colons");
-            if right { (201, json!({"token": {"user": {"name": "jane"}}})) } else { (401, json!({"error": {}})) }
+            if right {
+                (201, json!({"token": {"user": {"name": "jane"}}}))
+            } else {
+                (401, json!({"error": {}}))
+            }
         }
         _ => (404, json!("no such page")),
     };
@@ -122,7 +126,8 @@ async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> 
 
 fn review(sent: &Value) -> (u16, Value) {
     let token = sent.str_at("/spec/token");
-    let jane = json!({"username": "jane", "uid": "7", "groups": ["dev"], "extra": {"example.com/team": ["a", "b"]}});
+    let jane =
+        json!({"username": "jane", "uid": "7", "groups": ["dev"], "extra": {"example.com/team": ["a", "b"]}});
     let status = match token {
         "good" => json!({"authenticated": true, "user": jane}),
         "for-vault" => json!({"authenticated": true, "user": jane, "audiences": ["vault"]}),

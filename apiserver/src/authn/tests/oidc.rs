@@ -31,7 +31,8 @@ fn token(key: &PrivateKey, now: Wall) -> String {
     let claims = json!({
         "iss": Idp::URL, "aud": "kubernetes", "email": "jane@example.com", "exp": now.as_second() + 86_400,
     });
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_pem(key.to_pem().as_bytes()).unwrap()).unwrap()
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_pem(key.to_pem().as_bytes()).unwrap())
+        .unwrap()
 }
 
 fn flags() -> Oidc {
@@ -163,8 +164,7 @@ fn the_file_is_read_again_every_minute_and_a_bad_one_changes_nothing() {
         let content = write(&file.replace("$PREFIX", "a:"));
         let issuers = Issuers::new(&fake.host, AuthenticationConfig::parse(&content).unwrap().jwt, (1, 26));
         let _task = issuers.keep_fresh(disk, "/authn.yaml".into(), content);
-        let authn =
-            authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
+        let authn = authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
         check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
         write("kind: Nonsense");
         sim.elapse(Duration::from_secs(61)).await;
@@ -237,7 +237,8 @@ fn a_webhooks_answer_counts_for_two_minutes() {
     run(|sim, fake| async move {
         let idp = Idp::start(&sim, &[]).await;
         let ttl = Duration::from_secs(120);
-        let hook = TokenWebhook::new(idp.webhook(&fake.host), "v1beta1", ttl, vec![], fake.host.clock().clone());
+        let hook =
+            TokenWebhook::new(idp.webhook(&fake.host), "v1beta1", ttl, vec![], fake.host.clock().clone());
         let authn = authn(&fake, Config { webhook: Some(hook), ..Config::default() }, &Informers::empty());
         let authn = Arc::new(authn);
         let ask = async |token: &str, wanted: &str, asked: bool| {

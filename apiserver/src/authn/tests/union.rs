@@ -22,7 +22,11 @@ fn table(disk: &Disk) -> Option<StaticTokens> {
 fn a_certificate_serves_until_its_end_on_any_connection() {
     run(|_, fake| async move {
         let (ca, other) = (Ca::new(&fake.host, "kubernetes"), Ca::new(&fake.host, "kubernetes"));
-        let config = Config { client_ca: Some(ca.bundle()), anonymous: AnonymousConfig::everywhere(true), ..Config::default() };
+        let config = Config {
+            client_ca: Some(ca.bundle()),
+            anonymous: AnonymousConfig::everywhere(true),
+            ..Config::default()
+        };
         let authn = authn(&fake, config, &Informers::empty());
         let start = fake.host.clock().wall();
         let jane = peer(ca.client("jane", &["dev", "ops"]));

@@ -4,7 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use pki::{
     ClientTls, ExtendedUsage, KeyUsage, Roots, ServerTls, Usage, X509Error,
-    loopback::{LOOPBACK_NAME, Shape, SelfSigned, loopback_certificate, self_signed_server, self_signed_with_fixtures},
+    loopback::{
+        LOOPBACK_NAME, SelfSigned, Shape, loopback_certificate, self_signed_server, self_signed_with_fixtures,
+    },
     verify_chain,
 };
 use world::sim::{Config, run};
@@ -138,10 +140,13 @@ fn fixtures_are_made_once_and_last_a_century() {
     assert!(error.starts_with(&format!("failed to write cert fixture to {certificate}: ")), "{error}");
     disk.create_dir_all("/fixtures").unwrap();
     let made = make().unwrap();
-    assert_eq!(made.leaf().unwrap().not_after(), at("2025-12-31T23:00:00Z").checked_add(36_500 * DAY).unwrap());
+    assert_eq!(
+        made.leaf().unwrap().not_after(),
+        at("2025-12-31T23:00:00Z").checked_add(36_500 * DAY).unwrap()
+    );
     assert_eq!(make().unwrap().chain_pem(), made.chain_pem());
     let key = "/fixtures/a_10.0.0.1-10.0.0.2_b-c.key";
-    disk.remove_file(key).unwrap();
+    disk.remove(key).unwrap();
     let error = make().unwrap_err().to_string();
     assert!(error.starts_with(&format!("cert {certificate} can be read, but key {key} cannot: ")), "{error}");
 }
