@@ -19,6 +19,7 @@ mod keystone;
 mod oidc;
 mod outbound;
 mod passwords;
+mod remarks;
 mod request_header;
 mod review;
 mod service_account;
@@ -47,6 +48,7 @@ pub use keystone::Keystone;
 pub use oidc::{AnonymousCondition, AnonymousConfig, AuthenticationConfig, ConfigError, Issuers, JwtConfig};
 use passwords::Passwords;
 pub use passwords::{PasswordFile, PasswordFileError};
+pub use remarks::Remarks;
 pub use request_header::RequestHeaders;
 pub use service_account::ServiceAccounts;
 pub use static_tokens::{StaticTokens, StaticTokensError};
@@ -154,7 +156,7 @@ impl Authn {
     }
 
     /// The user behind a request for `path`. What proved the identity is taken out of `headers`, and so is
-    /// everything that only a front proxy may say.
+    /// everything that only a front proxy may say. What the authenticators want known goes into `remarks`.
     ///
     /// # Errors
     /// 401, without a reason.
@@ -164,9 +166,10 @@ impl Authn {
         peer: &Peer,
         path: &str,
         now: Wall,
+        remarks: &mut Remarks,
     ) -> Result<User, Status> {
         let mut errors = Vec::new();
-        let found = self.identify(headers, peer, now, &mut errors).await;
+        let found = self.identify(headers, peer, now, &mut errors, remarks).await;
         let mut user = match found {
             Some(user) => user,
             None if errors.is_empty() && self.anonymous.allows(path) => User::anonymous(),
@@ -189,6 +192,7 @@ impl Authn {
         peer: &Peer,
         now: Wall,
         errors: &mut Vec<String>,
+        remarks: &mut Remarks,
     ) -> Option<User> {
         let mut take = |opinion: Opinion| match opinion {
             Opinion::User(user) => Some(user),
@@ -222,15 +226,19 @@ impl Authn {
         {
             return Some(user);
         }
-        if let Some(token) = &token
-            && let Some(user) = take(self.tokens.authenticate(token, now).await)
-        {
-            return Some(user);
+        if let Some(token) = &token {
+            let (opinion, said) = self.tokens.authenticate(token, now).await;
+            remarks.extend(said);
+            if let Some(user) = take(opinion) {
+                return Some(user);
+            }
         }
         match bearer::websocket_token(headers) {
             Ok(None) => None,
             Ok(Some((token, rest))) => {
-                let user = take(self.tokens.authenticate(&token, now).await)?;
+                let (opinion, said) = self.tokens.authenticate(&token, now).await;
+                remarks.extend(said);
+                let user = take(opinion)?;
                 headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, rest);
                 Some(user)
             }

@@ -2,6 +2,7 @@
 
 use super::{Note, Parsed, Refusal};
 use crate::{
+    authn::Remarks,
     context::Ctx,
     identity::{AUTHENTICATED, MASTERS, User},
 };
@@ -27,7 +28,13 @@ impl Parsed {
             return Ok(Identified { parsed: self, user });
         }
         let framed = &mut self.framed;
-        let found = ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now).await;
+        let mut remarks = Remarks::default();
+        let found =
+            ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now, &mut remarks).await;
+        if let Some(draft) = &mut note.audit {
+            draft.annotate(remarks.annotations);
+        }
+        note.warnings = remarks.warnings;
         ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
         let user = found?;
         note.user.clone_from(&user.name);

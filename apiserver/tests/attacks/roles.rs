@@ -21,9 +21,10 @@ fn binding(name: &str, kind: &str, role: &str) -> Value {
 #[test]
 fn attack_by_editing_roles() {
     attack(|gear| async move {
-        // Bob manages roles of a namespace, and reads pods.
+        // Bob manages roles of a namespace, and reads pods. A star would let him escalate and bind, too.
+        let verbs = ["get", "list", "create", "update", "patch", "delete"];
         let rules = json!([
-            {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]},
+            {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": verbs},
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
         ]);
         gear.grant("manager", "bob", rules).await;

@@ -20,6 +20,7 @@ mod loopback;
 mod metrics;
 mod objects;
 mod openapi;
+mod self_made;
 mod surface;
 mod versions;
 mod watches;

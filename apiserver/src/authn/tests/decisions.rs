@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use world::{Host, Wall, sim::Sim};
 
 use super::{Ca, Fake, authn, idp::Idp, peer, run};
+use crate::authn::Remarks;
 use crate::{
     authn::{
         AnonymousConfig, AuthenticationConfig, Config, Issuers, JwtConfig, Keystone, Loopback, PasswordFile,
@@ -310,8 +311,8 @@ fn check(name: &'static str, text: &'static str) {
             let (mut headers, certificates) = gear.request(show);
             let peer = peer(certificates);
             let mut errors = Vec::new();
-            authn.identify(&mut headers.clone(), &peer, now, &mut errors).await;
-            let found = authn.authenticate(&mut headers, &peer, path, now).await;
+            authn.identify(&mut headers.clone(), &peer, now, &mut errors, &mut Remarks::default()).await;
+            let found = authn.authenticate(&mut headers, &peer, path, now, &mut Remarks::default()).await;
             let shown = match &found {
                 Ok(User { name, groups, .. }) => format!("{name} [{}]", groups.join(" ")),
                 Err(status) => status.code.to_string(),

@@ -13,6 +13,7 @@ use super::{
     idp::{FORGOTTEN, Idp},
     run,
 };
+use crate::authn::Remarks;
 use crate::{
     authn::{AuthenticationConfig, Authn, Config, Issuers, JwtConfig, TokenWebhook},
     informers::Informers,
@@ -69,7 +70,7 @@ fn an_issuer_that_is_not_there_yet_is_asked_every_ten_seconds() {
         let now = fake.host.clock().wall();
         let mut errors = Vec::new();
         let mut headers = super::headers(&[("authorization", &format!("Bearer {}", token(&key, now)))]);
-        authn.identify(&mut headers, &super::peer(vec![]), now, &mut errors).await;
+        authn.identify(&mut headers, &super::peer(vec![]), now, &mut errors, &mut Remarks::default()).await;
         assert_eq!(errors, ["oidc: authenticator not initialized"]);
         idp.state.lock().is_broken = false;
         sim.elapse(Duration::from_secs(8)).await;

@@ -4,6 +4,7 @@ use serde_json::json;
 use world::Disk;
 
 use super::{Ca, DAY, authn, bearer, headers, loopback, peer, proxy, run, who};
+use crate::authn::Remarks;
 use crate::{
     authn::{AnonymousConfig, CaBundle, Config, StaticTokens},
     identity::CREDENTIAL_ID,
@@ -45,7 +46,10 @@ fn a_certificate_serves_until_its_end_on_any_connection() {
         check(&peer(ca.client("", &["dev"])), start, NOBODY).await;
         check(&peer(vec![]), start, NOBODY).await;
 
-        let found = authn.authenticate(&mut headers(&[]), &jane, "/api", start).await.unwrap();
+        let found = authn
+            .authenticate(&mut headers(&[]), &jane, "/api", start, &mut Remarks::default())
+            .await
+            .unwrap();
         assert_eq!(found.extra[CREDENTIAL_ID], [format!("X509SHA256={}", jane.certificates[0].sha256())]);
     });
 }
