@@ -153,6 +153,18 @@ fn keystone(v: &Values) -> Result<Option<Keystone>, UsageError> {
 /// What rustls' library can verify of what upstream takes.
 const SIGNING_ALGS: [&str; 8] = ["ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
 
+const OIDC_FLAGS: [&str; 9] = [
+    "oidc-issuer-url",
+    "oidc-client-id",
+    "oidc-ca-file",
+    "oidc-username-claim",
+    "oidc-username-prefix",
+    "oidc-groups-claim",
+    "oidc-groups-prefix",
+    "oidc-signing-algs",
+    "oidc-required-claim",
+];
+
 fn oidc(v: &Values) -> Result<Option<Oidc>, UsageError> {
     let text = |flag: &str, default: &str| v.last(flag).unwrap_or(default).to_owned();
     let mut oidc = Oidc {
@@ -172,7 +184,8 @@ fn oidc(v: &Values) -> Result<Option<Oidc>, UsageError> {
         let (claim, value) = pair.split_once('=').ok_or_else(malformed)?;
         oidc.required_claims.insert(claim.trim().to_owned(), value.trim().to_owned());
     }
-    if oidc.issuer_url.is_empty() != oidc.client_id.is_empty() {
+    let is_any = OIDC_FLAGS.iter().any(|flag| v.last(flag).is_some());
+    if is_any && (oidc.issuer_url.is_empty() || oidc.client_id.is_empty()) {
         return Err(UsageError::Together(
             "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"
                 .to_owned(),

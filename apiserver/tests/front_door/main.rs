@@ -21,6 +21,7 @@ mod metrics;
 mod objects;
 mod openapi;
 mod self_made;
+mod serving;
 mod surface;
 mod versions;
 mod watches;
