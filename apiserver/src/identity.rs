@@ -81,6 +81,21 @@ impl User {
         }
     }
 
+    /// The user of a review.
+    pub fn from_value(user: &Value) -> Self {
+        let texts = |list: &Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let text = |key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let extra = user.get("extra").and_then(Value::as_object).into_iter().flatten();
+        Self {
+            name: text("username"),
+            uid: text("uid"),
+            groups: user.get("groups").map(texts).unwrap_or_default(),
+            extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
+        }
+    }
+
     /// As the `userInfo` or `user` of a review; fields without content are left out.
     pub fn to_value(&self) -> Value {
         let mut user = Map::new();

@@ -284,7 +284,10 @@ async fn start(
 /// Who answers what is no resource.
 fn pages(ctx: &Ctx, keys: &[PublicKey], aggregator: &Aggregator) -> Vec<Arc<dyn Pages>> {
     let address = SocketAddr::new(ctx.options.advertised(ctx.host.net().address()), ctx.port).to_string();
-    let address_of_jwks = format!("https://{address}");
+    let jwks = ctx.options.service_account_jwks_uri.clone().unwrap_or_else(|| {
+        let external = ctx.options.external_hostname.as_ref().map(|name| format!("{name}:{}", ctx.port));
+        format!("https://{}{}", external.as_ref().unwrap_or(&address), issuer::KEYS)
+    });
     let open_api = OpenApi::new(ctx.catalog.clone(), ctx.options.profile).merging(aggregator.clone());
     let open_api = Arc::new(open_api);
     let mut pages: Vec<Arc<dyn Pages>> = vec![
@@ -298,7 +301,7 @@ fn pages(ctx: &Ctx, keys: &[PublicKey], aggregator: &Aggregator) -> Vec<Arc<dyn 
         Arc::new(ZPages::new(&ctx.options, ctx.host.clock())),
         Arc::new(Version::new(ctx.options.profile)),
         Arc::new(MetricsPage(Arc::downgrade(ctx))),
-        Arc::new(Issuer::new(&ctx.options.service_account_issuers, &address_of_jwks, keys)),
+        Arc::new(Issuer::new(&ctx.options.service_account_issuers, &jwks, keys)),
     ];
     if let Some(fairness) = &ctx.fairness {
         pages.push(Arc::new(FlowPage(fairness.clone())));

@@ -20,6 +20,7 @@ pub mod cfssl;
 pub mod cli;
 pub mod components;
 pub mod conformance;
+pub mod keystone;
 pub mod peek;
 pub mod stories;
 pub mod story;

@@ -188,6 +188,11 @@ impl Draft {
         self.event.impersonated_user = Some(event::user(user));
     }
 
+    /// What the authenticators said.
+    pub(crate) fn annotate(&mut self, annotations: Vec<(&'static str, String)>) {
+        self.event.annotations.extend(annotations);
+    }
+
     /// What the authorizers said.
     pub(crate) fn authorized(&mut self, allowed: bool, reason: &str) {
         let annotations = &mut self.event.annotations;

@@ -1,10 +1,11 @@
 //! Who is asking? Every authenticator is tried in upstream's order; the first that is sure wins.
 //!
 //! ```text
-//!  loopback token ─▶ front proxy ─▶ client certificate ─▶ bearer token ─▶ WebSocket token ─▶ anonymous
-//!                                                             └─ token union, remembered 10 s:
-//!                                                                static file ─ legacy service account
-//!                                                                ─ bound service account ─ bootstrap
+//!  loopback token ─▶ front proxy ─▶ password ─▶ client certificate ─▶ bearer token ─▶ WebSocket token ─▶ anonymous
+//!                                   (old releases)                       └─ token union, remembered 10 s:
+//!                                                                           static file ─ legacy service account
+//!                                                                           ─ bound service account ─ bootstrap
+//!                                                                           ─ OIDC issuers ─ webhook
 //! ```
 //!
 //! One that fails does not stop the others, but a failure is remembered: whoever shows a bad
@@ -14,10 +15,16 @@
 mod bearer;
 mod ca_bundle;
 mod issue;
+mod keystone;
+mod oidc;
+mod outbound;
+mod passwords;
+mod remarks;
 mod request_header;
 mod review;
 mod service_account;
 mod static_tokens;
+mod token_webhook;
 mod tokens;
 mod x509;
 
@@ -37,9 +44,15 @@ use crate::{
 };
 pub use ca_bundle::{CaBundle, CaBundleError};
 pub use issue::TokenIssuer;
+pub use keystone::Keystone;
+pub use oidc::{AnonymousCondition, AnonymousConfig, AuthenticationConfig, ConfigError, Issuers, JwtConfig};
+use passwords::Passwords;
+pub use passwords::{PasswordFile, PasswordFileError};
+pub use remarks::Remarks;
 pub use request_header::RequestHeaders;
 pub use service_account::ServiceAccounts;
 pub use static_tokens::{StaticTokens, StaticTokensError};
+pub use token_webhook::TokenWebhook;
 use tokens::{TokenUnion, Tokens};
 
 /// What to believe.
@@ -57,8 +70,18 @@ pub struct Config {
     pub service_accounts: Option<ServiceAccounts>,
     /// `--enable-bootstrap-token-auth`.
     pub bootstrap_tokens: bool,
-    /// `--anonymous-auth`.
-    pub anonymous: bool,
+    /// `--basic-auth-file`, of old releases.
+    pub passwords: Option<PasswordFile>,
+    /// `--experimental-keystone-url`, of older ones.
+    pub keystone: Option<Keystone>,
+    /// `--oidc-*` or `--authentication-config`.
+    pub issuers: Option<Arc<Issuers>>,
+    /// `--authentication-token-webhook-config-file`.
+    pub webhook: Option<TokenWebhook>,
+    /// `--api-audiences`.
+    pub audiences: Vec<String>,
+    /// `--anonymous-auth`, or what the file of `--authentication-config` says of it.
+    pub anonymous: AnonymousConfig,
     /// How tokens are issued; `None` without a signing key.
     pub issuer: Option<TokenIssuer>,
     /// In whose words certificates are refused in the log.
@@ -91,8 +114,9 @@ pub struct Authn {
     loopback: Option<Loopback>,
     request_headers: Option<RequestHeaders>,
     client_ca: Option<Arc<CaBundle>>,
+    passwords: Passwords,
     tokens: Tokens,
-    anonymous: bool,
+    anonymous: AnonymousConfig,
     issuer: Option<TokenIssuer>,
     go: GoVersion,
 }
@@ -115,11 +139,15 @@ impl Authn {
             static_tokens: config.static_tokens,
             service_accounts: config.service_accounts.map(|s| s.with_lookup(informers, rest)),
             bootstrap: config.bootstrap_tokens.then(|| informers.secrets.clone()),
+            issuers: config.issuers,
+            webhook: config.webhook,
+            audiences: config.audiences,
         };
         Self {
             loopback: config.loopback,
             request_headers: config.request_headers,
             client_ca: config.client_ca,
+            passwords: Passwords { file: config.passwords, keystone: config.keystone },
             tokens: Tokens::new(host.clock().clone(), union),
             anonymous: config.anonymous,
             issuer: config.issuer.map(|issuer| issuer.with_nodes(informers.nodes.clone())),
@@ -127,8 +155,8 @@ impl Authn {
         }
     }
 
-    /// The user behind a request. What proved the identity is taken out of `headers`, and so is
-    /// everything that only a front proxy may say.
+    /// The user behind a request for `path`. What proved the identity is taken out of `headers`, and so is
+    /// everything that only a front proxy may say. What the authenticators want known goes into `remarks`.
     ///
     /// # Errors
     /// 401, without a reason.
@@ -136,13 +164,15 @@ impl Authn {
         &self,
         headers: &mut HeaderMap,
         peer: &Peer,
+        path: &str,
         now: Wall,
+        remarks: &mut Remarks,
     ) -> Result<User, Status> {
         let mut errors = Vec::new();
-        let found = self.identify(headers, peer, now, &mut errors).await;
+        let found = self.identify(headers, peer, now, &mut errors, remarks).await;
         let mut user = match found {
             Some(user) => user,
-            None if errors.is_empty() && self.anonymous => User::anonymous(),
+            None if errors.is_empty() && self.anonymous.allows(path) => User::anonymous(),
             None => {
                 if !errors.is_empty() {
                     tracing::error!(err = aggregate(&errors), "Unable to authenticate the request");
@@ -162,6 +192,7 @@ impl Authn {
         peer: &Peer,
         now: Wall,
         errors: &mut Vec<String>,
+        remarks: &mut Remarks,
     ) -> Option<User> {
         let mut take = |opinion: Opinion| match opinion {
             Opinion::User(user) => Some(user),
@@ -185,20 +216,29 @@ impl Authn {
         {
             return Some(user);
         }
+        for opinion in self.passwords.authenticate(headers).await {
+            if let Some(user) = take(opinion) {
+                return Some(user);
+            }
+        }
         if let Some(ca) = &self.client_ca
             && let Some(user) = take(x509::authenticate(ca, &peer.certificates, now, self.go))
         {
             return Some(user);
         }
-        if let Some(token) = &token
-            && let Some(user) = take(self.tokens.authenticate(token, now).await)
-        {
-            return Some(user);
+        if let Some(token) = &token {
+            let (opinion, said) = self.tokens.authenticate(token, now).await;
+            remarks.extend(said);
+            if let Some(user) = take(opinion) {
+                return Some(user);
+            }
         }
         match bearer::websocket_token(headers) {
             Ok(None) => None,
             Ok(Some((token, rest))) => {
-                let user = take(self.tokens.authenticate(&token, now).await)?;
+                let (opinion, said) = self.tokens.authenticate(&token, now).await;
+                remarks.extend(said);
+                let user = take(opinion)?;
                 headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, rest);
                 Some(user)
             }
@@ -209,7 +249,7 @@ impl Authn {
 
 impl std::fmt::Debug for Authn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Authn({:?}, anonymous {})", self.tokens, self.anonymous)
+        write!(f, "Authn({:?}, anonymous {})", self.tokens, self.anonymous.enabled)
     }
 }
 

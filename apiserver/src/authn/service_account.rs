@@ -3,7 +3,7 @@
 //! Accounts, pods, secrets and nodes are looked up in the informers, and what these do not have is
 //! asked for through the loopback client.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,6 +15,7 @@ use pki::{
 use serde_json::{Value, json};
 use world::Wall;
 
+use super::Remarks;
 use crate::{
     identity::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX, User},
     informers::Informers,
@@ -24,6 +25,7 @@ const LEGACY_CLAIM: &str = "kubernetes.io/serviceaccount/";
 const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
 const EXTRA: &str = "authentication.kubernetes.io/";
+const AUTO_GENERATED: &str = "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens.";
 const INVALIDATED: &str = "service account token has been invalidated";
 
 /// Whose service account tokens are believed.
@@ -58,6 +60,23 @@ impl ServiceAccounts {
     }
 }
 
+/// What a legacy token says that it belongs to.
+struct Legacy<'a> {
+    namespace: &'a str,
+    secret: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+/// A token whose life was extended, and whose user should have read it again by now.
+fn remark_stale(claims: &Claims, now: Wall, remarks: &mut Remarks) {
+    let warn_after = claims.kubernetes.as_ref().and_then(|bound| bound.warnafter);
+    if let Some(late) = warn_after.map(|at| now.as_second() - at).filter(|late| *late > 0) {
+        let words = format!("subject: {}, seconds after warning threshold: {late}", claims.subject);
+        remarks.annotate("authentication.k8s.io/stale-token", words);
+    }
+}
+
 /// [`ServiceAccounts`] with eyes.
 pub(super) struct Lookup {
     tokens: ServiceAccounts,
@@ -78,10 +97,11 @@ impl Lookup {
         token: &str,
         audiences: Option<&[String]>,
         now: Wall,
+        remarks: &mut Remarks,
     ) -> Result<Option<Known>, Vec<String>> {
         let mut errors = Vec::new();
         match self.tokens.legacy.verify(token, audiences, now) {
-            Ok(Some(verified)) => match self.legacy(token, &verified.claims, now).await {
+            Ok(Some(verified)) => match self.legacy(token, &verified.claims, now, remarks).await {
                 Ok(user) => return Ok(Some((user, verified.audiences))),
                 Err(why) => errors.push(why),
             },
@@ -90,7 +110,10 @@ impl Lookup {
         }
         match self.tokens.bound.verify(token, audiences, now) {
             Ok(Some(verified)) => match self.bound(&verified.claims, now).await {
-                Ok(user) => return Ok(Some((user, verified.audiences))),
+                Ok(user) => {
+                    remark_stale(&verified.claims, now, remarks);
+                    return Ok(Some((user, verified.audiences)));
+                }
                 Err(why) => errors.push(why),
             },
             Ok(None) => {}
@@ -177,7 +200,13 @@ impl Lookup {
         Ok(user)
     }
 
-    async fn legacy(&self, token: &str, claims: &Claims, now: Wall) -> Result<User, String> {
+    async fn legacy(
+        &self,
+        token: &str,
+        claims: &Claims,
+        now: Wall,
+        remarks: &mut Remarks,
+    ) -> Result<User, String> {
         if claims.subject.is_empty() {
             return Err("sub claim is missing".to_owned());
         }
@@ -193,7 +222,8 @@ impl Lookup {
             return Err("sub claim is invalid".to_owned());
         }
         if self.tokens.lookup {
-            self.check_legacy(token, namespace, secret_name, name, uid, now).await?;
+            let named = Legacy { namespace, secret: secret_name, name, uid };
+            self.check_legacy(token, &named, now, remarks).await?;
         }
         Ok(User::service_account(namespace, name, uid))
     }
@@ -201,12 +231,11 @@ impl Lookup {
     async fn check_legacy(
         &self,
         token: &str,
-        namespace: &str,
-        secret_name: &str,
-        name: &str,
-        uid: &str,
+        named: &Legacy<'_>,
         now: Wall,
+        remarks: &mut Remarks,
     ) -> Result<(), String> {
+        let Legacy { namespace, secret: secret_name, name, uid } = named;
         let invalidated = || "Token has been invalidated".to_owned();
         let secret =
             self.find(&self.secrets, "secrets", namespace, secret_name).await.map_err(|_| invalidated())?;
@@ -222,24 +251,37 @@ impl Lookup {
         if account.is_terminating() {
             return Err(format!("ServiceAccount {namespace}/{name} has been deleted"));
         }
-        if account.uid() != uid {
+        if account.uid() != *uid {
             return Err(format!("ServiceAccount UID ({}) does not match claim ({uid})", account.uid()));
         }
         if secret.label(INVALID_SINCE).is_some_and(|since| !since.is_empty()) {
+            remarks.annotate(
+                "authentication.k8s.io/legacy-token-invalidated",
+                format!("{secret_name}/{namespace}"),
+            );
+            self.note_use(&secret, now).await;
             return Err(format!(
                 "the token in secret {namespace}/{secret_name} for service account {namespace}/{name} has been \
                  marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or \
                  remove the '{INVALID_SINCE}' label from the secret to temporarily allow use of this token"
             ));
         }
+        if account.list_at("/secrets").iter().any(|reference| reference.str_at("/name") == *secret_name) {
+            remarks.warn(AUTO_GENERATED);
+            remarks.annotate("authentication.k8s.io/legacy-token-autogenerated-secret", *secret_name);
+        } else {
+            remarks.annotate("authentication.k8s.io/legacy-token-manual-secret", *secret_name);
+        }
         self.note_use(&secret, now).await;
         Ok(())
     }
 
-    /// Writes on the secret that it was used today; only the first use of a day is written.
+    /// Writes on the secret that it was used today; only the first use of a day is written. Tomorrow counts too: it
+    /// is another server's today, whose clock is ahead.
     async fn note_use(&self, secret: &Value, now: Wall) {
-        let today = now.strftime("%Y-%m-%d").to_string();
-        if secret.label(LAST_USED).is_some_and(|date| *date >= *today) {
+        let date = |at: Wall| at.strftime("%Y-%m-%d").to_string();
+        let (today, tomorrow) = (date(now), date(now + Duration::from_secs(24 * 3600)));
+        if secret.label(LAST_USED).is_some_and(|date| *date == *today || *date == *tomorrow) {
             return;
         }
         let patch = json!({ "metadata": { "labels": { LAST_USED: today } } });

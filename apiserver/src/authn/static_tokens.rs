@@ -75,7 +75,7 @@ impl StaticTokens {
 }
 
 /// One line of CSV: a field in quotes may hold commas, and a quote by doubling it.
-fn columns(line: &str) -> Vec<String> {
+pub(super) fn columns(line: &str) -> Vec<String> {
     let mut columns = vec![String::new()];
     let mut quoted = false;
     let mut chars = line.chars().peekable();

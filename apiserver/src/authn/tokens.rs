@@ -2,7 +2,7 @@
 //!
 //! The memory is why a token that was revoked, or that expired, may work for up to ten seconds more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use client::Informer;
@@ -11,10 +11,12 @@ use pki::token::{BootstrapToken, NAMESPACE, TokenSecret};
 use world::{Clock, Mono, Wall};
 
 use super::{
-    Opinion,
+    Opinion, Remarks,
     bearer::INVALID,
+    oidc::Issuers,
     service_account::Lookup,
     static_tokens::{StaticTokens, hash},
+    token_webhook::TokenWebhook,
 };
 use crate::{authz::rbac::aggregate, identity::User};
 
@@ -29,18 +31,24 @@ pub(super) struct TokenUnion {
     pub(super) service_accounts: Option<Lookup>,
     /// Secrets, for bootstrap tokens.
     pub(super) bootstrap: Option<Informer>,
+    pub(super) issuers: Option<Arc<Issuers>>,
+    pub(super) webhook: Option<TokenWebhook>,
+    /// The server's own audiences.
+    pub(super) audiences: Vec<String>,
 }
 
 impl TokenUnion {
     /// The first that knows the token; the errors of all if none does.
     pub(super) async fn authenticate(&self, token: &str, audiences: Option<&[String]>, now: Wall) -> Answer {
-        let mut errors = Vec::new();
+        let (mut errors, mut remarks) = (Vec::new(), Remarks::default());
         if let Some(user) = self.static_tokens.as_ref().and_then(|table| table.authenticate(token)) {
             return Answer::user(user);
         }
         if let Some(accounts) = &self.service_accounts {
-            match accounts.authenticate(token, audiences, now).await {
-                Ok(Some((user, audiences))) => return Answer { opinion: Opinion::User(user), audiences },
+            match accounts.authenticate(token, audiences, now, &mut remarks).await {
+                Ok(Some((user, audiences))) => {
+                    return Answer { opinion: Opinion::User(user), audiences, remarks };
+                }
                 Ok(None) => {}
                 Err(why) => errors.extend(why),
             }
@@ -50,8 +58,25 @@ impl TokenUnion {
         {
             return Answer::user(user);
         }
+        // After the service accounts: an issuer may have to be asked for its keys.
+        if let Some(issuers) = &self.issuers {
+            match issuers.authenticate(token, now).await {
+                Ok(Some(user)) => return Answer::user(user),
+                Ok(None) => {}
+                Err(why) => errors.extend(why),
+            }
+        }
+        if let Some(webhook) = &self.webhook {
+            match webhook.authenticate(token, audiences.unwrap_or(&self.audiences)).await {
+                Ok(Some((user, audiences))) => {
+                    return Answer { opinion: Opinion::User(user), audiences, remarks };
+                }
+                Ok(None) => {}
+                Err(why) => errors.push(why),
+            }
+        }
         let why = if errors.is_empty() { INVALID.to_owned() } else { aggregate(&errors) };
-        Answer { opinion: Opinion::Bad(why), audiences: Vec::new() }
+        Answer { opinion: Opinion::Bad(why), audiences: Vec::new(), remarks }
     }
 }
 
@@ -60,11 +85,12 @@ pub(super) struct Answer {
     pub(super) opinion: Opinion,
     /// The audiences that it is good for; empty where tokens have none.
     pub(super) audiences: Vec<String>,
+    pub(super) remarks: Remarks,
 }
 
 impl Answer {
     fn user(user: User) -> Self {
-        Self { opinion: Opinion::User(user), audiences: Vec::new() }
+        Self { opinion: Opinion::User(user), audiences: Vec::new(), remarks: Remarks::default() }
     }
 }
 
@@ -84,8 +110,8 @@ fn bootstrap_user(secrets: &Informer, token: &str, now: Wall) -> Option<User> {
 pub(super) struct Tokens {
     clock: Clock,
     union: TokenUnion,
-    /// By the hash of the token: until when, and who.
-    known: Mutex<BTreeMap<[u8; 32], (Mono, User)>>,
+    /// By the hash of the token: until when, and who, and what is to be said of it.
+    known: Mutex<BTreeMap<[u8; 32], (Mono, User, Remarks)>>,
 }
 
 impl Tokens {
@@ -98,25 +124,25 @@ impl Tokens {
         &self.union
     }
 
-    pub(super) async fn authenticate(&self, token: &str, now: Wall) -> Opinion {
+    pub(super) async fn authenticate(&self, token: &str, now: Wall) -> (Opinion, Remarks) {
         let key = hash(token);
-        if let Some((until, user)) = self.known.lock().get(&key)
+        if let Some((until, user, remarks)) = self.known.lock().get(&key)
             && *until > self.clock.monotonic()
         {
-            return Opinion::User(user.clone());
+            return (Opinion::User(user.clone()), remarks.clone());
         }
-        let opinion = self.union.authenticate(token, None, now).await.opinion;
+        let Answer { opinion, remarks, .. } = self.union.authenticate(token, None, now).await;
         if let Opinion::User(user) = &opinion {
             let (now, mut known) = (self.clock.monotonic(), self.known.lock());
             if known.len() >= MOST_REMEMBERED {
-                known.retain(|_, (until, _)| *until > now);
+                known.retain(|_, (until, ..)| *until > now);
             }
             if known.len() >= MOST_REMEMBERED {
                 known.clear();
             }
-            known.insert(key, (now + SUCCESS_TTL, user.clone()));
+            known.insert(key, (now + SUCCESS_TTL, user.clone(), remarks.clone()));
         }
-        opinion
+        (opinion, remarks)
     }
 }
 

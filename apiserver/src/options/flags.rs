@@ -30,7 +30,6 @@ const ENCRYPTION: &str = "objects are stored unencrypted";
 const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
 const EGRESS: &str = "all connections are direct";
-const OIDC: &str = "tokens of OIDC issuers are not verified here";
 const TOLERATION: &str = "the tolerations of the admission plugin last 300 seconds";
 const WEBHOOK: &str = "webhooks are not called here";
 
@@ -57,10 +56,10 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("audit-log-path", One, Meant),
     ("audit-policy-file", One, Meant),
     ("audit-webhook-config-file", One, Refused(AUDIT)),
-    ("authentication-config", One, Refused(CONFIG_FILE)),
-    ("authentication-token-webhook-cache-ttl", One, Inert),
-    ("authentication-token-webhook-config-file", One, Refused(WEBHOOK)),
-    ("authentication-token-webhook-version", One, Inert),
+    ("authentication-config", One, Meant),
+    ("authentication-token-webhook-cache-ttl", One, Meant),
+    ("authentication-token-webhook-config-file", One, Meant),
+    ("authentication-token-webhook-version", One, Meant),
     ("authorization-config", One, Refused(CONFIG_FILE)),
     ("authorization-mode", Many, Meant),
     ("authorization-policy-file", One, Refused("ABAC is not one of the authorizers here")),
@@ -68,6 +67,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("authorization-webhook-cache-unauthorized-ttl", One, Inert),
     ("authorization-webhook-config-file", One, Refused(WEBHOOK)),
     ("authorization-webhook-version", One, Inert),
+    ("basic-auth-file", One, Meant),
     ("bind-address", One, Meant),
     ("cert-dir", One, Meant),
     ("client-ca-file", One, Meant),
@@ -110,6 +110,8 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("etcd-servers", Many, Meant),
     ("etcd-servers-overrides", Many, Inert),
     ("event-ttl", One, Meant),
+    ("experimental-keystone-ca-file", One, Meant),
+    ("experimental-keystone-url", One, Meant),
     ("external-hostname", One, Meant),
     ("feature-gates", Many, Meant),
     ("goaway-chance", One, Meant),
@@ -140,15 +142,15 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("max-requests-inflight", One, Meant),
     ("min-compatibility-version", Many, Inert),
     ("min-request-timeout", One, Meant),
-    ("oidc-ca-file", One, Refused(OIDC)),
-    ("oidc-client-id", One, Refused(OIDC)),
-    ("oidc-groups-claim", One, Refused(OIDC)),
-    ("oidc-groups-prefix", One, Refused(OIDC)),
-    ("oidc-issuer-url", One, Refused(OIDC)),
-    ("oidc-required-claim", Many, Refused(OIDC)),
-    ("oidc-signing-algs", Many, Refused(OIDC)),
-    ("oidc-username-claim", One, Refused(OIDC)),
-    ("oidc-username-prefix", One, Refused(OIDC)),
+    ("oidc-ca-file", One, Meant),
+    ("oidc-client-id", One, Meant),
+    ("oidc-groups-claim", One, Meant),
+    ("oidc-groups-prefix", One, Meant),
+    ("oidc-issuer-url", One, Meant),
+    ("oidc-required-claim", One, Meant),
+    ("oidc-signing-algs", Many, Meant),
+    ("oidc-username-claim", One, Meant),
+    ("oidc-username-prefix", One, Meant),
     ("peer-advertise-ip", One, Inert),
     ("peer-advertise-port", One, Inert),
     ("peer-ca-file", One, Inert),
@@ -167,9 +169,10 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("runtime-config", Many, Meant),
     ("runtime-config-emulation-forward-compatible", Switch, Inert),
     ("secure-port", One, Meant),
+    ("service-account-api-audiences", Many, Meant),
     ("service-account-extend-token-expiration", Switch, Meant),
     ("service-account-issuer", Many, Meant),
-    ("service-account-jwks-uri", One, Inert),
+    ("service-account-jwks-uri", One, Meant),
     ("service-account-key-file", Many, Meant),
     ("service-account-lookup", Switch, Meant),
     ("service-account-max-token-expiration", One, Meant),
@@ -198,10 +201,6 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("watch-cache", Switch, Inert),
     ("watch-cache-sizes", Many, Inert),
 ];
-
-/// Flags that upstream had once, with what their removal means to a user.
-pub(super) const REMOVED: &[(&str, &str)] =
-    &[("basic-auth-file", "basic authentication was removed in Kubernetes 1.19")];
 
 /// The row of a flag.
 pub(super) fn find(name: &str) -> Option<(Shape, Standing)> {

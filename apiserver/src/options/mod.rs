@@ -1,5 +1,6 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
+mod authentication;
 mod flags;
 mod help;
 mod parse;
@@ -16,6 +17,7 @@ use api::profile::Profile;
 use pki::KeyAlgorithm;
 
 use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+pub use authentication::{Keystone, Oidc, RequestHeader, TokenWebhook};
 pub use help::help;
 pub use parse::UsageError;
 
@@ -50,23 +52,6 @@ pub struct SniPair {
     pub names: Vec<String>,
 }
 
-/// Front-proxy authentication.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestHeader {
-    /// `--requestheader-client-ca-file`.
-    pub client_ca_file: Option<PathBuf>,
-    /// `--requestheader-allowed-names`.
-    pub allowed_names: Vec<String>,
-    /// `--requestheader-username-headers`.
-    pub username_headers: Vec<String>,
-    /// `--requestheader-uid-headers`.
-    pub uid_headers: Vec<String>,
-    /// `--requestheader-group-headers`.
-    pub group_headers: Vec<String>,
-    /// `--requestheader-extra-headers-prefix`.
-    pub extra_prefixes: Vec<String>,
-}
-
 /// How an apiserver is set up.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "named as the flags")]
@@ -94,9 +79,14 @@ pub struct Options {
 
     pub client_ca_file: Option<PathBuf>,
     pub token_auth_file: Option<PathBuf>,
+    pub basic_auth_file: Option<PathBuf>,
+    pub keystone: Option<Keystone>,
     pub anonymous_auth: bool,
     pub enable_bootstrap_token_auth: bool,
     pub request_header: RequestHeader,
+    pub oidc: Option<Oidc>,
+    pub authentication_config: Option<PathBuf>,
+    pub token_webhook: TokenWebhook,
 
     pub service_account_issuers: Vec<String>,
     pub service_account_key_files: Vec<PathBuf>,
@@ -104,6 +94,7 @@ pub struct Options {
     pub service_account_lookup: bool,
     pub service_account_extend_expiration: bool,
     pub service_account_max_expiration: Option<Duration>,
+    pub service_account_jwks_uri: Option<String>,
     pub api_audiences: Vec<String>,
 
     pub authorization_modes: Vec<String>,
@@ -173,6 +164,8 @@ impl Default for Options {
             service_node_ports: (30_000, 32_767),
             client_ca_file: None,
             token_auth_file: None,
+            basic_auth_file: None,
+            keystone: None,
             anonymous_auth: true,
             enable_bootstrap_token_auth: false,
             request_header: RequestHeader {
@@ -183,12 +176,16 @@ impl Default for Options {
                 group_headers: texts(&["x-remote-group"]),
                 extra_prefixes: texts(&["x-remote-extra-"]),
             },
+            oidc: None,
+            authentication_config: None,
+            token_webhook: TokenWebhook::default(),
             service_account_issuers: Vec::new(),
             service_account_key_files: Vec::new(),
             service_account_signing_key_file: None,
             service_account_lookup: true,
             service_account_extend_expiration: true,
             service_account_max_expiration: None,
+            service_account_jwks_uri: None,
             api_audiences: Vec::new(),
             authorization_modes: texts(&["AlwaysAllow"]),
             enable_admission_plugins: Vec::new(),
@@ -245,6 +242,11 @@ impl Options {
     pub fn has_gate(&self, name: &str) -> bool {
         let mut gates = self.feature_gates.iter().filter_map(|gate| gate.split_once('='));
         gates.any(|(gate, open)| gate == name && open == "true")
+    }
+
+    /// As whom the server's own clients introduce themselves.
+    pub fn user_agent(&self) -> String {
+        format!("kube-apiserver/{} (linux/amd64) kubernetes/chronoplane", self.profile.git_version())
     }
 
     /// The address that other hosts use, given this host's own.

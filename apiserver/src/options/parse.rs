@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use super::{Backend, Options, SniPair, flags};
+use super::{Backend, Options, SniPair, authentication, flags};
 use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
@@ -62,13 +62,6 @@ fn read<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Given, Usage
             None => (body, None),
         };
         let name = name.replace('_', "-");
-        if let Some((_, why)) = flags::REMOVED.iter().find(|(n, _)| *n == name) {
-            let value = inline.clone().or_else(|| args.next().map(|a| a.as_ref().to_owned()));
-            if value.as_deref() == Some("0") {
-                continue;
-            }
-            return Err(UsageError::Refused { flag: name, why: (*why).to_owned() });
-        }
         let Some((shape, standing)) = flags::find(&name) else { return Err(UsageError::Unknown(name)) };
         if let Standing::Refused(why) = standing {
             return Err(UsageError::Refused { flag: name, why: why.to_owned() });
@@ -90,36 +83,40 @@ fn read<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Given, Usage
     Ok(given)
 }
 
-fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError {
+pub(super) fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError {
     UsageError::Invalid { flag: flag.to_owned(), value: value.to_owned(), why: why.to_string() }
 }
 
-struct Values(Given);
+pub(super) struct Values(Given);
 
 impl Values {
-    fn last(&self, flag: &str) -> Option<&str> {
+    pub(super) fn last(&self, flag: &str) -> Option<&str> {
         self.0.get(flag)?.last().map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    fn text(&self, flag: &str, into: &mut Option<String>) {
+    pub(super) fn text(&self, flag: &str, into: &mut Option<String>) {
         if let Some(value) = self.last(flag) {
             *into = Some(value.to_owned());
         }
     }
 
-    fn path(&self, flag: &str, into: &mut Option<PathBuf>) {
+    pub(super) fn path(&self, flag: &str, into: &mut Option<PathBuf>) {
         if let Some(value) = self.last(flag) {
             *into = Some(value.into());
         }
     }
 
-    fn list(&self, flag: &str, into: &mut Vec<String>) {
+    pub(super) fn list(&self, flag: &str, into: &mut Vec<String>) {
         if let Some(values) = self.0.get(flag) {
             into.clone_from(values);
         }
     }
 
-    fn switch(&self, flag: &str, into: &mut bool) -> Result<(), UsageError> {
+    pub(super) fn all(&self, flag: &str) -> impl Iterator<Item = &str> {
+        self.0.get(flag).into_iter().flatten().map(String::as_str)
+    }
+
+    pub(super) fn switch(&self, flag: &str, into: &mut bool) -> Result<(), UsageError> {
         let Some(value) = self.last(flag) else { return Ok(()) };
         *into = match value {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
@@ -135,7 +132,7 @@ impl Values {
         Ok(())
     }
 
-    fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
+    pub(super) fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
         if let Some(value) = self.last(flag) {
             *into = api::duration::parse(value).map_err(|e| invalid(flag, value, e))?;
         }
@@ -156,9 +153,12 @@ impl Values {
 pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Options, UsageError> {
     let v = Values(read(args)?);
     let mut o = Options::default();
+    if let Some(value) = v.last("kubernetes-version") {
+        o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
+    }
     serving(&v, &mut o)?;
     storage(&v, &mut o)?;
-    authentication(&v, &mut o)?;
+    authentication::read(&v, &mut o)?;
     v.list("authorization-mode", &mut o.authorization_modes);
     for mode in &o.authorization_modes {
         if !["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"].contains(&mode.as_str()) {
@@ -189,9 +189,6 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
         return Err(UsageError::Together(
             "--goaway-chance can not be less than 0 or greater than 0.02".to_owned(),
         ));
-    }
-    if let Some(value) = v.last("kubernetes-version") {
-        o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
     }
     surface(&v, &mut o)?;
     if let Some(value) = v.last("key-algorithm") {
@@ -361,31 +358,4 @@ fn storage(v: &Values, o: &mut Options) -> Result<(), UsageError> {
     };
     v.duration("event-ttl", &mut o.event_ttl)?;
     v.duration("etcd-compaction-interval", &mut o.compaction_interval)
-}
-
-fn authentication(v: &Values, o: &mut Options) -> Result<(), UsageError> {
-    v.path("client-ca-file", &mut o.client_ca_file);
-    v.path("token-auth-file", &mut o.token_auth_file);
-    v.switch("anonymous-auth", &mut o.anonymous_auth)?;
-    v.switch("enable-bootstrap-token-auth", &mut o.enable_bootstrap_token_auth)?;
-    v.path("requestheader-client-ca-file", &mut o.request_header.client_ca_file);
-    v.list("requestheader-allowed-names", &mut o.request_header.allowed_names);
-    v.list("requestheader-username-headers", &mut o.request_header.username_headers);
-    v.list("requestheader-uid-headers", &mut o.request_header.uid_headers);
-    v.list("requestheader-group-headers", &mut o.request_header.group_headers);
-    v.list("requestheader-extra-headers-prefix", &mut o.request_header.extra_prefixes);
-    v.list("service-account-issuer", &mut o.service_account_issuers);
-    let mut keys = Vec::new();
-    v.list("service-account-key-file", &mut keys);
-    o.service_account_key_files = keys.into_iter().map(PathBuf::from).collect();
-    v.path("service-account-signing-key-file", &mut o.service_account_signing_key_file);
-    v.switch("service-account-lookup", &mut o.service_account_lookup)?;
-    v.switch("service-account-extend-token-expiration", &mut o.service_account_extend_expiration)?;
-    if v.last("service-account-max-token-expiration").is_some() {
-        let mut longest = Duration::ZERO;
-        v.duration("service-account-max-token-expiration", &mut longest)?;
-        o.service_account_max_expiration = (!longest.is_zero()).then_some(longest);
-    }
-    v.list("api-audiences", &mut o.api_audiences);
-    Ok(())
 }

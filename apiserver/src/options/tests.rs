@@ -107,3 +107,59 @@ fn underscores_and_separate_values_are_the_same() {
         (7443, false, true)
     );
 }
+
+#[test]
+fn flags_of_authentication_go_together_and_end_with_their_release() {
+    refused(
+        &[MEMORY, "--basic-auth-file=/a", "--kubernetes-version=1.19.0"],
+        "--basic-auth-file is not supported: basic authentication was removed in Kubernetes 1.19",
+    );
+    let old = Options::parse([MEMORY, "--basic-auth-file=/a", "--kubernetes-version=1.18.0"]).unwrap();
+    assert_eq!(old.basic_auth_file.as_deref(), Some("/a".as_ref()));
+    let keystone = "--experimental-keystone-url=https://keystone:5000/v3";
+    refused(
+        &[MEMORY, keystone, "--kubernetes-version=1.10.0"],
+        "--experimental-keystone-url is not supported: Keystone passwords were removed in Kubernetes 1.10: give Keystone's tokens to a webhook, by --authentication-token-webhook-config-file",
+    );
+    assert!(Options::parse([MEMORY, keystone, "--kubernetes-version=1.9.0"]).unwrap().keystone.is_some());
+    refused(
+        &[MEMORY, "--experimental-keystone-url=http://keystone", "--kubernetes-version=1.9.0"],
+        "Auth URL should be secure and start with https",
+    );
+    let together =
+        "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set";
+    refused(&[MEMORY, "--oidc-issuer-url=https://a"], together);
+    refused(&[MEMORY, "--oidc-client-id=a"], together);
+    refused(&[MEMORY, "--oidc-groups-claim=a"], together);
+    let issuer = ["--oidc-issuer-url=https://a", "--oidc-client-id=b"];
+    let with = |more: &[&'static str]| [&[MEMORY][..], &issuer, more].concat();
+    assert!(Options::parse(with(&[])).unwrap().oidc.is_some());
+    refused(&with(&["--oidc-signing-algs=HS256"]), "oidc: unsupported signing alg: \"HS256\"");
+    refused(
+        &with(&["--oidc-signing-algs=ES512"]),
+        "invalid argument \"ES512\" for \"--oidc-signing-algs\" flag: signatures by ES512 cannot be verified here: leave it out",
+    );
+    refused(
+        &with(&["--oidc-required-claim=a"]),
+        "invalid argument \"a\" for \"--oidc-required-claim\" flag: malformed pair, expect string=string",
+    );
+    refused(
+        &with(&["--authentication-config=/a"]),
+        "authentication-config file and oidc-* flags are mutually exclusive",
+    );
+    let hook = "--authentication-token-webhook-config-file=/a";
+    refused(
+        &[MEMORY, hook, "--authentication-token-webhook-version=v2"],
+        "unsupported authentication webhook version \"v2\", supported versions are \"v1\", \"v1beta1\"",
+    );
+    let hook = Options::parse([MEMORY, hook]).unwrap().token_webhook;
+    assert_eq!((hook.version.as_str(), hook.cache_ttl.as_secs()), ("v1beta1", 120));
+    refused(
+        &[MEMORY, "--service-account-jwks-uri=http://a"],
+        "service-account-jwks-uri requires https scheme, parsed as: http://a",
+    );
+    refused(
+        &[MEMORY, "--service-account-max-token-expiration=59m"],
+        "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::{Note, Parsed, Refusal};
 use crate::{
+    authn::Remarks,
     context::Ctx,
     identity::{AUTHENTICATED, MASTERS, User},
 };
@@ -26,7 +27,14 @@ impl Parsed {
             note.user.clone_from(&user.name);
             return Ok(Identified { parsed: self, user });
         }
-        let found = ctx.authn.authenticate(&mut self.framed.headers, &self.framed.peer, now).await;
+        let framed = &mut self.framed;
+        let mut remarks = Remarks::default();
+        let found =
+            ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now, &mut remarks).await;
+        if let Some(draft) = &mut note.audit {
+            draft.annotate(remarks.annotations);
+        }
+        note.warnings = remarks.warnings;
         ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
         let user = found?;
         note.user.clone_from(&user.name);

@@ -122,6 +122,8 @@ pub struct Note {
     row: Option<Arc<Row>>,
     /// Whose flow schema's it is.
     schema: Option<Arc<Schema>>,
+    /// What the client is to be warned of because of who it is.
+    warnings: Vec<String>,
     /// What the audit log will say of it.
     audit: Option<Box<Draft>>,
 }
@@ -171,6 +173,7 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
         response = audit.answered(&ctx, draft, response, panicked).await;
     }
+    note.warnings.iter().for_each(|warning| respond::add_warning(&mut response, warning));
     response = count(&ctx, &note, response, began);
     ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;

@@ -26,7 +26,7 @@ mod watch;
 use std::sync::Arc;
 
 use api::status::{Details, Status};
-use http::{HeaderValue, Response};
+use http::Response;
 use wire::Body;
 
 pub use leases::Leases;
@@ -39,7 +39,7 @@ use crate::{
         Permitted, Refusal,
         write::{Scope, Stored},
     },
-    respond::Wanted,
+    respond::{self, Wanted},
     watch_cache::{Item, decode, store_status},
 };
 
@@ -54,7 +54,7 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
     };
     let mut response = dispatch(ctx, permitted, served).await?;
     if let Some(warning) = warning {
-        add_warning(&mut response, &warning);
+        respond::add_warning(&mut response, &warning);
     }
     Ok(response)
 }
@@ -220,14 +220,7 @@ pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
             fits
         });
     }
-    warnings.iter().for_each(|warning| add_warning(response, warning));
-}
-
-fn add_warning(response: &mut Response<Body>, warning: &str) {
-    let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-        response.headers_mut().append(http::header::WARNING, value);
-    }
+    warnings.iter().for_each(|warning| respond::add_warning(response, warning));
 }
 
 /// What the request wants to read, negotiated before anything is done.

@@ -12,7 +12,8 @@ use crate::{
 };
 
 const CONFIGURATION: &str = "/.well-known/openid-configuration";
-const KEYS: &str = "/openid/v1/jwks";
+/// Where the keys are.
+pub(super) const KEYS: &str = "/openid/v1/jwks";
 
 /// The two pages, made once.
 pub(super) struct Issuer {
@@ -21,18 +22,28 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// `server` is where others reach us: `https://10.0.0.1:6443`. Without an issuer or a key there is
-    /// nothing to say.
-    pub(super) fn new(issuers: &[String], server: &str, keys: &[PublicKey]) -> Self {
+    /// `jwks` is where others find the keys: `https://10.0.0.1:6443/openid/v1/jwks`. Without a key, or with an
+    /// issuer that nobody could ask by HTTPS, there is nothing to say.
+    pub(super) fn new(issuers: &[String], jwks: &str, keys: &[PublicKey]) -> Self {
         let set = jwt::jwks(keys);
         let mut algorithms: Vec<_> =
             set["keys"].as_array().into_iter().flatten().filter_map(|k| k["alg"].as_str()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
-        let configuration = issuers.first().filter(|_| !keys.is_empty()).map(|issuer| {
+        let issuer = issuers.first().filter(|_| !keys.is_empty()).filter(|issuer| {
+            let is_https = issuer.starts_with("https://") && !issuer.contains(['?', '#']);
+            if !is_https {
+                tracing::error!(
+                    "Could not construct pre-rendered responses for ServiceAccountIssuerDiscovery endpoints. \
+                     Endpoints will not be enabled. Error: issuer URL must use https scheme, got: {issuer}"
+                );
+            }
+            is_https
+        });
+        let configuration = issuer.map(|issuer| {
             let page = json!({
                 "issuer": issuer,
-                "jwks_uri": format!("{server}{KEYS}"),
+                "jwks_uri": jwks,
                 "response_types_supported": ["id_token"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": algorithms,

@@ -20,6 +20,8 @@ mod loopback;
 mod metrics;
 mod objects;
 mod openapi;
+mod self_made;
+mod serving;
 mod surface;
 mod versions;
 mod watches;

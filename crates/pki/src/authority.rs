@@ -234,9 +234,10 @@ fn serial(entropy: &Entropy) -> Vec<u8> {
     (entropy.below((1 << 63) - 1) + 1).to_be_bytes().to_vec()
 }
 
-/// A self-signed certificate that is its own authority and serves at once: the loopback shape up to 1.9.
+/// A self-signed certificate that serves at once. With `entropy` it is numbered by chance and its own authority, the
+/// loopback shape up to 1.9; without, it has the number 1 and is nobody's authority, as in 2015.
 pub(crate) fn self_signed_serving(
-    entropy: &Entropy,
+    entropy: Option<&Entropy>,
     key: &PrivateKey,
     common_name: &str,
     dns_names: &[String],
@@ -245,13 +246,13 @@ pub(crate) fn self_signed_serving(
 ) -> Result<Certificate, IssueError> {
     let public = key.public();
     let template = Template {
-        serial: serial(entropy),
+        serial: entropy.map_or(vec![1], serial),
         subject: &der::name(common_name, &[]),
         names: AltNames { dns: dns_names.to_vec(), ips: ips.to_vec(), ..AltNames::default() },
         dates,
-        key_usage: LEAF_USAGE.and(KeyUsage::CERT_SIGN),
+        key_usage: if entropy.is_some() { LEAF_USAGE.and(KeyUsage::CERT_SIGN) } else { LEAF_USAGE },
         extended: &[ExtendedUsage::ServerAuth],
-        ca: true,
+        ca: entropy.is_some(),
         public: &public,
     };
     template.sign(None, key)

@@ -1,9 +1,9 @@
 //! The certificates that a server makes for itself: the loopback client's, and the self-signed ones of
 //! `--cert-dir`. One generator upstream (client-go `util/cert`), two uses.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
-use world::{Entropy, Wall};
+use world::{Disk, DiskError, Entropy, Wall};
 
 use crate::{
     Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey, Roots,
@@ -17,6 +17,8 @@ pub const LOOPBACK_NAME: &str = "apiserver-loopback-client";
 /// How the generator builds what it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
+    /// One certificate that is no authority, with the number 1: the releases of 2015.
+    Bare,
     /// One certificate, its own authority (up to 1.9).
     SelfSigned,
     /// A leaf and the authority that signed it, whose key is thrown away.
@@ -107,6 +109,9 @@ pub enum SelfSignedError {
     /// Putting together.
     #[error(transparent)]
     Pair(#[from] PairError),
+    /// A fixture is half there, or cannot be written.
+    #[error("{0}")]
+    Fixture(String),
     /// Such a validity ends after, or begins before, all time.
     #[error("the validity of the certificate does not fit the calendar")]
     Dates,
@@ -134,10 +139,11 @@ pub fn self_signed(
     let common_name = format!("{}@{stamp}", spec.host);
 
     let (chain, key) = match spec.shape {
-        Shape::SelfSigned => {
+        Shape::Bare | Shape::SelfSigned => {
             let key = PrivateKey::generate(spec.algorithm).map_err(IssueError::from)?;
-            let dates = (not_before, not_after);
-            (vec![self_signed_serving(entropy, &key, &common_name, &dns_names, &ips, dates)?], key)
+            let (dates, number) =
+                ((not_before, not_after), (spec.shape == Shape::SelfSigned).then_some(entropy));
+            (vec![self_signed_serving(number, &key, &common_name, &dns_names, &ips, dates)?], key)
         }
         Shape::CaAndLeaf => {
             let ca_name = format!("{}-ca@{stamp}", spec.host);
@@ -158,4 +164,36 @@ pub fn self_signed(
     };
     let trust = Roots::new(chain.clone());
     Ok(SelfSignedPair { pair: CertifiedKey::new(chain, key)?, trust })
+}
+
+/// The generator for those who want the same pair each time (`GenerateSelfSignedCertKeyWithFixtures`): what lies in
+/// `directory` under the names that are asked for is taken, and what is made is put there, good for a hundred years.
+///
+/// # Errors
+/// As [`self_signed`], or half a pair is there, or the pair cannot be written.
+pub fn self_signed_with_fixtures(
+    spec: &SelfSigned,
+    disk: &Disk,
+    directory: &Path,
+    now: Wall,
+    entropy: &Entropy,
+) -> Result<CertifiedKey, SelfSignedError> {
+    let ips: Vec<String> = spec.ips.iter().map(ToString::to_string).collect();
+    let base = format!("{}_{}_{}", spec.host, ips.join("-"), spec.dns_names.join("-"));
+    let certificate = directory.join(format!("{base}.crt"));
+    let key = directory.join(format!("{base}.key"));
+    if let Ok(chain) = disk.read(&certificate) {
+        let private = disk.read(&key).map_err(|e| {
+            let (certificate, key) = (certificate.display(), key.display());
+            SelfSignedError::Fixture(format!("cert {certificate} can be read, but key {key} cannot: {e}"))
+        })?;
+        return Ok(CertifiedKey::from_pem(&chain, &private)?);
+    }
+    let made = self_signed(&SelfSigned { max_age: 100 * YEAR, ..spec.clone() }, now, entropy)?.pair;
+    let failed = |what: &str, e: DiskError| {
+        SelfSignedError::Fixture(format!("failed to write {what} fixture to {}: {e}", certificate.display()))
+    };
+    disk.write(&certificate, made.chain_pem(), 0o644).map_err(|e| failed("cert", e))?;
+    disk.write(&key, made.key_pem(), 0o600).map_err(|e| failed("key", e))?;
+    Ok(made)
 }

@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 use world::rfc3339;
 
 use super::{authn, bearer, run};
-use crate::{authn::Config, informers::Informers};
+use crate::{
+    authn::{AnonymousConfig, Config},
+    informers::Informers,
+};
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
 const JOINER: &str = "system:bootstrap:abcdef [system:bootstrappers system:bootstrappers:kubeadm:default-node-token system:authenticated]";
@@ -34,7 +37,7 @@ fn secret(change: impl FnOnce(&mut Map<String, Value>, &mut Value)) -> Value {
 }
 
 fn config() -> Config {
-    Config { bootstrap_tokens: true, anonymous: true, ..Config::default() }
+    Config { bootstrap_tokens: true, anonymous: AnonymousConfig::everywhere(true), ..Config::default() }
 }
 
 fn with(secrets: Vec<Value>) -> Informers {

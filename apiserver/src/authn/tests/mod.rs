@@ -1,6 +1,9 @@
 //! Each authenticator by rows, and how they stand together.
 
 mod bootstrap;
+mod decisions;
+mod idp;
+mod oidc;
 mod service_account;
 mod union;
 
@@ -14,7 +17,7 @@ use world::{
     sim::{Config as World, Sim},
 };
 
-use super::{Authn, CaBundle, Config, Loopback, RequestHeaders};
+use super::{Authn, CaBundle, Config, Loopback, Remarks, RequestHeaders};
 use crate::{admission::testing::Fake, identity::User, informers::Informers};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -50,7 +53,7 @@ fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
 
 /// `name [groups]`, or the code of the refusal.
 async fn who(authn: &Authn, headers: &mut HeaderMap, peer: &Peer, now: Wall) -> String {
-    match authn.authenticate(headers, peer, now).await {
+    match authn.authenticate(headers, peer, "/api", now, &mut Remarks::default()).await {
         Ok(User { name, groups, .. }) => format!("{name} [{}]", groups.join(" ")),
         Err(status) => {
             assert_eq!((status.message.as_str(), status.reason.as_str()), ("Unauthorized", "Unauthorized"));

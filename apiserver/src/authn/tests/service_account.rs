@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use world::Wall;
 
 use super::{Fake, authn, bearer, headers, peer, run};
+use crate::authn::Remarks;
 use crate::{
     authn::{Authn, Config, ServiceAccounts, TokenIssuer},
     informers::Informers,
@@ -184,7 +185,11 @@ fn a_mounted_token_lives_a_year_and_says_when_to_warn() {
         );
 
         let mut headers = headers(&[("authorization", &format!("Bearer {}", token(&issued)))]);
-        let user = s.authn.authenticate(&mut headers, &peer(vec![]), s.start).await.unwrap();
+        let user = s
+            .authn
+            .authenticate(&mut headers, &peer(vec![]), "/api", s.start, &mut Remarks::default())
+            .await
+            .unwrap();
         let extra: Vec<(&str, &str)> = user.extra.iter().map(|(k, v)| (k.as_str(), v[0].as_str())).collect();
         let jti = format!("JTI={}", claims["jti"].as_str().unwrap());
         assert_eq!(

@@ -4,8 +4,9 @@ use serde_json::json;
 use world::Disk;
 
 use super::{Ca, DAY, authn, bearer, headers, loopback, peer, proxy, run, who};
+use crate::authn::Remarks;
 use crate::{
-    authn::{CaBundle, Config, StaticTokens},
+    authn::{AnonymousConfig, CaBundle, Config, StaticTokens},
     identity::CREDENTIAL_ID,
     informers::Informers,
 };
@@ -22,7 +23,11 @@ fn table(disk: &Disk) -> Option<StaticTokens> {
 fn a_certificate_serves_until_its_end_on_any_connection() {
     run(|_, fake| async move {
         let (ca, other) = (Ca::new(&fake.host, "kubernetes"), Ca::new(&fake.host, "kubernetes"));
-        let config = Config { client_ca: Some(ca.bundle()), anonymous: true, ..Config::default() };
+        let config = Config {
+            client_ca: Some(ca.bundle()),
+            anonymous: AnonymousConfig::everywhere(true),
+            ..Config::default()
+        };
         let authn = authn(&fake, config, &Informers::empty());
         let start = fake.host.clock().wall();
         let jane = peer(ca.client("jane", &["dev", "ops"]));
@@ -41,7 +46,10 @@ fn a_certificate_serves_until_its_end_on_any_connection() {
         check(&peer(ca.client("", &["dev"])), start, NOBODY).await;
         check(&peer(vec![]), start, NOBODY).await;
 
-        let found = authn.authenticate(&mut headers(&[]), &jane, start).await.unwrap();
+        let found = authn
+            .authenticate(&mut headers(&[]), &jane, "/api", start, &mut Remarks::default())
+            .await
+            .unwrap();
         assert_eq!(found.extra[CREDENTIAL_ID], [format!("X509SHA256={}", jane.certificates[0].sha256())]);
     });
 }
@@ -110,7 +118,7 @@ fn a_front_proxy_speaks_for_others() {
         let config = Config {
             request_headers: proxy(&proxies, &["front-proxy-client"]),
             client_ca: Some(clients.bundle()),
-            anonymous: true,
+            anonymous: AnonymousConfig::everywhere(true),
             ..Config::default()
         };
         let authn = authn(&fake, config, &Informers::empty());
@@ -140,7 +148,7 @@ fn the_loopback_token_comes_first() {
             loopback: loopback(),
             client_ca: Some(ca.bundle()),
             static_tokens: table(fake.host.disk()),
-            anonymous: true,
+            anonymous: AnonymousConfig::everywhere(true),
             ..Config::default()
         };
         let authn = authn(&fake, config, &Informers::empty());

@@ -4,6 +4,7 @@
 //! clock. Times are compared here, at the caller's `now`, with go-jose's leeway of one minute.
 
 mod claims;
+mod key_set;
 mod verifier;
 
 use aws_lc_rs::digest;
@@ -12,6 +13,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 pub use claims::{BoundObject, Claims, KubernetesClaims, LEEWAY, LEGACY_ISSUER};
+pub use key_set::{KeySet, UnverifiedToken};
 pub use verifier::{JwtError, ServiceAccountVerifier, Verified};
 
 use crate::{

@@ -4,7 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use pki::{
     ClientTls, ExtendedUsage, KeyUsage, Roots, ServerTls, Usage, X509Error,
-    loopback::{LOOPBACK_NAME, Shape, loopback_certificate, self_signed_server},
+    loopback::{
+        LOOPBACK_NAME, SelfSigned, Shape, loopback_certificate, self_signed_server, self_signed_with_fixtures,
+    },
     verify_chain,
 };
 use world::sim::{Config, run};
@@ -27,6 +29,11 @@ fn check(shape: Shape, backdate: Duration, max_age: Duration, from: &str, to: &s
     let usage = leaf.key_usage().unwrap();
     assert!(usage.has(KeyUsage::DIGITAL_SIGNATURE.and(KeyUsage::KEY_ENCIPHERMENT)));
     match shape {
+        Shape::Bare => {
+            assert_eq!((made.pair.chain.len(), leaf.serial_decimal().as_str()), (1, "1"));
+            assert!(!leaf.is_ca() && !usage.has(KeyUsage::CERT_SIGN));
+            assert_eq!(leaf.issuer_cn(), leaf.subject_cn());
+        }
         Shape::SelfSigned => {
             assert_eq!(made.pair.chain.len(), 1);
             assert!(leaf.is_ca() && usage.has(KeyUsage::CERT_SIGN));
@@ -53,7 +60,8 @@ fn check(shape: Shape, backdate: Duration, max_age: Duration, from: &str, to: &s
 
 #[test]
 fn by_version() {
-    // 1.8, 1.10, 1.12, 1.33.
+    // 1.0, 1.8, 1.10, 1.12, 1.33.
+    check(Shape::Bare, Duration::ZERO, 365 * DAY, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
     check(Shape::SelfSigned, Duration::ZERO, 365 * DAY, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
     check(Shape::CaAndLeaf, Duration::ZERO, 365 * DAY, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
     check(Shape::CaAndLeaf, HOUR, 365 * DAY, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z");
@@ -72,8 +80,8 @@ fn the_authority_alone_is_trust_enough() {
 }
 
 #[test]
-fn both_shapes_end_in_real_handshakes() {
-    for shape in [Shape::SelfSigned, Shape::CaAndLeaf] {
+fn all_shapes_end_in_real_handshakes() {
+    for shape in [Shape::Bare, Shape::SelfSigned, Shape::CaAndLeaf] {
         run(Config::default(), |sim| async move {
             let host = sim.host("cp1");
             let made = loopback_certificate(shape, HOUR, 365 * DAY, host.clock().wall(), host.entropy(), FAST).unwrap();
@@ -111,4 +119,34 @@ fn cert_dir_certificates() {
     );
     let kubelet = self_signed_server("n1", &[], &[], now, &chance(), FAST).unwrap();
     assert_eq!(kubelet.pair.leaf().unwrap().dns_names(), ["n1"]);
+}
+
+#[test]
+fn fixtures_are_made_once_and_last_a_century() {
+    let disk = world::Disk::memory(std::sync::Arc::new(world::MemoryDisk::default()));
+    let spec = SelfSigned {
+        host: "a".to_owned(),
+        ips: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
+        dns_names: vec!["b".to_owned(), "c".to_owned()],
+        shape: Shape::CaAndLeaf,
+        backdate: HOUR,
+        max_age: 365 * DAY,
+        algorithm: FAST,
+    };
+    let now = at("2026-01-01T00:00:00Z");
+    let make = || self_signed_with_fixtures(&spec, &disk, "/fixtures".as_ref(), now, &chance());
+    let error = make().unwrap_err().to_string();
+    let certificate = "/fixtures/a_10.0.0.1-10.0.0.2_b-c.crt";
+    assert!(error.starts_with(&format!("failed to write cert fixture to {certificate}: ")), "{error}");
+    disk.create_dir_all("/fixtures").unwrap();
+    let made = make().unwrap();
+    assert_eq!(
+        made.leaf().unwrap().not_after(),
+        at("2025-12-31T23:00:00Z").checked_add(36_500 * DAY).unwrap()
+    );
+    assert_eq!(make().unwrap().chain_pem(), made.chain_pem());
+    let key = "/fixtures/a_10.0.0.1-10.0.0.2_b-c.key";
+    disk.remove(key).unwrap();
+    let error = make().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cert {certificate} can be read, but key {key} cannot: ")), "{error}");
 }

@@ -1,0 +1,271 @@
+//! What of an issuer changes while the server runs: that it is there, its keys, and the file that names it; and how
+//! long a webhook's answer counts.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use pki::{KeyAlgorithm, PrivateKey, jwt::key_id};
+use serde_json::json;
+use world::{Wall, sim::Sim};
+
+use super::{
+    Fake, authn, bearer,
+    idp::{FORGOTTEN, Idp},
+    run,
+};
+use crate::authn::Remarks;
+use crate::{
+    authn::{AuthenticationConfig, Authn, Config, Issuers, JwtConfig, TokenWebhook},
+    informers::Informers,
+    options::Oidc,
+};
+
+const JANE: &str = "jane@example.com [system:authenticated]";
+
+fn key() -> PrivateKey {
+    PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap()
+}
+
+fn token(key: &PrivateKey, now: Wall) -> String {
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some(key_id(&key.public()));
+    let claims = json!({
+        "iss": Idp::URL, "aud": "kubernetes", "email": "jane@example.com", "exp": now.as_second() + 86_400,
+    });
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_pem(key.to_pem().as_bytes()).unwrap())
+        .unwrap()
+}
+
+fn flags() -> Oidc {
+    Oidc {
+        issuer_url: Idp::URL.to_owned(),
+        client_id: "kubernetes".to_owned(),
+        username_claim: "email".to_owned(),
+        signing_algs: vec!["ES256".to_owned()],
+        ..Oidc::default()
+    }
+}
+
+fn believing(fake: &Fake, idp: &Idp) -> Authn {
+    let config = JwtConfig::from_flags(&flags(), Some(idp.ca_pem())).unwrap();
+    let issuers = Issuers::new(&fake.host, vec![config], (1, 26));
+    authn(fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty())
+}
+
+async fn check(sim: &Sim, fake: &Fake, authn: &Authn, key: &PrivateKey, wanted: &str) {
+    sim.elapse(FORGOTTEN).await;
+    let now = fake.host.clock().wall();
+    assert_eq!(bearer(authn, &token(key, now), now).await, wanted);
+}
+
+#[test]
+fn an_issuer_that_is_not_there_yet_is_asked_every_ten_seconds() {
+    run(|sim, fake| async move {
+        let key = key();
+        let idp = Idp::start(&sim, &[&key]).await;
+        idp.state.lock().is_broken = true;
+        let authn = believing(&fake, &idp);
+        let start = fake.host.clock().monotonic();
+        sim.elapse(Duration::from_secs(1)).await;
+        let now = fake.host.clock().wall();
+        let mut errors = Vec::new();
+        let mut headers = super::headers(&[("authorization", &format!("Bearer {}", token(&key, now)))]);
+        authn.identify(&mut headers, &super::peer(vec![]), now, &mut errors, &mut Remarks::default()).await;
+        assert_eq!(errors, ["oidc: authenticator not initialized"]);
+        idp.state.lock().is_broken = false;
+        sim.elapse(Duration::from_secs(8)).await;
+        assert_eq!(bearer(&authn, &token(&key, now), now).await, "401");
+        assert_eq!(idp.seen(), ["GET /.well-known/openid-configuration"]);
+        sim.elapse(Duration::from_secs(2)).await;
+        assert_eq!(bearer(&authn, &token(&key, now), now).await, JANE);
+        assert_eq!(idp.seen(), ["GET /.well-known/openid-configuration", "GET /keys"]);
+        assert!(fake.host.clock().monotonic().since(start) < Duration::from_secs(12));
+    });
+}
+
+#[test]
+fn an_issuer_that_calls_itself_something_else_is_never_believed() {
+    run(|sim, fake| async move {
+        let key = key();
+        let idp = Idp::start(&sim, &[&key]).await;
+        idp.state.lock().issuer = Some("https://evil".to_owned());
+        let authn = believing(&fake, &idp);
+        check(&sim, &fake, &authn, &key, "401").await;
+        idp.state.lock().issuer = None;
+        check(&sim, &fake, &authn, &key, JANE).await;
+    });
+}
+
+#[test]
+fn a_new_key_is_fetched_when_a_token_names_it() {
+    run(|sim, fake| async move {
+        let (old, new) = (key(), key());
+        let idp = Idp::start(&sim, &[&old]).await;
+        let authn = believing(&fake, &idp);
+        check(&sim, &fake, &authn, &old, JANE).await;
+        check(&sim, &fake, &authn, &new, "401").await;
+        idp.state.lock().keys = Idp::set(&[&old, &new]);
+        check(&sim, &fake, &authn, &new, JANE).await;
+        idp.seen();
+        // Known keys cost no question, even if the issuer is gone.
+        idp.state.lock().is_broken = true;
+        check(&sim, &fake, &authn, &old, JANE).await;
+        assert_eq!(idp.seen(), Vec::<String>::new());
+        // A key that the issuer took back counts until somebody makes us ask.
+        idp.state.lock().is_broken = false;
+        idp.state.lock().keys = Idp::set(&[&new]);
+        check(&sim, &fake, &authn, &old, JANE).await;
+        check(&sim, &fake, &authn, &key(), "401").await;
+        check(&sim, &fake, &authn, &old, "401").await;
+    });
+}
+
+#[test]
+fn keys_that_the_issuer_calls_fresh_are_not_fetched_again() {
+    run(|sim, fake| async move {
+        let (old, new) = (key(), key());
+        let idp = Idp::start(&sim, &[&old]).await;
+        idp.state.lock().cache_control = "public, max-age=300".to_owned();
+        let authn = believing(&fake, &idp);
+        check(&sim, &fake, &authn, &old, JANE).await;
+        let fetched = fake.host.clock().wall();
+        idp.state.lock().keys = Idp::set(&[&new]);
+        let ask_at = async |seconds: u64, wanted: &str| {
+            let now = fake.host.clock().wall();
+            let wait = (fetched + Duration::from_secs(seconds)).duration_since(now);
+            sim.elapse(Duration::try_from(wait).unwrap()).await;
+            assert_eq!(bearer(&authn, &token(&new, fetched), fetched).await, wanted, "{seconds} s");
+        };
+        // Thirty seconds before their end they may be asked for again.
+        ask_at(269, "401").await;
+        ask_at(271, JANE).await;
+    });
+}
+
+const FILE: &str = "
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer: {url: \"https://idp:8443\", audiences: [kubernetes], certificateAuthority: \"$CA\"}
+  claimMappings: {username: {claim: email, prefix: \"$PREFIX\"}}
+";
+
+#[test]
+fn the_file_is_read_again_every_minute_and_a_bad_one_changes_nothing() {
+    run(|sim, fake| async move {
+        let key = key();
+        let idp = Idp::start(&sim, &[&key]).await;
+        let disk = fake.host.disk();
+        let ca = idp.ca_pem().replace('\n', "\\n");
+        let write = |text: &str| {
+            disk.write("/authn.yaml", text, 0o600).unwrap();
+            text.as_bytes().to_vec()
+        };
+        let file = FILE.replace("$CA", &ca);
+        let content = write(&file.replace("$PREFIX", "a:"));
+        let issuers = Issuers::new(&fake.host, AuthenticationConfig::parse(&content).unwrap().jwt, (1, 26));
+        let _task = issuers.keep_fresh(disk, "/authn.yaml".into(), content);
+        let authn = authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
+        check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
+        write("kind: Nonsense");
+        sim.elapse(Duration::from_secs(61)).await;
+        check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
+        write(&file.replace("$PREFIX", "b:"));
+        sim.elapse(Duration::from_secs(61)).await;
+        check(&sim, &fake, &authn, &key, "b:jane@example.com [system:authenticated]").await;
+    });
+}
+
+#[test]
+fn a_bad_file_is_told_in_upstreams_words() {
+    let check = |change: fn(&str) -> String, words: &str| {
+        let good = FILE.replace("certificateAuthority: \"$CA\"", "discoveryURL: \"https://elsewhere\"");
+        let error = AuthenticationConfig::parse(change(&good).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}\n does not say {words}");
+    };
+    let good = FILE.replace("certificateAuthority: \"$CA\"", "discoveryURL: \"https://elsewhere\"");
+    AuthenticationConfig::parse(good.as_bytes()).unwrap();
+    check(|_| String::new(), "empty config data");
+    check(|f| f.replace("kind: A", "kind: B"), "no kind \"ButhenticationConfiguration\" is registered");
+    check(|f| f.replace("audiences:", "audience:"), "strict decoding error");
+    check(
+        |f| f.replace("https://idp:8443", "http://idp:8443"),
+        "jwt[0].issuer.url: Invalid value: \"http://idp:8443\": URL scheme must be https",
+    );
+    check(|f| f.replace("https://idp:8443", ""), "jwt[0].issuer.url: Required value: URL is required");
+    check(
+        |f| f.replace("https://idp:8443", "https://a:b@idp"),
+        "URL must not contain a username or password",
+    );
+    check(|f| f.replace("https://idp:8443", "https://idp?a=b"), "URL must not contain a query");
+    check(|f| f.replace("https://idp:8443", "https://idp#a"), "URL must not contain a fragment");
+    check(
+        |f| f.replace("https://elsewhere", "https://idp:8443/"),
+        "jwt[0].issuer.discoveryURL: Invalid value: \"https://idp:8443/\": discoveryURL must be different from URL",
+    );
+    check(
+        |f| f.replace("[kubernetes]", "[]"),
+        "jwt[0].issuer.audiences: Required value: at least one jwt[0].issuer.audiences is required",
+    );
+    check(
+        |f| f.replace("[kubernetes]", "[a, b]"),
+        "audienceMatchPolicy must be MatchAny for multiple audiences",
+    );
+    check(
+        |f| f.replace(", prefix: \"$PREFIX\"", ""),
+        "jwt[0].claimMappings.username.prefix: Required value: prefix is required when claim is set. It can be set to an empty string to disable prefixing",
+    );
+    check(
+        |f| f.replace("claim: email, prefix: \"$PREFIX\"", ""),
+        "jwt[0].claimMappings.username: Required value: claim or expression is required",
+    );
+    check(
+        |f| f.replace("claim: email, prefix: \"$PREFIX\"", "expression: claims.email"),
+        "claims.email_verified must be used in",
+    );
+    check(
+        |f| f.replace("claim: email, prefix: \"$PREFIX\"", "expression: \"claims.sub +\""),
+        "jwt[0].claimMappings.username.expression: Invalid value: \"claims.sub +\": compilation failed: ",
+    );
+    check(
+        |f| f.replace("claim: email, prefix: \"$PREFIX\"", "expression: \"1 + 1\""),
+        "must evaluate to string",
+    );
+}
+
+#[test]
+fn a_webhooks_answer_counts_for_two_minutes() {
+    run(|sim, fake| async move {
+        let idp = Idp::start(&sim, &[]).await;
+        let ttl = Duration::from_secs(120);
+        let hook =
+            TokenWebhook::new(idp.webhook(&fake.host), "v1beta1", ttl, vec![], fake.host.clock().clone());
+        let authn = authn(&fake, Config { webhook: Some(hook), ..Config::default() }, &Informers::empty());
+        let authn = Arc::new(authn);
+        let ask = async |token: &str, wanted: &str, asked: bool| {
+            let now = fake.host.clock().wall();
+            assert_eq!(bearer(&authn, token, now).await, wanted);
+            assert_eq!(idp.seen().len(), usize::from(asked), "{token}");
+        };
+        const WHO: &str = "jane [dev system:authenticated]";
+        ask("good", WHO, true).await;
+        ask("unknown", "401", true).await;
+        sim.elapse(Duration::from_secs(119)).await;
+        ask("good", WHO, false).await;
+        ask("unknown", "401", false).await;
+        // The union in front remembers the good one for ten seconds more.
+        sim.elapse(Duration::from_secs(2)).await;
+        ask("unknown", "401", true).await;
+        ask("good", WHO, false).await;
+        sim.elapse(Duration::from_secs(8)).await;
+        ask("good", WHO, true).await;
+        // That nobody answered is not remembered, and neither is a refusal in words.
+        ask("said-no", "401", true).await;
+        ask("said-no", "401", true).await;
+        // A 500 is tried five times.
+        idp.state.lock().is_broken = true;
+        let now = fake.host.clock().wall();
+        assert_eq!(bearer(&authn, "another", now).await, "401");
+        assert_eq!(idp.seen(), vec!["POST /review"; 5]);
+    });
+}
