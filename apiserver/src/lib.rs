@@ -55,6 +55,7 @@ pub mod logs;
 pub mod loopback;
 pub mod metrics;
 pub mod runtime_config;
+pub mod webhook_client;
 pub mod zpages;
 
 pub use options::{Options, UsageError};

@@ -77,10 +77,8 @@ impl Loopback {
         let http = HttpClient::new(host, &url, Some(tls))
             .map_err(|e| LoopbackError::Client { url: url.clone(), why: e.to_string() })?;
         let token = host.entropy().uuid();
-        let agent =
-            format!("kube-apiserver/{} (linux/amd64) kubernetes/chronoplane", options.profile.git_version());
         let tally = Arc::<Tally>::default();
-        let rest = Rest::new(http, Auth::bearer(token.clone()), &agent).counted(&tally);
+        let rest = Rest::new(http, Auth::bearer(token.clone()), &options.user_agent()).counted(&tally);
         Ok(Self { pair: made.pair, rest, tally, token })
     }
 

@@ -247,6 +247,11 @@ impl Options {
         gates.any(|(gate, open)| gate == name && open == "true")
     }
 
+    /// As whom the server's own clients introduce themselves.
+    pub fn user_agent(&self) -> String {
+        format!("kube-apiserver/{} (linux/amd64) kubernetes/chronoplane", self.profile.git_version())
+    }
+
     /// The address that other hosts use, given this host's own.
     pub fn advertised(&self, own: IpAddr) -> IpAddr {
         self.advertise_address.unwrap_or(if self.bind_address.is_unspecified() {

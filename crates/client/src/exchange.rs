@@ -92,7 +92,11 @@ impl Line {
             if let Some(first) = verb.get_mut(..1) {
                 first.make_ascii_uppercase();
             }
-            Err(ClientError::Deadline { verb, url: format!("{}{}", self.http.url(), call.uri) })
+            let url = match call.uri.contains("://") {
+                true => call.uri.clone(),
+                false => format!("{}{}", self.http.url(), call.uri),
+            };
+            Err(ClientError::Deadline { verb, url })
         })
     }
 

@@ -346,6 +346,13 @@ impl Rest {
         Ok((status, body))
     }
 
+    /// Posts `object` to the very URL that this client was made for, as client-go's unversioned client does to
+    /// webhooks, and returns the object that is the answer.
+    pub async fn post(&self, object: &Value) -> Result<Value, ClientError> {
+        let call = Call { timeout: self.timeout, ..Call::new(Method::POST, self.line.http.url()) };
+        self.line.value(&call.content(object, JSON)).await
+    }
+
     /// What a path that is no object's says, in the best of the representations that are understood.
     pub(crate) async fn document(&self, path: &str, accept: &'static str) -> Result<Value, ClientError> {
         let call = Call { accept, timeout: self.timeout, ..Call::new(Method::GET, path.to_owned()) };
