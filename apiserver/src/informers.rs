@@ -18,6 +18,8 @@ pub struct Informers {
     pub secrets: Informer,
     pub pods: Informer,
     pub persistent_volumes: Informer,
+    pub volume_attachments: Informer,
+    pub resource_slices: Informer,
     pub nodes: Informer,
     pub roles: Informer,
     pub role_bindings: Informer,
@@ -55,6 +57,8 @@ impl Informers {
             secrets: core("secrets"),
             pods: core("pods"),
             persistent_volumes: core("persistentvolumes"),
+            volume_attachments: all("storage.k8s.io", "v1", "volumeattachments"),
+            resource_slices: all("resource.k8s.io", "v1", "resourceslices"),
             // Asked by name, for tokens and mirrors of pods alone.
             nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),
@@ -86,6 +90,8 @@ impl Informers {
             secrets: none(),
             pods: none(),
             persistent_volumes: none(),
+            volume_attachments: none(),
+            resource_slices: none(),
             nodes: none(),
             roles: none(),
             role_bindings: none(),
@@ -105,7 +111,7 @@ impl Informers {
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 22] {
+    pub fn named(&self) -> [(&'static str, &Informer); 24] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -114,6 +120,8 @@ impl Informers {
             ("*v1.Secret", &self.secrets),
             ("*v1.Pod", &self.pods),
             ("*v1.PersistentVolume", &self.persistent_volumes),
+            ("*v1.VolumeAttachment", &self.volume_attachments),
+            ("*v1.ResourceSlice", &self.resource_slices),
             ("*v1.Node", &self.nodes),
             ("*v1.Role", &self.roles),
             ("*v1.RoleBinding", &self.role_bindings),

@@ -1,5 +1,6 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
+mod authorization;
 mod flags;
 mod help;
 mod parse;
@@ -16,6 +17,7 @@ use api::profile::Profile;
 use pki::KeyAlgorithm;
 
 use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+pub use authorization::AuthorizationOptions;
 pub use help::help;
 pub use parse::UsageError;
 
@@ -107,6 +109,7 @@ pub struct Options {
     pub api_audiences: Vec<String>,
 
     pub authorization_modes: Vec<String>,
+    pub authorization: AuthorizationOptions,
 
     pub enable_admission_plugins: Vec<String>,
     pub disable_admission_plugins: Vec<String>,
@@ -191,6 +194,7 @@ impl Default for Options {
             service_account_max_expiration: None,
             api_audiences: Vec::new(),
             authorization_modes: texts(&["AlwaysAllow"]),
+            authorization: AuthorizationOptions::default(),
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
             kubelet_client_certificate: None,

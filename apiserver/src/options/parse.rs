@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use super::{Backend, Options, SniPair, flags};
+use super::{Backend, Options, SniPair, authorization, flags};
 use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
@@ -94,10 +94,15 @@ fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError {
     UsageError::Invalid { flag: flag.to_owned(), value: value.to_owned(), why: why.to_string() }
 }
 
-struct Values(Given);
+/// The flags that were given, with their values.
+pub(super) struct Values(Given);
 
 impl Values {
-    fn last(&self, flag: &str) -> Option<&str> {
+    pub(super) fn is_given(&self, flag: &str) -> bool {
+        self.0.contains_key(flag)
+    }
+
+    pub(super) fn last(&self, flag: &str) -> Option<&str> {
         self.0.get(flag)?.last().map(String::as_str).filter(|v| !v.is_empty())
     }
 
@@ -107,13 +112,13 @@ impl Values {
         }
     }
 
-    fn path(&self, flag: &str, into: &mut Option<PathBuf>) {
+    pub(super) fn path(&self, flag: &str, into: &mut Option<PathBuf>) {
         if let Some(value) = self.last(flag) {
             *into = Some(value.into());
         }
     }
 
-    fn list(&self, flag: &str, into: &mut Vec<String>) {
+    pub(super) fn list(&self, flag: &str, into: &mut Vec<String>) {
         if let Some(values) = self.0.get(flag) {
             into.clone_from(values);
         }
@@ -135,7 +140,7 @@ impl Values {
         Ok(())
     }
 
-    fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
+    pub(super) fn duration(&self, flag: &str, into: &mut Duration) -> Result<(), UsageError> {
         if let Some(value) = self.last(flag) {
             *into = api::duration::parse(value).map_err(|e| invalid(flag, value, e))?;
         }
@@ -159,12 +164,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     serving(&v, &mut o)?;
     storage(&v, &mut o)?;
     authentication(&v, &mut o)?;
-    v.list("authorization-mode", &mut o.authorization_modes);
-    for mode in &o.authorization_modes {
-        if !["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"].contains(&mode.as_str()) {
-            return Err(UsageError::Together(format!("authorization-mode {mode:?} is not a valid mode")));
-        }
-    }
+    authorization::read(&v, &mut o)?;
     v.list("enable-admission-plugins", &mut o.enable_admission_plugins);
     v.list("disable-admission-plugins", &mut o.disable_admission_plugins);
     v.path("kubelet-client-certificate", &mut o.kubelet_client_certificate);
@@ -194,6 +194,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
         o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
     }
     surface(&v, &mut o)?;
+    authorization::check(&v, &o)?;
     if let Some(value) = v.last("key-algorithm") {
         o.key_algorithm = key_algorithm(value).ok_or_else(|| {
             invalid("key-algorithm", value, "use one of RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384")

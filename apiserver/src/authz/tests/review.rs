@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::informers;
+use super::{informers, now};
 use crate::{
     authz::{Authz, Mode, review},
     identity::User,
 };
 
 fn authz() -> Authz {
-    Authz::new(&[Mode::Node, Mode::Rbac], &informers())
+    super::authz(&[Mode::Node, Mode::Rbac], &informers())
 }
 
 fn asking(spec: Value) -> Value {
@@ -20,7 +20,7 @@ fn asking(spec: Value) -> Value {
 fn a_subject_access_review_is_about_anybody() {
     let check = |spec: Value, wanted: Result<Value, &str>| {
         let mut review = asking(spec.clone());
-        let found = review::subject_access(&authz(), &mut review);
+        let found = now(review::subject_access(&authz(), &mut review));
         let found = found.map(|()| review["status"].clone()).map_err(|s| s.message);
         assert_eq!(found, wanted.map_err(str::to_owned), "{spec}");
     };
@@ -63,9 +63,9 @@ fn a_subject_access_review_is_about_anybody() {
 fn a_self_review_is_about_who_asks() {
     let mut review =
         asking(json!({"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "ns"}}));
-    review::self_subject_access(&authz(), &User::new("jane", &[]), &mut review).unwrap();
+    now(review::self_subject_access(&authz(), &User::new("jane", &[]), &mut review)).unwrap();
     assert_eq!(review["status"]["allowed"], true);
-    review::self_subject_access(&authz(), &User::new("bob", &[]), &mut review).unwrap();
+    now(review::self_subject_access(&authz(), &User::new("bob", &[]), &mut review)).unwrap();
     assert_eq!(review["status"], json!({"allowed": false}));
 }
 
@@ -74,7 +74,7 @@ fn a_local_review_stays_in_its_namespace() {
     let check = |spec: Value, metadata: Value, code: Option<u16>| {
         let mut review = asking(spec);
         review["metadata"] = metadata;
-        let found = review::local_subject_access(&authz(), "ns", &mut review);
+        let found = now(review::local_subject_access(&authz(), "ns", &mut review));
         assert_eq!(found.err().map(|s| s.code), code, "{review}");
     };
     let in_ns = |ns: &str| json!({"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": ns}});
