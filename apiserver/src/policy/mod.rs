@@ -42,7 +42,7 @@ pub fn cluster_roles(profile: Profile) -> &'static [Value] {
     static RELEASES: [OnceLock<Vec<Value>>; MINORS] = [const { OnceLock::new() }; MINORS];
     let minor = profile.minor();
     let of_release = || NEWEST.iter().filter_map(|role| releases::cluster_role(minor, role)).collect();
-    RELEASES.get(usize::from(minor)).map_or(&NEWEST, |held| held.get_or_init(of_release))
+    RELEASES.get(usize::from(minor)).map_or(NEWEST.as_slice(), |held| held.get_or_init(of_release).as_slice())
 }
 
 fn put_together() -> Vec<Value> {

@@ -66,6 +66,7 @@ async fn judge(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
             only_own_name(review, node, "can only access CSINode with the same name as the requesting node")
         }
         ("certificates.k8s.io", "certificatesigningrequests") => signing_request(review, node),
+        ("resource.k8s.io", "resourceslices") => slice(review, node),
         _ => Ok(()),
     }
 }
@@ -222,6 +223,21 @@ async fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Val
         review.user.name
     )
     .into())
+}
+
+/// The node authorizer cannot see what is created, nor what a collection holds; the rest it decides.
+fn slice(review: &Review<'_>, node: &str) -> Answer {
+    let (object, verb) = match review.operation {
+        Operation::Create => (review.new_object(), "create"),
+        Operation::Delete => (review.old, "delete"),
+        _ => return Ok(()),
+    };
+    match object {
+        Some(object) if object.str_at("/spec/nodeName") != node => {
+            Err(format!("can only {verb} ResourceSlice with the same NodeName as the requesting node").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn signing_request(review: &Review<'_>, node: &str) -> Answer {
