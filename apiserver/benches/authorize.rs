@@ -25,10 +25,12 @@ const MANY: usize = 1_000;
 fn informers() -> Informers {
     let namespace = |n: usize| if n.is_multiple_of(2) { String::new() } else { format!("ns-{}", n % 10) };
     let role = |n: usize| {
-        let rule = |group: &str, resource: String| {
-            json!({"verbs": ["get", "list", "watch"], "apiGroups": [group], "resources": [resource]})
-        };
-        let rules = [rule("", format!("things-{n}")), rule("apps", format!("parts-{n}")), rule("batch", "jobs".to_owned())];
+        let rule = |group: &str, resource: String| json!({"verbs": ["get", "list", "watch"], "apiGroups": [group], "resources": [resource]});
+        let rules = [
+            rule("", format!("things-{n}")),
+            rule("apps", format!("parts-{n}")),
+            rule("batch", "jobs".to_owned()),
+        ];
         json!({"metadata": {"namespace": namespace(n), "name": format!("role-{n}")}, "rules": rules})
     };
     let binding = |n: usize| {
@@ -82,7 +84,12 @@ fn benches(criterion: &mut Criterion) {
     ask("allowed by a cluster role", &User::new("user-500", &groups), "parts-500", true);
     ask("allowed by a role", &User::new("user-503", &groups), "parts-503", true);
     ask("refused", &User::new("user-500", &groups), "deployments", false);
-    ask("refused to who is in no binding", &User::new("nobody", &["system:authenticated"]), "deployments", false);
+    ask(
+        "refused to who is in no binding",
+        &User::new("nobody", &["system:authenticated"]),
+        "deployments",
+        false,
+    );
     ask("refused to who holds 600 of the roles", &User::new("crowded", &[]), "deployments", false);
     group.finish();
 }

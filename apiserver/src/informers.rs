@@ -39,12 +39,17 @@ pub struct Informers {
 }
 
 impl Informers {
-    /// Starts all of them at once; each begins with a list over `rest`.
-    pub fn start(host: &Host, rest: &Rest) -> Self {
+    /// Starts all of them at once; each begins with a list over `rest`. Of what a node may have and the server does
+    /// not serve there is nothing to wait for.
+    pub fn start(host: &Host, rest: &Rest, serves: impl Fn(&str, &str) -> bool) -> Self {
         let all = |group: &'static str, version: &'static str, plural: &'static str| {
             Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
         };
         let core = |plural: &'static str| all("", "v1", plural);
+        let if_served = |group: &'static str, plural: &'static str| match serves(group, "v1") {
+            true => all(group, "v1", plural),
+            false => Informer::fixed(Vec::new()),
+        };
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
@@ -57,8 +62,8 @@ impl Informers {
             secrets: core("secrets"),
             pods: core("pods"),
             persistent_volumes: core("persistentvolumes"),
-            volume_attachments: all("storage.k8s.io", "v1", "volumeattachments"),
-            resource_slices: all("resource.k8s.io", "v1", "resourceslices"),
+            volume_attachments: if_served("storage.k8s.io", "volumeattachments"),
+            resource_slices: if_served("resource.k8s.io", "resourceslices"),
             // Asked by name, for tokens and mirrors of pods alone.
             nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),

@@ -219,7 +219,7 @@ async fn start(
     let catalog = Catalog::builtin().only(|group, version| runtime.serves(group, version));
     let caches = Caches::start(host, store.clone(), &catalog.all());
     let rest = loopback.rest.clone();
-    let informers = Arc::new(Informers::start(host, &rest));
+    let informers = Arc::new(Informers::start(host, &rest, |group, version| runtime.serves(group, version)));
     let authz = Authz::start(host, &options, authorizers, &informers).map_err(StartError::Flags)?;
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();

@@ -81,7 +81,8 @@ impl Abac {
             if trimmed.is_empty() || trimmed.starts_with('#') {
                 continue;
             }
-            let bad = |why| AbacError::Line { path: path.to_owned(), line: number + 1, text: line.to_owned(), why };
+            let bad =
+                |why| AbacError::Line { path: path.to_owned(), line: number + 1, text: line.to_owned(), why };
             let value: Value = serde_json::from_str(trimmed)
                 .map_err(|e| bad(format!("couldn't get version/kind; json parse error: {e}")))?;
             let (policy, versioned) = Policy::read(&value).map_err(bad)?;
@@ -108,10 +109,9 @@ impl Abac {
 
     /// What `user` may do in `namespace`.
     pub fn rules_for(&self, user: &User, namespace: &str) -> Vec<Rule> {
-        let theirs = self
-            .policies
-            .iter()
-            .filter(|policy| policy.is_for(user) && (policy.namespace == ALL || policy.namespace == namespace));
+        let theirs = self.policies.iter().filter(|policy| {
+            policy.is_for(user) && (policy.namespace == ALL || policy.namespace == namespace)
+        });
         theirs.flat_map(Policy::rules).collect()
     }
 }
@@ -146,7 +146,9 @@ impl Policy {
         let Some(spec) = spec else { return Ok(Self::default()) };
         if !spec.is_object() {
             let found = type_of(spec);
-            return Err(format!("json: cannot unmarshal {found} into Go struct field Policy.spec of type v1beta1.PolicySpec"));
+            return Err(format!(
+                "json: cannot unmarshal {found} into Go struct field Policy.spec of type v1beta1.PolicySpec"
+            ));
         }
         let field = |name: &str| text(spec, name, "spec.");
         let policy = Self {
@@ -253,7 +255,10 @@ fn type_of(value: &Value) -> &'static str {
 
 fn wrong(value: &Value, at: &str, name: &str, wanted: &str) -> String {
     let holder = if at.is_empty() { "Policy" } else { "PolicySpec" };
-    format!("json: cannot unmarshal {} into Go struct field {holder}.{at}{name} of type {wanted}", type_of(value))
+    format!(
+        "json: cannot unmarshal {} into Go struct field {holder}.{at}{name} of type {wanted}",
+        type_of(value)
+    )
 }
 
 fn text(holder: &Value, name: &str, at: &str) -> Result<String, String> {

@@ -83,6 +83,7 @@ impl fmt::Display for Attributes<'_> {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// What HTML could take for markup, as upstream writes it into refusals.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -32,7 +32,8 @@ pub async fn check_role(
         return Ok(());
     }
     let name = if request.name.is_empty() { role.name() } else { request.name };
-    if authz.authorize(&Attributes { verb: "escalate", name, subresource: "", ..*request }).await.is_allowed() {
+    if authz.authorize(&Attributes { verb: "escalate", name, subresource: "", ..*request }).await.is_allowed()
+    {
         return Ok(());
     }
     let resource = GroupResource { group: GROUP, resource: request.resource };

@@ -44,6 +44,7 @@ use crate::{
 };
 use abac::Abac;
 pub use attributes::Attributes;
+pub(crate) use attributes::escaped;
 pub use configuration::Configuration;
 use configuration::WebhookEntry;
 pub use modes::{Mode, ModeError};
@@ -239,7 +240,9 @@ impl Parts {
                 (Mode::Node, _) => Authorizer::Node(self.node.clone().ok_or_else(|| late(entry.mode))?),
                 (Mode::Abac, _) => Authorizer::Abac(self.abac.clone().ok_or_else(|| late(entry.mode))?),
                 (Mode::Webhook, webhook) => {
-                    let (Some(webhook), Some(hooks)) = (webhook, &self.hooks) else { return Err(late(entry.mode)) };
+                    let (Some(webhook), Some(hooks)) = (webhook, &self.hooks) else {
+                        return Err(late(entry.mode));
+                    };
                     Authorizer::Webhook(Arc::new(hooks.webhook(&entry.name, webhook)?))
                 }
             })

@@ -24,7 +24,13 @@ struct Followed {
 }
 
 /// Looks at the file every minute, in a task of `host`'s process, while there is somebody who asks.
-pub(super) fn keep_fresh(authz: &Arc<Authz>, host: &Host, profile: Profile, path: PathBuf, loaded: Configuration) {
+pub(super) fn keep_fresh(
+    authz: &Arc<Authz>,
+    host: &Host,
+    profile: Profile,
+    path: PathBuf,
+    loaded: Configuration,
+) {
     let content = host.disk().read(&path).unwrap_or_default();
     let disk = host.disk().clone();
     let mut followed = Followed { disk, path, profile, content, initial: loaded.clone(), loaded };

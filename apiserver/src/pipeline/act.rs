@@ -90,7 +90,11 @@ impl Identified {
                 ..Attributes::of(&self.user)
             };
             let verdict = ctx.authz.authorize(&attributes).await;
-            if verdict.is_allowed() && verdict.errors.is_empty() { Ok(()) } else { Err(Authz::forbidden(&attributes, &verdict)) }
+            if verdict.is_allowed() && verdict.errors.is_empty() {
+                Ok(())
+            } else {
+                Err(Authz::forbidden(&attributes, &verdict))
+            }
         };
         match account_of(&name) {
             Some((namespace, account)) => may("", "serviceaccounts", "", namespace, account).await?,

@@ -4,7 +4,7 @@ use api::selector::{FieldSelector, LabelSelector};
 
 use super::{Framed, Note, Refusal, RequestInfo, Seated, seat::Held};
 use crate::{
-    authz::{Attributes, Authz, Verdict, rbac::aggregate},
+    authz::{Attributes, Authz, Verdict, escaped, rbac::aggregate},
     context::Ctx,
     identity::User,
 };
@@ -71,8 +71,8 @@ pub(super) fn decide(framed: &Framed, attributes: &Attributes<'_>, verdict: &Ver
         return Ok(());
     }
     if !verdict.errors.is_empty() {
-        let why = aggregate(&verdict.errors);
-        return Err(Refusal::plain(500, format!("Internal Server Error: {:?}: {why}\n", framed.target)));
+        let (target, why) = (escaped(&framed.target), aggregate(&verdict.errors));
+        return Err(Refusal::plain(500, format!("Internal Server Error: {target:?}: {why}\n")));
     }
     Err(Authz::forbidden(attributes, verdict).into())
 }

@@ -54,14 +54,18 @@ pub(super) fn cluster_role(minor: u16, role: &Value) -> Option<Value> {
     if name == "system:basic-user" && minor < WHO_AM_I {
         rules.retain(|rule| rule["resources"] != json!(["selfsubjectreviews"]));
     }
-    for urls in rules.iter_mut().filter_map(|rule| rule.get_mut("nonResourceURLs")).filter_map(Value::as_array_mut) {
+    for urls in
+        rules.iter_mut().filter_map(|rule| rule.get_mut("nonResourceURLs")).filter_map(Value::as_array_mut)
+    {
         urls.retain(|url| {
             let url = url.as_str().unwrap_or_default();
             let is_of = |paths: &[&str]| paths.iter().any(|path| url.starts_with(path));
             !(minor < LIVEZ && is_of(&["/livez", "/readyz"]) || minor < SLIS && url == "/metrics/slis")
         });
         if name == "system:discovery" && minor < PUBLIC_INFO {
-            urls.extend(["/swagger-2.0.0.pb-v1", "/swagger.json", "/swaggerapi", "/swaggerapi/*"].map(Value::from));
+            urls.extend(
+                ["/swagger-2.0.0.pb-v1", "/swagger.json", "/swaggerapi", "/swaggerapi/*"].map(Value::from),
+            );
             urls.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
         }
     }

@@ -114,7 +114,14 @@ fn names_and_rule_counts() {
 
 #[test]
 fn every_object_says_where_it_comes_from() {
-    for object in [cluster_roles(Profile::NEWEST).to_vec(), cluster_role_bindings(Profile::NEWEST), roles(), role_bindings()].concat() {
+    for object in [
+        cluster_roles(Profile::NEWEST).to_vec(),
+        cluster_role_bindings(Profile::NEWEST),
+        roles(),
+        role_bindings(),
+    ]
+    .concat()
+    {
         assert_eq!(object.label("kubernetes.io/bootstrapping"), Some("rbac-defaults"), "{}", object.name());
         assert_eq!(object.annotation(AUTOUPDATE), Some("true"), "{}", object.name());
     }
@@ -234,8 +241,10 @@ fn labels_that_are_there_win() {
 
 #[test]
 fn a_binding_gets_its_subjects_back() {
-    let expected =
-        cluster_role_bindings(Profile::NEWEST).into_iter().find(|b| b.name() == "system:public-info-viewer").unwrap();
+    let expected = cluster_role_bindings(Profile::NEWEST)
+        .into_iter()
+        .find(|b| b.name() == "system:public-info-viewer")
+        .unwrap();
     assert_eq!(reconcile::binding(Some(&expected), &expected), Action::Nothing);
 
     let jane = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"});
@@ -251,7 +260,8 @@ fn a_binding_gets_its_subjects_back() {
     assert_eq!(fresh["subjects"].as_array().unwrap().len(), 3);
 
     // The binding without subjects is content with any.
-    let empty = cluster_role_bindings(Profile::NEWEST).into_iter().find(|b| b.name() == "system:node").unwrap();
+    let empty =
+        cluster_role_bindings(Profile::NEWEST).into_iter().find(|b| b.name() == "system:node").unwrap();
     let mut held = empty.clone();
     held["subjects"] = json!([jane]);
     assert_eq!(reconcile::binding(Some(&held), &empty), Action::Nothing);
@@ -314,17 +324,24 @@ fn earlier_releases_are_born_with_less() {
     let view = role(8, "view").unwrap();
     assert!(view.get("aggregationRule").is_none() && !view.list_at("/rules").is_empty());
     assert!(role(9, "view").unwrap().get("aggregationRule").is_some());
-    let urls = |minor: u16| role(minor, "system:discovery").unwrap()["rules"][0]["nonResourceURLs"].to_string();
+    let urls =
+        |minor: u16| role(minor, "system:discovery").unwrap()["rules"][0]["nonResourceURLs"].to_string();
     assert!(!urls(15).contains("livez") && urls(16).contains("livez"));
     assert!(urls(13).contains("/swaggerapi/*") && !urls(14).contains("swagger"));
-    let who = |minor: u16| role(minor, "system:basic-user").unwrap()["rules"].to_string().contains("selfsubjectreviews");
+    let who = |minor: u16| {
+        role(minor, "system:basic-user").unwrap()["rules"].to_string().contains("selfsubjectreviews")
+    };
     assert!(!who(27) && who(28));
     // The newest release has all there is.
     for minor in [8, 20, 36] {
         let names: Vec<String> = cluster_roles(at(minor)).iter().map(|r| r.name().to_owned()).collect();
         for binding in cluster_role_bindings(at(minor)) {
             let to = binding.str_at("/roleRef/name").to_owned();
-            assert!(names.contains(&to), "1.{minor}: {} is bound to {to}, which is not there", binding.name());
+            assert!(
+                names.contains(&to),
+                "1.{minor}: {} is bound to {to}, which is not there",
+                binding.name()
+            );
         }
     }
 }

@@ -209,9 +209,14 @@ fn its_own_node_within_limits() {
 fn slices_of_devices_say_whose_they_are() {
     let slices = "resourceslices.resource.k8s.io";
     let of = |node: Value| json!({"metadata": {"name": "s"}, "spec": {"nodeName": node}});
-    let delete = |node: &str| Write { old: Some(of(json!(node))), ..Write::new(Operation::Delete, slices, "", "s") };
+    let delete =
+        |node: &str| Write { old: Some(of(json!(node))), ..Write::new(Operation::Delete, slices, "", "s") };
     let only = |verb: &str| {
-        no(slices, "s", &format!("can only {verb} ResourceSlice with the same NodeName as the requesting node"))
+        no(
+            slices,
+            "s",
+            &format!("can only {verb} ResourceSlice with the same NodeName as the requesting node"),
+        )
     };
     check(vec![
         (Write::create(slices, "", of(json!("n1"))), Ok(())),

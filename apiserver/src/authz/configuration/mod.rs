@@ -89,12 +89,13 @@ impl Configuration {
         let flags = &options.authorization;
         let modes = Mode::parse_all(&options.authorization_modes).map_err(|e| e.to_string())?;
         let mut errors: Vec<&str> = Vec::new();
-        let mut needs = |mode: Mode, file: &Option<PathBuf>, missing: &'static str, idle: &'static str| {
-            match (modes.contains(&mode), file) {
-                (true, None) => errors.push(missing),
-                (false, Some(_)) => errors.push(idle),
-                _ => {}
-            }
+        let mut needs = |mode: Mode, file: &Option<PathBuf>, missing: &'static str, idle: &'static str| match (
+            modes.contains(&mode),
+            file,
+        ) {
+            (true, None) => errors.push(missing),
+            (false, Some(_)) => errors.push(idle),
+            _ => {}
         };
         needs(
             Mode::Abac,

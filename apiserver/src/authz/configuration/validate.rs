@@ -126,7 +126,14 @@ fn time(given: &Value, at: &str, name: &str, errors: &mut Vec<FieldError>) -> Ti
 }
 
 /// How long answers are kept; zero when they are not to be kept at all.
-fn life(given: &Value, at: &str, name: &str, kept: &str, default: Duration, errors: &mut Vec<FieldError>) -> Duration {
+fn life(
+    given: &Value,
+    at: &str,
+    name: &str,
+    kept: &str,
+    default: Duration,
+    errors: &mut Vec<FieldError>,
+) -> Duration {
     let some = match time(given, at, name, errors) {
         Time::None => default,
         Time::Some(some) => some,

@@ -62,7 +62,9 @@ impl NodeAuthorizer {
     fn follow(&self, informer: &Informer, apply: fn(&mut Graph, &Value, bool)) {
         let graph = self.graph.clone();
         informer.on(move |change| match change {
-            Change::Added(object) | Change::Updated { new: object, .. } => apply(&mut graph.write(), object, true),
+            Change::Added(object) | Change::Updated { new: object, .. } => {
+                apply(&mut graph.write(), object, true)
+            }
             Change::Deleted(object) => apply(&mut graph.write(), object, false),
         });
     }
@@ -86,7 +88,9 @@ impl NodeAuthorizer {
                 ("", "persistentvolumes") => {
                     return self.get_by(node, request, |graph| graph.reaches_volume(node, request.name));
                 }
-                ("resource.k8s.io", "resourceclaims") => return self.get(node, Vertex::ResourceClaim, request),
+                ("resource.k8s.io", "resourceclaims") => {
+                    return self.get(node, Vertex::ResourceClaim, request);
+                }
                 ("resource.k8s.io", "resourceslices") => return self.slice(node, request),
                 ("storage.k8s.io", "volumeattachments") => {
                     return self.get_by(node, request, |graph| graph.attaches(node, request.name));
@@ -102,7 +106,12 @@ impl NodeAuthorizer {
         allow_if(self.rules.iter().any(|rule| rule.allows(request)), "")
     }
 
-    fn related_by(&self, node: &str, request: &Attributes<'_>, related: impl FnOnce(&Graph) -> bool) -> Verdict {
+    fn related_by(
+        &self,
+        node: &str,
+        request: &Attributes<'_>,
+        related: impl FnOnce(&Graph) -> bool,
+    ) -> Verdict {
         if request.name.is_empty() {
             return Verdict::no_opinion("No Object name found");
         }
@@ -193,7 +202,9 @@ impl NodeAuthorizer {
                 Verdict::no_opinion("can only list/watch pods with spec.nodeName field selector")
             }
             // NodeRestriction narrows these to mirror pods and to pods of the node.
-            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Verdict::allow(),
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
+                Verdict::allow()
+            }
             _ => Verdict::no_opinion(""),
         }
     }

@@ -20,14 +20,18 @@ const REFERENCES: &[&str] = &[
 /// Namespace and name of each; a reference without a namespace is in the claim's.
 pub(super) fn secrets(volume: &Value) -> Vec<(String, String)> {
     let of_claim = volume.str_at("/spec/claimRef/namespace");
-    let azure = volume.at("/spec/azureFile").map(|source| (source.str_at("/secretNamespace"), source.str_at("/secretName")));
+    let azure = volume
+        .at("/spec/azureFile")
+        .map(|source| (source.str_at("/secretNamespace"), source.str_at("/secretName")));
     let others = REFERENCES.iter().filter_map(|at| {
         let reference = volume.at(at)?;
         Some((reference.str_at("/namespace"), reference.str_at("/name")))
     });
     let named = azure.into_iter().chain(others).filter(|(_, name)| !name.is_empty());
     named
-        .map(|(namespace, name)| (if namespace.is_empty() { of_claim } else { namespace }.to_owned(), name.to_owned()))
+        .map(|(namespace, name)| {
+            (if namespace.is_empty() { of_claim } else { namespace }.to_owned(), name.to_owned())
+        })
         .collect()
 }
 

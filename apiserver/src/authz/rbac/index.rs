@@ -8,11 +8,7 @@
 //!
 //! A role that changes changes in its place, whoever holds it. A place is kept while there is a role or a grant of it.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use api::object::ObjectExt as _;
 use serde_json::Value;

@@ -176,9 +176,8 @@ fn validate_metadata(review: &Value, allowed: &[&str], why: &str) -> Option<Fiel
         Value::Bool(_) | Value::Number(_) => false,
     };
     let mut fields = review.map_at("/metadata").into_iter().flatten();
-    let odd = fields.any(|(key, value)| {
-        key != "managedFields" && !allowed.contains(&key.as_str()) && !is_empty(value)
-    });
+    let odd = fields
+        .any(|(key, value)| key != "managedFields" && !allowed.contains(&key.as_str()) && !is_empty(value));
     odd.then(|| FieldError::invalid("metadata", review["metadata"].clone(), why))
 }
 

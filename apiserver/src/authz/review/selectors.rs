@@ -28,7 +28,9 @@ impl Kind {
     }
 
     fn of(self, review: &Value) -> Option<&Value> {
-        review.at(&format!("/spec/resourceAttributes/{}", self.name())).filter(|selector| selector.is_object())
+        review
+            .at(&format!("/spec/resourceAttributes/{}", self.name()))
+            .filter(|selector| selector.is_object())
     }
 }
 
@@ -112,8 +114,11 @@ impl Selectors {
             }
             return read;
         }
-        let readable: Vec<String> =
-            requirements.iter().filter_map(|r| written(kind, r)).filter(|text| parse(text).is_some()).collect();
+        let readable: Vec<String> = requirements
+            .iter()
+            .filter_map(|r| written(kind, r))
+            .filter(|text| parse(text).is_some())
+            .collect();
         let read = (!readable.is_empty()).then(|| parse(&readable.join(","))).flatten();
         if readable.len() < requirements.len() {
             let part = if read.is_some() { "partially " } else { "" };
@@ -125,7 +130,8 @@ impl Selectors {
 
 /// A requirement as it stands in the text of a selector; none for one that has no such form.
 fn written(kind: Kind, requirement: &Value) -> Option<String> {
-    let (key, operator, values) = (requirement.str_at("/key"), requirement.str_at("/operator"), texts(requirement));
+    let (key, operator, values) =
+        (requirement.str_at("/key"), requirement.str_at("/operator"), texts(requirement));
     match (kind, operator, values.as_slice()) {
         (Kind::Field, "In", [value]) => Some(format!("{key}={}", escaped(value))),
         (Kind::Field, "NotIn", [value]) => Some(format!("{key}!={}", escaped(value))),

@@ -29,10 +29,7 @@ fn a_line_that_is_no_policy_is_named() {
     check("", None);
     check(r#"{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy"}"#, None);
     check(r#"{"user":"bob","colour":"red"}"#, None);
-    check(
-        "bob",
-        Some("couldn't get version/kind; json parse error: expected value at line 1 column 1"),
-    );
+    check("bob", Some("couldn't get version/kind; json parse error: expected value at line 1 column 1"));
     check(
         "[]",
         Some(

@@ -23,11 +23,7 @@ fn masters_come_before_every_mode() {
 fn modes_are_asked_in_order_and_their_reasons_add_up() {
     let check = |modes: &[Mode], user: User, question: &str, allowed: bool, reason: &str| {
         let verdict = now(authz(modes, &informers()).authorize(&ask(&user, question)));
-        assert_eq!(
-            (verdict.is_allowed(), &*verdict.reason),
-            (allowed, reason),
-            "{modes:?} {question}"
-        );
+        assert_eq!((verdict.is_allowed(), &*verdict.reason), (allowed, reason), "{modes:?} {question}");
     };
     let kubelet = || User::new("system:node:n1", &["system:nodes"]);
     let no = "no relationship found between node 'n1' and this object";
@@ -47,7 +43,8 @@ fn modes_are_asked_in_order_and_their_reasons_add_up() {
 #[test]
 fn the_refusal_says_who_what_and_where() {
     let check = |request: Attributes<'_>, reason: &str, message: &str| {
-        let verdict = Verdict { decision: Decision::NoOpinion, reason: reason.to_owned().into(), errors: vec![] };
+        let verdict =
+            Verdict { decision: Decision::NoOpinion, reason: reason.to_owned().into(), errors: vec![] };
         let status = Authz::forbidden(&request, &verdict);
         assert_eq!(status.message, message);
         assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));

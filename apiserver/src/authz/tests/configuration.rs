@@ -69,7 +69,10 @@ fn check_valid(authorizers: &str, wanted: Result<(), &str>) {
 #[test]
 fn authorizers_are_complained_about_in_upstreams_words() {
     let check = check_valid;
-    check("{type: RBAC, name: rbac}, {type: Webhook, name: a, webhook: {FINE}}, {type: Webhook, name: b, webhook: {FINE}}", Ok(()));
+    check(
+        "{type: RBAC, name: rbac}, {type: Webhook, name: a, webhook: {FINE}}, {type: Webhook, name: b, webhook: {FINE}}",
+        Ok(()),
+    );
     check("", Err("authorizers: Required value: at least one authorization mode must be defined"));
     check("{name: rbac}", Err("authorizers[0].type: Required value"));
     check(
@@ -88,7 +91,10 @@ fn authorizers_are_complained_about_in_upstreams_words() {
         Err(r#"authorizers[1].name: Duplicate value: "a""#),
     );
     check("{type: RBAC, name: roles}", Err("expected name rbac for authorizer RBAC instead of roles"));
-    check("{type: Webhook, name: a}", Err("authorizers[0].webhook: Required value: required when type=Webhook"));
+    check(
+        "{type: Webhook, name: a}",
+        Err("authorizers[0].webhook: Required value: required when type=Webhook"),
+    );
     check(
         "{type: RBAC, name: rbac, webhook: {FINE}}",
         Err(r#"authorizers[0].webhook: Invalid value: "non-null": may only be specified when type=Webhook"#),
@@ -107,7 +113,8 @@ fn webhooks_are_complained_about_in_upstreams_words() {
         ),
     );
     let rest = "subjectAccessReviewVersion: v1, failurePolicy: NoOpinion, connectionInfo: {type: KubeConfigFile, kubeConfigFile: /etc/hook.conf}";
-    let long = |text: &str| format!(r#"authorizers[0].timeout: Invalid value: "{text}": must be > 0s and <= 30s"#);
+    let long =
+        |text: &str| format!(r#"authorizers[0].timeout: Invalid value: "{text}": must be > 0s and <= 30s"#);
     hook(&format!("timeout: 30s, {rest}"), Ok(()));
     hook(&format!("timeout: 31s, {rest}"), Err(&long("31s")));
     hook(&format!("timeout: -1s, {rest}"), Err(&long("-1s")));
@@ -144,7 +151,10 @@ fn webhooks_are_complained_about_in_upstreams_words() {
         ),
     );
     let rules = |rules: &str, wanted: Result<(), &str>| {
-        hook(&format!("FINE, matchConditionSubjectAccessReviewVersion: v1, matchConditions: [{rules}]"), wanted);
+        hook(
+            &format!("FINE, matchConditionSubjectAccessReviewVersion: v1, matchConditions: [{rules}]"),
+            wanted,
+        );
     };
     rules("{expression: request.user == 'a'}, {expression: request.uid == 'b'}", Ok(()));
     rules("{expression: ' '}", Err("authorizers[0].matchConditions[0].expression: Required value"));
@@ -165,10 +175,7 @@ fn webhooks_are_complained_about_in_upstreams_words() {
         ),
     );
     let many: Vec<String> = (0..65).map(|n| format!("{{expression: request.user == 'u{n}'}}")).collect();
-    rules(
-        &many.join(", "),
-        Err("authorizers[0].matchConditions: Too many: 65: must have at most 64 items"),
-    );
+    rules(&many.join(", "), Err("authorizers[0].matchConditions: Too many: 65: must have at most 64 items"));
 }
 
 #[test]

@@ -92,7 +92,10 @@ fn check(file: &'static str, text: &'static str) {
             if judge(&fake, &authz, row, file).await.is_allowed() { allowed += 1 } else { refused += 1 }
         }
         let one_sided = table.bool_at("/oneSided");
-        assert!(allowed + refused > 0 && (one_sided || (allowed > 0 && refused > 0)), "{file}: {allowed}, {refused}");
+        assert!(
+            allowed + refused > 0 && (one_sided || (allowed > 0 && refused > 0)),
+            "{file}: {allowed}, {refused}"
+        );
     })
     .unwrap();
 }

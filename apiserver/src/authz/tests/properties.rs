@@ -34,7 +34,12 @@ const USERS: &[&str] = &["u", "v", "system:serviceaccount:n:u", "system:servicea
 
 fn rule() -> impl Strategy<Value = Value> {
     let urls = words(&["*", "/a", "/a/*", "/b*"]);
-    let resource = (words(&["*", "", "g"]), words(&["*", "x", "x/s", "*/s", "y"]), words(&["o", "p"]), words(&["get", "*", "put"]));
+    let resource = (
+        words(&["*", "", "g"]),
+        words(&["*", "x", "x/s", "*/s", "y"]),
+        words(&["o", "p"]),
+        words(&["get", "*", "put"]),
+    );
     prop_oneof![
         3 => resource.prop_map(|(groups, resources, names, verbs)| {
             json!({"apiGroups": groups, "resources": resources, "resourceNames": names, "verbs": verbs})
@@ -50,7 +55,8 @@ fn key() -> impl Strategy<Value = Key> {
 fn event() -> impl Strategy<Value = Event> {
     let rules = prop::option::weighted(0.8, prop::collection::vec(rule(), 0..3));
     let role = (key(), rules).prop_map(|(key, rules)| {
-        let object = rules.map(|rules| json!({"metadata": {"namespace": key.0, "name": key.1}, "rules": rules}));
+        let object =
+            rules.map(|rules| json!({"metadata": {"namespace": key.0, "name": key.1}, "rules": rules}));
         Event::Role(key, object)
     });
     let subject = prop_oneof![
@@ -95,7 +101,9 @@ fn allows(rule: &Value, request: &Attributes<'_>) -> bool {
     let names = list("resourceNames");
     has("apiGroups", request.group)
         && list("resources").iter().any(|r| {
-            *r == "*" || *r == combined || (!request.subresource.is_empty() && *r == format!("*/{}", request.subresource))
+            *r == "*"
+                || *r == combined
+                || (!request.subresource.is_empty() && *r == format!("*/{}", request.subresource))
         })
         && (names.is_empty() || names.contains(&request.name))
 }
@@ -127,7 +135,9 @@ fn model(
         let role = roles.get(&(held_in.to_owned(), binding["roleRef"]["name"].as_str().unwrap().to_owned()));
         is_subject
             && !nowhere
-            && role.is_some_and(|role| role["rules"].as_array().unwrap().iter().any(|rule| allows(rule, request)))
+            && role.is_some_and(|role| {
+                role["rules"].as_array().unwrap().iter().any(|rule| allows(rule, request))
+            })
     })
 }
 

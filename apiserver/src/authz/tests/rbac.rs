@@ -10,12 +10,7 @@ fn who_holds_what_where() {
     let authz = rbac_only(&informers());
     let check = |who: User, question: &str, allowed: bool, reason: &str| {
         let verdict = now(authz.authorize(&ask(&who, question)));
-        assert_eq!(
-            (verdict.is_allowed(), &*verdict.reason),
-            (allowed, reason),
-            "{} {question}",
-            who.name
-        );
+        assert_eq!((verdict.is_allowed(), &*verdict.reason), (allowed, reason), "{} {question}", who.name);
     };
     let dev = || User::new("anybody", &["dev"]);
     let by_group =

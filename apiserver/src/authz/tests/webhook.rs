@@ -31,7 +31,11 @@ impl Asked {
         });
         fake.host.disk().create_dir_all("/etc").unwrap();
         fake.host.disk().write("/etc/hook.conf", config.to_string(), 0o600).unwrap();
-        let fixed = ["--storage-backend=memory", "--authorization-mode=Webhook", "--authorization-webhook-config-file=/etc/hook.conf"];
+        let fixed = [
+            "--storage-backend=memory",
+            "--authorization-mode=Webhook",
+            "--authorization-webhook-config-file=/etc/hook.conf",
+        ];
         let options = Options::parse(fixed.into_iter().chain(flags.iter().copied())).unwrap();
         let configuration = Configuration::load(fake.host.disk(), &options).unwrap();
         let authz = Authz::start(&fake.host, &options, configuration, &Informers::empty()).unwrap();
@@ -74,7 +78,10 @@ fn a_yes_is_kept_for_its_time_and_any_other_answer_for_its_own() {
     check(&[], json!({"allowed": true}), Decision::Allow, 300);
     check(&[], json!({"denied": true}), Decision::Deny, 30);
     check(&[], json!({"allowed": false}), Decision::NoOpinion, 30);
-    let own = &["--authorization-webhook-cache-authorized-ttl=10s", "--authorization-webhook-cache-unauthorized-ttl=20s"];
+    let own = &[
+        "--authorization-webhook-cache-authorized-ttl=10s",
+        "--authorization-webhook-cache-unauthorized-ttl=20s",
+    ];
     check(own, json!({"allowed": true}), Decision::Allow, 10);
     check(own, json!({"denied": true}), Decision::Deny, 20);
 }

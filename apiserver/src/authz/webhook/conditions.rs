@@ -66,9 +66,13 @@ impl Conditions {
             match program.evaluate(&variables).0 {
                 Ok(cel::Value::Bool(true)) => {}
                 Ok(cel::Value::Bool(false)) => return Ok(false),
-                Ok(_) => errors.push(format!("cel evaluation error: expression '{source}' eval result type should be bool")),
+                Ok(_) => errors.push(format!(
+                    "cel evaluation error: expression '{source}' eval result type should be bool"
+                )),
                 Err(why) => {
-                    errors.push(format!("cel evaluation error: expression '{source}' resulted in error: {why}"));
+                    errors.push(format!(
+                        "cel evaluation error: expression '{source}' resulted in error: {why}"
+                    ));
                 }
             }
         }
@@ -149,6 +153,7 @@ fn decl(name: &str, kind: DeclKind) -> Arc<Decl> {
 }
 
 fn object(name: &str, fields: Vec<(&'static str, Arc<Decl>)>) -> Arc<Decl> {
-    let fields = fields.into_iter().map(|(name, decl)| (name.to_owned(), Field { json: name.to_owned(), decl }));
+    let fields =
+        fields.into_iter().map(|(name, decl)| (name.to_owned(), Field { json: name.to_owned(), decl }));
     decl(name, DeclKind::Object(fields.collect::<BTreeMap<_, _>>()))
 }

@@ -71,7 +71,8 @@ fn resource(request: &Attributes<'_>) -> Map<String, Value> {
         ("name", request.name),
     ]);
     let fields = request.field_selector.map(|s| s.requirements().iter().map(field).collect::<Vec<_>>());
-    let labels = request.label_selector.map(|s| s.requirements().iter().filter_map(label).collect::<Vec<_>>());
+    let labels =
+        request.label_selector.map(|s| s.requirements().iter().filter_map(label).collect::<Vec<_>>());
     for (key, requirements) in [("fieldSelector", fields), ("labelSelector", labels)] {
         if let Some(requirements) = requirements.filter(|r| !r.is_empty()) {
             attributes.insert(key.to_owned(), json!({ "requirements": requirements }));

@@ -45,7 +45,18 @@ fn node() -> impl Strategy<Value = String> {
 
 fn pod() -> impl Strategy<Value = Event> {
     let names = || prop::collection::vec(name(), 0..3);
-    let parts = (namespace(), name(), node(), any::<bool>(), names(), names(), names(), names(), name(), any::<bool>());
+    let parts = (
+        namespace(),
+        name(),
+        node(),
+        any::<bool>(),
+        names(),
+        names(),
+        names(),
+        names(),
+        name(),
+        any::<bool>(),
+    );
     parts.prop_map(|(ns, pod, node, mirror, secrets, maps, claims, devices, account, present)| {
         let volume = |kind: &str, key: &str, name: &String| json!({"name": name, kind: {key: name}});
         let mut volumes: Vec<Value> = secrets.iter().map(|n| volume("secret", "secretName", n)).collect();
