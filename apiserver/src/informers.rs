@@ -18,6 +18,8 @@ pub struct Informers {
     pub secrets: Informer,
     pub pods: Informer,
     pub persistent_volumes: Informer,
+    pub volume_attachments: Informer,
+    pub resource_slices: Informer,
     pub nodes: Informer,
     pub roles: Informer,
     pub role_bindings: Informer,
@@ -37,12 +39,17 @@ pub struct Informers {
 }
 
 impl Informers {
-    /// Starts all of them at once; each begins with a list over `rest`.
-    pub fn start(host: &Host, rest: &Rest) -> Self {
+    /// Starts all of them at once; each begins with a list over `rest`. Of what a node may have and the server does
+    /// not serve there is nothing to wait for.
+    pub fn start(host: &Host, rest: &Rest, serves: impl Fn(&str, &str) -> bool) -> Self {
         let all = |group: &'static str, version: &'static str, plural: &'static str| {
             Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
         };
         let core = |plural: &'static str| all("", "v1", plural);
+        let if_served = |group: &'static str, plural: &'static str| match serves(group, "v1") {
+            true => all(group, "v1", plural),
+            false => Informer::fixed(Vec::new()),
+        };
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
@@ -55,6 +62,8 @@ impl Informers {
             secrets: core("secrets"),
             pods: core("pods"),
             persistent_volumes: core("persistentvolumes"),
+            volume_attachments: if_served("storage.k8s.io", "volumeattachments"),
+            resource_slices: if_served("resource.k8s.io", "resourceslices"),
             // Asked by name, for tokens and mirrors of pods alone.
             nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),
@@ -86,6 +95,8 @@ impl Informers {
             secrets: none(),
             pods: none(),
             persistent_volumes: none(),
+            volume_attachments: none(),
+            resource_slices: none(),
             nodes: none(),
             roles: none(),
             role_bindings: none(),
@@ -105,7 +116,7 @@ impl Informers {
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 22] {
+    pub fn named(&self) -> [(&'static str, &Informer); 24] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -114,6 +125,8 @@ impl Informers {
             ("*v1.Secret", &self.secrets),
             ("*v1.Pod", &self.pods),
             ("*v1.PersistentVolume", &self.persistent_volumes),
+            ("*v1.VolumeAttachment", &self.volume_attachments),
+            ("*v1.ResourceSlice", &self.resource_slices),
             ("*v1.Node", &self.nodes),
             ("*v1.Role", &self.roles),
             ("*v1.RoleBinding", &self.role_bindings),

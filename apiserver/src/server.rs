@@ -24,7 +24,7 @@ use crate::{
     allocate::Allocator,
     audit::Audit,
     authn::Authn,
-    authz::{Authz, Mode},
+    authz::{Authz, Configuration},
     catalog::Catalog,
     context::{Context, Ctx, Lifecycle},
     crd,
@@ -193,8 +193,7 @@ async fn start(
 ) -> Result<Server, StartError> {
     let (now, started) = (host.clock().wall(), host.clock().monotonic());
     let options = Arc::new(options);
-    let modes =
-        Mode::parse_all(&options.authorization_modes).map_err(|e| StartError::Flags(e.to_string()))?;
+    let authorizers = Configuration::load(host.disk(), &options).map_err(StartError::Flags)?;
     let plugins = Enabled::from_flags(&options.enable_admission_plugins, &options.disable_admission_plugins)
         .map_err(|e| StartError::Flags(e.to_string()))?;
     let at = SocketAddr::new(options.bind_address, options.secure_port);
@@ -220,8 +219,8 @@ async fn start(
     let catalog = Catalog::builtin().only(|group, version| runtime.serves(group, version));
     let caches = Caches::start(host, store.clone(), &catalog.all());
     let rest = loopback.rest.clone();
-    let informers = Arc::new(Informers::start(host, &rest));
-    let authz = Arc::new(Authz::new(&modes, &informers));
+    let informers = Arc::new(Informers::start(host, &rest, |group, version| runtime.serves(group, version)));
+    let authz = Authz::start(host, &options, authorizers, &informers).map_err(StartError::Flags)?;
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();
     let ctx: Ctx = Arc::new(Context {

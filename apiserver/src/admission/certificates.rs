@@ -18,15 +18,15 @@ const RESOURCE: &str = "certificatesigningrequests";
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 
 /// CertificateApproval: a change at `/approval` needs the verb `approve` on the signer.
-pub(super) fn approval(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn approval(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     if !is_update_of(review, "approval") {
         return Ok(());
     }
-    needs(tools, review, "approve", "approve")
+    needs(tools, review, "approve").await
 }
 
 /// CertificateSigning: a new certificate or condition at `/status` needs the verb `sign`.
-pub(super) fn signing(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn signing(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     if !is_update_of(review, "status") {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(super) fn signing(tools: &Tools, review: &Review<'_>) -> Result<(), Status> 
     let unchanged = ["/status/certificate", "/status/conditions"]
         .iter()
         .all(|field| part(review.new_object(), field) == part(review.old, field));
-    if unchanged { Ok(()) } else { needs(tools, review, "sign", "sign") }
+    if unchanged { Ok(()) } else { needs(tools, review, "sign").await }
 }
 
 /// CertificateSubjectRestriction: no certificate for `system:masters` from the client signer.
@@ -63,18 +63,19 @@ fn is_update_of(review: &Review<'_>, subresource: &str) -> bool {
     review.operation == Operation::Update && review.is(GROUP, RESOURCE) && review.subresource == subresource
 }
 
-fn needs(tools: &Tools, review: &Review<'_>, verb: &str, word: &str) -> Result<(), Status> {
+async fn needs(tools: &Tools, review: &Review<'_>, verb: &str) -> Result<(), Status> {
     // The stored signer counts: the one in the request is dropped anyway.
     let signer = review.old.map(|old| old.str_at("/spec/signerName")).unwrap_or_default();
-    if is_authorized(&tools.authz, review.user, verb, signer) {
+    if is_authorized(&tools.authz, review.user, verb, signer).await {
         return Ok(());
     }
-    Err(forbidden(review, format_args!("user not permitted to {word} requests with signerName {signer:?}")))
+    Err(forbidden(review, format_args!("user not permitted to {verb} requests with signerName {signer:?}")))
 }
 
 /// The verb on the signer by name, or on all signers of its domain.
-fn is_authorized(authz: &Authz, user: &User, verb: &str, signer: &str) -> bool {
-    let on = |name: &str| {
+async fn is_authorized(authz: &Authz, user: &User, verb: &str, signer: &str) -> bool {
+    let domain = signer.split('/').next().unwrap_or_default();
+    for name in [signer, &format!("{domain}/*")] {
         let request = Attributes {
             verb,
             group: GROUP,
@@ -84,8 +85,9 @@ fn is_authorized(authz: &Authz, user: &User, verb: &str, signer: &str) -> bool {
             resource_request: true,
             ..Attributes::of(user)
         };
-        authz.authorize(&request).is_allowed()
-    };
-    let domain = signer.split('/').next().unwrap_or_default();
-    on(signer) || on(&format!("{domain}/*"))
+        if authz.authorize(&request).await.is_allowed() {
+            return true;
+        }
+    }
+    false
 }

@@ -34,10 +34,10 @@ pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), S
         ..Attributes::of(review.user)
     };
     match review.resource {
-        "roles" | "clusterroles" => check_role(&tools.authz, &request, object, review.old),
+        "roles" | "clusterroles" => check_role(&tools.authz, &request, object, review.old).await,
         "rolebindings" | "clusterrolebindings" => {
             let Some((plural, namespace, name)) = referenced_role(object) else {
-                return check_binding(&tools.authz, &request, object, review.old, None);
+                return check_binding(&tools.authz, &request, object, review.old, None).await;
             };
             let namespace = (!namespace.is_empty()).then_some(namespace);
             let informers = &tools.informers;
@@ -50,7 +50,7 @@ pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), S
                     tools.rest.get(&resource, namespace, name).await.ok().map(std::sync::Arc::new)
                 }
             };
-            check_binding(&tools.authz, &request, object, review.old, role.as_deref())
+            check_binding(&tools.authz, &request, object, review.old, role.as_deref()).await
         }
         _ => Ok(()),
     }

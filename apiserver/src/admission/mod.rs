@@ -163,7 +163,7 @@ impl Admission {
             service_account::mutate(tools, review).await?;
         }
         if self.enabled.has(Plugin::NodeRestriction) {
-            node_restriction::admit(tools, review)?;
+            node_restriction::admit(tools, review).await?;
         }
         if self.enabled.has(Plugin::TaintNodesByCondition) {
             small::taint_new_node(review);
@@ -196,10 +196,10 @@ impl Admission {
             priority::validate(tools, review)?;
         }
         if self.enabled.has(Plugin::CertificateApproval) {
-            certificates::approval(tools, review)?;
+            certificates::approval(tools, review).await?;
         }
         if self.enabled.has(Plugin::CertificateSigning) {
-            certificates::signing(tools, review)?;
+            certificates::signing(tools, review).await?;
         }
         if self.enabled.has(Plugin::CertificateSubjectRestriction) {
             certificates::subject(review)?;

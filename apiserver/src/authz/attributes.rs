@@ -45,9 +45,15 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Whether nothing is changed by it.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.verb, "get" | "list" | "watch")
+    }
+
     /// Whether the field selector demands that `field` equal `value`.
     pub(super) fn selects(&self, field: &str, value: &str) -> bool {
-        self.field_selector.and_then(|s| s.requirement(field)).is_some_and(|v| v == value)
+        let requirements = self.field_selector.map(|s| s.requirements()).unwrap_or_default();
+        requirements.iter().any(|r| r.equal && r.field == field && r.value == value)
     }
 }
 
@@ -77,6 +83,7 @@ impl fmt::Display for Attributes<'_> {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// What HTML could take for markup, as upstream writes it into refusals.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -22,7 +22,7 @@ use crate::{identity::MASTERS, policy::GROUP};
 ///
 /// # Errors
 /// 403 that names what is missing.
-pub fn check_role(
+pub async fn check_role(
     authz: &Authz,
     request: &Attributes<'_>,
     role: &Value,
@@ -32,7 +32,8 @@ pub fn check_role(
         return Ok(());
     }
     let name = if request.name.is_empty() { role.name() } else { request.name };
-    if authz.authorize(&Attributes { verb: "escalate", name, subresource: "", ..*request }).is_allowed() {
+    if authz.authorize(&Attributes { verb: "escalate", name, subresource: "", ..*request }).await.is_allowed()
+    {
         return Ok(());
     }
     let resource = GroupResource { group: GROUP, resource: request.resource };
@@ -63,7 +64,7 @@ pub fn referenced_role(binding: &Value) -> Option<(&'static str, &str, &str)> {
 ///
 /// # Errors
 /// 403 that names what is missing; 404 for the role if the right to `bind` does not make it needless.
-pub fn check_binding(
+pub async fn check_binding(
     authz: &Authz,
     request: &Attributes<'_>,
     binding: &Value,
@@ -87,7 +88,7 @@ pub fn check_binding(
         resource_request: true,
         ..Attributes::of(request.user)
     };
-    if authz.authorize(&bind).is_allowed() {
+    if authz.authorize(&bind).await.is_allowed() {
         return Ok(());
     }
     let Some(role) = role else {

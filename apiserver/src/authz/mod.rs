@@ -1,109 +1,162 @@
-//! May this user do that? Authorizers are asked in the order of `--authorization-mode`, after the
-//! one that comes before all: `system:masters` may do everything.
+//! May this user do that? Authorizers are asked in the order of the [`configuration`], after the one that comes before
+//! all: `system:masters` may do everything.
 //!
 //! ```text
 //!  Attributes ─▶ masters? ─▶ Node ─▶ RBAC ─▶ … ─▶ Verdict
-//!                  allow      each: allow, or no opinion and why
+//!                  allow      each: allow, deny, or no opinion and why
 //! ```
 //!
+//! * [`configuration`]: which ones, from flags or from a file that is read again.
 //! * [`rule`]: one policy rule, [`rbac`]: rules by subject, from four informers.
 //! * [`node`]: what a kubelet may reach through the pods that are bound to its node.
+//! * [`abac`]: a file of policies. [`webhook`]: somebody else decides.
 //! * [`escalation`]: who may write roles and bindings.
 //! * [`review`]: the review kinds answered.
 
+pub mod abac;
 mod attributes;
+pub mod configuration;
 pub mod escalation;
 pub mod modes;
 pub mod node;
 pub(crate) mod pod_references;
 pub mod rbac;
+mod reload;
 pub mod review;
 pub mod rule;
+mod verdict;
+pub mod webhook;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use api::status::{GroupResource, Status};
+use api::{
+    profile::Profile,
+    status::{GroupResource, Status},
+};
+use parking_lot::RwLock;
+use world::Host;
 
-use crate::{identity::MASTERS, informers::Informers};
+use crate::{
+    identity::{MASTERS, User},
+    informers::Informers,
+    options::Options,
+    webhook_client::WebhookClient,
+};
+use abac::Abac;
 pub use attributes::Attributes;
+pub(crate) use attributes::escaped;
+pub use configuration::Configuration;
+use configuration::WebhookEntry;
 pub use modes::{Mode, ModeError};
 use node::NodeAuthorizer;
 use rbac::Rbac;
+use rule::Rule;
+pub use verdict::{Decision, Reason, Verdict};
+use webhook::{Conditions, Settings, Webhook};
 
-/// What an authorizer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Yes; nobody else is asked.
-    Allow,
-    /// No; nobody else is asked.
-    Deny,
-    /// Not for me to say; from the whole chain this means no.
-    NoOpinion,
-}
-
-/// The answer of the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The decision.
-    pub decision: Decision,
-    /// Why: of the one that decided, else of all that had something to say, one per line.
-    pub reason: String,
-    /// What failed on the way. With a decision other than allow the request ends in a 500.
-    pub errors: Vec<String>,
-}
-
-impl Verdict {
-    fn new(decision: Decision, reason: impl Into<String>) -> Self {
-        Self { decision, reason: reason.into(), errors: Vec::new() }
-    }
-
-    fn no_opinion(reason: impl Into<String>) -> Self {
-        Self::new(Decision::NoOpinion, reason)
-    }
-
-    /// Whether the request may go on.
-    pub fn is_allowed(&self) -> bool {
-        self.decision == Decision::Allow
-    }
-}
-
+/// One authorizer of the chain.
+#[derive(Clone)]
 enum Authorizer {
-    Node(NodeAuthorizer),
+    Node(Arc<NodeAuthorizer>),
     Rbac(Arc<Rbac>),
+    Abac(Arc<Abac>),
+    Webhook(Arc<Webhook>),
     AlwaysAllow,
     AlwaysDeny,
 }
 
+/// What authorizers are made from. Those that learn from informers or from a file of their own are made once, at
+/// start, and stay over reloads.
+struct Parts {
+    rbac: Arc<Rbac>,
+    node: Option<Arc<NodeAuthorizer>>,
+    abac: Option<Arc<Abac>>,
+    hooks: Option<Hooks>,
+}
+
+/// What it takes to call somebody.
+struct Hooks {
+    host: Host,
+    profile: Profile,
+}
+
 /// The chain of authorizers.
 pub struct Authz {
-    chain: Vec<Authorizer>,
-    rbac: Arc<Rbac>,
+    chain: RwLock<Arc<[Authorizer]>>,
+    parts: Parts,
+    /// Whether what a list selects counts (gate AuthorizeWithSelectors).
+    by_selectors: bool,
 }
 
 impl Authz {
-    /// A chain of `modes` that learns from `informers`.
-    pub fn new(modes: &[Mode], informers: &Informers) -> Self {
-        let rbac = Rbac::new(informers);
-        let chain = modes.iter().map(|mode| match mode {
-            Mode::Node => Authorizer::Node(NodeAuthorizer::new(informers)),
-            Mode::Rbac => Authorizer::Rbac(rbac.clone()),
-            Mode::AlwaysAllow => Authorizer::AlwaysAllow,
-            Mode::AlwaysDeny => Authorizer::AlwaysDeny,
-        });
-        Self { chain: chain.collect(), rbac }
+    /// A chain of `modes` that learns from `informers`: of those that need neither a file nor the network.
+    ///
+    /// # Errors
+    /// One of the modes needs more.
+    pub fn new(profile: Profile, modes: &[Mode], informers: &Informers) -> Result<Self, String> {
+        Self::build(profile, &Configuration::of_modes(modes), informers, None, None)
+    }
+
+    /// The chain of a command line. With a file of `--authorization-config` it follows the file.
+    ///
+    /// # Errors
+    /// A policy file or a webhook's kubeconfig that cannot be used.
+    pub fn start(
+        host: &Host,
+        options: &Options,
+        configuration: Configuration,
+        informers: &Informers,
+    ) -> Result<Arc<Self>, String> {
+        let abac = match configuration.modes().contains(&Mode::Abac) {
+            true => {
+                // Without a file upstream opens the nameless one.
+                let path = options.authorization.policy_file.clone().unwrap_or_default();
+                Some(Arc::new(Abac::file(host.disk(), &path).map_err(|e| e.to_string())?))
+            }
+            false => None,
+        };
+        let hooks = Hooks { host: host.clone(), profile: options.profile };
+        let this = Self::build(options.profile, &configuration, informers, abac, Some(hooks))?;
+        let this = Arc::new(this);
+        if let Some(path) = &options.authorization.config_file {
+            reload::keep_fresh(&this, host, options.profile, path.clone(), configuration);
+        }
+        Ok(this)
+    }
+
+    fn build(
+        profile: Profile,
+        configuration: &Configuration,
+        informers: &Informers,
+        abac: Option<Arc<Abac>>,
+        hooks: Option<Hooks>,
+    ) -> Result<Self, String> {
+        let node = configuration.modes().contains(&Mode::Node);
+        let node = node.then(|| Arc::new(NodeAuthorizer::new(profile, informers)));
+        let parts = Parts { rbac: Rbac::new(informers), node, abac, hooks };
+        let chain = RwLock::new(parts.chain(configuration)?);
+        Ok(Self { chain, parts, by_selectors: profile.authorizes_by_selectors() })
     }
 
     /// Asks the chain.
-    pub fn authorize(&self, request: &Attributes<'_>) -> Verdict {
+    pub async fn authorize(&self, request: &Attributes<'_>) -> Verdict {
         if request.user.is_in(MASTERS) {
-            return Verdict::new(Decision::Allow, "");
+            return Verdict::allow();
         }
-        let mut reasons = Vec::new();
-        for authorizer in &self.chain {
+        let mut request = *request;
+        if !self.by_selectors {
+            (request.field_selector, request.label_selector) = (None, None);
+        }
+        let chain = self.chain.read().clone();
+        let (mut reasons, mut errors) = (Vec::new(), Vec::new());
+        for authorizer in chain.iter() {
             let verdict = match authorizer {
-                Authorizer::Node(node) => node.authorize(request),
-                Authorizer::Rbac(rbac) => rbac.authorize(request),
-                Authorizer::AlwaysAllow => Verdict::new(Decision::Allow, ""),
+                Authorizer::Node(node) => node.authorize(&request),
+                Authorizer::Rbac(rbac) => rbac.authorize(&request),
+                Authorizer::Abac(abac) => abac.authorize(&request),
+                // Its future is large, and few have one.
+                Authorizer::Webhook(webhook) => Box::pin(webhook.authorize(&request)).await,
+                Authorizer::AlwaysAllow => Verdict::allow(),
                 Authorizer::AlwaysDeny => Verdict::no_opinion("Everything is forbidden."),
             };
             if verdict.decision != Decision::NoOpinion {
@@ -112,8 +165,13 @@ impl Authz {
             if !verdict.reason.is_empty() {
                 reasons.push(verdict.reason);
             }
+            errors.extend(verdict.errors);
         }
-        Verdict::no_opinion(reasons.join("\n"))
+        let reason = match reasons.len() {
+            0 | 1 => reasons.pop().unwrap_or(Reason::Fixed("")),
+            _ => reasons.iter().map(|reason| &**reason).collect::<Vec<_>>().join("\n").into(),
+        };
+        Verdict { errors, ..Verdict::no_opinion(reason) }
     }
 
     /// The refusal that follows from a verdict other than allow.
@@ -127,35 +185,99 @@ impl Authz {
     }
 
     /// What `user` may do in `namespace`, as far as it can be listed.
-    pub fn rules_for(&self, user: &crate::identity::User, namespace: &str) -> review::RulesReview {
+    pub fn rules_for(&self, user: &User, namespace: &str) -> review::RulesReview {
         let mut review = review::RulesReview::default();
-        for authorizer in &self.chain {
+        let incomplete = |review: &mut review::RulesReview, which: &str| {
+            review.incomplete = true;
+            review.errors.push(format!("{which} authorizer does not support user rule resolution"));
+        };
+        for authorizer in self.chain.read().iter() {
             match authorizer {
-                Authorizer::Node(_) if user.node_name().is_some() => {
-                    review.incomplete = true;
-                    review.errors.push("node authorizer does not support user rule resolution".to_owned());
-                }
+                Authorizer::Node(_) if user.node_name().is_some() => incomplete(&mut review, "node"),
+                Authorizer::Webhook(_) => incomplete(&mut review, "webhook"),
                 Authorizer::Rbac(rbac) => {
                     let resolved = rbac.rules_for(user, namespace);
                     review.rules.extend(resolved.rules);
                     review.errors.extend(resolved.errors);
                 }
-                Authorizer::AlwaysAllow => review.rules.extend(rule::Rule::full_authority()),
+                Authorizer::Abac(abac) => review.rules.extend(abac.rules_for(user, namespace)),
+                Authorizer::AlwaysAllow => review.rules.extend(Rule::full_authority()),
                 Authorizer::Node(_) | Authorizer::AlwaysDeny => {}
             }
         }
         review
     }
 
+    /// Whether what a list selects counts.
+    pub fn by_selectors(&self) -> bool {
+        self.by_selectors
+    }
+
     /// The rules by subject, whether or not RBAC is one of the modes: the escalation check reads them.
     pub fn rbac(&self) -> &Rbac {
-        &self.rbac
+        &self.parts.rbac
+    }
+
+    /// Puts another chain in place of this one.
+    fn replace(&self, configuration: &Configuration) -> Result<(), String> {
+        let chain = self.parts.chain(configuration)?;
+        *self.chain.write() = chain;
+        Ok(())
+    }
+}
+
+impl Parts {
+    fn chain(&self, configuration: &Configuration) -> Result<Arc<[Authorizer]>, String> {
+        let late = |mode: Mode| {
+            let mode = mode.name();
+            format!("authorizer type {mode} is not allowed if it was not enabled at initial server startup")
+        };
+        let link = |entry: &configuration::Entry| {
+            Ok(match (entry.mode, &entry.webhook) {
+                (Mode::Rbac, _) => Authorizer::Rbac(self.rbac.clone()),
+                (Mode::AlwaysAllow, _) => Authorizer::AlwaysAllow,
+                (Mode::AlwaysDeny, _) => Authorizer::AlwaysDeny,
+                (Mode::Node, _) => Authorizer::Node(self.node.clone().ok_or_else(|| late(entry.mode))?),
+                (Mode::Abac, _) => Authorizer::Abac(self.abac.clone().ok_or_else(|| late(entry.mode))?),
+                (Mode::Webhook, webhook) => {
+                    let (Some(webhook), Some(hooks)) = (webhook, &self.hooks) else {
+                        return Err(late(entry.mode));
+                    };
+                    Authorizer::Webhook(Arc::new(hooks.webhook(&entry.name, webhook)?))
+                }
+            })
+        };
+        configuration.authorizers.iter().map(link).collect()
+    }
+}
+
+impl Hooks {
+    fn webhook(&self, name: &str, entry: &WebhookEntry) -> Result<Webhook, String> {
+        let path: &PathBuf = &entry.kubeconfig;
+        let agent = format!("kube-apiserver/{}", self.profile.git_version());
+        let hook = WebhookClient::from_file(&self.host, path, self.profile.go(), &agent);
+        let hook = hook.map_err(|e| e.to_string())?.with_timeout(entry.timeout);
+        let mut errors = Vec::new();
+        let rules: Vec<&str> = entry.conditions.iter().map(String::as_str).collect();
+        let conditions = Conditions::parse("matchConditions", &rules, &mut errors);
+        if let Some(error) = errors.first() {
+            return Err(error.to_string());
+        }
+        let settings = Settings {
+            name: name.to_owned(),
+            version: entry.version,
+            authorized: entry.authorized,
+            unauthorized: entry.unauthorized,
+            on_error: entry.on_error,
+            conditions,
+        };
+        Ok(Webhook::new(&self.host, hook, settings))
     }
 }
 
 impl std::fmt::Debug for Authz {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Authz({} authorizers)", self.chain.len())
+        write!(f, "Authz({} authorizers)", self.chain.read().len())
     }
 }
 

@@ -1,16 +1,20 @@
 //! The names of `--authorization-mode`.
 
 /// An authorizer that can be named on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Kubelets, by what is bound to their node.
-    Node,
-    /// Roles and bindings.
-    Rbac,
+    /// A file of policies.
+    Abac,
     /// Yes to everything.
     AlwaysAllow,
     /// No to everything.
     AlwaysDeny,
+    /// Kubelets, by what is bound to their node.
+    Node,
+    /// Roles and bindings.
+    Rbac,
+    /// Somebody else, over the network.
+    Webhook,
 }
 
 /// A value of `--authorization-mode` that cannot be followed.
@@ -20,35 +24,43 @@ pub enum ModeError {
     #[error("authorization-mode {0:?} is not a valid mode")]
     Unknown(String),
     /// The same mode twice.
-    #[error("authorization-mode {0:?} has mode specified more than once")]
+    #[error("authorization-mode {} has mode specified more than once", crate::authz::rule::quoted(.0))]
     Repeated(Vec<String>),
-    /// Upstream has it, this server does not.
-    #[error(
-        "authorization-mode {0:?} is not implemented here; use some of Node, RBAC, AlwaysAllow and AlwaysDeny \
-         (kubeadm writes Node,RBAC)"
-    )]
-    NotImplemented(String),
 }
 
 impl Mode {
+    /// All of them with their names, in the order of the names.
+    pub const ALL: [(&str, Mode); 6] = [
+        ("ABAC", Mode::Abac),
+        ("AlwaysAllow", Mode::AlwaysAllow),
+        ("AlwaysDeny", Mode::AlwaysDeny),
+        ("Node", Mode::Node),
+        ("RBAC", Mode::Rbac),
+        ("Webhook", Mode::Webhook),
+    ];
+
+    /// The mode of a name.
+    pub fn parse(name: &str) -> Option<Mode> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+
     /// Reads the names in the order given; none means upstream's default, `AlwaysAllow`.
     ///
     /// # Errors
-    /// A name that is unknown, repeated, or not implemented.
+    /// A name that is unknown or repeated.
     pub fn parse_all<S: AsRef<str>>(names: &[S]) -> Result<Vec<Mode>, ModeError> {
         if names.is_empty() {
             return Ok(vec![Mode::AlwaysAllow]);
         }
         let mut modes = Vec::new();
         for name in names {
-            let mode = match name.as_ref() {
-                "Node" => Mode::Node,
-                "RBAC" => Mode::Rbac,
-                "AlwaysAllow" => Mode::AlwaysAllow,
-                "AlwaysDeny" => Mode::AlwaysDeny,
-                known @ ("ABAC" | "Webhook") => return Err(ModeError::NotImplemented(known.to_owned())),
-                other => return Err(ModeError::Unknown(other.to_owned())),
-            };
+            let name = name.as_ref();
+            let mode = Self::parse(name).ok_or_else(|| ModeError::Unknown(name.to_owned()))?;
             if modes.contains(&mode) {
                 return Err(ModeError::Repeated(names.iter().map(|n| n.as_ref().to_owned()).collect()));
             }
@@ -70,12 +82,12 @@ mod tests {
         };
         check(&["Node", "RBAC"], Ok(&[Mode::Node, Mode::Rbac]));
         check(&["RBAC", "Node"], Ok(&[Mode::Rbac, Mode::Node]));
+        check(&["Webhook", "ABAC"], Ok(&[Mode::Webhook, Mode::Abac]));
         check(&[], Ok(&[Mode::AlwaysAllow]));
         check(&["node"], Err(r#"authorization-mode "node" is not a valid mode"#));
         check(
             &["RBAC", "RBAC"],
-            Err(r#"authorization-mode ["RBAC", "RBAC"] has mode specified more than once"#),
+            Err(r#"authorization-mode ["RBAC" "RBAC"] has mode specified more than once"#),
         );
-        assert!(matches!(Mode::parse_all(&["ABAC"]), Err(ModeError::NotImplemented(name)) if name == "ABAC"));
     }
 }

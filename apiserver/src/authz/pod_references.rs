@@ -69,6 +69,21 @@ pub(crate) fn claims(pod: &Value) -> impl Iterator<Item = String> {
     })
 }
 
+/// Names of the resource claims that a pod uses, as far as they are known: those that it names itself, those made for
+/// it from templates, and the one for its extended resources.
+pub(crate) fn resource_claims(pod: &Value) -> impl Iterator<Item = &str> {
+    let made = |name: &str| {
+        let statuses = pod.list_at("/status/resourceClaimStatuses").iter();
+        statuses.filter(move |s| s.str_at("/name") == name).map(|s| s.str_at("/resourceClaimName")).next()
+    };
+    let listed = pod.list_at("/spec/resourceClaims").iter().map(move |claim| {
+        let own = claim.str_at("/resourceClaimName");
+        if own.is_empty() { made(claim.str_at("/name")).unwrap_or_default() } else { own }
+    });
+    let extended = pod.str_at("/status/extendedResourceClaimStatus/resourceClaimName");
+    listed.chain(std::iter::once(extended)).filter(|name| !name.is_empty())
+}
+
 /// Whether any projected volume asks for a service account token.
 pub(crate) fn projects_tokens(pod: &Value) -> bool {
     projected_sources(pod).any(|source| source.get("serviceAccountToken").is_some())
@@ -110,6 +125,18 @@ mod tests {
         assert_eq!(collect(secrets(&pod).collect()), "pull init-env all volume projected csi");
         assert_eq!(collect(config_maps(&pod).collect()), "all-cm debug-cm projected-cm volume-cm");
         assert_eq!(claims(&pod).collect::<Vec<_>>(), ["claim", "p-e"]);
+        let devices = json!({
+            "spec": {"resourceClaims": [
+                {"name": "a", "resourceClaimName": "own"}, {"name": "b", "resourceClaimTemplateName": "t"},
+                {"name": "c", "resourceClaimTemplateName": "t"}, {"name": "d", "resourceClaimTemplateName": "t"},
+            ]},
+            "status": {
+                // None was needed for d, and none is made yet for c.
+                "resourceClaimStatuses": [{"name": "b", "resourceClaimName": "made"}, {"name": "d"}],
+                "extendedResourceClaimStatus": {"resourceClaimName": "extended"},
+            },
+        });
+        assert_eq!(collect(resource_claims(&devices).collect()), "own made extended");
         assert!(projects_tokens(&pod));
         assert!(!projects_tokens(
             &json!({"spec": {"volumes": [{"projected": {"sources": [{"secret": {}}]}}]}})

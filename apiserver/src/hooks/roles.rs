@@ -45,10 +45,15 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
 
 async fn reconcile(ctx: &Ctx) -> Result<(), ClientError> {
     let informers = &ctx.informers;
-    let (bindings, roles) = (policy::cluster_role_bindings(), policy::roles());
+    let (bindings, roles) = (policy::cluster_role_bindings(ctx.options.profile), policy::roles());
     let role_bindings = policy::role_bindings();
     let tables: [(&'static str, &Informer, &[Value], Compare); 4] = [
-        ("clusterroles", &informers.cluster_roles, policy::cluster_roles(), reconcile::role),
+        (
+            "clusterroles",
+            &informers.cluster_roles,
+            policy::cluster_roles(ctx.options.profile),
+            reconcile::role,
+        ),
         ("clusterrolebindings", &informers.cluster_role_bindings, &bindings, reconcile::binding),
         ("roles", &informers.roles, &roles, reconcile::role),
         ("rolebindings", &informers.role_bindings, &role_bindings, reconcile::binding),

@@ -1,6 +1,7 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
 mod authentication;
+mod authorization;
 mod flags;
 mod help;
 mod parse;
@@ -18,6 +19,7 @@ use pki::KeyAlgorithm;
 
 use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 pub use authentication::{Keystone, Oidc, RequestHeader, TokenWebhook};
+pub use authorization::AuthorizationOptions;
 pub use help::help;
 pub use parse::UsageError;
 
@@ -98,6 +100,7 @@ pub struct Options {
     pub api_audiences: Vec<String>,
 
     pub authorization_modes: Vec<String>,
+    pub authorization: AuthorizationOptions,
 
     pub enable_admission_plugins: Vec<String>,
     pub disable_admission_plugins: Vec<String>,
@@ -188,6 +191,7 @@ impl Default for Options {
             service_account_jwks_uri: None,
             api_audiences: Vec::new(),
             authorization_modes: texts(&["AlwaysAllow"]),
+            authorization: AuthorizationOptions::default(),
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
             kubelet_client_certificate: None,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use super::{Backend, Options, SniPair, authentication, flags};
+use super::{Backend, Options, SniPair, authentication, authorization, flags};
 use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
@@ -87,9 +87,14 @@ pub(super) fn invalid(flag: &str, value: &str, why: impl Display) -> UsageError 
     UsageError::Invalid { flag: flag.to_owned(), value: value.to_owned(), why: why.to_string() }
 }
 
+/// The flags that were given, with their values.
 pub(super) struct Values(Given);
 
 impl Values {
+    pub(super) fn is_given(&self, flag: &str) -> bool {
+        self.0.contains_key(flag)
+    }
+
     pub(super) fn last(&self, flag: &str) -> Option<&str> {
         self.0.get(flag)?.last().map(String::as_str).filter(|v| !v.is_empty())
     }
@@ -159,12 +164,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     serving(&v, &mut o)?;
     storage(&v, &mut o)?;
     authentication::read(&v, &mut o)?;
-    v.list("authorization-mode", &mut o.authorization_modes);
-    for mode in &o.authorization_modes {
-        if !["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"].contains(&mode.as_str()) {
-            return Err(UsageError::Together(format!("authorization-mode {mode:?} is not a valid mode")));
-        }
-    }
+    authorization::read(&v, &mut o)?;
     v.list("enable-admission-plugins", &mut o.enable_admission_plugins);
     v.list("disable-admission-plugins", &mut o.disable_admission_plugins);
     v.path("kubelet-client-certificate", &mut o.kubelet_client_certificate);
@@ -191,6 +191,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
         ));
     }
     surface(&v, &mut o)?;
+    authorization::check(&v, &o)?;
     if let Some(value) = v.last("key-algorithm") {
         o.key_algorithm = key_algorithm(value).ok_or_else(|| {
             invalid("key-algorithm", value, "use one of RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384")

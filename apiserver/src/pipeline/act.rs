@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{Identified, Parsed, Refusal, request_info::percent_decode};
 use crate::{
-    authz::{Attributes, Authz, Decision},
+    authz::{Attributes, Authz},
     context::Ctx,
     identity::User,
 };
@@ -25,6 +25,7 @@ const USER: &str = "impersonate-user";
 const UID: &str = "impersonate-uid";
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
+const IDENTITIES: &str = "authentication.k8s.io";
 
 /// Names are UTF-8, as Go reads them: one that was passed over would leave the caller's own rights.
 fn text(value: &HeaderValue) -> Option<&str> {
@@ -41,7 +42,7 @@ impl Identified {
     /// # Errors
     /// 400 for parts of a user without the user, 403 for what the user may not become.
     pub async fn act(mut self, ctx: &Ctx) -> Result<Acting, Refusal> {
-        let headers = &mut self.parsed.framed.headers;
+        let headers = &self.parsed.framed.headers;
         let unreadable = headers.iter().find(|(name, value)| {
             let name = name.as_str();
             (matches!(name, USER | UID | GROUP) || name.starts_with(EXTRA)) && text(value).is_none()
@@ -60,15 +61,23 @@ impl Identified {
         }
         if name.is_empty() {
             if !uid.is_empty() || !groups.is_empty() || !extra.is_empty() {
-                let asked: Vec<String> = groups.iter().map(|g| format!("{{Group    {g}}}")).collect();
+                // Object references as Go prints them: kind, namespace, name, uid, version, revision, path.
+                let group = |g: &String| format!("{{Group  {g}    }}");
+                let value = |(k, v): (&String, &String)| format!("{{UserExtra  {v}  {IDENTITIES}/v1  {k}}}");
+                let mut asked: Vec<String> = groups.iter().map(group).collect();
+                let extras = extra.iter().flat_map(|(k, values)| values.iter().map(move |v| (k, v)));
+                asked.extend(extras.map(value));
+                if !uid.is_empty() {
+                    asked.push(format!("{{UID  {uid}  {IDENTITIES}/v1  }}"));
+                }
                 let words = format!("requested [{}] without impersonating a user", asked.join(" "));
                 return Err(Status::bad_request(words).into());
             }
             return Ok(Acting { parsed: self.parsed, user: self.user, impersonates: false });
         }
-        let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
+        let framed = &self.parsed.framed;
+        let may = async |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
             let attributes = Attributes {
-                user: &self.user,
                 verb: "impersonate",
                 group,
                 version: "v1",
@@ -76,31 +85,30 @@ impl Identified {
                 subresource,
                 namespace,
                 name,
-                path: &self.parsed.framed.path,
+                path: &framed.path,
                 resource_request: true,
-                field_selector: None,
-                label_selector: None,
+                ..Attributes::of(&self.user)
             };
-            let verdict = ctx.authz.authorize(&attributes);
-            match verdict.decision {
-                Decision::Allow => Ok(()),
-                _ => Err(Authz::forbidden(&attributes, &verdict)),
+            let verdict = ctx.authz.authorize(&attributes).await;
+            if verdict.is_allowed() && verdict.errors.is_empty() {
+                Ok(())
+            } else {
+                Err(Authz::forbidden(&attributes, &verdict))
             }
         };
-        let account = account_of(&name);
-        match account {
-            Some((namespace, account)) => may("", "serviceaccounts", "", namespace, account)?,
-            None => may("", "users", "", "", &name)?,
+        match account_of(&name) {
+            Some((namespace, account)) => may("", "serviceaccounts", "", namespace, account).await?,
+            None => may("", "users", "", "", &name).await?,
         }
         for group in &groups {
-            may("", "groups", "", "", group)?;
+            may("", "groups", "", "", group).await?;
         }
         if !uid.is_empty() {
-            may("authentication.k8s.io", "uids", "", "", &uid)?;
+            may(IDENTITIES, "uids", "", "", &uid).await?;
         }
         for (key, values) in &extra {
             for value in values {
-                may("authentication.k8s.io", "userextras", key, "", value)?;
+                may(IDENTITIES, "userextras", key, "", value).await?;
             }
         }
         let mut user = User { name, uid, groups, extra };
@@ -118,6 +126,7 @@ impl Identified {
         } else if !user.groups.iter().any(|g| known.contains(&g.as_str())) {
             user.groups.push("system:authenticated".to_owned());
         }
+        let headers = &mut self.parsed.framed.headers;
         let named: Vec<_> =
             headers.keys().filter(|k| k.as_str().starts_with("impersonate-")).cloned().collect();
         for key in named {

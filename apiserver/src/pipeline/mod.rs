@@ -293,7 +293,7 @@ async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<B
         draft.impersonates(&acting.user);
     }
     let seated = acting.seat(ctx, note).await?;
-    let permitted = seated.permit(ctx, note)?;
+    let permitted = seated.permit(ctx, note).await?;
     note.reached = true;
     Box::pin(director::direct(ctx, permitted)).await
 }

@@ -4,7 +4,7 @@ use api::selector::{FieldSelector, LabelSelector};
 
 use super::{Framed, Note, Refusal, RequestInfo, Seated, seat::Held};
 use crate::{
-    authz::{Attributes, Authz, Decision},
+    authz::{Attributes, Authz, Verdict, escaped, rbac::aggregate},
     context::Ctx,
     identity::User,
 };
@@ -39,46 +39,11 @@ impl Permitted {
         &self.user
     }
 
-    /// Whether the user may do something else too: what a request needs besides itself.
-    ///
-    /// # Errors
-    /// 403 in the words of that other thing.
-    pub fn also(
-        &self,
-        ctx: &Ctx,
-        verb: &str,
-        group: &str,
-        resource: &str,
-        name: &str,
-    ) -> Result<(), Refusal> {
-        let attributes = Attributes {
-            user: &self.user,
-            verb,
-            group,
-            version: "*",
-            resource,
-            subresource: "",
-            namespace: &self.info.namespace,
-            name,
-            path: &self.framed.path,
-            resource_request: true,
-            field_selector: None,
-            label_selector: None,
-        };
-        let verdict = ctx.authz.authorize(&attributes);
-        match verdict.decision {
-            Decision::Allow => Ok(()),
-            _ => Err(Authz::forbidden(&attributes, &verdict).into()),
-        }
-    }
-}
-
-impl Permitted {
     /// Whether the user may do the same by another verb.
     ///
     /// # Errors
-    /// 403 in the words of that other verb.
-    pub fn also_by(&self, ctx: &Ctx, verb: &str) -> Result<(), Refusal> {
+    /// 403 in the words of that other verb; 500 when an authorizer failed.
+    pub async fn also_by(&self, ctx: &Ctx, verb: &str) -> Result<(), Refusal> {
         let (info, framed) = (&self.info, &self.framed);
         if info.verb == verb {
             return Ok(());
@@ -95,12 +60,21 @@ impl Permitted {
             resource_request: true,
             ..Attributes::of(&self.user)
         };
-        let verdict = ctx.authz.authorize(&attributes);
-        match verdict.decision {
-            Decision::Allow => Ok(()),
-            _ => Err(Authz::forbidden(&attributes, &verdict).into()),
-        }
+        let verdict = ctx.authz.authorize(&attributes).await;
+        decide(framed, &attributes, &verdict)
     }
+}
+
+/// What follows from a verdict: who is not allowed is refused, and where an authorizer failed nobody knows.
+pub(super) fn decide(framed: &Framed, attributes: &Attributes<'_>, verdict: &Verdict) -> Result<(), Refusal> {
+    if verdict.is_allowed() {
+        return Ok(());
+    }
+    if !verdict.errors.is_empty() {
+        let (target, why) = (escaped(&framed.target), aggregate(&verdict.errors));
+        return Err(Refusal::plain(500, format!("Internal Server Error: {target:?}: {why}\n")));
+    }
+    Err(Authz::forbidden(attributes, verdict).into())
 }
 
 impl Seated {
@@ -108,7 +82,7 @@ impl Seated {
     ///
     /// # Errors
     /// 403; 500 in plain text when an authorizer failed.
-    pub fn permit(self, ctx: &Ctx, note: &mut Note) -> Result<Permitted, Refusal> {
+    pub async fn permit(self, ctx: &Ctx, note: &mut Note) -> Result<Permitted, Refusal> {
         let Seated { acting, seat } = self;
         let (framed, info, user) = (acting.parsed.framed, acting.parsed.info, acting.user);
         let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
@@ -129,13 +103,11 @@ impl Seated {
             field_selector: fields.as_ref(),
             label_selector: labels.as_ref(),
         };
-        let verdict = ctx.authz.authorize(&attributes);
+        let verdict = ctx.authz.authorize(&attributes).await;
         if let Some(draft) = &mut note.audit {
             draft.authorized(verdict.is_allowed(), &verdict.reason);
         }
-        if verdict.decision != Decision::Allow {
-            return Err(Authz::forbidden(&attributes, &verdict).into());
-        }
+        decide(&framed, &attributes, &verdict)?;
         Ok(Permitted { framed, info, user, _seat: seat })
     }
 }

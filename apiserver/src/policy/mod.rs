@@ -15,10 +15,12 @@ mod general;
 mod namespaced;
 pub mod priority_classes;
 pub mod reconcile;
+mod releases;
 mod spec;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use api::profile::Profile;
 use serde_json::Value;
 
 pub use priority_classes::priority_classes;
@@ -30,11 +32,17 @@ pub const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-de
 /// `"false"` on an object keeps the reconcile away from it.
 pub const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
-/// All default cluster roles, aggregated ones with their rules filled in. Put together once in a
+/// Minors from 0 to the newest.
+const MINORS: usize = 64;
+
+/// All default cluster roles of a release, aggregated ones with their rules filled in. Put together once in a
 /// process: a test binary starts many servers.
-pub fn cluster_roles() -> &'static [Value] {
-    static ROLES: LazyLock<Vec<Value>> = LazyLock::new(put_together);
-    &ROLES
+pub fn cluster_roles(profile: Profile) -> &'static [Value] {
+    static NEWEST: LazyLock<Vec<Value>> = LazyLock::new(put_together);
+    static RELEASES: [OnceLock<Vec<Value>>; MINORS] = [const { OnceLock::new() }; MINORS];
+    let minor = profile.minor();
+    let of_release = || NEWEST.iter().filter_map(|role| releases::cluster_role(minor, role)).collect();
+    RELEASES.get(usize::from(minor)).map_or(NEWEST.as_slice(), |held| held.get_or_init(of_release).as_slice())
 }
 
 fn put_together() -> Vec<Value> {
@@ -59,8 +67,8 @@ fn put_together() -> Vec<Value> {
     }
 }
 
-/// All default cluster role bindings: the general ones, and one per controller role.
-pub fn cluster_role_bindings() -> Vec<Value> {
+/// All default cluster role bindings of a release: the general ones, and one per controller role.
+pub fn cluster_role_bindings(profile: Profile) -> Vec<Value> {
     let controllers = controllers::CLUSTER_ROLES.iter().filter_map(|role| {
         let account = role.name.strip_prefix(controllers::PREFIX)?;
         let subject = spec::Subject::ServiceAccount("kube-system", account);
@@ -70,6 +78,7 @@ pub fn cluster_role_bindings() -> Vec<Value> {
         .iter()
         .map(|binding| spec::cluster_role_binding(binding.role, binding.subjects))
         .chain(controllers)
+        .filter_map(|binding| releases::cluster_role_binding(profile.minor(), binding))
         .collect()
 }
 

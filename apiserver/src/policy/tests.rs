@@ -1,6 +1,6 @@
 //! The tables' shape, and the rule that reconciling only adds.
 
-use api::object::ObjectExt as _;
+use api::{object::ObjectExt as _, profile::Profile};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -108,13 +108,20 @@ fn summary(objects: &[Value]) -> String {
 
 #[test]
 fn names_and_rule_counts() {
-    assert_eq!(summary(cluster_roles()), CLUSTER_ROLES);
+    assert_eq!(summary(cluster_roles(Profile::NEWEST)), CLUSTER_ROLES);
     assert_eq!(summary(&roles()), NAMESPACED);
 }
 
 #[test]
 fn every_object_says_where_it_comes_from() {
-    for object in [cluster_roles().to_vec(), cluster_role_bindings(), roles(), role_bindings()].concat() {
+    for object in [
+        cluster_roles(Profile::NEWEST).to_vec(),
+        cluster_role_bindings(Profile::NEWEST),
+        roles(),
+        role_bindings(),
+    ]
+    .concat()
+    {
         assert_eq!(object.label("kubernetes.io/bootstrapping"), Some("rbac-defaults"), "{}", object.name());
         assert_eq!(object.annotation(AUTOUPDATE), Some("true"), "{}", object.name());
     }
@@ -122,8 +129,8 @@ fn every_object_says_where_it_comes_from() {
 
 #[test]
 fn every_binding_leads_to_a_role_of_the_tables() {
-    let (cluster, local) = (cluster_roles(), roles());
-    for binding in [cluster_role_bindings(), role_bindings()].concat() {
+    let (cluster, local) = (cluster_roles(Profile::NEWEST), roles());
+    for binding in [cluster_role_bindings(Profile::NEWEST), role_bindings()].concat() {
         let (kind, name) = (binding.str_at("/roleRef/kind"), binding.str_at("/roleRef/name"));
         let found = match kind {
             "ClusterRole" => cluster.iter().any(|r| r.name() == name),
@@ -135,7 +142,7 @@ fn every_binding_leads_to_a_role_of_the_tables() {
 
 #[test]
 fn each_controller_acts_as_its_own_account() {
-    let bindings = cluster_role_bindings();
+    let bindings = cluster_role_bindings(Profile::NEWEST);
     let binding = bindings.iter().find(|b| b.name() == "system:controller:certificate-controller").unwrap();
     let subject =
         json!([{"kind": "ServiceAccount", "name": "certificate-controller", "namespace": "kube-system"}]);
@@ -147,7 +154,7 @@ fn each_controller_acts_as_its_own_account() {
 
 #[test]
 fn admin_can_do_what_edit_and_view_can() {
-    let all = cluster_roles();
+    let all = cluster_roles(Profile::NEWEST);
     let rules = |name: &str| -> Vec<Rule> {
         let role = all.iter().find(|r| r.name() == name).unwrap();
         role.list_at("/rules").iter().map(Rule::from_value).collect()
@@ -160,7 +167,7 @@ fn admin_can_do_what_edit_and_view_can() {
 
 #[test]
 fn a_rule_is_written_as_upstream_writes_it() {
-    let all = cluster_roles();
+    let all = cluster_roles(Profile::NEWEST);
     let discovery = all.iter().find(|r| r.name() == "system:discovery").unwrap();
     assert_eq!(
         discovery["rules"],
@@ -234,8 +241,10 @@ fn labels_that_are_there_win() {
 
 #[test]
 fn a_binding_gets_its_subjects_back() {
-    let expected =
-        cluster_role_bindings().into_iter().find(|b| b.name() == "system:public-info-viewer").unwrap();
+    let expected = cluster_role_bindings(Profile::NEWEST)
+        .into_iter()
+        .find(|b| b.name() == "system:public-info-viewer")
+        .unwrap();
     assert_eq!(reconcile::binding(Some(&expected), &expected), Action::Nothing);
 
     let jane = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"});
@@ -251,7 +260,8 @@ fn a_binding_gets_its_subjects_back() {
     assert_eq!(fresh["subjects"].as_array().unwrap().len(), 3);
 
     // The binding without subjects is content with any.
-    let empty = cluster_role_bindings().into_iter().find(|b| b.name() == "system:node").unwrap();
+    let empty =
+        cluster_role_bindings(Profile::NEWEST).into_iter().find(|b| b.name() == "system:node").unwrap();
     let mut held = empty.clone();
     held["subjects"] = json!([jane]);
     assert_eq!(reconcile::binding(Some(&held), &empty), Action::Nothing);
@@ -284,5 +294,54 @@ proptest! {
         prop_assert!(covers(&rules(&after), &rules(&expected)).is_empty());
         prop_assert!(rules(&after).starts_with(&rules(&held)));
         prop_assert_eq!(reconcile::role(Some(&after), &expected), Action::Nothing);
+    }
+}
+
+#[test]
+fn earlier_releases_are_born_with_less() {
+    let at = |minor: u16| Profile::of_minor(minor).unwrap();
+    let role = |minor: u16, name: &str| cluster_roles(at(minor)).iter().find(|r| r.name() == name).cloned();
+    let bound = |minor: u16, name: &str| -> Vec<String> {
+        let all = cluster_role_bindings(at(minor));
+        let found = all.iter().find(|b| b.name() == name);
+        let subjects = found.map(|b| b.list_at("/subjects")).unwrap_or_default();
+        subjects.iter().map(|s| s.str_at("/name").to_owned()).collect()
+    };
+    let check = |name: &str, since: u16| {
+        assert!(role(since - 1, name).is_none(), "{name} before 1.{since}");
+        assert!(role(since, name).is_some(), "{name} in 1.{since}");
+    };
+    check("system:aggregate-to-view", 9);
+    check("system:public-info-viewer", 14);
+    check("system:certificates.k8s.io:legacy-unknown-approver", 18);
+    check("system:service-account-issuer-discovery", 20);
+    // Who is anonymous lost discovery in 1.14.
+    assert_eq!(bound(13, "system:discovery"), ["system:authenticated", "system:unauthenticated"]);
+    assert_eq!(bound(14, "system:discovery"), ["system:authenticated"]);
+    assert_eq!(bound(13, "system:public-info-viewer"), [""; 0]);
+    assert_eq!(bound(14, "system:public-info-viewer"), ["system:authenticated", "system:unauthenticated"]);
+    // Before there was aggregation, the three had their rules themselves.
+    let view = role(8, "view").unwrap();
+    assert!(view.get("aggregationRule").is_none() && !view.list_at("/rules").is_empty());
+    assert!(role(9, "view").unwrap().get("aggregationRule").is_some());
+    let urls =
+        |minor: u16| role(minor, "system:discovery").unwrap()["rules"][0]["nonResourceURLs"].to_string();
+    assert!(!urls(15).contains("livez") && urls(16).contains("livez"));
+    assert!(urls(13).contains("/swaggerapi/*") && !urls(14).contains("swagger"));
+    let who = |minor: u16| {
+        role(minor, "system:basic-user").unwrap()["rules"].to_string().contains("selfsubjectreviews")
+    };
+    assert!(!who(27) && who(28));
+    // The newest release has all there is.
+    for minor in [8, 20, 36] {
+        let names: Vec<String> = cluster_roles(at(minor)).iter().map(|r| r.name().to_owned()).collect();
+        for binding in cluster_role_bindings(at(minor)) {
+            let to = binding.str_at("/roleRef/name").to_owned();
+            assert!(
+                names.contains(&to),
+                "1.{minor}: {} is bound to {to}, which is not there",
+                binding.name()
+            );
+        }
     }
 }

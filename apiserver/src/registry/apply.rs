@@ -73,7 +73,7 @@ pub(super) async fn apply(
     if scope.subresource.is_empty()
         && fetch_opt(ctx, &scope.served, &scope.namespace, &scope.name).await?.is_none()
     {
-        permitted.also_by(ctx, "create")?;
+        permitted.also_by(ctx, "create").await?;
         let object = new_object(ctx, &scope, &config)?;
         match create::store_tracked(ctx, &scope, object).await {
             Ok(item) => return written(&scope, wanted, 201, &item),

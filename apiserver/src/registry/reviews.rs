@@ -30,10 +30,10 @@ pub(super) async fn review(
     scope.admit_posted(ctx, &mut object).await?;
     let user = permitted.user();
     match &*scope.served.plural {
-        "selfsubjectaccessreviews" => review::self_subject_access(&ctx.authz, user, &mut object)?,
-        "subjectaccessreviews" => review::subject_access(&ctx.authz, &mut object)?,
+        "selfsubjectaccessreviews" => review::self_subject_access(&ctx.authz, user, &mut object).await?,
+        "subjectaccessreviews" => review::subject_access(&ctx.authz, &mut object).await?,
         "localsubjectaccessreviews" => {
-            review::local_subject_access(&ctx.authz, &scope.namespace, &mut object)?
+            review::local_subject_access(&ctx.authz, &scope.namespace, &mut object).await?
         }
         "selfsubjectrulesreviews" => review::self_subject_rules(&ctx.authz, user, &mut object)?,
         "selfsubjectreviews" => {

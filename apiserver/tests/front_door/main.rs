@@ -10,6 +10,7 @@ mod aggregated;
 mod aggregation;
 mod apply;
 mod audit;
+mod authorization;
 mod boot;
 mod custom;
 mod discovery;

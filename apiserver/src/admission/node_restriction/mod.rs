@@ -41,18 +41,18 @@ impl From<&str> for No {
 type Answer = Result<(), No>;
 
 /// Refuses a kubelet what is not its own; everybody else passes.
-pub(super) fn admit(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn admit(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     let Some(node) = review.user.node_name() else { return Ok(()) };
     if review.operation == Operation::Connect {
         return Ok(());
     }
-    judge(tools, review, node).map_err(|no| match no {
+    judge(tools, review, node).await.map_err(|no| match no {
         No::Because(why) => forbidden(review, why),
         No::Status(status) => *status,
     })
 }
 
-fn judge(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
+async fn judge(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
     if node.is_empty() {
         return Err(format!("could not determine node from user {:?}", review.user.name).into());
     }
@@ -60,12 +60,13 @@ fn judge(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
         ("", "pods") => pods::judge(tools, review, node),
         ("", "nodes") => own_node(review, node),
         ("", "persistentvolumeclaims") => claim(review, node),
-        ("", "serviceaccounts") => token(tools, review, node),
+        ("", "serviceaccounts") => token(tools, review, node).await,
         ("coordination.k8s.io", "leases") => lease(review, node),
         ("storage.k8s.io", "csinodes") => {
             only_own_name(review, node, "can only access CSINode with the same name as the requesting node")
         }
         ("certificates.k8s.io", "certificatesigningrequests") => signing_request(review, node),
+        ("resource.k8s.io", "resourceslices") => slice(review, node),
         _ => Ok(()),
     }
 }
@@ -166,7 +167,7 @@ fn claim(review: &Review<'_>, node: &str) -> Answer {
     .into())
 }
 
-fn token(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
+async fn token(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
     if review.operation != Operation::Create || review.subresource != "token" {
         return Ok(());
     }
@@ -192,11 +193,11 @@ fn token(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
     if pod.str_at("/spec/nodeName") != node {
         return Err("node requested token bound to a pod scheduled on a different node".into());
     }
-    audience(tools, review, request, &pod)
+    audience(tools, review, request, &pod).await
 }
 
 /// A kubelet asks for the audiences that its pods name, or that somebody granted it.
-fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Value) -> Answer {
+async fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Value) -> Answer {
     let audiences: Vec<&str> = request.list_at("/spec/audiences").iter().filter_map(Value::as_str).collect();
     let asked = match audiences.as_slice() {
         [] => "",
@@ -206,18 +207,15 @@ fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Value) ->
     let named = pod_references::projected_sources(pod)
         .filter(|source| source.get("serviceAccountToken").is_some())
         .any(|source| source.str_at("/serviceAccountToken/audience") == asked);
-    let granted = || {
-        let question = Attributes {
-            verb: "request-serviceaccounts-token-audience",
-            resource: asked,
-            namespace: review.namespace,
-            name: review.name,
-            resource_request: true,
-            ..Attributes::of(review.user)
-        };
-        tools.authz.authorize(&question).is_allowed()
+    let question = Attributes {
+        verb: "request-serviceaccounts-token-audience",
+        resource: asked,
+        namespace: review.namespace,
+        name: review.name,
+        resource_request: true,
+        ..Attributes::of(review.user)
     };
-    if named || granted() {
+    if named || tools.authz.authorize(&question).await.is_allowed() {
         return Ok(());
     }
     Err(format!(
@@ -225,6 +223,21 @@ fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Value) ->
         review.user.name
     )
     .into())
+}
+
+/// The node authorizer cannot see what is created, nor what a collection holds; the rest it decides.
+fn slice(review: &Review<'_>, node: &str) -> Answer {
+    let (object, verb) = match review.operation {
+        Operation::Create => (review.new_object(), "create"),
+        Operation::Delete => (review.old, "delete"),
+        _ => return Ok(()),
+    };
+    match object {
+        Some(object) if object.str_at("/spec/nodeName") != node => {
+            Err(format!("can only {verb} ResourceSlice with the same NodeName as the requesting node").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn signing_request(review: &Review<'_>, node: &str) -> Answer {

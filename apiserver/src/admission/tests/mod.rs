@@ -10,7 +10,7 @@ mod quota;
 
 use std::sync::Arc;
 
-use api::status::Status;
+use api::{profile::Profile, status::Status};
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
@@ -82,7 +82,7 @@ impl Chain {
     }
 
     fn with(sim: Sim, fake: Fake, informers: Informers, without: &[&str]) -> Self {
-        let authz = Arc::new(Authz::new(&[Mode::Rbac], &informers));
+        let authz = Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).unwrap());
         let enabled = Enabled::from_flags(&["NodeRestriction"], without).unwrap();
         let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled);
         Self { sim, fake, admission, informers }

@@ -206,6 +206,28 @@ fn its_own_node_within_limits() {
 }
 
 #[test]
+fn slices_of_devices_say_whose_they_are() {
+    let slices = "resourceslices.resource.k8s.io";
+    let of = |node: Value| json!({"metadata": {"name": "s"}, "spec": {"nodeName": node}});
+    let delete =
+        |node: &str| Write { old: Some(of(json!(node))), ..Write::new(Operation::Delete, slices, "", "s") };
+    let only = |verb: &str| {
+        no(
+            slices,
+            "s",
+            &format!("can only {verb} ResourceSlice with the same NodeName as the requesting node"),
+        )
+    };
+    check(vec![
+        (Write::create(slices, "", of(json!("n1"))), Ok(())),
+        (Write::create(slices, "", of(json!("n2"))), only("create")),
+        (Write::create(slices, "", of(Value::Null)), only("create")),
+        (delete("n1"), Ok(())),
+        (delete("n2"), only("delete")),
+    ]);
+}
+
+#[test]
 fn leases_csinodes_and_claims() {
     let named = |name: &str| json!({"metadata": {"name": name}});
     let (lease, csi) = ("leases.coordination.k8s.io", "csinodes.storage.k8s.io");

@@ -1,6 +1,6 @@
 //! Order of authorizers, and the refusal's words.
 
-use super::{ask, informers};
+use super::{ask, authz, informers, now};
 use crate::{
     authz::{Attributes, Authz, Decision, Mode, Verdict},
     identity::User,
@@ -9,11 +9,11 @@ use crate::{
 
 #[test]
 fn masters_come_before_every_mode() {
-    let authz = Authz::new(&[Mode::AlwaysDeny], &Informers::empty());
+    let authz = authz(&[Mode::AlwaysDeny], &Informers::empty());
     let check = |groups: &[&str], decision: Decision, reason: &str| {
         let user = User::new("u", groups);
-        let verdict = authz.authorize(&ask(&user, "delete nodes - n"));
-        assert_eq!((verdict.decision, verdict.reason.as_str()), (decision, reason), "{groups:?}");
+        let verdict = now(authz.authorize(&ask(&user, "delete nodes - n")));
+        assert_eq!((verdict.decision, &*verdict.reason), (decision, reason), "{groups:?}");
     };
     check(&["system:masters"], Decision::Allow, "");
     check(&["masters"], Decision::NoOpinion, "Everything is forbidden.");
@@ -22,12 +22,8 @@ fn masters_come_before_every_mode() {
 #[test]
 fn modes_are_asked_in_order_and_their_reasons_add_up() {
     let check = |modes: &[Mode], user: User, question: &str, allowed: bool, reason: &str| {
-        let verdict = Authz::new(modes, &informers()).authorize(&ask(&user, question));
-        assert_eq!(
-            (verdict.is_allowed(), verdict.reason.as_str()),
-            (allowed, reason),
-            "{modes:?} {question}"
-        );
+        let verdict = now(authz(modes, &informers()).authorize(&ask(&user, question)));
+        assert_eq!((verdict.is_allowed(), &*verdict.reason), (allowed, reason), "{modes:?} {question}");
     };
     let kubelet = || User::new("system:node:n1", &["system:nodes"]);
     let no = "no relationship found between node 'n1' and this object";
@@ -47,7 +43,8 @@ fn modes_are_asked_in_order_and_their_reasons_add_up() {
 #[test]
 fn the_refusal_says_who_what_and_where() {
     let check = |request: Attributes<'_>, reason: &str, message: &str| {
-        let verdict = Verdict { decision: Decision::NoOpinion, reason: reason.to_owned(), errors: vec![] };
+        let verdict =
+            Verdict { decision: Decision::NoOpinion, reason: reason.to_owned().into(), errors: vec![] };
         let status = Authz::forbidden(&request, &verdict);
         assert_eq!(status.message, message);
         assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));

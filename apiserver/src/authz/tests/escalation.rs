@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ask, binding, informers, rbac_only, role, user};
+use super::{ask, binding, informers, now, rbac_only, role, user};
 use crate::{
     authz::escalation::{check_binding, check_role},
     identity::User,
@@ -30,7 +30,7 @@ fn a_role_holds_no_more_than_its_writer() {
     let authz = rbac_only(&informers);
     let check = |who: User, new: Value, old: Option<Value>, wanted: Result<(), &str>| {
         let request = ask(&who, "create clusterroles.rbac.authorization.k8s.io - r");
-        let found = check_role(&authz, &request, &new, old.as_ref());
+        let found = now(check_role(&authz, &request, &new, old.as_ref()));
         assert_eq!(
             found.as_ref().map_err(|s| s.message.as_str()),
             wanted.as_ref().map_err(|w| *w),
@@ -58,12 +58,12 @@ fn a_role_holds_no_more_than_its_writer() {
     let mut changed = new(get("secrets"));
     changed["metadata"]["labels"] = json!({"a": "b"});
     assert!(
-        check_role(
+        now(check_role(
             &authz,
             &ask(&dev(), "update clusterroles.rbac.authorization.k8s.io - r"),
             &changed,
             Some(&finalized)
-        )
+        ))
         .is_err()
     );
 
@@ -95,7 +95,7 @@ fn a_binding_grants_no_more_than_its_writer_holds() {
         let request = ask(&who, "create clusterrolebindings.rbac.authorization.k8s.io - b");
         let new = binding("", "b", "ClusterRole", name, user("x"));
         let held = roles.iter().find(|r| r["metadata"]["name"] == name);
-        let found = check_binding(&authz, &request, &new, None, held);
+        let found = now(check_binding(&authz, &request, &new, None, held));
         assert_eq!(
             found.as_ref().map_err(|s| (s.code, s.message.as_str())),
             wanted.as_ref().map_err(|w| *w),

@@ -1,6 +1,6 @@
 //! What a kubelet reaches, row by row.
 
-use api::selector::FieldSelector;
+use api::{profile::Profile, selector::FieldSelector};
 use client::Informer;
 use serde_json::{Value, json};
 
@@ -57,13 +57,13 @@ fn kubelet() -> User {
 #[track_caller]
 fn judge(authorizer: &NodeAuthorizer, request: &Attributes<'_>, wanted: Result<(), &str>) {
     let verdict = authorizer.authorize(request);
-    let found = if verdict.is_allowed() { Ok(()) } else { Err(verdict.reason.as_str()) };
+    let found = if verdict.is_allowed() { Ok(()) } else { Err(&*verdict.reason) };
     assert_eq!(found, wanted, "{request}");
 }
 
 #[test]
 fn objects_are_reached_through_pods() {
-    let authorizer = NodeAuthorizer::new(&informers());
+    let authorizer = NodeAuthorizer::new(Profile::NEWEST, &informers());
     let check =
         |question: &str, wanted: Result<(), &str>| judge(&authorizer, &ask(&kubelet(), question), wanted);
     check("get secrets ns mine-secret", Ok(()));
@@ -105,7 +105,7 @@ fn objects_are_reached_through_pods() {
 
 #[test]
 fn its_own_node_lease_csinode_and_pods() {
-    let authorizer = NodeAuthorizer::new(&informers());
+    let authorizer = NodeAuthorizer::new(Profile::NEWEST, &informers());
     let check =
         |question: &str, wanted: Result<(), &str>| judge(&authorizer, &ask(&kubelet(), question), wanted);
     check("get nodes - n1", Ok(()));
@@ -152,7 +152,7 @@ fn its_own_node_lease_csinode_and_pods() {
 
 #[test]
 fn pods_are_listed_by_the_nodes_own_name() {
-    let authorizer = NodeAuthorizer::new(&informers());
+    let authorizer = NodeAuthorizer::new(Profile::NEWEST, &informers());
     let check = |selector: &str, wanted: Result<(), &str>| {
         let selector = FieldSelector::parse(selector).unwrap();
         let user = kubelet();
@@ -166,7 +166,7 @@ fn pods_are_listed_by_the_nodes_own_name() {
 
 #[test]
 fn only_kubelets_and_only_those_with_a_name() {
-    let authorizer = NodeAuthorizer::new(&informers());
+    let authorizer = NodeAuthorizer::new(Profile::NEWEST, &informers());
     let check =
         |user: User, wanted: Result<(), &str>| judge(&authorizer, &ask(&user, "get nodes - n1"), wanted);
     check(User::new("system:node:n1", &[]), Err(""));
@@ -177,7 +177,7 @@ fn only_kubelets_and_only_those_with_a_name() {
 #[test]
 fn edges_come_and_go_with_pods() {
     let informers = informers();
-    let authorizer = NodeAuthorizer::new(&informers);
+    let authorizer = NodeAuthorizer::new(Profile::NEWEST, &informers);
     let check =
         |wanted: Result<(), &str>| judge(&authorizer, &ask(&kubelet(), "get secrets ns shared"), wanted);
     let sharing = |name: &str, node: &str| {

@@ -2,20 +2,15 @@
 
 use serde_json::json;
 
-use super::{ask, binding, informers, rbac_only, user};
+use super::{ask, binding, informers, now, rbac_only, user};
 use crate::{authz::Attributes, identity::User};
 
 #[test]
 fn who_holds_what_where() {
     let authz = rbac_only(&informers());
     let check = |who: User, question: &str, allowed: bool, reason: &str| {
-        let verdict = authz.authorize(&ask(&who, question));
-        assert_eq!(
-            (verdict.is_allowed(), verdict.reason.as_str()),
-            (allowed, reason),
-            "{} {question}",
-            who.name
-        );
+        let verdict = now(authz.authorize(&ask(&who, question)));
+        assert_eq!((verdict.is_allowed(), &*verdict.reason), (allowed, reason), "{} {question}", who.name);
     };
     let dev = || User::new("anybody", &["dev"]);
     let by_group =
@@ -48,15 +43,15 @@ fn a_binding_to_no_role_is_told_and_does_not_stop_others() {
     let informers = informers();
     let authz = rbac_only(&informers);
     let joe = User::new("joe", &[]);
-    let verdict = authz.authorize(&ask(&joe, "get pods ns p"));
+    let verdict = now(authz.authorize(&ask(&joe, "get pods ns p")));
     assert_eq!(
-        verdict.reason,
+        &*verdict.reason,
         r#"RBAC: [clusterrole.rbac.authorization.k8s.io "gone" not found, role.rbac.authorization.k8s.io "gone" not found]"#
     );
-    let verdict = authz.authorize(&ask(&joe, "get pods other p"));
-    assert_eq!(verdict.reason, r#"RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found"#);
+    let verdict = now(authz.authorize(&ask(&joe, "get pods other p")));
+    assert_eq!(&*verdict.reason, r#"RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found"#);
     informers.role_bindings.put(binding("ns", "more", "Role", "local-reader", user("joe")));
-    assert!(authz.authorize(&ask(&joe, "get pods ns p")).is_allowed());
+    assert!(now(authz.authorize(&ask(&joe, "get pods ns p"))).is_allowed());
 }
 
 #[test]
@@ -65,7 +60,7 @@ fn paths_are_rules_too() {
     let check = |name: &str, path: &str, allowed: bool| {
         let who = User::new(name, &[]);
         let request = Attributes { verb: "get", path, ..Attributes::of(&who) };
-        assert_eq!(authz.authorize(&request).is_allowed(), allowed, "{name} {path}");
+        assert_eq!(now(authz.authorize(&request)).is_allowed(), allowed, "{name} {path}");
     };
     check("prometheus", "/metrics", true);
     check("prometheus", "/metrics/slis", false);
@@ -77,7 +72,7 @@ fn the_index_follows_the_informers() {
     let informers = informers();
     let authz = rbac_only(&informers);
     let jane = User::new("jane", &[]);
-    let may = |question: &str| authz.authorize(&ask(&jane, question)).is_allowed();
+    let may = |question: &str| now(authz.authorize(&ask(&jane, question))).is_allowed();
     assert!(!may("get pods other p"));
     informers.cluster_role_bindings.put(binding("", "new", "ClusterRole", "pod-reader", user("jane")));
     assert!(may("get pods other p"));

@@ -52,7 +52,7 @@ pub(super) async fn stream(
     let subresource = permitted.info().subresource.clone();
     if ctx.options.profile.websocket_needs_create() {
         // A WebSocket comes by GET, which must not be worth less than SPDY's POST.
-        permitted.also_by(ctx, "create")?;
+        permitted.also_by(ctx, "create").await?;
     }
     let (kubelet, path) = location::of(ctx, &permitted, &served).await?;
     let request = permitted.request_mut();

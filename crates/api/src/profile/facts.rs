@@ -149,6 +149,14 @@ facts! {
     /// Whether kubelets may only request certificates in their own name (admission NodeRestriction).
     node_csr_restricted: bool = "NodeRestriction checks the CN of kubelet CSRs" { 8 => false, 31 => true }
 
+    /// Whether authorizers see what a list selects, and the node authorizer demands it (gates AuthorizeWithSelectors
+    /// and AuthorizeNodeWithSelectors, on by default).
+    authorizes_by_selectors: bool = "authorization looks at selectors" { 8 => false, 32 => true }
+
+    /// Whether the node authorizer lets a kubelet read the service accounts of its pods (gate
+    /// KubeletServiceAccountTokenForCredentialProviders, on by default).
+    nodes_read_service_accounts: bool = "nodes may get service accounts of their pods" { 8 => false, 34 => true }
+
     /// The phases of `kubeadm init`, in order (`cmd/kubeadm/app/cmd/init.go`).
     // kubernetes/kubernetes: 17 is #84118, 19 is #90892, 26 is #111512, 28 is #117984.
     init_phases: &'static [&'static str] = "phases of kubeadm init" {

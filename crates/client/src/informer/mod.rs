@@ -78,7 +78,7 @@ impl Informer {
         Self(Arc::new(Shared { type_name, store, state: Mutex::default(), changed: Notify::new() }))
     }
 
-    /// An informer that holds `objects` and follows nobody: for tests of what reads informers.
+    /// An informer that holds `objects` and follows nobody: of what nobody serves, and for tests of what reads informers.
     pub fn fixed(objects: Vec<Value>) -> Self {
         let informer = Self::new("fixed".to_owned(), Store::default());
         informer.replace(objects.into_iter().map(Arc::new).collect(), "");

@@ -1,14 +1,16 @@
 //! The review kinds: questions about access, answered into the `status` of the object that asks.
 
+mod selectors;
+
 use api::{
     object::ObjectExt as _,
-    selector::{FieldSelector, LabelSelector},
     status::{FieldError, GroupKind, Status},
 };
 use serde_json::{Map, Value, json};
 
 use super::{Attributes, Authz, Decision, Verdict, rbac::aggregate, rule::Rule};
 use crate::identity::User;
+use selectors::Selectors;
 
 const GROUP: &str = "authorization.k8s.io";
 
@@ -58,10 +60,11 @@ impl RulesReview {
 ///
 /// # Errors
 /// 422 for a spec that asks nothing or two things.
-pub fn self_subject_access(authz: &Authz, user: &User, review: &mut Value) -> Result<(), Status> {
-    let errors = validate_question(review);
+pub async fn self_subject_access(authz: &Authz, user: &User, review: &mut Value) -> Result<(), Status> {
+    let mut errors = validate_question(authz, review);
+    errors.extend(validate_metadata(review, &[], "must be empty"));
     refuse("SelfSubjectAccessReview", errors)?;
-    answer(authz, user, review);
+    answer(authz, user, review).await;
     Ok(())
 }
 
@@ -69,12 +72,13 @@ pub fn self_subject_access(authz: &Authz, user: &User, review: &mut Value) -> Re
 ///
 /// # Errors
 /// 422 for a spec that asks nothing, two things, or about nobody.
-pub fn subject_access(authz: &Authz, review: &mut Value) -> Result<(), Status> {
-    let mut errors = validate_question(review);
+pub async fn subject_access(authz: &Authz, review: &mut Value) -> Result<(), Status> {
+    let mut errors = validate_question(authz, review);
     errors.extend(validate_subject(review));
+    errors.extend(validate_metadata(review, &[], "must be empty"));
     refuse("SubjectAccessReview", errors)?;
     let user = subject(review);
-    answer(authz, &user, review);
+    answer(authz, &user, review).await;
     Ok(())
 }
 
@@ -82,9 +86,10 @@ pub fn subject_access(authz: &Authz, review: &mut Value) -> Result<(), Status> {
 ///
 /// # Errors
 /// As [`subject_access`]; 400 for another namespace; 422 for a path.
-pub fn local_subject_access(authz: &Authz, namespace: &str, review: &mut Value) -> Result<(), Status> {
-    let mut errors = validate_question(review);
+pub async fn local_subject_access(authz: &Authz, namespace: &str, review: &mut Value) -> Result<(), Status> {
+    let mut errors = validate_question(authz, review);
     errors.extend(validate_subject(review));
+    errors.extend(validate_metadata(review, &["namespace"], "must be empty except for namespace"));
     if review.at("/spec/nonResourceAttributes").is_some_and(|v| !v.is_null()) {
         let value = review["spec"]["nonResourceAttributes"].clone();
         errors.push(FieldError::invalid(
@@ -107,7 +112,7 @@ pub fn local_subject_access(authz: &Authz, namespace: &str, review: &mut Value) 
         return Err(Status::bad_request(why));
     }
     let user = subject(review);
-    answer(authz, &user, review);
+    answer(authz, &user, review).await;
     Ok(())
 }
 
@@ -142,8 +147,8 @@ fn asks(review: &Value, attributes: &str) -> bool {
     review.at(&format!("/spec/{attributes}")).is_some_and(Value::is_object)
 }
 
-fn validate_question(review: &Value) -> Vec<FieldError> {
-    match (asks(review, "resourceAttributes"), asks(review, "nonResourceAttributes")) {
+fn validate_question(authz: &Authz, review: &Value) -> Vec<FieldError> {
+    let mut errors = match (asks(review, "resourceAttributes"), asks(review, "nonResourceAttributes")) {
         (true, true) => {
             let value = review["spec"]["nonResourceAttributes"].clone();
             let why = "cannot be specified in combination with resourceAttributes";
@@ -154,7 +159,26 @@ fn validate_question(review: &Value) -> Vec<FieldError> {
             vec![FieldError::invalid("spec.resourceAttributes", Value::Null, why)]
         }
         _ => Vec::new(),
+    };
+    if authz.by_selectors() {
+        selectors::validate(review, &mut errors);
     }
+    errors
+}
+
+/// A review is no object: it has no name, no labels, nothing but what is among `allowed`.
+fn validate_metadata(review: &Value, allowed: &[&str], why: &str) -> Option<FieldError> {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    };
+    let mut fields = review.map_at("/metadata").into_iter().flatten();
+    let odd = fields
+        .any(|(key, value)| key != "managedFields" && !allowed.contains(&key.as_str()) && !is_empty(value));
+    odd.then(|| FieldError::invalid("metadata", review["metadata"].clone(), why))
 }
 
 fn validate_subject(review: &Value) -> Option<FieldError> {
@@ -178,13 +202,8 @@ fn subject(review: &Value) -> User {
     }
 }
 
-fn answer(authz: &Authz, user: &User, review: &mut Value) {
-    let field_selector =
-        selector_text(review.at("/spec/resourceAttributes/fieldSelector"), field_requirement)
-            .and_then(|text| FieldSelector::parse(&text).ok());
-    let label_selector =
-        selector_text(review.at("/spec/resourceAttributes/labelSelector"), label_requirement)
-            .and_then(|text| LabelSelector::parse(&text).ok());
+async fn answer(authz: &Authz, user: &User, review: &mut Value) {
+    let selectors = if authz.by_selectors() { Selectors::read(review) } else { Selectors::default() };
     let at = |field: &str| review.str_at(&format!("/spec/resourceAttributes/{field}"));
     let request = if asks(review, "resourceAttributes") {
         Attributes {
@@ -197,8 +216,8 @@ fn answer(authz: &Authz, user: &User, review: &mut Value) {
             namespace: at("namespace"),
             name: at("name"),
             resource_request: true,
-            field_selector: field_selector.as_ref(),
-            label_selector: label_selector.as_ref(),
+            field_selector: selectors.fields.as_ref(),
+            label_selector: selectors.labels.as_ref(),
             ..Attributes::of(user)
         }
     } else {
@@ -208,58 +227,23 @@ fn answer(authz: &Authz, user: &User, review: &mut Value) {
             ..Attributes::of(user)
         }
     };
-    let verdict = authz.authorize(&request);
-    review.set_at("/status", status_of(&verdict));
+    let verdict = authz.authorize(&request).await;
+    review.set_at("/status", status_of(&verdict, &selectors.ignored));
 }
 
-fn status_of(verdict: &Verdict) -> Value {
+fn status_of(verdict: &Verdict, ignored: &[String]) -> Value {
     let mut status = Map::new();
     status.insert("allowed".to_owned(), verdict.is_allowed().into());
     if verdict.decision == Decision::Deny {
         status.insert("denied".to_owned(), true.into());
     }
     if !verdict.reason.is_empty() {
-        status.insert("reason".to_owned(), verdict.reason.clone().into());
+        status.insert("reason".to_owned(), verdict.reason.to_string().into());
     }
-    if !verdict.errors.is_empty() {
-        status.insert("evaluationError".to_owned(), aggregate(&verdict.errors).into());
+    let failed = (!verdict.errors.is_empty()).then(|| aggregate(&verdict.errors));
+    let told: Vec<&str> = failed.iter().chain(ignored).map(String::as_str).collect();
+    if !told.is_empty() {
+        status.insert("evaluationError".to_owned(), told.join("; ").into());
     }
     Value::Object(status)
-}
-
-/// A selector of the attributes as text: as it was given, or put together from its requirements.
-/// A requirement that has no text form is left out, which asks about more, never about less.
-fn selector_text(
-    selector: Option<&Value>,
-    write: impl Fn(&str, &str, &[&str]) -> Option<String>,
-) -> Option<String> {
-    let selector = selector?;
-    let raw = selector.str_at("/rawSelector");
-    if !raw.is_empty() {
-        return Some(raw.to_owned());
-    }
-    let requirements = selector.list_at("/requirements").iter().filter_map(|r| {
-        let values: Vec<&str> = r.list_at("/values").iter().filter_map(Value::as_str).collect();
-        write(r.str_at("/key"), r.str_at("/operator"), &values)
-    });
-    let text = requirements.collect::<Vec<_>>().join(",");
-    (!text.is_empty()).then_some(text)
-}
-
-fn field_requirement(key: &str, operator: &str, values: &[&str]) -> Option<String> {
-    match (operator, values) {
-        ("In", [value]) => Some(format!("{key}={value}")),
-        ("NotIn", [value]) => Some(format!("{key}!={value}")),
-        _ => None,
-    }
-}
-
-fn label_requirement(key: &str, operator: &str, values: &[&str]) -> Option<String> {
-    match operator {
-        "In" => Some(format!("{key} in ({})", values.join(","))),
-        "NotIn" => Some(format!("{key} notin ({})", values.join(","))),
-        "Exists" => Some(key.to_owned()),
-        "DoesNotExist" => Some(format!("!{key}")),
-        _ => None,
-    }
 }
