@@ -142,9 +142,10 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("API enablement", &[("runtime-config", "API groups and versions that are on or off")]),
     ("Egress selector", &[("egress-selector-config-file", "")]),
     ("Admission", &[
-        ("admission-control-config-file", ""),
-        ("default-not-ready-toleration-seconds", ""),
-        ("default-unreachable-toleration-seconds", ""),
+        ("admission-control", "Plugins that run, instead of the two flags below"),
+        ("admission-control-config-file", "File with the configuration of plugins"),
+        ("default-not-ready-toleration-seconds", "How long pods stay on a node that is not ready"),
+        ("default-unreachable-toleration-seconds", "How long pods stay on a node that cannot be reached"),
         ("disable-admission-plugins", "Plugins that are on by default and shall not be"),
         ("enable-admission-plugins", "Plugins besides those that are on by default"),
     ]),

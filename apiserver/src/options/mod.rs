@@ -110,6 +110,11 @@ pub struct Options {
 
     pub enable_admission_plugins: Vec<String>,
     pub disable_admission_plugins: Vec<String>,
+    /// `--admission-control`: all plugins that run, instead of the two flags before.
+    pub admission_control: Option<Vec<String>>,
+    pub admission_config_file: Option<PathBuf>,
+    /// For how long pods stay on a node that is not ready, and on one that cannot be reached.
+    pub default_toleration_seconds: (i64, i64),
 
     pub kubelet_client_certificate: Option<PathBuf>,
     pub kubelet_client_key: Option<PathBuf>,
@@ -193,6 +198,9 @@ impl Default for Options {
             authorization_modes: texts(&["AlwaysAllow"]),
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
+            admission_control: None,
+            admission_config_file: None,
+            default_toleration_seconds: (300, 300),
             kubelet_client_certificate: None,
             kubelet_client_key: None,
             kubelet_certificate_authority: None,

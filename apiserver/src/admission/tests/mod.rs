@@ -14,7 +14,7 @@ use api::status::Status;
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
-use super::{Admission, Enabled, Operation, Review, testing::Fake};
+use super::{Admission, Enabled, Notes, Operation, Review, testing::Fake};
 use crate::{
     authz::{Authz, Mode},
     identity::User,
@@ -74,6 +74,8 @@ struct Chain {
     fake: Fake,
     admission: Admission,
     informers: Informers,
+    /// What plugins said in all writes so far.
+    notes: Notes,
 }
 
 impl Chain {
@@ -84,8 +86,8 @@ impl Chain {
     fn with(sim: Sim, fake: Fake, informers: Informers, without: &[&str]) -> Self {
         let authz = Arc::new(Authz::new(&[Mode::Rbac], &informers));
         let enabled = Enabled::from_flags(&["NodeRestriction"], without).unwrap();
-        let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled);
-        Self { sim, fake, admission, informers }
+        let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled).unwrap();
+        Self { sim, fake, admission, informers, notes: Notes::default() }
     }
 
     /// Both passes; the object as it came out.
@@ -107,6 +109,7 @@ impl Chain {
             old: old.as_ref(),
             dry_run,
             now: self.fake.host.clock().wall(),
+            notes: &self.notes,
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;
