@@ -23,7 +23,9 @@ const UNVERSIONED: [(&str, &str); 2] =
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigFileError {
     /// The file itself.
-    #[error("failed to read plugin config: unable to read admission control configuration from {path:?} [{why}]")]
+    #[error(
+        "failed to read plugin config: unable to read admission control configuration from {path:?} [{why}]"
+    )]
     Unreadable {
         /// As on the flag.
         path: PathBuf,
@@ -158,7 +160,8 @@ mod tests {
                     - name: PodNodeSelector\n  configuration: {podNodeSelectorPluginConfig: {ns: a=b}}\n\
                     - name: EventRateLimit\n  configuration: {limits: []}\n\
                     - name: PodSecurity\n  path: of-a-plugin-that-is-off.yaml\n";
-        let found = read(&[("/etc/k/a.yaml", file), ("/etc/k/limits.yaml", "limits: [{type: Server}]")]).unwrap();
+        let found =
+            read(&[("/etc/k/a.yaml", file), ("/etc/k/limits.yaml", "limits: [{type: Server}]")]).unwrap();
         assert_eq!(found.section("EventRateLimit"), Some(&json!({"limits": [{"type": "Server"}]})));
         assert_eq!(
             found.section("PodNodeSelector"),
@@ -185,7 +188,10 @@ mod tests {
             "failed to read plugin config: unable to read admission control configuration from \
              \"/etc/k/a.yaml\" [",
         );
-        check(&[("/etc/k/a.yaml", "a: b\n")], "failed to read plugin config: Object 'Kind' is missing in 'a: b'");
+        check(
+            &[("/etc/k/a.yaml", "a: b\n")],
+            "failed to read plugin config: Object 'Kind' is missing in 'a: b'",
+        );
         check(
             &[("/etc/k/a.yaml", "kind: Pod\napiVersion: v1\n")],
             "no kind \"Pod\" is registered for version \"v1\"",

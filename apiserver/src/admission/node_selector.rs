@@ -68,9 +68,9 @@ impl NodeSelector {
     }
 
     async fn of_namespace(&self, tools: &Tools, review: &Review<'_>) -> Result<Labels, Status> {
-        let namespace = namespaces::find(tools, review.namespace).await.map_err(|_| {
-            Status::internal(format_args!("namespace {} does not exist", review.namespace))
-        })?;
+        let namespace = namespaces::find(tools, review.namespace)
+            .await
+            .map_err(|_| Status::internal(format_args!("namespace {} does not exist", review.namespace)))?;
         match namespace.annotation(ANNOTATION) {
             Some(text) => parse(text),
             None => parse(self.selectors.get(CLUSTER_DEFAULT).map_or("", String::as_str)),

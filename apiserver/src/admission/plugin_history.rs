@@ -68,8 +68,14 @@ const IDLE: &[(&str, &str)] = &[
     ("Initializers", "its gate is closed, and the kinds that it reads are not served"),
     ("JobValidation", "its gate GenericWorkload is closed, and the kinds that it reads are not served"),
     ("PersistentVolumeLabel", "there is no cloud whose volumes it could label"),
-    ("PodGroupProtection", "its gate GenericWorkload is closed, and the kinds that it protects are not served"),
-    ("PodGroupWorkloadExists", "its gate GenericWorkload is closed, and the kinds that it reads are not served"),
+    (
+        "PodGroupProtection",
+        "its gate GenericWorkload is closed, and the kinds that it protects are not served",
+    ),
+    (
+        "PodGroupWorkloadExists",
+        "its gate GenericWorkload is closed, and the kinds that it reads are not served",
+    ),
 ];
 
 fn holds(span: Span, profile: Profile) -> bool {

@@ -19,8 +19,7 @@ fn written_pod<'a>(review: &'a Review<'_>) -> Option<&'a Value> {
 /// LimitPodHardAntiAffinityTopology: pods may shun each other on a node, and nothing larger.
 pub(super) fn anti_affinity(review: &Review<'_>) -> Result<(), Status> {
     let Some(pod) = written_pod(review) else { return Ok(()) };
-    let terms =
-        pod.list_at("/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+    let terms = pod.list_at("/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
     for key in terms.iter().map(|term| term.str_at("/topologyKey")).filter(|key| *key != HOSTNAME) {
         let why = format!(
             "affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey {key} but only key {HOSTNAME} \

@@ -32,7 +32,9 @@ fn covers(wide: &Value, narrow: &Value) -> bool {
         return false;
     }
     match operator.as_str() {
-        "Equal" | "" => text(narrow, "/operator") == "Equal" && text(narrow, "/value") == text(wide, "/value"),
+        "Equal" | "" => {
+            text(narrow, "/operator") == "Equal" && text(narrow, "/value") == text(wide, "/value")
+        }
         "Exists" => true,
         _ => false,
     }

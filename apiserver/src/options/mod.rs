@@ -16,7 +16,7 @@ use api::profile::Profile;
 use pki::KeyAlgorithm;
 
 use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
-pub use help::help;
+pub use help::{help, help_of};
 pub use parse::UsageError;
 
 /// Where the objects are kept.

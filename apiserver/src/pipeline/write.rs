@@ -48,16 +48,7 @@ impl<'r> Scope<'r> {
         let namespace = if served.namespaced { info.namespace.clone() } else { String::new() };
         let (name, subresource) = (info.name.clone(), info.subresource.clone());
         let notes = Notes::of(&permitted.request().annotations);
-        Self {
-            permitted,
-            served,
-            namespace,
-            name,
-            subresource,
-            options,
-            notes,
-            duplicates: Mutex::default(),
-        }
+        Self { permitted, served, namespace, name, subresource, options, notes, duplicates: Mutex::default() }
     }
 
     /// Notes the keys that the body repeats, for field validation.

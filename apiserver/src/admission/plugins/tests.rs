@@ -30,7 +30,13 @@ fn names_are_checked_in_one_clear_sentence() {
     check(36, &[], &[], Some(&["X"]), r#"admission-control plugin "X" is unknown"#);
     check(9, &[], &[], Some(&["X"]), "Unknown admission plugin: X");
     // Known to another release.
-    check(30, &["SecurityContextDeny"], &[], None, r#"enable-admission-plugins plugin "SecurityContextDeny" is unknown"#);
+    check(
+        30,
+        &["SecurityContextDeny"],
+        &[],
+        None,
+        r#"enable-admission-plugins plugin "SecurityContextDeny" is unknown"#,
+    );
     assert!(of(29, &["SecurityContextDeny"], &[], None).is_ok());
     check(
         36,
@@ -60,8 +66,14 @@ fn names_are_checked_in_one_clear_sentence() {
 fn a_list_is_all_there_is_and_orders_in_old_releases() {
     use Plugin::{LimitRanger, NamespaceLifecycle, ResourceQuota};
     let list: &[&str] = &["ResourceQuota", "LimitRanger", "NamespaceLifecycle", "LimitRanger"];
-    assert_eq!(of(9, &[], &[], Some(list)).unwrap().plugins(), [ResourceQuota, LimitRanger, NamespaceLifecycle]);
-    assert_eq!(of(12, &[], &[], Some(list)).unwrap().plugins(), [NamespaceLifecycle, LimitRanger, ResourceQuota]);
+    assert_eq!(
+        of(9, &[], &[], Some(list)).unwrap().plugins(),
+        [ResourceQuota, LimitRanger, NamespaceLifecycle]
+    );
+    assert_eq!(
+        of(12, &[], &[], Some(list)).unwrap().plugins(),
+        [NamespaceLifecycle, LimitRanger, ResourceQuota]
+    );
     // What kubeadm wrote for 1.9.
     let kubeadm = "Initializers,NamespaceLifecycle,LimitRanger,ServiceAccount,DefaultStorageClass,\
                    DefaultTolerationSeconds,NodeRestriction,MutatingAdmissionWebhook,\

@@ -72,9 +72,10 @@ pub(super) fn warn(
 fn in_order(pods: Vec<Arc<Value>>, config: &Config) -> Vec<Arc<Value>> {
     let mut seen = BTreeSet::new();
     let counts = |pod: &Arc<Value>| !config.runtime_classes.contains(pod.str_at("/spec/runtimeClassName"));
-    let (mut first, rest): (Vec<_>, Vec<_>) = pods.into_iter().filter(counts).partition(|pod| {
-        pod.controller_of().is_none_or(|owner| seen.insert(owner.uid.to_owned()))
-    });
+    let (mut first, rest): (Vec<_>, Vec<_>) = pods
+        .into_iter()
+        .filter(counts)
+        .partition(|pod| pod.controller_of().is_none_or(|owner| seen.insert(owner.uid.to_owned())));
     first.extend(rest);
     first
 }

@@ -18,8 +18,7 @@ use policy::{Level, LevelVersion, Policy};
 
 const ANNOTATION: &str = "pod-security.kubernetes.io/";
 /// Subresources of pods that do not carry a pod.
-const IGNORED: [&str; 8] =
-    ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"];
+const IGNORED: [&str; 8] = ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"];
 /// The release in which who enforces is warned as strictly.
 const WARN_FOLLOWS_SINCE: u16 = 26;
 /// The last release in which a changed seccomp annotation was judged anew.
@@ -91,7 +90,8 @@ impl PodSecurity {
             return invalid(wrong);
         }
         let (to, from) = (new.enforce, old.enforce);
-        if to == from || to.level == Level::Privileged || to.version == from.version && to.level <= from.level {
+        if to == from || to.level == Level::Privileged || to.version == from.version && to.level <= from.level
+        {
             return Ok(());
         }
         if is_exempt {
@@ -109,7 +109,8 @@ impl PodSecurity {
         let namespace = match namespaces::find(tools, review.namespace).await {
             Ok(namespace) => namespace,
             Err(error) => {
-                let status = Status::internal(format_args!("failed to lookup namespace {:?}", review.namespace));
+                let status =
+                    Status::internal(format_args!("failed to lookup namespace {:?}", review.namespace));
                 annotate(review, "error", format!("{}: {error}", status.message));
                 return Err(status);
             }
@@ -228,8 +229,7 @@ fn template_of<'a>(review: &'a Review<'_>) -> Option<(Option<&'a Value>, &'a Val
 /// ephemeral containers.
 fn is_significant(new: &Value, old: &Value, with_seccomp: bool) -> bool {
     let changed = |container: &Value, before: &Value| {
-        let key =
-            || format!("container.seccomp.security.alpha.kubernetes.io/{}", container.str_at("/name"));
+        let key = || format!("container.seccomp.security.alpha.kubernetes.io/{}", container.str_at("/name"));
         container.str_at("/image") != before.str_at("/image")
             || with_seccomp && new.annotation(&key()) != old.annotation(&key())
     };

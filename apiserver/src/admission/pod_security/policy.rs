@@ -50,9 +50,9 @@ impl Version {
         if text == "latest" {
             return Ok(Self::Latest);
         }
-        let digits = text.strip_prefix("v1.").filter(|d| {
-            d.bytes().all(|b| b.is_ascii_digit()) && (*d == "0" || !d.starts_with('0'))
-        });
+        let digits = text
+            .strip_prefix("v1.")
+            .filter(|d| d.bytes().all(|b| b.is_ascii_digit()) && (*d == "0" || !d.starts_with('0')));
         digits.and_then(|d| d.parse().ok()).map(Self::Minor).ok_or("must be \"latest\" or \"v1.x\"")
     }
 }

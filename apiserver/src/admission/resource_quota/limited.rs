@@ -82,10 +82,7 @@ impl Limited {
             .filter(|name| limits(name) && !covered.contains(*name))
             .collect();
         if !open.is_empty() {
-            return Err(forbidden(
-                review,
-                format_args!("insufficient quota to consume: {}", open.join(",")),
-            ));
+            return Err(forbidden(review, format_args!("insufficient quota to consume: {}", open.join(","))));
         }
         let matches = |scope: &Value| counting::has_scope(review.group, review.resource, scope, object);
         let held: Vec<Value> = quotas.iter().flat_map(|quota| counting::scopes(quota)).collect();

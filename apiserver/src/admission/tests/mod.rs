@@ -7,6 +7,8 @@ mod namespaces;
 mod node_restriction;
 mod pods;
 mod quota;
+mod quota_races;
+mod tables;
 
 use std::sync::Arc;
 

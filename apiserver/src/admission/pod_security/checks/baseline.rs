@@ -50,8 +50,9 @@ fn is_known_profile(kind: &str) -> bool {
 }
 
 pub(super) fn app_armor(pod: &Subject<'_>) -> Option<Finding> {
-    let allowed =
-        |profile: &str| profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/");
+    let allowed = |profile: &str| {
+        profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/")
+    };
     let annotations: BTreeSet<String> = pod
         .annotations()
         .filter(|(key, value)| key.starts_with(APP_ARMOR) && !allowed(value))
@@ -106,9 +107,9 @@ pub(super) fn capabilities(pod: &Subject<'_>) -> Option<Finding> {
 }
 
 pub(super) fn host_namespaces(pod: &Subject<'_>) -> Option<Finding> {
-    let shared = ["hostIPC", "hostNetwork", "hostPID"].into_iter().filter(|field| {
-        pod.spec.get(*field).and_then(Value::as_bool).unwrap_or(false)
-    });
+    let shared = ["hostIPC", "hostNetwork", "hostPID"]
+        .into_iter()
+        .filter(|field| pod.spec.get(*field).and_then(Value::as_bool).unwrap_or(false));
     let shared: Vec<&str> = shared.collect();
     (!shared.is_empty()).then(|| Finding::new("host namespaces", shared.join(", ")))
 }
@@ -150,9 +151,8 @@ pub(super) fn hosts_of_probes(pod: &Subject<'_>) -> Option<Finding> {
     let names: BTreeSet<&str> = pod
         .bad(|container| {
             let handlers = HANDLERS.iter().filter_map(|handler| container.at(handler));
-            let found = handlers.flat_map(|handler| {
-                ["/httpGet/host", "/tcpSocket/host"].map(|field| handler.str_at(field))
-            });
+            let found = handlers
+                .flat_map(|handler| ["/httpGet/host", "/tcpSocket/host"].map(|field| handler.str_at(field)));
             let found: Vec<&str> = found.filter(|host| !host.is_empty()).collect();
             hosts.extend(found.iter().copied());
             !found.is_empty()
@@ -215,7 +215,8 @@ fn selinux(pod: &Subject<'_>, allowed: &[&str]) -> Option<Finding> {
         if bad_type {
             types.insert(kind);
         }
-        let (sets_user, sets_role) = (!options.str_at("/user").is_empty(), !options.str_at("/role").is_empty());
+        let (sets_user, sets_role) =
+            (!options.str_at("/user").is_empty(), !options.str_at("/role").is_empty());
         user |= sets_user;
         role |= sets_role;
         bad_type || sets_user || sets_role

@@ -81,12 +81,7 @@ impl Row {
 
 /// All that a pod, or a template of pods, does against `policy`. `release` is the server's own minor: what
 /// newer releases check is not known to it, and a few checks changed without a version.
-pub(super) fn evaluate(
-    policy: LevelVersion,
-    metadata: &Value,
-    spec: &Value,
-    release: u64,
-) -> Vec<Finding> {
+pub(super) fn evaluate(policy: LevelVersion, metadata: &Value, spec: &Value, release: u64) -> Vec<Finding> {
     if policy.level == Level::Privileged {
         return Vec::new();
     }
@@ -116,4 +111,3 @@ pub(super) fn in_detail(findings: &[Finding]) -> String {
 pub(super) fn in_short(findings: &[Finding]) -> String {
     findings.iter().map(|finding| finding.reason.as_str()).collect::<Vec<_>>().join(", ")
 }
-
