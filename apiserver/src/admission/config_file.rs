@@ -146,7 +146,7 @@ mod tests {
             let host = sim.host("master");
             host.disk().create_dir_all("/etc/k").unwrap();
             for (path, text) in &files {
-                host.disk().write(path, text.as_bytes()).unwrap();
+                host.disk().write(path, text.as_bytes(), 0o600).unwrap();
             }
             ConfigFile::read(&host, Some(Path::new("/etc/k/a.yaml")), &ENABLED).map_err(|e| e.to_string())
         })
