@@ -42,10 +42,11 @@ impl EventRateLimit {
         for (limit, buckets) in &self.limits {
             let key = key(limit.kind, review);
             if !buckets.lock().take(limit, &key, now) {
-                outcome = Err(Status::too_many_requests(
-                    format!("Too many requests: limit reached on type {} for key {key}", limit.kind.name()),
-                    0,
-                ));
+                let why = format!("limit reached on type {} for key {key}", limit.kind.name());
+                let mut status = Status::too_many_requests(format!("Too many requests: {why}"), 0);
+                // Upstream does not say when to come again.
+                status.details = None;
+                outcome = Err(status);
             }
         }
         outcome
