@@ -26,6 +26,9 @@ pub struct Informers {
     pub cluster_roles: Informer,
     pub cluster_role_bindings: Informer,
     pub priority_classes: Informer,
+    pub storage_classes: Informer,
+    pub ingress_classes: Informer,
+    pub runtime_classes: Informer,
     pub flow_schemas: Informer,
     pub priority_levels: Informer,
     pub crds: Informer,
@@ -71,6 +74,9 @@ impl Informers {
             cluster_roles: rbac("clusterroles"),
             cluster_role_bindings: rbac("clusterrolebindings"),
             priority_classes: all("scheduling.k8s.io", "v1", "priorityclasses"),
+            storage_classes: all("storage.k8s.io", "v1", "storageclasses"),
+            ingress_classes: all("networking.k8s.io", "v1", "ingressclasses"),
+            runtime_classes: all("node.k8s.io", "v1", "runtimeclasses"),
             flow_schemas: all("flowcontrol.apiserver.k8s.io", "v1", "flowschemas"),
             priority_levels: all("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations"),
             crds: all("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
@@ -103,6 +109,9 @@ impl Informers {
             cluster_roles: none(),
             cluster_role_bindings: none(),
             priority_classes: none(),
+            storage_classes: none(),
+            ingress_classes: none(),
+            runtime_classes: none(),
             flow_schemas: none(),
             priority_levels: none(),
             crds: none(),
@@ -116,7 +125,7 @@ impl Informers {
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 24] {
+    pub fn named(&self) -> [(&'static str, &Informer); 27] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -133,6 +142,9 @@ impl Informers {
             ("*v1.ClusterRole", &self.cluster_roles),
             ("*v1.ClusterRoleBinding", &self.cluster_role_bindings),
             ("*v1.PriorityClass", &self.priority_classes),
+            ("*v1.StorageClass", &self.storage_classes),
+            ("*v1.IngressClass", &self.ingress_classes),
+            ("*v1.RuntimeClass", &self.runtime_classes),
             ("*v1.FlowSchema", &self.flow_schemas),
             ("*v1.PriorityLevelConfiguration", &self.priority_levels),
             ("*v1.CustomResourceDefinition", &self.crds),

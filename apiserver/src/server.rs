@@ -19,7 +19,7 @@ use wire::ServeOptions;
 use world::{Exit, Host, ListenError};
 
 use crate::{
-    admission::{Admission, Enabled},
+    admission::{Admission, ConfigFile, Enabled, PluginFlags, Setup},
     aggregator::{self, Aggregator, Delegation},
     allocate::Allocator,
     audit::Audit,
@@ -194,8 +194,7 @@ async fn start(
     let (now, started) = (host.clock().wall(), host.clock().monotonic());
     let options = Arc::new(options);
     let authorizers = Configuration::load(host.disk(), &options).map_err(StartError::Flags)?;
-    let plugins = Enabled::from_flags(&options.enable_admission_plugins, &options.disable_admission_plugins)
-        .map_err(|e| StartError::Flags(e.to_string()))?;
+    let plugins = plugins(host, &options)?;
     let at = SocketAddr::new(options.bind_address, options.secure_port);
     let listener = host.net().listen(at).await.map_err(|error| StartError::Listen { error })?;
     let local = listener.local_addr();
@@ -223,8 +222,11 @@ async fn start(
     let authz = Authz::start(host, &options, authorizers, &informers).map_err(StartError::Flags)?;
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();
+    let setup = Setup { catalog: catalog.clone(), ..plugins };
+    let admission = Admission::new(host, &informers, &rest, authz.clone(), setup)
+        .map_err(|e| StartError::Flags(e.to_string()))?;
     let ctx: Ctx = Arc::new(Context {
-        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
+        admission,
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),
         schemas: Schemas::default(),
@@ -278,6 +280,26 @@ async fn start(
     aggregator::start(&ctx, &aggregator);
     tracing::info!("Serving securely on {local}");
     Ok(Server { ctx, wire, local, loopback, process: process.clone() })
+}
+
+/// Which admission plugins are on, and what their configuration says.
+fn plugins(host: &Host, options: &Options) -> Result<Setup, StartError> {
+    let flags = PluginFlags {
+        enable: &options.enable_admission_plugins,
+        disable: &options.disable_admission_plugins,
+        list: options.admission_control.as_deref(),
+    };
+    let enabled = Enabled::of(options.profile, flags).map_err(|e| StartError::Flags(e.to_string()))?;
+    let config = ConfigFile::read(host, options.admission_config_file.as_deref(), enabled.names())
+        .map_err(|e| StartError::Flags(e.to_string()))?;
+    let gates = options.feature_gates.iter().filter_map(|gate| gate.split_once('='));
+    Ok(Setup {
+        config,
+        profile: options.profile,
+        gates: gates.map(|(gate, open)| (gate.to_owned(), open == "true")).collect(),
+        tolerations: options.default_toleration_seconds,
+        ..Setup::from(enabled)
+    })
 }
 
 /// Who answers what is no resource.

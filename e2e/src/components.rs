@@ -54,9 +54,10 @@ impl Component {
 
 impl Component {
     /// What it says of its own flags; `None` for kubeadm, which has commands and tells of each.
-    fn help(self) -> Option<String> {
+    /// The apiserver's depends on the release that the other flags name.
+    fn help(self, args: &[String]) -> Option<String> {
         Some(match self {
-            Self::Apiserver => apiserver::options::help(),
+            Self::Apiserver => apiserver::options::help_of(args),
             Self::Etcd => store::server::help(),
             Self::Controllers => controllers::ManagerOptions::help(),
             Self::Scheduler => controllers::SchedulerOptions::help(),
@@ -153,7 +154,7 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// What is wrong with flags, files or ports.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
     if args.iter().any(|arg| arg == "-h" || arg == "--help")
-        && let Some(text) = component.help()
+        && let Some(text) = component.help(&args)
     {
         // Whoever pages through it may close the pipe early.
         let _ = writeln!(std::io::stdout(), "{}", text.trim_end());

@@ -1,5 +1,5 @@
-//! The three plugins about certificate signing requests: who may approve, who may sign, and whose
-//! certificate nobody may ask for.
+//! The plugins about certificates: who may approve and sign requests, whose certificate nobody may ask for,
+//! and who may speak for a signer in a bundle of its authorities.
 
 use api::object::ObjectExt as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,6 +15,8 @@ use crate::{
 
 const GROUP: &str = "certificates.k8s.io";
 const RESOURCE: &str = "certificatesigningrequests";
+/// The gate, which no release opens by itself yet.
+const TRUST_BUNDLES: (&str, u16) = ("ClusterTrustBundle", u16::MAX);
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 
 /// CertificateApproval: a change at `/approval` needs the verb `approve` on the signer.
@@ -51,6 +53,30 @@ pub(super) fn subject(review: &Review<'_>) -> Result<(), Status> {
         return Err(forbidden(review, why));
     }
     Ok(())
+}
+
+/// ClusterTrustBundleAttest: a bundle in the name of a signer needs the verb `attest` on it.
+pub(super) async fn attestation(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+    let applies = matches!(review.operation, Operation::Create | Operation::Update)
+        && review.is(GROUP, "clustertrustbundles")
+        && tools.has_gate(TRUST_BUNDLES);
+    let Some(bundle) = review.new_object().filter(|_| applies) else { return Ok(()) };
+    let signer = bundle.str_at("/spec/signerName");
+    let is_kept = review.operation == Operation::Update
+        && review.old.is_some_and(|old| without_collector(old) == without_collector(bundle));
+    if signer.is_empty() || is_kept || is_authorized(&tools.authz, review.user, "attest", signer).await {
+        return Ok(());
+    }
+    Err(forbidden(review, format_args!("user not permitted to attest for signerName {signer:?}")))
+}
+
+/// The object without what the garbage collector may change in it.
+fn without_collector(object: &Value) -> Value {
+    let mut object = object.clone();
+    for field in ["ownerReferences", "finalizers", "managedFields"] {
+        object.remove_at(&format!("/metadata/{field}"));
+    }
+    object
 }
 
 /// The request inside a CertificateSigningRequest.

@@ -1,12 +1,6 @@
 //! What the cluster says about a write before it is stored: first the plugins that may change the
-//! object, then those that may only refuse it, each pass in upstream's order.
-//!
-//! ```text
-//!  mutate:   NamespaceLifecycle ─ LimitRanger ─ ServiceAccount ─ NodeRestriction ─ TaintNodesByCondition
-//!            ─ Priority ─ DefaultTolerationSeconds ─ StorageObjectInUseProtection
-//!  validate: LimitRanger ─ ServiceAccount ─ Priority ─ CertificateApproval ─ CertificateSigning
-//!            ─ CertificateSubjectRestriction ─ ResourceQuota
-//! ```
+//! object, then those that may only refuse it, each pass in the order of `plugins`, or of the list that old
+//! releases are given.
 //!
 //! Last, whatever plugins are on, a role or binding must not grant more than its writer holds.
 //!
@@ -15,26 +9,43 @@
 
 mod amounts;
 mod certificates;
+mod classes;
+pub mod config_file;
 mod escalation;
+mod event_rate_limit;
+mod external_ips;
+mod images;
 mod limit_ranger;
 mod namespace_lifecycle;
+mod namespaces;
 mod node_restriction;
+mod node_selector;
+mod notes;
+mod owner_references;
+mod plugin_history;
 pub mod plugins;
+mod pod_rules;
+mod pod_security;
 mod priority;
 mod refusal;
 mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod small;
+mod tolerations;
+mod topology_labels;
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt as _, status::Status};
+use api::{object::ObjectExt as _, profile::Profile, status::Status};
 use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
-use crate::{authz::Authz, identity::User, informers::Informers};
-pub use plugins::{Enabled, Plugin, PluginError};
+use crate::{authz::Authz, catalog::Catalog, identity::User, informers::Informers};
+pub use config_file::{ConfigFile, ConfigFileError};
+pub use notes::{Annotations, Notes};
+pub use plugins::{Enabled, Plugin, PluginError, PluginFlags};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +101,8 @@ pub struct Review<'a> {
     pub dry_run: bool,
     /// When the request was received.
     pub now: Wall,
+    /// Where plugins warn and annotate.
+    pub notes: &'a Notes,
 }
 
 impl Review<'_> {
@@ -115,20 +128,86 @@ struct Tools {
     informers: Informers,
     rest: Rest,
     authz: Arc<Authz>,
+    catalog: Catalog,
+    profile: Profile,
+    /// Feature gates that the flags open or close.
+    gates: Vec<(String, bool)>,
+}
+
+impl Tools {
+    /// Whether a gate is open: as the flags say, else from that minor on.
+    fn has_gate(&self, (name, since): (&str, u16)) -> bool {
+        let said = self.gates.iter().rev().find(|(gate, _)| gate == name).map(|(_, open)| *open);
+        said.unwrap_or(self.profile.minor() >= since)
+    }
+}
+
+/// How a chain is set up, beside what it learns from the cluster.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The plugins that are on.
+    pub enabled: Enabled,
+    /// Their configuration.
+    pub config: ConfigFile,
+    /// Upstream's release.
+    pub profile: Profile,
+    /// Feature gates that the flags open or close.
+    pub gates: Vec<(String, bool)>,
+    /// The kinds that owners are of.
+    pub catalog: Catalog,
+    /// How long pods stay on a node that is not ready, and on one that cannot be reached, in seconds.
+    pub tolerations: (i64, i64),
+}
+
+impl From<Enabled> for Setup {
+    /// The newest release without configuration.
+    fn from(enabled: Enabled) -> Self {
+        Self {
+            enabled,
+            config: ConfigFile::default(),
+            profile: Profile::NEWEST,
+            gates: Vec::new(),
+            catalog: Catalog::builtin(),
+            tolerations: small::TOLERATIONS,
+        }
+    }
+}
+
+/// A plugin whose section of the configuration cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("couldn't init admission plugin {plugin:?}: {why}")]
+pub struct SetupError {
+    plugin: &'static str,
+    why: String,
 }
 
 /// The admission chain.
 pub struct Admission {
     enabled: Enabled,
     tools: Tools,
+    tolerations: (i64, i64),
     namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle,
     limit_ranger: limit_ranger::LimitRanger,
+    pod_security: pod_security::PodSecurity,
+    node_selector: node_selector::NodeSelector,
+    toleration_restriction: tolerations::Restriction,
+    event_rate_limit: event_rate_limit::EventRateLimit,
     resource_quota: resource_quota::ResourceQuota,
 }
 
 impl Admission {
     /// A chain of the enabled plugins over the server's own informers and loopback client.
-    pub fn new(host: &Host, informers: &Informers, rest: &Rest, authz: Arc<Authz>, enabled: Enabled) -> Self {
+    ///
+    /// # Errors
+    /// What is wrong with the configuration of a plugin that is on.
+    pub fn new(
+        host: &Host,
+        informers: &Informers,
+        rest: &Rest,
+        authz: Arc<Authz>,
+        setup: impl Into<Setup>,
+    ) -> Result<Self, SetupError> {
+        let Setup { enabled, config, profile, gates, catalog, tolerations } = setup.into();
         let missing = enabled.not_implemented();
         if !missing.is_empty() {
             tracing::info!(
@@ -137,14 +216,32 @@ impl Admission {
                  not implemented here: they let everything pass"
             );
         }
-        let tools = Tools { host: host.clone(), informers: informers.clone(), rest: rest.clone(), authz };
-        Self {
-            enabled,
+        let fail = |plugin: &'static str| move |why: String| SetupError { plugin, why };
+        let own = |plugin: &str| config.section(plugin);
+        let tools = Tools {
+            host: host.clone(),
+            informers: informers.clone(),
+            rest: rest.clone(),
+            authz,
+            catalog,
+            profile,
+            gates,
+        };
+        Ok(Self {
             tools,
+            tolerations,
             namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle::default(),
             limit_ranger: limit_ranger::LimitRanger::default(),
-            resource_quota: resource_quota::ResourceQuota::default(),
-        }
+            pod_security: pod_security::PodSecurity::new(own("PodSecurity")).map_err(fail("PodSecurity"))?,
+            node_selector: node_selector::NodeSelector::new(own("PodNodeSelector")),
+            toleration_restriction: tolerations::Restriction::new(own("PodTolerationRestriction"))
+                .map_err(fail("PodTolerationRestriction"))?,
+            event_rate_limit: event_rate_limit::EventRateLimit::new(own("EventRateLimit"))
+                .map_err(fail("EventRateLimit"))?,
+            resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
+                .map_err(fail("ResourceQuota"))?,
+            enabled,
+        })
     }
 
     /// The mutating pass.
@@ -153,29 +250,30 @@ impl Admission {
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
         let tools = &self.tools;
-        if self.enabled.has(Plugin::NamespaceLifecycle) {
-            self.namespace_lifecycle.admit(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::LimitRanger) {
-            self.limit_ranger.mutate(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::ServiceAccount) {
-            service_account::mutate(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::NodeRestriction) {
-            node_restriction::admit(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::TaintNodesByCondition) {
-            small::taint_new_node(review);
-        }
-        if self.enabled.has(Plugin::Priority) {
-            priority::mutate(tools, review)?;
-        }
-        if self.enabled.has(Plugin::DefaultTolerationSeconds) {
-            small::tolerate_not_ready(review);
-        }
-        if self.enabled.has(Plugin::StorageObjectInUseProtection) {
-            small::protect_storage(review);
+        for plugin in self.enabled.plugins() {
+            match plugin {
+                Plugin::NamespaceAutoProvision => namespaces::provide(tools, review).await?,
+                Plugin::NamespaceLifecycle => self.namespace_lifecycle.admit(tools, review).await?,
+                Plugin::LimitRanger => self.limit_ranger.mutate(tools, review).await?,
+                Plugin::ServiceAccount => service_account::mutate(tools, review).await?,
+                Plugin::NodeRestriction => node_restriction::admit(tools, review).await?,
+                Plugin::TaintNodesByCondition => small::taint_new_node(review),
+                Plugin::AlwaysPullImages => images::mutate(review),
+                Plugin::PodNodeSelector => self.node_selector.mutate(tools, review).await?,
+                Plugin::Priority => priority::mutate(tools, review)?,
+                Plugin::DefaultTolerationSeconds => small::tolerate_not_ready(review, self.tolerations),
+                Plugin::PodTolerationRestriction => {
+                    self.toleration_restriction.mutate(tools, review).await?;
+                }
+                Plugin::ExtendedResourceToleration => tolerations::for_devices(review),
+                Plugin::DefaultStorageClass => classes::of_claim(tools, review)?,
+                Plugin::StorageObjectInUseProtection => small::protect_storage(review),
+                Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
+                Plugin::DefaultIngressClass => classes::of_ingress(tools, review)?,
+                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review),
+                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -186,26 +284,34 @@ impl Admission {
     /// The first plugin's refusal.
     pub async fn validate(&self, review: &Review<'_>) -> Result<(), Status> {
         let tools = &self.tools;
-        if self.enabled.has(Plugin::LimitRanger) {
-            self.limit_ranger.validate(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::ServiceAccount) {
-            service_account::validate(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::Priority) {
-            priority::validate(tools, review)?;
-        }
-        if self.enabled.has(Plugin::CertificateApproval) {
-            certificates::approval(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::CertificateSigning) {
-            certificates::signing(tools, review).await?;
-        }
-        if self.enabled.has(Plugin::CertificateSubjectRestriction) {
-            certificates::subject(review)?;
-        }
-        if self.enabled.has(Plugin::ResourceQuota) {
-            self.resource_quota.validate(tools, review).await?;
+        for plugin in self.enabled.plugins() {
+            match plugin {
+                Plugin::NamespaceExists => namespaces::exists(tools, review).await?,
+                Plugin::SecurityContextDeny => pod_rules::security_context(review)?,
+                Plugin::LimitPodHardAntiAffinityTopology => pod_rules::anti_affinity(review)?,
+                Plugin::LimitRanger => self.limit_ranger.validate(tools, review).await?,
+                Plugin::ServiceAccount => service_account::validate(tools, review).await?,
+                Plugin::AlwaysPullImages => images::validate(review)?,
+                Plugin::PodSecurity => self.pod_security.validate(tools, review).await?,
+                Plugin::PodNodeSelector => self.node_selector.validate(tools, review).await?,
+                Plugin::Priority => priority::validate(tools, review)?,
+                Plugin::PodTolerationRestriction => {
+                    self.toleration_restriction.validate(tools, review).await?;
+                }
+                Plugin::EventRateLimit => self.event_rate_limit.validate(tools, review)?,
+                Plugin::OwnerReferencesPermissionEnforcement => owner_references::validate(tools, review).await?,
+                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review)?,
+                Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
+                Plugin::CertificateApproval => certificates::approval(tools, review).await?,
+                Plugin::CertificateSigning => certificates::signing(tools, review).await?,
+                Plugin::ClusterTrustBundleAttest => certificates::attestation(tools, review).await?,
+                Plugin::CertificateSubjectRestriction => certificates::subject(review)?,
+                Plugin::DenyServiceExternalIPs => external_ips::validate(review)?,
+                Plugin::PodResizeValidator => pod_rules::resize(tools, review)?,
+                Plugin::ResourceQuota => self.resource_quota.validate(tools, review).await?,
+                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
+                _ => {}
+            }
         }
         escalation::validate(tools, review).await
     }

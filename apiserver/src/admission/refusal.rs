@@ -25,6 +25,19 @@ pub(super) fn forbidden_by(review: &Review<'_>, error: &ClientError) -> Status {
     }
 }
 
+/// AlwaysDeny.
+pub(super) fn deny_all(review: &Review<'_>) -> Status {
+    forbidden(review, "admission control is denying all modifications")
+}
+
+/// A failure of a question to the server itself, as it is.
+pub(super) fn raw(error: &ClientError) -> Status {
+    match error.status() {
+        Some(status) => status.clone(),
+        None => Status::unclassified(error.to_string()),
+    }
+}
+
 /// The name in messages: the request's, the object's, the beginning of one still to be made, or a
 /// word for none at all.
 fn name<'a>(review: &'a Review<'_>) -> &'a str {

@@ -8,8 +8,8 @@ use super::{Operation, Review};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-/// How long a pod stays on a node that is not ready or cannot be reached.
-const EVICTION_SECONDS: u64 = 300;
+/// How long a pod stays on a node that is not ready, and on one that cannot be reached, in seconds.
+pub(super) const TOLERATIONS: (i64, i64) = (300, 300);
 
 /// A new node takes no pods until the node lifecycle controller has seen it ready.
 pub(super) fn taint_new_node(review: &mut Review<'_>) {
@@ -24,12 +24,12 @@ pub(super) fn taint_new_node(review: &mut Review<'_>) {
 }
 
 /// Pods outlive a short absence of their node.
-pub(super) fn tolerate_not_ready(review: &mut Review<'_>) {
+pub(super) fn tolerate_not_ready(review: &mut Review<'_>, (not_ready, unreachable): (i64, i64)) {
     let applies = matches!(review.operation, Operation::Create | Operation::Update)
         && review.is("", "pods")
         && review.subresource.is_empty();
     let Some(pod) = review.object.as_deref_mut().filter(|_| applies) else { return };
-    for key in [NOT_READY, UNREACHABLE] {
+    for (key, seconds) in [(NOT_READY, not_ready), (UNREACHABLE, unreachable)] {
         let tolerates = |toleration: &Value| {
             matches!(toleration.str_at("/key"), k if k == key || k.is_empty())
                 && matches!(toleration.str_at("/effect"), "NoExecute" | "")
@@ -39,7 +39,7 @@ pub(super) fn tolerate_not_ready(review: &mut Review<'_>) {
                 "key": key,
                 "operator": "Exists",
                 "effect": "NoExecute",
-                "tolerationSeconds": EVICTION_SECONDS,
+                "tolerationSeconds": seconds,
             });
             push(pod, "/spec/tolerations", toleration);
         }

@@ -53,6 +53,12 @@ impl Fake {
         .await
     }
 
+    /// A client of whatever listens at the port on `host`.
+    pub(crate) fn rest_of(host: &Host) -> Rest {
+        let http = HttpClient::new(host, &format!("http://127.0.0.1:{PORT}"), None).unwrap();
+        Rest::new(http, Auth::None, "kube-apiserver")
+    }
+
     async fn start(sim: &Sim, options: ServeOptions, http: impl FnOnce(&Host) -> HttpClient) -> Self {
         let host = sim.host("master");
         let state: Arc<Mutex<State>> = Arc::default();

@@ -32,7 +32,7 @@ pub(super) struct Event {
     received: Wall,
     /// The kinds of credentials that were shown.
     attempted: Vec<&'static str>,
-    pub annotations: BTreeMap<&'static str, String>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Event {
@@ -112,7 +112,7 @@ impl Event {
             request_received_timestamp: String,
             stage_timestamp: String,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            annotations: &'a BTreeMap<&'static str, String>,
+            annotations: &'a BTreeMap<String, String>,
         }
         let line = Line {
             kind: "Event",

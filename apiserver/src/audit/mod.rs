@@ -24,6 +24,7 @@ use wire::{Body, body};
 use world::Host;
 
 use crate::{
+    admission::Annotations,
     context::Ctx,
     identity::User,
     options::Options,
@@ -50,6 +51,8 @@ pub struct Audit {
 pub(crate) struct Draft {
     event: Event,
     info: RequestInfo,
+    /// What admission writes down.
+    annotations: Annotations,
     verdict: Option<Verdict>,
     /// The Status that refused the request.
     refusal: Option<Status>,
@@ -88,7 +91,8 @@ impl Audit {
     /// Begins an event for a request.
     pub(crate) fn draft(&self, parsed: &Parsed) -> Box<Draft> {
         let event = Event::of(&parsed.framed, &parsed.info);
-        Box::new(Draft { event, info: parsed.info.clone(), verdict: None, refusal: None })
+        let annotations = parsed.framed.annotations.clone();
+        Box::new(Draft { event, info: parsed.info.clone(), annotations, verdict: None, refusal: None })
     }
 
     /// The user is known: the policy decides. Nothing comes back if nothing is to be written down.
@@ -132,6 +136,7 @@ impl Audit {
         response: Response<Body>,
         panicked: bool,
     ) -> Response<Body> {
+        draft.event.annotations.append(&mut draft.annotations.lock());
         let code = response.status().as_u16();
         let Some(verdict) = &draft.verdict else {
             // Nobody knows who it was; who was sent away before that is not written down.
@@ -197,8 +202,8 @@ impl Draft {
     pub(crate) fn authorized(&mut self, allowed: bool, reason: &str) {
         let annotations = &mut self.event.annotations;
         let decision = if allowed { "allow" } else { "forbid" };
-        annotations.insert("authorization.k8s.io/decision", decision.to_owned());
-        annotations.insert("authorization.k8s.io/reason", reason.to_owned());
+        annotations.insert("authorization.k8s.io/decision".to_owned(), decision.to_owned());
+        annotations.insert("authorization.k8s.io/reason".to_owned(), reason.to_owned());
     }
 
     /// The Status that is about to be the answer.

@@ -30,13 +30,13 @@ const ENCRYPTION: &str = "objects are stored unencrypted";
 const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
 const EGRESS: &str = "all connections are direct";
-const TOLERATION: &str = "the tolerations of the admission plugin last 300 seconds";
 const WEBHOOK: &str = "webhooks are not called here";
 
 /// Name, shape, standing; sorted by name.
 #[rustfmt::skip]
 pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
-    ("admission-control-config-file", One, Refused("admission plugins have no configuration here")),
+    ("admission-control", Many, Meant),
+    ("admission-control-config-file", One, Meant),
     ("advertise-address", One, Meant),
     ("aggregator-reject-forwarding-redirect", Switch, Inert),
     ("allow-metric-labels", Many, Inert),
@@ -79,8 +79,8 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("coordinated-leadership-retry-period", One, Inert),
     ("cors-allowed-origins", Many, Meant),
     ("data-dir", One, Meant),
-    ("default-not-ready-toleration-seconds", One, Refused(TOLERATION)),
-    ("default-unreachable-toleration-seconds", One, Refused(TOLERATION)),
+    ("default-not-ready-toleration-seconds", One, Meant),
+    ("default-unreachable-toleration-seconds", One, Meant),
     ("default-watch-cache-size", One, Inert),
     ("delete-collection-workers", One, Inert),
     ("disable-admission-plugins", Many, Meant),

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use api::profile::Profile;
+
 use super::flags::{self, Shape, Standing};
+use crate::admission::plugins::of_release as of_release_plugins;
 
 /// Ours, which upstream does not have.
 const OURS: &str = "Chronoplane";
@@ -146,9 +149,10 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("API enablement", &[("runtime-config", "API groups and versions that are on or off")]),
     ("Egress selector", &[("egress-selector-config-file", "")]),
     ("Admission", &[
-        ("admission-control-config-file", ""),
-        ("default-not-ready-toleration-seconds", ""),
-        ("default-unreachable-toleration-seconds", ""),
+        ("admission-control", "Plugins that run, instead of the two flags below"),
+        ("admission-control-config-file", "File with the configuration of plugins"),
+        ("default-not-ready-toleration-seconds", "How long pods stay on a node that is not ready"),
+        ("default-unreachable-toleration-seconds", "How long pods stay on a node that cannot be reached"),
         ("disable-admission-plugins", "Plugins that are on by default and shall not be"),
         ("enable-admission-plugins", "Plugins besides those that are on by default"),
     ]),
@@ -201,8 +205,42 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ]),
 ];
 
-/// The whole text.
+/// The whole text, for the release that `args` name, or the newest.
+pub fn help_of<S: AsRef<str>>(args: &[S]) -> String {
+    const FLAG: &str = "--kubernetes-version";
+    let mut args = args.iter().map(S::as_ref);
+    let mut named = None;
+    while let Some(arg) = args.next() {
+        match arg.replace('_', "-") {
+            arg if arg == FLAG => named = args.next(),
+            _ => {
+                named =
+                    arg.split_once('=').filter(|(f, _)| f.replace('_', "-") == FLAG).map(|(_, v)| v).or(named)
+            }
+        }
+    }
+    text(named.and_then(|version| Profile::parse(version).ok()).unwrap_or_default())
+}
+
+/// The whole text, for the newest release.
 pub fn help() -> String {
+    text(Profile::NEWEST)
+}
+
+/// What a release adds to the words of a flag: the plugins that it has.
+fn of_release(flag: &str, profile: Profile) -> String {
+    let (all, on) = of_release_plugins(profile);
+    let (all, on) = (all.join(", "), on.join(", "));
+    match flag {
+        "admission-control" => format!(". Comma-delimited list of: {all}"),
+        "enable-admission-plugins" | "disable-admission-plugins" => {
+            format!(" ({on}). Comma-delimited list of admission plugins: {all}. Their order does not matter")
+        }
+        _ => String::new(),
+    }
+}
+
+fn text(profile: Profile) -> String {
     let mut text = String::from(
         "kube-apiserver of a simulated control plane, with upstream's flags.\n\nUsage:\n  kube-apiserver [flags]\n",
     );
@@ -216,7 +254,7 @@ pub fn help() -> String {
                 Shape::Many => " strings",
             };
             let about = match standing {
-                Standing::Meant => (*words).to_owned(),
+                Standing::Meant => format!("{words}{}", of_release(name, profile)),
                 Standing::Inert => "Accepted; what it tunes is not here".into(),
                 Standing::Refused(why) => format!("Refused: {why}"),
             };
@@ -245,5 +283,25 @@ mod tests {
             assert!(seen.contains(name), "--{name} is in no group");
             assert!(help().contains(&format!("      --{name}")), "--{name} is not shown");
         }
+    }
+
+    #[test]
+    fn the_plugins_are_the_releases() {
+        let check = |args: &[&str], has: &str, lacks: &str| {
+            let text = help_of(args);
+            assert!(text.contains(has), "{args:?}");
+            assert!(!text.contains(lacks), "{args:?}");
+        };
+        check(&[], "PodSecurity", "PodPreset");
+        check(&["-h", "--kubernetes-version=1.12"], "PodPreset", "PodSecurity,");
+        check(&["--kubernetes_version", "1.12", "--help"], "PodPreset", "PodSecurity,");
+        check(
+            &["--kubernetes-version=v1.11"],
+            "(NamespaceLifecycle, LimitRanger, ServiceAccount, Priority, DefaultTolerationSeconds, \
+             DefaultStorageClass, PersistentVolumeClaimResize, MutatingAdmissionWebhook, \
+             ValidatingAdmissionWebhook, ResourceQuota)",
+            "(AlwaysAdmit)",
+        );
+        check(&["--kubernetes-version=1.9"], "(AlwaysAdmit)", "TaintNodesByCondition");
     }
 }

@@ -20,7 +20,7 @@ use pki::KeyAlgorithm;
 use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 pub use authentication::{Keystone, Oidc, RequestHeader, TokenWebhook};
 pub use authorization::AuthorizationOptions;
-pub use help::help;
+pub use help::{help, help_of};
 pub use parse::UsageError;
 
 /// Where the objects are kept.
@@ -104,6 +104,11 @@ pub struct Options {
 
     pub enable_admission_plugins: Vec<String>,
     pub disable_admission_plugins: Vec<String>,
+    /// `--admission-control`: all plugins that run, instead of the two flags before.
+    pub admission_control: Option<Vec<String>>,
+    pub admission_config_file: Option<PathBuf>,
+    /// For how long pods stay on a node that is not ready, and on one that cannot be reached.
+    pub default_toleration_seconds: (i64, i64),
 
     pub kubelet_client_certificate: Option<PathBuf>,
     pub kubelet_client_key: Option<PathBuf>,
@@ -194,6 +199,9 @@ impl Default for Options {
             authorization: AuthorizationOptions::default(),
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
+            admission_control: None,
+            admission_config_file: None,
+            default_toleration_seconds: (300, 300),
             kubelet_client_certificate: None,
             kubelet_client_key: None,
             kubelet_certificate_authority: None,

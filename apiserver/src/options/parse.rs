@@ -167,6 +167,10 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     authorization::read(&v, &mut o)?;
     v.list("enable-admission-plugins", &mut o.enable_admission_plugins);
     v.list("disable-admission-plugins", &mut o.disable_admission_plugins);
+    o.admission_control = v.0.get("admission-control").cloned();
+    v.path("admission-control-config-file", &mut o.admission_config_file);
+    v.parsed("default-not-ready-toleration-seconds", &mut o.default_toleration_seconds.0)?;
+    v.parsed("default-unreachable-toleration-seconds", &mut o.default_toleration_seconds.1)?;
     v.path("kubelet-client-certificate", &mut o.kubelet_client_certificate);
     v.path("kubelet-client-key", &mut o.kubelet_client_key);
     v.path("kubelet-certificate-authority", &mut o.kubelet_certificate_authority);

@@ -163,3 +163,29 @@ fn flags_of_authentication_go_together_and_end_with_their_release() {
         "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
     );
 }
+
+#[test]
+fn admission_is_chosen_in_two_ways() {
+    let options =
+        Options::parse([MEMORY, "--enable_admission_plugins=NodeRestriction,PodNodeSelector"]).unwrap();
+    assert_eq!(options.enable_admission_plugins, ["NodeRestriction", "PodNodeSelector"]);
+    assert_eq!(options.admission_control, None);
+    let options = Options::parse([
+        MEMORY,
+        "--kubernetes-version=1.9",
+        "--admission_control=Initializers,NamespaceLifecycle",
+        "--admission-control=LimitRanger",
+        "--admission_control_config_file=/etc/admission.yaml",
+        "--default_not_ready_toleration_seconds=30",
+    ])
+    .unwrap();
+    let list: &[String] = options.admission_control.as_deref().unwrap();
+    assert_eq!(list, ["Initializers", "NamespaceLifecycle", "LimitRanger"]);
+    assert_eq!(options.admission_config_file.as_deref(), Some(std::path::Path::new("/etc/admission.yaml")));
+    assert_eq!(options.default_toleration_seconds, (30, 300));
+    refused(
+        &[MEMORY, "--default-unreachable-toleration-seconds=long"],
+        "invalid argument \"long\" for \"--default-unreachable-toleration-seconds\" flag: invalid digit found in \
+         string",
+    );
+}

@@ -13,7 +13,7 @@ use store::{Outcome, StoreError};
 
 use super::{Permitted, WriteOptions};
 use crate::{
-    admission::{Operation, Review},
+    admission::{Notes, Operation, Review},
     allocate::Reservation,
     catalog::Served,
     context::Ctx,
@@ -21,9 +21,6 @@ use crate::{
     registry::rules,
     watch_cache::{Item, store_status},
 };
-
-/// More than fit into an answer's headers; a body could be made of nothing but mistakes.
-const MOST_WARNINGS: usize = 256;
 
 /// What a write is about: fixed for all its attempts.
 pub struct Scope<'r> {
@@ -39,7 +36,7 @@ pub struct Scope<'r> {
     pub subresource: String,
     /// The query's options.
     pub options: WriteOptions,
-    warnings: Mutex<Vec<String>>,
+    notes: Notes,
     duplicates: Mutex<Vec<String>>,
 }
 
@@ -50,16 +47,8 @@ impl<'r> Scope<'r> {
         // The namespace of a namespace's path is its own name.
         let namespace = if served.namespaced { info.namespace.clone() } else { String::new() };
         let (name, subresource) = (info.name.clone(), info.subresource.clone());
-        Self {
-            permitted,
-            served,
-            namespace,
-            name,
-            subresource,
-            options,
-            warnings: Mutex::default(),
-            duplicates: Mutex::default(),
-        }
+        let notes = Notes::of(&permitted.request().annotations);
+        Self { permitted, served, namespace, name, subresource, options, notes, duplicates: Mutex::default() }
     }
 
     /// Notes the keys that the body repeats, for field validation.
@@ -75,16 +64,12 @@ impl<'r> Scope<'r> {
 
     /// Tells the client something that is no error, once, however often it is attempted.
     pub fn warn(&self, text: impl Into<String>) {
-        let text = text.into();
-        let mut warnings = self.warnings.lock();
-        if warnings.len() < MOST_WARNINGS && !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.notes.warn(text);
     }
 
     /// All that was warned about.
     pub fn warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock())
+        self.notes.warnings()
     }
 
     /// The same request's write on another object, as an eviction deletes a pod.
@@ -96,7 +81,7 @@ impl<'r> Scope<'r> {
             name: name.to_owned(),
             subresource: subresource.to_owned(),
             options: self.options.clone(),
-            warnings: Mutex::default(),
+            notes: Notes::of(&self.permitted.request().annotations),
             duplicates: Mutex::default(),
         }
     }
@@ -125,6 +110,7 @@ impl<'r> Scope<'r> {
             old,
             dry_run: self.options.dry_run,
             now: self.permitted.request().received_at,
+            notes: &self.notes,
         }
     }
 

@@ -17,6 +17,9 @@ use crate::{
     pipeline::{Permitted, Refusal, WriteOptions, read_object, write::Scope},
 };
 
+/// The first release in which a binding's labels become the pod's: admission puts the node's topology there.
+const LABELS_SINCE: u16 = 35;
+
 pub(super) async fn bind(
     ctx: &Ctx,
     permitted: Permitted,
@@ -43,6 +46,7 @@ pub(super) async fn bind(
     // The pod's own rules do not let anybody move it: the node is set below them, as a binding.
     let pod = scope.on(scope.served.clone(), &scope.name, "binding");
     let uid = binding.uid().to_owned();
+    let takes_labels = ctx.options.profile.minor() >= LABELS_SINCE;
     change(ctx, &pod, |stored| {
         let (name, there) = (&pod.name, stored.object.str_at("/spec/nodeName"));
         let conflict = |why: String| Err(Status::conflict("pods/binding", name, why));
@@ -65,6 +69,9 @@ pub(super) async fn bind(
         next.set_at("/spec/nodeName", node.as_str());
         for (key, value) in binding.annotations() {
             next.set_annotation(key, value);
+        }
+        if takes_labels {
+            binding.labels().for_each(|(key, value)| next.set_label(key, value));
         }
         let scheduled = json!({
             "type": "PodScheduled",

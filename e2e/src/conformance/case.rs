@@ -99,6 +99,7 @@ pub struct Fill {
 
 /// The cases that come with the program: file name and text.
 pub const FILES: &[(&str, &str)] = &[
+    ("admission", include_str!("../../tests/api/cases/admission.yaml")),
     ("authorization", include_str!("../../tests/api/cases/authorization.yaml")),
     ("bad-bodies", include_str!("../../tests/api/cases/bad-bodies.yaml")),
     ("bad-requests", include_str!("../../tests/api/cases/bad-requests.yaml")),

@@ -1,24 +1,24 @@
 //! ResourceQuota: what a namespace may hold and ask for, counted when it is asked.
 //!
 //! A write is checked against each quota's `status`, and what it adds is written there before the
-//! write goes on: compare-and-write through the loopback client, three times if others were faster.
-//! A quota counts only once a controller has filled its status; until then it lets everything pass.
+//! write goes on: compare-and-write through the loopback client, three times if others were faster, and
+//! then only where they were: what is written down once is not added again. A quota counts only once a
+//! controller has filled its status; until then it lets everything pass.
 
+mod evaluate;
+mod limited;
 mod usage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use api::{object::ObjectExt as _, quantity::Quantity, status::Status};
-use client::{ClientError, ListParams, Resource};
+use api::{object::ObjectExt as _, status::Status};
+use client::{ListParams, Resource};
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use world::Mono;
 
-use super::{
-    Operation, Review, Tools,
-    amounts::{self, Amounts},
-    refusal::forbidden,
-};
+use super::{Operation, Review, Tools, refusal::raw};
+use limited::Limited;
 
 /// How often a lost race is run again.
 const RETRIES: usize = 3;
@@ -33,21 +33,31 @@ const IGNORED: [(&str, &str); 4] =
 const QUOTAS: Resource = Resource::core("resourcequotas");
 
 type Quotas = Vec<Arc<Value>>;
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct ResourceQuota {
+    limited: Limited,
     /// One evaluation per namespace at a time: each sees what the one before added.
-    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Quotas as this server wrote them last, for as long as the informer is behind.
+    turns: Mutex<BTreeMap<String, Turn>>,
+    /// Quotas as this server wrote or read them last, for as long as the informer is behind.
     written: Mutex<BTreeMap<(String, String), Arc<Value>>>,
     live: Mutex<BTreeMap<String, (Mono, Quotas)>>,
 }
 
 impl ResourceQuota {
+    /// With a section of the admission configuration, or none.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn new(section: Option<&Value>) -> Result<Self, String> {
+        let limited = section.map(Limited::read).transpose()?.unwrap_or_default();
+        Ok(Self { limited, ..Self::default() })
+    }
+
     pub(super) async fn validate(&self, tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
         let applies = matches!(review.operation, Operation::Create | Operation::Update)
-            && review.subresource.is_empty()
             && !review.namespace.is_empty()
             && !review.is("", "namespaces")
             && !IGNORED.contains(&(review.group, review.resource))
@@ -56,12 +66,16 @@ impl ResourceQuota {
             return Ok(());
         }
         let evaluation = async {
-            if self.quotas(tools, review.namespace).await?.is_empty() {
+            if self.quotas(tools, review.namespace).await?.is_empty() && self.limited.is_empty() {
                 return Ok(());
             }
             let turn = self.turns.lock().entry(review.namespace.to_owned()).or_default().clone();
-            let _turn = turn.lock().await;
-            self.charge(tools, review).await
+            let outcome = {
+                let _turn = turn.lock().await;
+                self.charge(tools, review).await
+            };
+            self.leave(review.namespace, turn);
+            outcome
         };
         match tools.host.clock().timeout(TIMEOUT, evaluation).await {
             Ok(outcome) => outcome,
@@ -69,30 +83,47 @@ impl ResourceQuota {
         }
     }
 
+    /// A namespace in which nobody waits is forgotten.
+    fn leave(&self, namespace: &str, turn: Turn) {
+        let mut turns = self.turns.lock();
+        // The map's and ours; nobody gets another one while the map is locked.
+        if Arc::strong_count(&turn) == 2 {
+            turns.remove(namespace);
+        }
+    }
+
     async fn charge(&self, tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
-        let mut tries = 0;
+        let mut quotas = self.quotas(tools, review.namespace).await?;
+        let mut retries = RETRIES;
         loop {
-            let quotas = self.quotas(tools, review.namespace).await?;
-            let changed = evaluate(review, &quotas)?;
+            let changed = evaluate::evaluate(review, &quotas, &self.limited)?;
             if review.dry_run {
                 return Ok(());
             }
-            let mut lost = None;
+            let (mut lost, mut last) = (Vec::new(), None);
             for quota in &changed {
                 let (namespace, name) = (quota.namespace(), quota.name());
                 match tools.rest.update_sub(&QUOTAS, Some(namespace), name, "status", quota).await {
                     Ok(stored) => self.remember(stored),
-                    Err(error) => lost = Some((name.to_owned(), error)),
+                    Err(error) => {
+                        lost.push(name.to_owned());
+                        last = Some(error);
+                    }
                 }
             }
-            let Some((name, error)) = lost else { return Ok(()) };
-            tries += 1;
-            if tries > RETRIES || !error.is_conflict() {
-                return Err(raw(error));
+            let Some(error) = last else { return Ok(()) };
+            if retries == 0 {
+                return Err(raw(&error));
             }
-            if let Ok(fresh) = tools.rest.get(&QUOTAS, Some(review.namespace), &name).await {
-                self.remember(fresh);
+            retries -= 1;
+            for name in &lost {
+                if let Ok(fresh) = tools.rest.get(&QUOTAS, Some(review.namespace), name).await {
+                    self.remember(fresh);
+                }
             }
+            // The others are charged; one that is gone by now limits nothing.
+            quotas = self.quotas(tools, review.namespace).await?;
+            quotas.retain(|quota| lost.iter().any(|name| name == quota.name()));
         }
     }
 
@@ -114,7 +145,7 @@ impl ResourceQuota {
             let key = (namespace.to_owned(), quota.name().to_owned());
             match written.get(&key) {
                 Some(own) if own.uid() == quota.uid() && version(own) > version(quota) => {
-                    *quota = own.clone()
+                    *quota = own.clone();
                 }
                 Some(_) => {
                     written.remove(&key);
@@ -133,87 +164,11 @@ impl ResourceQuota {
             return Ok(quotas.clone());
         }
         let answer = tools.rest.list(&QUOTAS, Some(namespace), &ListParams::default()).await;
-        let quotas = answer.map_err(raw)?.items;
+        let quotas = answer.map_err(|error| raw(&error))?.items;
         let until = tools.host.clock().monotonic() + LIVE_TTL;
-        self.live.lock().insert(namespace.to_owned(), (until, quotas.clone()));
+        let mut live = self.live.lock();
+        live.retain(|_, (until, _)| *until >= now);
+        live.insert(namespace.to_owned(), (until, quotas.clone()));
         Ok(quotas)
     }
-}
-
-/// A failure of the question itself, as it is.
-fn raw(error: ClientError) -> Status {
-    match error.status() {
-        Some(status) => status.clone(),
-        None => Status::unclassified(error.to_string()),
-    }
-}
-
-/// The quotas that the write changes, with their new usage; or the refusal of one that it exceeds.
-fn evaluate(review: &Review<'_>, quotas: &[Arc<Value>]) -> Result<Vec<Value>, Status> {
-    let Some(object) = review.new_object() else { return Ok(Vec::new()) };
-    let mut interesting = Vec::new();
-    for quota in quotas {
-        let hard = amounts::read(quota.at("/status/hard"));
-        let counted: Vec<&String> = hard.keys().filter(|name| usage::counts(review, name)).collect();
-        if counted.is_empty() || !usage::in_scope(review, quota, object) {
-            continue;
-        }
-        if let Some(why) = usage::unspecified(review, &counted, object) {
-            return Err(forbidden(review, format_args!("failed quota: {}: {why}", quota.name())));
-        }
-        let used = amounts::read(quota.at("/status/used"));
-        if counted.iter().any(|name| !used.contains_key(*name)) {
-            let names = counted.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(",");
-            let why = format!("status unknown for quota: {}, resources: {names}", quota.name());
-            return Err(forbidden(review, why));
-        }
-        interesting.push((quota, hard, used));
-    }
-    if interesting.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut delta = usage::of(review, object);
-    if let Some(old) = review.old.filter(|old| !old.resource_version().is_empty()) {
-        for (name, amount) in usage::of(review, old) {
-            if let Some(held) = delta.get_mut(&name) {
-                *held -= amount;
-            }
-        }
-    }
-    delta.retain(|_, amount| !amount.is_zero() && !amount.is_negative());
-
-    let mut changed = Vec::new();
-    for (quota, hard, used) in interesting {
-        let requested: Amounts =
-            delta.iter().filter(|(name, _)| hard.contains_key(*name)).map(|(n, q)| (n.clone(), *q)).collect();
-        if requested.is_empty() {
-            continue;
-        }
-        let mut total = used.clone();
-        amounts::add(&mut total, &requested);
-        let exceeded: Vec<&String> =
-            requested.keys().filter(|name| total.get(*name) > hard.get(*name)).collect();
-        if !exceeded.is_empty() {
-            let why = format!(
-                "exceeded quota: {}, requested: {}, used: {}, limited: {}",
-                quota.name(),
-                print(&requested, &exceeded),
-                print(&used, &exceeded),
-                print(&hard, &exceeded),
-            );
-            return Err(forbidden(review, why));
-        }
-        let mut quota = Value::clone(quota);
-        let total: Map<String, Value> =
-            total.iter().map(|(n, q)| (n.clone(), q.to_string().into())).collect();
-        quota.set_at("/status/used", total);
-        changed.push(quota);
-    }
-    Ok(changed)
-}
-
-/// `pods=1,requests.cpu=100m`
-fn print(amounts: &Amounts, names: &[&String]) -> String {
-    let part = |name: &&String| amounts.get(*name).map(|q: &Quantity| format!("{name}={q}"));
-    names.iter().filter_map(part).collect::<Vec<_>>().join(",")
 }

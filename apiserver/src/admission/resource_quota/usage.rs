@@ -19,9 +19,12 @@ const DEMANDED: [&str; 6] =
 
 /// Whether the operation can change what the kind counts for.
 pub(super) fn is_counted(review: &Review<'_>) -> bool {
-    match (review.group, review.resource) {
-        ("", "services" | "persistentvolumeclaims") => true,
-        _ => review.operation == Operation::Create,
+    let is_update = review.operation == Operation::Update;
+    match (review.group, review.resource, review.subresource) {
+        ("", "pods", "resize") => is_update,
+        ("", "services" | "persistentvolumeclaims", "") => true,
+        (.., "") => !is_update,
+        _ => false,
     }
 }
 

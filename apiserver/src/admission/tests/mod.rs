@@ -7,6 +7,8 @@ mod namespaces;
 mod node_restriction;
 mod pods;
 mod quota;
+mod quota_races;
+mod tables;
 
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use api::{profile::Profile, status::Status};
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
-use super::{Admission, Enabled, Operation, Review, testing::Fake};
+use super::{Admission, Enabled, Notes, Operation, Review, testing::Fake};
 use crate::{
     authz::{Authz, Mode},
     identity::User,
@@ -74,6 +76,8 @@ struct Chain {
     fake: Fake,
     admission: Admission,
     informers: Informers,
+    /// What plugins said in all writes so far.
+    notes: Notes,
 }
 
 impl Chain {
@@ -84,8 +88,8 @@ impl Chain {
     fn with(sim: Sim, fake: Fake, informers: Informers, without: &[&str]) -> Self {
         let authz = Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).unwrap());
         let enabled = Enabled::from_flags(&["NodeRestriction"], without).unwrap();
-        let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled);
-        Self { sim, fake, admission, informers }
+        let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled).unwrap();
+        Self { sim, fake, admission, informers, notes: Notes::default() }
     }
 
     /// Both passes; the object as it came out.
@@ -107,6 +111,7 @@ impl Chain {
             old: old.as_ref(),
             dry_run,
             now: self.fake.host.clock().wall(),
+            notes: &self.notes,
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;

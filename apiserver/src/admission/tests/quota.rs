@@ -175,3 +175,26 @@ fn a_lost_race_is_run_again_with_what_is_there() {
         assert_eq!(tries, 4, "once, and three times more");
     });
 }
+
+#[test]
+fn what_is_charged_once_is_not_charged_again() {
+    const OTHER: &str = "PUT /api/v1/namespaces/ns/resourcequotas/r/status";
+    let held = |name: &str| {
+        let mut held = quota(json!({}), json!({"pods": "9"}), json!({"pods": "0"}));
+        held["metadata"]["name"] = name.into();
+        held
+    };
+    let informers = Informers { resource_quotas: Informer::fixed(vec![held("q"), held("r")]), ..furnished() };
+    story(informers, |chain| async move {
+        let mut written = held("q");
+        written["metadata"]["resourceVersion"] = "6".into();
+        written["status"]["used"]["pods"] = "1".into();
+        chain.fake.put(STATUS, 200, written);
+        chain.fake.put(OTHER, 409, api::status::Status::modified("resourcequotas", "r").to_value());
+        let refusal = chain.admit(Write::create("pods", "ns", pod("p"))).await.unwrap_err();
+        assert!(refusal.is_conflict(), "{refusal:?}");
+        let seen = chain.fake.seen();
+        let count = |line: &str| seen.iter().filter(|l| *l == line).count();
+        assert_eq!((count(STATUS), count(OTHER)), (1, 4), "the first one is written down already");
+    });
+}

@@ -1,6 +1,6 @@
 //! What one object counts for in a quota, by kind (`pkg/quota/v1/evaluator/core`).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::amounts::{self, Amounts, Side};
 use crate::{
@@ -132,17 +132,64 @@ pub fn compute(requests: &Amounts, limits: &Amounts) -> Amounts {
     usage
 }
 
-/// Whether all scopes of the quota match the object. Scopes are about pods; a quota that has any
-/// counts nothing else.
+/// Whether all scopes of the quota match the object. Scopes are about pods, and one about claims; a quota
+/// that has any counts nothing else.
 pub fn in_scope(group: &str, resource: &str, quota: &Value, object: &Value) -> bool {
-    let plain =
-        quota.list_at("/spec/scopes").iter().filter_map(Value::as_str).map(|s| (s, "Exists", Vec::new()));
-    let selected = quota.list_at("/spec/scopeSelector/matchExpressions").iter().map(|e| {
-        let values = e.list_at("/values").iter().filter_map(Value::as_str).collect();
-        (e.str_at("/scopeName"), e.str_at("/operator"), values)
-    });
-    plain.chain(selected).all(|(scope, operator, values): (&str, &str, Vec<&str>)| {
-        (group, resource) == ("", "pods") && pod_matches(object, scope, operator, &values)
+    scopes(quota).iter().all(|scope| has_scope(group, resource, scope, object))
+}
+
+/// The scopes of a quota in the form of a selector's: name, operator, values.
+pub fn scopes(quota: &Value) -> Vec<Value> {
+    let plain = quota.list_at("/spec/scopes").iter().filter_map(Value::as_str);
+    let plain = plain.map(|name| json!({ "scopeName": name, "operator": "Exists" }));
+    plain.chain(quota.list_at("/spec/scopeSelector/matchExpressions").iter().cloned()).collect()
+}
+
+/// Whether the object is in a scope.
+pub fn has_scope(group: &str, resource: &str, scope: &Value, object: &Value) -> bool {
+    let values: Vec<&str> = scope.list_at("/values").iter().filter_map(Value::as_str).collect();
+    let (name, operator) = (scope.str_at("/scopeName"), scope.str_at("/operator"));
+    match (group, resource) {
+        ("", "pods") => pod_matches(object, name, operator, &values),
+        ("", "persistentvolumeclaims") if name == "VolumeAttributesClass" => {
+            let named = [
+                "/spec/volumeAttributesClassName",
+                "/status/currentVolumeAttributesClassName",
+                "/status/modifyVolumeStatus/targetVolumeAttributesClassName",
+            ]
+            .map(|field| object.str_at(field));
+            let mut named: Vec<&str> = named.into_iter().filter(|class| !class.is_empty()).collect();
+            if named.is_empty() {
+                named.push("");
+            }
+            named.into_iter().any(|class| class_matches(class, operator, &values))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a selector takes the name of a class; an empty one is none.
+fn class_matches(class: &str, operator: &str, values: &[&str]) -> bool {
+    match operator {
+        "In" => values.contains(&class),
+        "NotIn" => !values.contains(&class),
+        "DoesNotExist" => class.is_empty(),
+        _ => !class.is_empty(),
+    }
+}
+
+/// Whether the pod seeks or shuns pods of other namespaces.
+fn looks_across_namespaces(pod: &Value) -> bool {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+    let across = |term: &Value| {
+        !term.list_at("/namespaces").is_empty() || term.get("namespaceSelector").is_some_and(|s| !s.is_null())
+    };
+    ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
+        let at = format!("/spec/affinity/{kind}");
+        let preferred = pod.list_at(&format!("{at}/{PREFERRED}")).iter();
+        pod.list_at(&format!("{at}/{REQUIRED}")).iter().any(across)
+            || preferred.filter_map(|weighted| weighted.get("podAffinityTerm")).any(across)
     })
 }
 
@@ -153,21 +200,14 @@ fn pod_matches(pod: &Value, scope: &str, operator: &str, values: &[&str]) -> boo
         "NotTerminating" => !has_deadline,
         "BestEffort" => is_best_effort(pod),
         "NotBestEffort" => !is_best_effort(pod),
-        "PriorityClass" => {
-            let class = pod.str_at("/spec/priorityClassName");
-            match operator {
-                "In" => values.contains(&class),
-                "NotIn" => !values.contains(&class),
-                "DoesNotExist" => class.is_empty(),
-                _ => !class.is_empty(),
-            }
-        }
+        "PriorityClass" => class_matches(pod.str_at("/spec/priorityClassName"), operator, values),
+        "CrossNamespacePodAffinity" => looks_across_namespaces(pod),
         _ => false,
     }
 }
 
-/// No container asks for, or is limited in, anything that counts.
-fn is_best_effort(pod: &Value) -> bool {
+/// Whether no container asks for, or is limited in, anything that counts.
+pub fn is_best_effort(pod: &Value) -> bool {
     let mut containers = pod.list_at("/spec/containers").iter().chain(pod.list_at("/spec/initContainers"));
     containers.all(|container| {
         [Side::Requests, Side::Limits].into_iter().all(|side| {
