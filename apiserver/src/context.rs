@@ -14,6 +14,7 @@ use crate::{
     admission::Admission,
     allocate::Allocator,
     audit::Audit,
+    callout::Callouts,
     authn::Authn,
     authz::Authz,
     catalog::Catalog,
@@ -49,6 +50,8 @@ pub struct Context {
     pub rest: Rest,
     pub allocator: Allocator,
     pub kubelets: Kubelets,
+    /// The webhooks that the server calls.
+    pub(crate) callouts: Callouts,
     /// Types of custom resources, for managed fields.
     pub schemas: Schemas,
     /// Leases of the store for objects that end by themselves: events.

@@ -19,10 +19,11 @@ use wire::ServeOptions;
 use world::{Exit, Host, ListenError};
 
 use crate::{
-    admission::{Admission, Enabled},
+    admission::{Admission, Enabled, Logins},
     aggregator::{self, Aggregator, Delegation},
     allocate::Allocator,
     audit::Audit,
+    callout::{Callouts, Services},
     authn::Authn,
     authz::{Authz, Mode},
     catalog::Catalog,
@@ -224,8 +225,18 @@ async fn start(
     let authz = Arc::new(Authz::new(&modes, &informers));
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();
+    let services = Services::new(host, &informers);
+    let callouts = Callouts::new(host, options.profile.go(), services);
+    let logins = Logins::load(host, options.admission_control_config_file.as_deref());
+    let logins = logins.map_err(|(path, why)| StartError::File {
+        flag: "admission-control-config-file",
+        path,
+        why,
+    })?;
     let ctx: Ctx = Arc::new(Context {
-        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
+        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins)
+            .calling(&callouts, logins),
+        callouts,
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),
         schemas: Schemas::default(),

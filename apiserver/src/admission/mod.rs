@@ -4,8 +4,9 @@
 //! ```text
 //!  mutate:   NamespaceLifecycle ─ LimitRanger ─ ServiceAccount ─ NodeRestriction ─ TaintNodesByCondition
 //!            ─ Priority ─ DefaultTolerationSeconds ─ StorageObjectInUseProtection
+//!            ─ MutatingAdmissionWebhook; once more from the beginning if a webhook changed the object
 //!  validate: LimitRanger ─ ServiceAccount ─ Priority ─ CertificateApproval ─ CertificateSigning
-//!            ─ CertificateSubjectRestriction ─ ResourceQuota
+//!            ─ CertificateSubjectRestriction ─ ValidatingAdmissionWebhook ─ ResourceQuota
 //! ```
 //!
 //! Last, whatever plugins are on, a role or binding must not grant more than its writer holds.
@@ -14,7 +15,9 @@
 //! asks through the loopback client: the failures of that client surface here, in users' faces.
 
 mod amounts;
+mod aside;
 mod certificates;
+mod config;
 mod escalation;
 mod limit_ranger;
 mod namespace_lifecycle;
@@ -25,16 +28,22 @@ mod refusal;
 mod resource_quota;
 mod service_account;
 mod small;
+mod webhook;
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt as _, status::Status};
+use api::{fields, object::ObjectExt as _, status::Status};
 use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
-use crate::{authz::Authz, identity::User, informers::Informers};
+use crate::{
+    authz::Authz, callout::Callouts, identity::User, informers::Informers, metrics::WebhookCounts,
+};
+pub use aside::{Aside, Form, Outside};
 pub use plugins::{Enabled, Plugin, PluginError};
+pub(crate) use webhook::Logins;
+use webhook::{Rounds, Webhooks};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +99,8 @@ pub struct Review<'a> {
     pub dry_run: bool,
     /// When the request was received.
     pub now: Wall,
+    /// What concerns the request rather than the object.
+    pub aside: Aside<'a>,
 }
 
 impl Review<'_> {
@@ -124,6 +135,7 @@ pub struct Admission {
     namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle,
     limit_ranger: limit_ranger::LimitRanger,
     resource_quota: resource_quota::ResourceQuota,
+    webhooks: Webhooks,
 }
 
 impl Admission {
@@ -139,6 +151,7 @@ impl Admission {
         }
         let tools = Tools { host: host.clone(), informers: informers.clone(), rest: rest.clone(), authz };
         Self {
+            webhooks: Webhooks::new(host, informers),
             enabled,
             tools,
             namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle::default(),
@@ -147,11 +160,36 @@ impl Admission {
         }
     }
 
-    /// The mutating pass.
+    /// The same chain, with this way to call webhooks.
+    #[must_use]
+    pub(crate) fn calling(self, callouts: &Callouts, logins: Logins) -> Self {
+        Self { webhooks: self.webhooks.calling(callouts, logins), ..self }
+    }
+
+    /// What webhooks were asked.
+    pub(crate) fn webhook_counts(&self) -> &WebhookCounts {
+        &self.webhooks.counts
+    }
+
+    /// The mutating pass, and another one if a webhook changed the object.
     ///
     /// # Errors
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
+        let mut rounds = Rounds::default();
+        loop {
+            self.pass(review, &mut rounds).await?;
+            if !rounds.next() {
+                break;
+            }
+        }
+        if let Some(before) = rounds.managed_fields_before() {
+            keep_managed_fields(review, before);
+        }
+        Ok(())
+    }
+
+    async fn pass(&self, review: &mut Review<'_>, rounds: &mut Rounds) -> Result<(), Status> {
         let tools = &self.tools;
         if self.enabled.has(Plugin::NamespaceLifecycle) {
             self.namespace_lifecycle.admit(tools, review).await?;
@@ -176,6 +214,9 @@ impl Admission {
         }
         if self.enabled.has(Plugin::StorageObjectInUseProtection) {
             small::protect_storage(review);
+        }
+        if self.enabled.has(Plugin::MutatingAdmissionWebhook) {
+            self.webhooks.mutate(tools, review, rounds).await?;
         }
         Ok(())
     }
@@ -204,10 +245,31 @@ impl Admission {
         if self.enabled.has(Plugin::CertificateSubjectRestriction) {
             certificates::subject(review)?;
         }
+        if self.enabled.has(Plugin::ValidatingAdmissionWebhook) {
+            self.webhooks.validate(tools, review).await?;
+        }
         if self.enabled.has(Plugin::ResourceQuota) {
             self.resource_quota.validate(tools, review).await?;
         }
         escalation::validate(tools, review).await
+    }
+}
+
+/// Managed fields that a webhook made unreadable are put back as they were.
+fn keep_managed_fields(review: &mut Review<'_>, before: Option<Value>) {
+    let Some(object) = review.object.as_deref_mut() else { return };
+    let Err(why) = fields::Managed::decode(object.list_at("/metadata/managedFields")) else { return };
+    match before {
+        Some(before) => object.set_at("/metadata/managedFields", before),
+        None => {
+            object.remove_at("/metadata/managedFields");
+        }
+    }
+    if let Some(remarks) = review.aside.remarks {
+        remarks.warn(format!(
+            ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated \
+             mutating admission controller; please fix your requests: {why}"
+        ));
     }
 }
 

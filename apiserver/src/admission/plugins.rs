@@ -15,6 +15,8 @@ pub enum Plugin {
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
 }
 
@@ -64,9 +66,9 @@ const ALL: &[(&str, Unasked, Option<Plugin>)] = &[
     ("JobValidation", Off, None),
     ("PodResizeValidator", Off, None),
     ("MutatingAdmissionPolicy", On, None),
-    ("MutatingAdmissionWebhook", On, None),
+    ("MutatingAdmissionWebhook", On, Some(Plugin::MutatingAdmissionWebhook)),
     ("ValidatingAdmissionPolicy", On, None),
-    ("ValidatingAdmissionWebhook", On, None),
+    ("ValidatingAdmissionWebhook", On, Some(Plugin::ValidatingAdmissionWebhook)),
     ("ResourceQuota", On, Some(Plugin::ResourceQuota)),
     ("AlwaysDeny", Off, None),
 ];

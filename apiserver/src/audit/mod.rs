@@ -27,7 +27,7 @@ use crate::{
     context::Ctx,
     identity::User,
     options::Options,
-    pipeline::{Framed, Parsed, RequestInfo, parse_object},
+    pipeline::{Framed, Parsed, Remarks, RequestInfo, parse_object},
 };
 use event::Event;
 use log::Log;
@@ -188,12 +188,19 @@ impl Draft {
         self.event.impersonated_user = Some(event::user(user));
     }
 
+    /// What was noted on the way.
+    pub(crate) fn annotated(&mut self, remarks: &Remarks) {
+        for (key, value) in remarks.annotations(self.event.level) {
+            self.event.annotations.entry(key.into()).or_insert(value);
+        }
+    }
+
     /// What the authorizers said.
     pub(crate) fn authorized(&mut self, allowed: bool, reason: &str) {
         let annotations = &mut self.event.annotations;
         let decision = if allowed { "allow" } else { "forbid" };
-        annotations.insert("authorization.k8s.io/decision", decision.to_owned());
-        annotations.insert("authorization.k8s.io/reason", reason.to_owned());
+        annotations.insert("authorization.k8s.io/decision".into(), decision.to_owned());
+        annotations.insert("authorization.k8s.io/reason".into(), reason.to_owned());
     }
 
     /// The Status that is about to be the answer.

@@ -37,7 +37,7 @@ const WEBHOOK: &str = "webhooks are not called here";
 /// Name, shape, standing; sorted by name.
 #[rustfmt::skip]
 pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
-    ("admission-control-config-file", One, Refused("admission plugins have no configuration here")),
+    ("admission-control-config-file", One, Meant),
     ("advertise-address", One, Meant),
     ("aggregator-reject-forwarding-redirect", Switch, Inert),
     ("allow-metric-labels", Many, Inert),

@@ -142,7 +142,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("API enablement", &[("runtime-config", "API groups and versions that are on or off")]),
     ("Egress selector", &[("egress-selector-config-file", "")]),
     ("Admission", &[
-        ("admission-control-config-file", ""),
+        ("admission-control-config-file", "Settings of admission plugins, an AdmissionConfiguration"),
         ("default-not-ready-toleration-seconds", ""),
         ("default-unreachable-toleration-seconds", ""),
         ("disable-admission-plugins", "Plugins that are on by default and shall not be"),

@@ -119,6 +119,8 @@ pub struct Options {
     pub proxy_client_key_file: Option<PathBuf>,
 
     pub audit_policy_file: Option<PathBuf>,
+    /// `AdmissionConfiguration`.
+    pub admission_control_config_file: Option<PathBuf>,
     pub audit_log_path: Option<PathBuf>,
     pub audit_rotation: Rotation,
 
@@ -206,6 +208,7 @@ impl Default for Options {
             proxy_client_cert_file: None,
             proxy_client_key_file: None,
             audit_policy_file: None,
+            admission_control_config_file: None,
             audit_log_path: None,
             audit_rotation: Rotation::default(),
             request_timeout: Duration::from_secs(60),

@@ -231,6 +231,7 @@ fn surface(v: &Values, o: &mut Options) -> Result<(), UsageError> {
 
 fn audit(v: &Values, o: &mut Options) -> Result<(), UsageError> {
     v.path("audit-policy-file", &mut o.audit_policy_file);
+    v.path("admission-control-config-file", &mut o.admission_control_config_file);
     v.path("audit-log-path", &mut o.audit_log_path);
     let mut numbers = [0_i64; 3];
     for (flag, number) in

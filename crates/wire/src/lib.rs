@@ -28,7 +28,7 @@ pub use server::{Handler, Peer, ServeOptions, Server, TlsSource};
 mod client;
 mod error;
 
-pub use client::HttpClient;
+pub use client::{HttpClient, Resolve};
 pub use error::{Cause, Error};
 pub use stream::Ends;
 

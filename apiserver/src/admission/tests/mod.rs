@@ -107,6 +107,7 @@ impl Chain {
             old: old.as_ref(),
             dry_run,
             now: self.fake.host.clock().wall(),
+            aside: super::Aside::default(),
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;
