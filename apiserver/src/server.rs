@@ -23,9 +23,9 @@ use crate::{
     aggregator::{self, Aggregator, Delegation},
     allocate::Allocator,
     audit::Audit,
-    callout::{Callouts, Services},
     authn::Authn,
     authz::{Authz, Mode},
+    callout::{Callouts, Services},
     catalog::Catalog,
     context::{Context, Ctx, Lifecycle},
     crd,
@@ -234,8 +234,7 @@ async fn start(
         why,
     })?;
     let ctx: Ctx = Arc::new(Context {
-        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins)
-            .calling(&callouts, logins),
+        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins).calling(&callouts, logins),
         callouts,
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),

@@ -10,15 +10,27 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use api::{object::{ObjectExt, base64}, profile::Profile};
+use api::{
+    object::{ObjectExt, base64},
+    profile::Profile,
+};
 use client::{ClientError, Patch, Resource, Rest};
-use http::{Request, Response, StatusCode, header::{CONTENT_TYPE, HeaderValue}};
-use pki::{Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey, ServerTls, StaticIdentity, kubeconfig::Kubeconfig};
+use http::{
+    Request, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use pki::{
+    Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey, ServerTls, StaticIdentity,
+    kubeconfig::Kubeconfig,
+};
 use serde_json::{Value, json};
 use wire::{Body, Peer, ServeOptions, Server, body};
 use world::Host;
 
-use crate::{cli::Refusal, components::{self, Place}};
+use crate::{
+    cli::Refusal,
+    components::{self, Place},
+};
 
 /// The service's namespace.
 pub const NAMESPACE: &str = "pod-webhook";
@@ -100,7 +112,8 @@ impl PodWebhook {
     async fn serve(&mut self) -> Result<(), PodWebhookError> {
         let listener = self.host.net().listen(self.local).await.map_err(PodWebhookError::Listen)?;
         self.local = listener.local_addr();
-        let identity = StaticIdentity::new(&self.pair).map_err(|e| PodWebhookError::Certificate(e.to_string()))?;
+        let identity =
+            StaticIdentity::new(&self.pair).map_err(|e| PodWebhookError::Certificate(e.to_string()))?;
         let config = ServerTls::new(&self.host).default_cert(Arc::new(identity)).config();
         let handler = |_: Arc<Peer>, request: Request<Body>| answer(request);
         let options = ServeOptions::tls(move || config.clone());
@@ -117,20 +130,23 @@ impl PodWebhook {
             ip if ip.is_unspecified() => self.host.net().address(),
             ip => ip,
         };
-        let endpoints = json!([{ "addresses": [{ "ip": ip.to_string() }], "ports": [{ "port": self.local.port() }] }]);
+        let endpoints =
+            json!([{ "addresses": [{ "ip": ip.to_string() }], "ports": [{ "port": self.local.port() }] }]);
         let ns = Some(NAMESPACE);
         let core = Resource::core;
         put(rest, &core("namespaces"), None, json!({ "metadata": { "name": NAMESPACE } })).await?;
         let service = json!({ "metadata": { "name": NAME }, "spec": { "ports": [{ "port": 443 }] } });
         put(rest, &core("services"), ns, service).await?;
-        put(rest, &core("endpoints"), ns, json!({ "metadata": { "name": NAME }, "subsets": endpoints })).await?;
+        put(rest, &core("endpoints"), ns, json!({ "metadata": { "name": NAME }, "subsets": endpoints }))
+            .await?;
         for (plural, name, path) in [
             ("mutatingwebhookconfigurations", MUTATING, "/mutate"),
             ("validatingwebhookconfigurations", VALIDATING, "/validate"),
         ] {
             let resource = Resource::new("admissionregistration.k8s.io", "v1", plural);
             let webhook = self.webhook(name, path, failure_policy);
-            put(rest, &resource, None, json!({ "metadata": { "name": NAME }, "webhooks": [webhook] })).await?;
+            put(rest, &resource, None, json!({ "metadata": { "name": NAME }, "webhooks": [webhook] }))
+                .await?;
         }
         Ok(())
     }
@@ -199,7 +215,8 @@ async fn answer(request: Request<Body>) -> Response<Body> {
     let pod = review.at("/request/object").unwrap_or(&Value::Null);
     let mut response = judge(pod);
     response["uid"] = review.at("/request/uid").cloned().unwrap_or_default();
-    let document = json!({ "kind": "AdmissionReview", "apiVersion": review.api_version(), "response": response });
+    let document =
+        json!({ "kind": "AdmissionReview", "apiVersion": review.api_version(), "response": response });
     let mut answer = Response::new(body::full(document.to_string()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
@@ -215,7 +232,8 @@ fn text(code: StatusCode, words: String) -> Response<Body> {
 /// The label, and a request for CPU where there is none.
 fn mutate(pod: &Value) -> Value {
     let mut patch = Vec::new();
-    let mut add = |path: String, value: Value| patch.push(json!({ "op": "add", "path": path, "value": value }));
+    let mut add =
+        |path: String, value: Value| patch.push(json!({ "op": "add", "path": path, "value": value }));
     match pod.map_at("/metadata/labels") {
         None => add("/metadata/labels".to_owned(), json!({ LABEL: NAME })),
         Some(labels) if labels.get(LABEL).and_then(Value::as_str) == Some(NAME) => {}

@@ -50,7 +50,8 @@ async fn pods_are_changed_and_judged(cluster: Cluster) {
     let words = "admission webhook \"validate.pods.chronoplane.dev\" denied the request: container \"c\" is privileged";
     assert_eq!((refused.is_forbidden(), refused.to_string().as_str()), (true, words));
     // Elsewhere nobody asks.
-    let elsewhere = cluster.admin().create(&PODS, Some("default"), &pod("bad", true)).await.expect("another namespace");
+    let elsewhere =
+        cluster.admin().create(&PODS, Some("default"), &pod("bad", true)).await.expect("another namespace");
     assert_eq!(elsewhere.label(LABEL), None);
     // Pods that controllers make are asked about too, and run.
     let deployment = json!({"metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},

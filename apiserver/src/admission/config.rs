@@ -23,9 +23,8 @@ impl AdmissionConfiguration {
     pub(super) fn load(disk: &Disk, file: &Path) -> Result<Self, String> {
         let shown = file.display();
         let text = disk.read_to_string(file);
-        let text = text.map_err(|e| {
-            format!("unable to read admission control configuration from \"{shown}\" [{e}]")
-        })?;
+        let text = text
+            .map_err(|e| format!("unable to read admission control configuration from \"{shown}\" [{e}]"))?;
         let value = parse(&text)?;
         let known = ["apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alpha1"];
         if value.kind() != "AdmissionConfiguration" || !known.contains(&value.api_version()) {

@@ -37,9 +37,7 @@ use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
-use crate::{
-    authz::Authz, callout::Callouts, identity::User, informers::Informers, metrics::WebhookCounts,
-};
+use crate::{authz::Authz, callout::Callouts, identity::User, informers::Informers, metrics::WebhookCounts};
 pub use aside::{Aside, Form, Outside};
 pub use plugins::{Enabled, Plugin, PluginError};
 pub(crate) use webhook::Logins;

@@ -134,7 +134,11 @@ impl Backends {
             (service.str_at("/spec/service/namespace"), service.str_at("/spec/service/name"));
         let port = service.i64_at("/spec/service/port").unwrap_or(443);
         let (host, port) = self.services.endpoint(namespace, name, port).ok()?;
-        Some(if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") })
+        Some(if host.contains(':') {
+            format!("https://[{host}]:{port}")
+        } else {
+            format!("https://{host}:{port}")
+        })
     }
 
     /// Nobody uses the API service's clients any more.

@@ -169,17 +169,23 @@ impl Callouts {
 }
 
 impl Webhook {
-    /// Posts a document and reads the answer's. The webhook is told how long it has, in whole seconds.
+    /// Posts a document and reads the answer's. The webhook is told how long it has, in whole seconds; it
+    /// is waited for that long, or for as long as `patience` says.
     ///
     /// # Errors
     /// No answer in time, none that is JSON, or a refusal.
-    pub(crate) async fn post(&self, document: Bytes, limit: Option<Duration>) -> Result<Value, CallError> {
+    pub(crate) async fn post(
+        &self,
+        document: Bytes,
+        limit: Option<Duration>,
+        patience: Option<Duration>,
+    ) -> Result<Value, CallError> {
         let http = &self.callout.http;
         let slash = if self.path.starts_with('/') { "" } else { "/" };
         let told = limit.map(|limit| format!("?timeout={}", api::duration::format(whole_seconds(limit))));
         let target = format!("{slash}{}{}", self.path, told.unwrap_or_default());
         let clock = http.host().clock();
-        let until = clock.monotonic() + limit.unwrap_or(DEFAULT_TIMEOUT);
+        let until = clock.monotonic() + patience.or(limit).unwrap_or(DEFAULT_TIMEOUT);
         let mut retries = 0;
         loop {
             let left = until.since(clock.monotonic());
@@ -188,10 +194,13 @@ impl Webhook {
             let (head, content) = sent.map_err(|e| CallError::silent(e.to_string()))?.into_parts();
             if retries < answer::MAX_RETRIES
                 && let Some(wait) = answer::come_again_after(head.status, &head.headers)
-                && wait < until.since(clock.monotonic())
             {
+                let left = until.since(clock.monotonic());
+                clock.sleep(wait.min(left)).await;
+                if wait >= left {
+                    return Err(CallError::silent("context deadline exceeded"));
+                }
                 retries += 1;
-                clock.sleep(wait).await;
                 continue;
             }
             let left = until.since(clock.monotonic());
@@ -215,9 +224,8 @@ impl Webhook {
                     head.status.as_u16()
                 )));
             }
-            return serde_json::from_slice(&content).map_err(|e| {
-                CallError::silent(format!("couldn't get version/kind; json parse error: {e}"))
-            });
+            return serde_json::from_slice(&content)
+                .map_err(|e| CallError::silent(format!("couldn't get version/kind; json parse error: {e}")));
         }
     }
 

@@ -63,7 +63,7 @@ impl Webhook {
         });
         let document = serde_json::to_vec(&body).unwrap_or_default();
         let webhook = ctx.callouts.to(&self.config)?;
-        let answer = webhook.post(document.into(), Some(TIMEOUT)).await.map_err(|e| e.words)?;
+        let answer = webhook.post(document.into(), Some(TIMEOUT), None).await.map_err(|e| e.words)?;
         converted(&answer, review, &uid)
     }
 }

@@ -72,8 +72,18 @@ impl WebhookCounts {
         let conditions = ["name", "kind", "type", "operation"];
         let asked = ["name", "type", "operation", "code", "rejected"];
         let refused = ["name", "type", "operation", "error_type", "rejection_code"];
-        counters(text, ("match_condition_evaluation_errors_total", "Match conditions without a value."), conditions, &self.condition_errors);
-        counters(text, ("match_condition_exclusions_total", "Requests that match conditions kept from webhooks."), conditions, &self.condition_exclusions);
+        counters(
+            text,
+            ("match_condition_evaluation_errors_total", "Match conditions without a value."),
+            conditions,
+            &self.condition_errors,
+        );
+        counters(
+            text,
+            ("match_condition_exclusions_total", "Requests that match conditions kept from webhooks."),
+            conditions,
+            &self.condition_exclusions,
+        );
         let name = "apiserver_admission_webhook_admission_duration_seconds";
         text.family(name, "histogram", "[STABLE] Seconds until webhooks answered.");
         for ([hook, step, operation, rejected], histogram) in self.durations.lock().iter() {
@@ -81,17 +91,33 @@ impl WebhookCounts {
                 [("name", hook), ("operation", operation), ("rejected", rejected), ("type", step)];
             text.histogram(name, &labels, histogram);
         }
-        counters(text, ("webhook_fail_open_count", "Requests that went on although a webhook could not be asked."), ["name", "type"], &self.fail_open);
-        counters(text, ("webhook_rejection_count", "Requests that were refused because of a webhook."), refused, &self.rejections);
+        counters(
+            text,
+            ("webhook_fail_open_count", "Requests that went on although a webhook could not be asked."),
+            ["name", "type"],
+            &self.fail_open,
+        );
+        counters(
+            text,
+            ("webhook_rejection_count", "Requests that were refused because of a webhook."),
+            refused,
+            &self.rejections,
+        );
         counters(text, ("webhook_request_total", "Questions to webhooks."), asked, &self.requests);
     }
 }
 
-fn counters<const N: usize>(text: &mut Text, (name, help): (&str, &str), keys: [&str; N], counters: &Counters<N>) {
+fn counters<const N: usize>(
+    text: &mut Text,
+    (name, help): (&str, &str),
+    keys: [&str; N],
+    counters: &Counters<N>,
+) {
     let name = format!("apiserver_admission_{name}");
     text.family(&name, "counter", &format!("[ALPHA] {help}"));
     for (values, count) in counters.lock().iter() {
-        let mut labels: Vec<(&str, &str)> = keys.iter().copied().zip(values.iter().map(String::as_str)).collect();
+        let mut labels: Vec<(&str, &str)> =
+            keys.iter().copied().zip(values.iter().map(String::as_str)).collect();
         labels.sort_unstable();
         text.sample(&name, &labels, *count as f64);
     }

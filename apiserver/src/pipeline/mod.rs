@@ -51,8 +51,8 @@ pub use identify::Identified;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
 pub use query::{ListOptions, Match, Query, parse_resource_version};
-pub(crate) use remarks::write_warning;
 pub use remarks::Remarks;
+pub(crate) use remarks::write_warning;
 pub use request_info::RequestInfo;
 pub use seat::{Seated, Seats};
 

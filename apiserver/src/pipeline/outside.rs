@@ -91,7 +91,8 @@ impl admission::Outside for Outside<'_> {
             }
             let all = self.ctx.catalog.all();
             let others = all.iter().filter(|served| {
-                served.storage == own.storage && (&served.group, &served.version) != (&own.group, &own.version)
+                served.storage == own.storage
+                    && (&served.group, &served.version) != (&own.group, &own.version)
             });
             others.map(|served| self.form(served)).collect()
         };
@@ -116,7 +117,9 @@ impl admission::Outside for Outside<'_> {
             options["dryRun"] = json!(["All"]);
         }
         for key in ["fieldManager", "fieldValidation"] {
-            if let Some(value) = query.get(key).filter(|v| !v.is_empty() && self.operation != Operation::Delete) {
+            if let Some(value) =
+                query.get(key).filter(|v| !v.is_empty() && self.operation != Operation::Delete)
+            {
                 options[key] = value.into();
             }
         }

@@ -53,7 +53,11 @@ impl Remarks {
     /// The notes for an event of this level.
     pub(crate) fn annotations(&self, of: Level) -> Vec<(String, String)> {
         let notes = self.annotations.lock();
-        notes.iter().filter(|(_, (least, _))| *least <= of).map(|(k, (_, v))| (k.clone(), v.clone())).collect()
+        notes
+            .iter()
+            .filter(|(_, (least, _))| *least <= of)
+            .map(|(k, (_, v))| (k.clone(), v.clone()))
+            .collect()
     }
 
     /// Everything that was warned about, as headers.
@@ -95,7 +99,13 @@ mod tests {
 
     #[test]
     fn warnings_are_said_once_and_quoted() {
-        let said = shown(&["a \"b\" \\".to_owned(), "ü".to_owned(), "ü".to_owned(), String::new(), "x\ny".to_owned()]);
+        let said = shown(&[
+            "a \"b\" \\".to_owned(),
+            "ü".to_owned(),
+            "ü".to_owned(),
+            String::new(),
+            "x\ny".to_owned(),
+        ]);
         assert_eq!(said, ["299 - \"a \\\"b\\\" \\\\\"", "299 - \"ü\""]);
     }
 

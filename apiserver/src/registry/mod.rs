@@ -36,8 +36,9 @@ use crate::{
     context::Ctx,
     crd::convert,
     pipeline::{
-        Permitted, Refusal, write_warning,
+        Permitted, Refusal,
         write::{Scope, Stored},
+        write_warning,
     },
     respond::Wanted,
     watch_cache::{Item, decode, store_status},

@@ -172,7 +172,8 @@ fn respond(answer: &Value, review: &Value) -> Response<Body> {
             (key, value) => response[key] = value.clone(),
         }
     }
-    let mut document = json!({ "apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response });
+    let mut document =
+        json!({ "apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response });
     for (key, value) in answer.get("review").and_then(Value::as_object).into_iter().flatten() {
         document[key] = value.clone();
     }

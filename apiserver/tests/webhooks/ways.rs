@@ -64,7 +64,8 @@ fn a_service_is_called_at_its_endpoints_by_its_name() {
         endpoints["subsets"] = subset(PORT);
         plane.admin.update(&Resource::core("endpoints"), ns, "hook", &endpoints).await.unwrap();
         sim.elapse(Duration::from_secs(1)).await;
-        let words = format!("tls: failed to verify certificate: x509: certificate is valid for hook, not {SERVICE}");
+        let words =
+            format!("tls: failed to verify certificate: x509: certificate is valid for hook, not {SERVICE}");
         refused("d", &words).await;
         endpoints["subsets"] = subset(PORT + 1);
         plane.admin.update(&Resource::core("endpoints"), ns, "hook", &endpoints).await.unwrap();

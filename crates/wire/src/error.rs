@@ -195,9 +195,10 @@ impl fmt::Display for Cause {
         match self {
             Self::Dial(e) => e.fmt(f),
             Self::Certificate { error, go } => f.write_str(&error.handshake_words(*go)),
-            Self::Alert(words) | Self::Handshake(words) | Self::RequestBody(words) | Self::Unresolved(words) => {
-                f.write_str(words)
-            }
+            Self::Alert(words)
+            | Self::Handshake(words)
+            | Self::RequestBody(words)
+            | Self::Unresolved(words) => f.write_str(words),
             Self::HandshakeTimeout => f.write_str("net/http: TLS handshake timeout"),
             Self::PlainServer => f.write_str("http: server gave HTTP response to HTTPS client"),
             Self::Eof => f.write_str("EOF"),

@@ -104,15 +104,17 @@ impl Webhooks {
             Step::Mutating => &self.mutating.callouts,
             Step::Validating => &self.validating.callouts,
         };
-        let webhook = hook.webhook(callouts).map_err(|why| {
-            Failure::calling(format!("could not get REST client: {why}"), step.no_client())
-        })?;
+        let webhook = hook
+            .webhook(callouts)
+            .map_err(|why| Failure::calling(format!("could not get REST client: {why}"), step.no_client()))?;
         let uid = self.host.entropy().uuid();
         let document = question.document(version, &uid);
-        let answer = webhook.post(document.into(), self.limit(hook, question)).await.map_err(|error| {
-            let code = error.code.unwrap_or(step.silence());
-            Failure::calling(format!("failed to call webhook: {}", error.words), code)
-        })?;
+        let answer = webhook.post(document.into(), self.limit(hook, question), hook.timeout).await.map_err(
+            |error| {
+                let code = error.code.unwrap_or(step.silence());
+                Failure::calling(format!("failed to call webhook: {}", error.words), code)
+            },
+        )?;
         let response = review::read(&answer, version, &uid, step == Step::Mutating)
             .map_err(|why| Failure::calling(format!("received invalid webhook response: {why}"), 503))?;
         if let Some(remarks) = review.aside.remarks {
@@ -121,10 +123,15 @@ impl Webhooks {
             }
             response.warnings.iter().for_each(|warning| remarks.warn(warning.as_str()));
         }
-        if response.allowed { Ok(response) } else { Err(Failure::Denied(review::denied(&hook.name, &response.result))) }
+        if response.allowed {
+            Ok(response)
+        } else {
+            Err(Failure::Denied(review::denied(&hook.name, &response.result)))
+        }
     }
 
-    /// The webhook's own limit, or what is left of the request's.
+    /// What the webhook is told of its time: its own limit, or what is left of the request's. That the
+    /// request has no more time is for others to say, in other words.
     fn limit(&self, hook: &Hook, question: &Question<'_>) -> Option<Duration> {
         let now = self.host.clock().monotonic();
         let left = question.review.aside.until.map(|until| until.since(now));

@@ -1,6 +1,10 @@
 //! One webhook of a configuration, read once and used until the configuration changes.
 
-use std::{collections::BTreeMap, sync::{Arc, OnceLock}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::{object::ObjectExt as _, selector::LabelSelector};
 use client::Informer;

@@ -46,9 +46,6 @@ impl Logins {
             }
             Credentials::load(host, Path::new(path)).map(Some).map_err(|e| words(e.to_string()))
         };
-        Ok(Self {
-            mutating: of("MutatingAdmissionWebhook")?,
-            validating: of("ValidatingAdmissionWebhook")?,
-        })
+        Ok(Self { mutating: of("MutatingAdmissionWebhook")?, validating: of("ValidatingAdmissionWebhook")? })
     }
 }

@@ -67,7 +67,8 @@ impl Webhooks {
         }
         let began = self.host.clock().monotonic();
         let answered = self.ask(hook, &question, Step::Mutating).await;
-        let outcome = answered.and_then(|response| patched(hook, question.review, question.object, response, form));
+        let outcome =
+            answered.and_then(|response| patched(hook, question.review, question.object, response, form));
         let elapsed = self.host.clock().monotonic().since(began);
         let operation = review.operation.as_str();
         self.count(hook, (operation, Step::Mutating), elapsed, outcome.as_ref().err());
@@ -129,9 +130,8 @@ fn patched(
     if response.patch.is_empty() {
         return Ok(None);
     }
-    let list: Vec<Value> = serde_json::from_slice(&response.patch).map_err(|e| {
-        Failure::calling(format!("received undecodable patch in webhook response: {e}"), 503)
-    })?;
+    let list: Vec<Value> = serde_json::from_slice(&response.patch)
+        .map_err(|e| Failure::calling(format!("received undecodable patch in webhook response: {e}"), 503))?;
     if list.is_empty() {
         return Ok(None);
     }

@@ -49,7 +49,9 @@ fn words(object: &Value, operation: &Value) -> String {
             format!("error in remove for path: '{path}': {why}")
         }
         "remove" if has(parent) => {
-            format!("error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value")
+            format!(
+                "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+            )
         }
         "add" if into_list => {
             let why = format!("Unable to access invalid index: {key}: invalid index referenced");

@@ -107,7 +107,8 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     fn request<'a>(&'a self, uid: &'a str, own: &'a Form, objects: bool) -> Request<'a> {
         let review = self.review;
-        let kind = |form: &'a Form| Kind { group: &form.kind_group, version: &form.kind_version, kind: &form.kind };
+        let kind =
+            |form: &'a Form| Kind { group: &form.kind_group, version: &form.kind_version, kind: &form.kind };
         let resource = |form: &'a Form| Resource {
             group: &form.group,
             version: &form.version,
@@ -191,8 +192,12 @@ pub(super) fn read(
     if version == ReviewVersion::V1 {
         verify(answer, response, uid)?;
         match (mutating, patch.is_empty(), patch_type) {
-            (true, false, None) => return Err("webhook returned response.patch but not response.patchType".into()),
-            (true, true, Some(_)) => return Err("webhook returned response.patchType but not response.patch".into()),
+            (true, false, None) => {
+                return Err("webhook returned response.patch but not response.patchType".into());
+            }
+            (true, true, Some(_)) => {
+                return Err("webhook returned response.patchType but not response.patch".into());
+            }
             (true, _, Some("")) => return Err("webhook returned invalid response.patchType of \"\"".into()),
             (false, false, _) => return Err("validating webhook may not return response.patch".into()),
             (false, _, Some(_)) => return Err("validating webhook may not return response.patchType".into()),

@@ -85,7 +85,12 @@ mod tests {
     use super::*;
 
     /// Runs webhooks `a` (if it is told what the others do, again), then `b`; who was asked, by pass.
-    fn passes(reinvoked: bool, a_changes: bool, b_changes: bool, others_change: bool) -> Vec<Vec<&'static str>> {
+    fn passes(
+        reinvoked: bool,
+        a_changes: bool,
+        b_changes: bool,
+        others_change: bool,
+    ) -> Vec<Vec<&'static str>> {
         let mut rounds = Rounds::default();
         let mut object = json!(0);
         let touch = |object: &mut Value| *object = json!(object.as_i64().unwrap() + 1);
