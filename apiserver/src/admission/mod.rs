@@ -32,7 +32,11 @@ mod webhook;
 
 use std::sync::Arc;
 
-use api::{fields, object::ObjectExt as _, status::Status};
+use api::{
+    fields,
+    object::ObjectExt as _,
+    status::{FieldError, Status},
+};
 use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
@@ -251,6 +255,11 @@ impl Admission {
         }
         escalation::validate(tools, review).await
     }
+}
+
+/// What is wrong with the expressions of a webhook configuration.
+pub(crate) fn validate_webhooks(configuration: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    webhook::validate_conditions(configuration, old)
 }
 
 /// Managed fields that a webhook made unreadable are put back as they were.

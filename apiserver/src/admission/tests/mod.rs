@@ -7,6 +7,7 @@ mod namespaces;
 mod node_restriction;
 mod pods;
 mod quota;
+mod webhooks;
 
 use std::sync::Arc;
 

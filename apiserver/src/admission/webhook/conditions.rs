@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use api::{
+    names,
     object::ObjectExt as _,
-    status::{GroupResource, Status},
+    status::{FieldError, GroupResource, Status},
 };
 use serde_json::Value;
 
@@ -112,6 +113,47 @@ impl Condition {
     }
 }
 
+/// More conditions than a webhook may have.
+const MOST: usize = 64;
+
+/// What is wrong with the conditions of a configuration's webhooks; those that stand there already are not
+/// looked at again.
+pub(in super::super) fn validate(configuration: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, webhook) in configuration.list_at("/webhooks").iter().enumerate() {
+        let conditions = webhook.list_at("/matchConditions");
+        let at = format!("webhooks[{index}].matchConditions");
+        let before = old.map(|old| old.list_at("/webhooks")).unwrap_or_default();
+        let before = before.iter().find(|b| b.str_at("/name") == webhook.str_at("/name"));
+        if before.is_some_and(|before| before.list_at("/matchConditions") == conditions) {
+            continue;
+        }
+        if conditions.len() > MOST {
+            errors.push(FieldError::too_many(at.as_str(), conditions.len(), MOST));
+        }
+        for (index, condition) in conditions.iter().enumerate() {
+            let (name, expression) = (condition.str_at("/name"), condition.str_at("/expression").trim());
+            let at = format!("{at}[{index}]");
+            if expression.is_empty() {
+                errors.push(FieldError::required(format!("{at}.expression"), ""));
+            } else if let Err(why) = compile(expression) {
+                errors.push(FieldError::invalid(format!("{at}.expression"), expression, why));
+            }
+            if name.is_empty() {
+                errors.push(FieldError::required(format!("{at}.name"), ""));
+            } else {
+                let field = || format!("{at}.name");
+                let wrong = names::qualified_name(name).into_iter();
+                errors.extend(wrong.map(|why| FieldError::invalid(field(), name, why)));
+                if conditions.iter().take(index).any(|other| other.str_at("/name") == name) {
+                    errors.push(FieldError::duplicate(field(), name));
+                }
+            }
+        }
+    }
+    errors
+}
+
 fn compile(expression: &str) -> Result<Program, String> {
     let any = Arc::new(Decl::dynamic());
     let environment =
@@ -121,4 +163,41 @@ fn compile(expression: &str) -> Result<Program, String> {
         return Err("must evaluate to bool".to_owned());
     }
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn conditions_are_looked_at_when_they_are_written() {
+        let configuration = |conditions: Value| json!({"webhooks": [{"name": "a.example.com", "matchConditions": conditions}]});
+        let check = |conditions: Value, expected: &[&str]| {
+            let found = validate(&configuration(conditions.clone()), None);
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+            assert_eq!(validate(&configuration(conditions.clone()), Some(&configuration(conditions))), []);
+        };
+        check(json!([{"name": "ok", "expression": "object.metadata.name == request.name"}]), &[]);
+        check(
+            json!([{"name": "", "expression": " "}, {"name": "b", "expression": "1"}, {"name": "b", "expression": "true"}]),
+            &[
+                "webhooks[0].matchConditions[0].expression: Required value",
+                "webhooks[0].matchConditions[0].name: Required value",
+                "webhooks[0].matchConditions[1].expression: Invalid value: \"1\": must evaluate to bool",
+                "webhooks[0].matchConditions[2].name: Duplicate value: \"b\"",
+            ],
+        );
+        check(
+            json!([{"name": "x", "expression": "nobody.a"}]),
+            &[
+                "webhooks[0].matchConditions[0].expression: Invalid value: \"nobody.a\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'nobody' (in container '')\n | nobody.a\n | ^",
+            ],
+        );
+        let many: Vec<Value> =
+            (0..65).map(|n| json!({"name": format!("n{n}"), "expression": "true"})).collect();
+        check(many.into(), &["webhooks[0].matchConditions: Too many: 65: must have at most 64 items"]);
+    }
 }

@@ -33,6 +33,7 @@ use crate::{
     informers::Informers,
     metrics::WebhookCounts,
 };
+pub(super) use conditions::validate as validate_conditions;
 use hook::Hooks;
 pub(crate) use logins::Logins;
 pub(super) use rounds::Rounds;
