@@ -16,6 +16,7 @@ use crate::{
     audit::Audit,
     authn::Authn,
     authz::Authz,
+    callout::Callouts,
     catalog::Catalog,
     flow::Fairness,
     health::Health,
@@ -49,6 +50,8 @@ pub struct Context {
     pub rest: Rest,
     pub allocator: Allocator,
     pub kubelets: Kubelets,
+    /// The webhooks that the server calls.
+    pub(crate) callouts: Callouts,
     /// Types of custom resources, for managed fields.
     pub schemas: Schemas,
     /// Leases of the store for objects that end by themselves: events.

@@ -6,6 +6,8 @@
 use client::{Informer, InformerOptions, Resource, Rest};
 use world::Host;
 
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
 /// The server's own informers.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each is the informer of the resource that names it")]
@@ -39,6 +41,8 @@ pub struct Informers {
     pub endpoints: Informer,
     pub service_cidrs: Informer,
     pub ip_addresses: Informer,
+    pub mutating_webhooks: Informer,
+    pub validating_webhooks: Informer,
 }
 
 impl Informers {
@@ -86,6 +90,8 @@ impl Informers {
             endpoints: core("endpoints"),
             service_cidrs: all("networking.k8s.io", "v1", "servicecidrs"),
             ip_addresses: all("networking.k8s.io", "v1", "ipaddresses"),
+            mutating_webhooks: all(ADMISSION, "v1", "mutatingwebhookconfigurations"),
+            validating_webhooks: all(ADMISSION, "v1", "validatingwebhookconfigurations"),
         }
     }
 
@@ -121,11 +127,13 @@ impl Informers {
             endpoints: none(),
             service_cidrs: none(),
             ip_addresses: none(),
+            mutating_webhooks: none(),
+            validating_webhooks: none(),
         }
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 27] {
+    pub fn named(&self) -> [(&'static str, &Informer); 29] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -154,6 +162,8 @@ impl Informers {
             ("*v1.Endpoints", &self.endpoints),
             ("*v1.ServiceCIDR", &self.service_cidrs),
             ("*v1.IPAddress", &self.ip_addresses),
+            ("*v1.MutatingWebhookConfiguration", &self.mutating_webhooks),
+            ("*v1.ValidatingWebhookConfiguration", &self.validating_webhooks),
         ]
     }
 }

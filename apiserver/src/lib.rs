@@ -46,6 +46,7 @@ pub mod version;
 
 pub mod allocate;
 pub mod audit;
+mod callout;
 pub mod flow;
 pub mod health;
 pub mod hooks;

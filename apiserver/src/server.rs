@@ -25,6 +25,7 @@ use crate::{
     audit::Audit,
     authn::Authn,
     authz::{Authz, Configuration},
+    callout::{Callouts, Services},
     catalog::Catalog,
     context::{Context, Ctx, Lifecycle},
     crd,
@@ -223,10 +224,13 @@ async fn start(
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();
     let setup = Setup { catalog: catalog.clone(), ..plugins };
+    let callouts = Callouts::new(host, options.profile.go(), Services::new(host, &informers));
     let admission = Admission::new(host, &informers, &rest, authz.clone(), setup)
-        .map_err(|e| StartError::Flags(e.to_string()))?;
+        .map_err(|e| StartError::Flags(e.to_string()))?
+        .calling(&callouts);
     let ctx: Ctx = Arc::new(Context {
         admission,
+        callouts,
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),
         schemas: Schemas::default(),

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, cfssl, components, conformance, out, story, up};
+use crate::{bench, catalogue, cfssl, components, conformance, out, pod_webhook, story, up};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -63,6 +63,8 @@ enum Command {
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]
     Kubeadm(ComponentArgs),
+    /// Serve an admission webhook that changes and judges pods, and make it known to a cluster
+    Webhook(pod_webhook::WebhookArgs),
     /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
     Cfssl(ComponentArgs),
     /// Writes what `cfssl` printed to NAME.pem and NAME-key.pem: `cfssljson -bare NAME`
@@ -166,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
         Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+        Command::Webhook(args) => pod_webhook::run(&args),
         Command::Cfssl(c) => cfssl::main(&c.args),
         Command::Cfssljson(c) => cfssl::main_json(&c.args),
     };

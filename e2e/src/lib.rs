@@ -6,6 +6,7 @@
 //!      ├─ list         the catalogue
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
+//!      ├─ webhook        an admission webhook for a cluster to ask about its pods
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
@@ -22,6 +23,7 @@ pub mod components;
 pub mod conformance;
 pub mod keystone;
 pub mod peek;
+pub mod pod_webhook;
 pub mod stories;
 pub mod story;
 pub mod up;

@@ -8,6 +8,7 @@
 //! asks through the loopback client: the failures of that client surface here, in users' faces.
 
 mod amounts;
+mod aside;
 mod certificates;
 mod classes;
 pub mod config_file;
@@ -20,7 +21,6 @@ mod namespace_lifecycle;
 mod namespaces;
 mod node_restriction;
 mod node_selector;
-mod notes;
 mod owner_references;
 mod plugin_history;
 pub mod plugins;
@@ -34,18 +34,28 @@ mod service_account;
 mod small;
 mod tolerations;
 mod topology_labels;
+mod webhook;
 
 use std::sync::Arc;
 
-use api::{object::ObjectExt as _, profile::Profile, status::Status};
+use api::{
+    fields,
+    object::ObjectExt as _,
+    profile::Profile,
+    status::{FieldError, Status},
+};
 use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
-use crate::{authz::Authz, catalog::Catalog, identity::User, informers::Informers};
+use crate::{
+    authz::Authz, callout::Callouts, catalog::Catalog, identity::User, informers::Informers,
+    metrics::WebhookCounts, pipeline::Remarks,
+};
+pub use aside::{Aside, Form, Outside};
 pub use config_file::{ConfigFile, ConfigFileError};
-pub use notes::{Annotations, Notes};
 pub use plugins::{Enabled, Plugin, PluginError, PluginFlags};
+use webhook::{Logins, Rounds, Webhooks};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +112,9 @@ pub struct Review<'a> {
     /// When the request was received.
     pub now: Wall,
     /// Where plugins warn and annotate.
-    pub notes: &'a Notes,
+    pub remarks: &'a Remarks,
+    /// What concerns the request rather than the object.
+    pub aside: Aside<'a>,
 }
 
 impl Review<'_> {
@@ -193,6 +205,7 @@ pub struct Admission {
     toleration_restriction: tolerations::Restriction,
     event_rate_limit: event_rate_limit::EventRateLimit,
     resource_quota: resource_quota::ResourceQuota,
+    webhooks: Webhooks,
 }
 
 impl Admission {
@@ -240,15 +253,41 @@ impl Admission {
                 .map_err(fail("EventRateLimit"))?,
             resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
                 .map_err(fail("ResourceQuota"))?,
+            webhooks: Webhooks::new(host, informers, Logins::read(host, &config).map_err(|(p, why)| fail(p)(why))?),
             enabled,
         })
     }
 
-    /// The mutating pass.
+    /// The same chain, with this way to call webhooks.
+    #[must_use]
+    pub(crate) fn calling(self, callouts: &Callouts) -> Self {
+        Self { webhooks: self.webhooks.calling(callouts), ..self }
+    }
+
+    /// What webhooks were asked.
+    pub(crate) fn webhook_counts(&self) -> &WebhookCounts {
+        &self.webhooks.counts
+    }
+
+    /// The mutating pass, and another one if a webhook changed the object.
     ///
     /// # Errors
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
+        let mut rounds = Rounds::default();
+        loop {
+            self.pass(review, &mut rounds).await?;
+            if !rounds.next(false) {
+                break;
+            }
+        }
+        if let Some(before) = rounds.managed_fields_before() {
+            keep_managed_fields(review, before);
+        }
+        Ok(())
+    }
+
+    async fn pass(&self, review: &mut Review<'_>, rounds: &mut Rounds) -> Result<(), Status> {
         let tools = &self.tools;
         for plugin in self.enabled.plugins() {
             match plugin {
@@ -271,6 +310,7 @@ impl Admission {
                 Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
                 Plugin::DefaultIngressClass => classes::of_ingress(tools, review)?,
                 Plugin::PodTopologyLabels => topology_labels::mutate(tools, review),
+                Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
                 _ => {}
             }
@@ -308,6 +348,7 @@ impl Admission {
                 Plugin::CertificateSubjectRestriction => certificates::subject(review)?,
                 Plugin::DenyServiceExternalIPs => external_ips::validate(review)?,
                 Plugin::PodResizeValidator => pod_rules::resize(tools, review)?,
+                Plugin::ValidatingAdmissionWebhook => self.webhooks.validate(tools, review).await?,
                 Plugin::ResourceQuota => self.resource_quota.validate(tools, review).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
                 _ => {}
@@ -315,6 +356,27 @@ impl Admission {
         }
         escalation::validate(tools, review).await
     }
+}
+
+/// What is wrong with the expressions of a webhook configuration.
+pub(crate) fn validate_webhooks(configuration: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    webhook::validate_conditions(configuration, old)
+}
+
+/// Managed fields that a webhook made unreadable are put back as they were.
+fn keep_managed_fields(review: &mut Review<'_>, before: Option<Value>) {
+    let Some(object) = review.object.as_deref_mut() else { return };
+    let Err(why) = fields::Managed::decode(object.list_at("/metadata/managedFields")) else { return };
+    match before {
+        Some(before) => object.set_at("/metadata/managedFields", before),
+        None => {
+            object.remove_at("/metadata/managedFields");
+        }
+    }
+    review.remarks.warn(format!(
+        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated \
+         mutating admission controller; please fix your requests: {why}"
+    ));
 }
 
 impl std::fmt::Debug for Admission {

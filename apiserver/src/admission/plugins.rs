@@ -38,6 +38,8 @@ pub enum Plugin {
     DenyServiceExternalIPs,
     PodTopologyLabels,
     PodResizeValidator,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
     AlwaysDeny,
 }
@@ -98,9 +100,9 @@ const ALL: &[(&str, Unasked, Option<Plugin>)] = &[
     ("Initializers", Off, None),
     ("GenericAdmissionWebhook", Off, None),
     ("MutatingAdmissionPolicy", On, None),
-    ("MutatingAdmissionWebhook", On, None),
+    ("MutatingAdmissionWebhook", On, Some(Plugin::MutatingAdmissionWebhook)),
     ("ValidatingAdmissionPolicy", On, None),
-    ("ValidatingAdmissionWebhook", On, None),
+    ("ValidatingAdmissionWebhook", On, Some(Plugin::ValidatingAdmissionWebhook)),
     ("ResourceQuota", On, Some(Plugin::ResourceQuota)),
     ("AlwaysDeny", Off, Some(Plugin::AlwaysDeny)),
 ];

@@ -1,7 +1,6 @@
 //! The servers behind API services: whom to dial, whom to trust, and as whom to ask.
 //!
-//! Nothing routes cluster addresses here, so a service is reached through its endpoints: what
-//! `--enable-aggregator-routing=true` does upstream.
+//! A service is reached through its endpoints: what `--enable-aggregator-routing=true` does upstream.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
@@ -13,7 +12,7 @@ use serde_json::Value;
 use wire::{Body, HttpClient, body};
 use world::Host;
 
-use crate::{identity::User, informers::Informers, options::Options};
+use crate::{callout::Services, identity::User, informers::Informers, options::Options};
 
 /// As whom the server asks for itself.
 const OWN_NAME: &str = "system:kube-aggregator";
@@ -51,6 +50,7 @@ pub(crate) struct Backends {
     host: Host,
     go: GoVersion,
     informers: Arc<Informers>,
+    services: Services,
     identity: Option<Arc<FileIdentity>>,
     shown: Mutex<Option<Certificate>>,
     /// By API service and URL.
@@ -74,6 +74,7 @@ impl Backends {
         Self {
             host: host.clone(),
             go: options.profile.go(),
+            services: Services::new(host, &informers),
             informers,
             identity,
             shown: Mutex::default(),
@@ -132,24 +133,12 @@ impl Backends {
         let (namespace, name) =
             (service.str_at("/spec/service/namespace"), service.str_at("/spec/service/name"));
         let port = service.i64_at("/spec/service/port").unwrap_or(443);
-        let target = self.informers.services.get(namespace, name)?;
-        if target.str_at("/spec/type") == "ExternalName" {
-            return Some(format!("https://{}:{port}", target.str_at("/spec/externalName")));
-        }
-        let listed = target.list_at("/spec/ports").iter().find(|p| p.i64_at("/port") == Some(port))?;
-        let endpoints = self.informers.endpoints.get(namespace, name)?;
-        let mut all = Vec::new();
-        for subset in endpoints.list_at("/subsets") {
-            let mut ports = subset.list_at("/ports").iter();
-            let Some(port) = ports.find(|p| p.str_at("/name") == listed.str_at("/name")) else { continue };
-            let port = port.i64_at("/port").unwrap_or_default();
-            all.extend(subset.list_at("/addresses").iter().map(|a| match a.str_at("/ip") {
-                ip if ip.contains(':') => format!("https://[{ip}]:{port}"),
-                ip => format!("https://{ip}:{port}"),
-            }));
-        }
-        let chosen = if all.len() > 1 { self.host.entropy().below(all.len() as u64) } else { 0 };
-        all.into_iter().nth(usize::try_from(chosen).unwrap_or_default())
+        let (host, port) = self.services.endpoint(namespace, name, port).ok()?;
+        Some(if host.contains(':') {
+            format!("https://[{host}]:{port}")
+        } else {
+            format!("https://{host}:{port}")
+        })
     }
 
     /// Nobody uses the API service's clients any more.

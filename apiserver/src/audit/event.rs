@@ -1,6 +1,6 @@
 //! An audit event, in the order of upstream's fields.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use api::{object::ObjectExt, status::Status};
 use http::{HeaderMap, header};
@@ -32,7 +32,7 @@ pub(super) struct Event {
     received: Wall,
     /// The kinds of credentials that were shown.
     attempted: Vec<&'static str>,
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: BTreeMap<Cow<'static, str>, String>,
 }
 
 impl Event {
@@ -112,7 +112,7 @@ impl Event {
             request_received_timestamp: String,
             stage_timestamp: String,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            annotations: &'a BTreeMap<String, String>,
+            annotations: &'a BTreeMap<Cow<'static, str>, String>,
         }
         let line = Line {
             kind: "Event",

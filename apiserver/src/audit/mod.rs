@@ -28,7 +28,7 @@ use crate::{
     context::Ctx,
     identity::User,
     options::Options,
-    pipeline::{Framed, Parsed, RequestInfo, parse_object},
+    pipeline::{Framed, Parsed, Remarks, RequestInfo, parse_object},
 };
 use event::Event;
 use log::Log;
@@ -52,7 +52,6 @@ pub(crate) struct Draft {
     event: Event,
     info: RequestInfo,
     /// What admission writes down.
-    annotations: Annotations,
     verdict: Option<Verdict>,
     /// The Status that refused the request.
     refusal: Option<Status>,
@@ -91,8 +90,7 @@ impl Audit {
     /// Begins an event for a request.
     pub(crate) fn draft(&self, parsed: &Parsed) -> Box<Draft> {
         let event = Event::of(&parsed.framed, &parsed.info);
-        let annotations = parsed.framed.annotations.clone();
-        Box::new(Draft { event, info: parsed.info.clone(), annotations, verdict: None, refusal: None })
+        Box::new(Draft { event, info: parsed.info.clone(), verdict: None, refusal: None })
     }
 
     /// The user is known: the policy decides. Nothing comes back if nothing is to be written down.
@@ -136,7 +134,6 @@ impl Audit {
         response: Response<Body>,
         panicked: bool,
     ) -> Response<Body> {
-        draft.event.annotations.append(&mut draft.annotations.lock());
         let code = response.status().as_u16();
         let Some(verdict) = &draft.verdict else {
             // Nobody knows who it was; who was sent away before that is not written down.
@@ -193,17 +190,19 @@ impl Draft {
         self.event.impersonated_user = Some(event::user(user));
     }
 
-    /// What the authenticators said.
-    pub(crate) fn annotate(&mut self, annotations: Vec<(&'static str, String)>) {
-        self.event.annotations.extend(annotations);
+    /// What was noted on the way.
+    pub(crate) fn annotated(&mut self, remarks: &Remarks) {
+        for (key, value) in remarks.annotations(self.event.level) {
+            self.event.annotations.entry(key.into()).or_insert(value);
+        }
     }
 
     /// What the authorizers said.
     pub(crate) fn authorized(&mut self, allowed: bool, reason: &str) {
         let annotations = &mut self.event.annotations;
         let decision = if allowed { "allow" } else { "forbid" };
-        annotations.insert("authorization.k8s.io/decision".to_owned(), decision.to_owned());
-        annotations.insert("authorization.k8s.io/reason".to_owned(), reason.to_owned());
+        annotations.insert("authorization.k8s.io/decision".into(), decision.to_owned());
+        annotations.insert("authorization.k8s.io/reason".into(), reason.to_owned());
     }
 
     /// The Status that is about to be the answer.

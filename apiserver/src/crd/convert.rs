@@ -4,19 +4,15 @@
 //! conversion first ([`ready`]) and then reads them as any others; whoever writes one asks for its stored
 //! form ([`stored_form`]).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use api::{
     meta,
-    object::{ObjectExt, unbase64, version_of},
+    object::{ObjectExt, version_of},
     status::{FieldError, Status},
 };
 use bytes::Bytes;
-use http::{Request, header};
-use parking_lot::Mutex;
-use pki::{ClientTls, Roots};
 use serde_json::{Map, Value, json};
-use wire::{HttpClient, body};
 
 use crate::{
     catalog::Served,
@@ -26,8 +22,6 @@ use crate::{
 
 /// How long a webhook may think.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// What its answer may be long.
-const ANSWER_LIMIT: usize = 64 << 20;
 /// So many objects go out at once.
 const BATCH: usize = 500;
 
@@ -35,7 +29,6 @@ const BATCH: usize = 500;
 pub struct Webhook {
     config: Value,
     review_version: Option<String>,
-    clients: Mutex<BTreeMap<String, HttpClient>>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -55,42 +48,7 @@ impl Webhook {
         Some(Webhook {
             config: definition.at("/spec/conversion/webhook/clientConfig").cloned().unwrap_or_default(),
             review_version: known.map(str::to_owned),
-            clients: Mutex::default(),
         })
-    }
-
-    /// Whom to dial, the path there, and by which name the other end must prove itself.
-    fn target(&self, ctx: &Ctx) -> Result<(String, String, Option<String>), String> {
-        if let Some(url) = self.config.get("url").and_then(Value::as_str) {
-            let rest = url.strip_prefix("https://").unwrap_or(url);
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            return Ok((format!("https://{authority}"), path.to_owned(), None));
-        }
-        let service = self.config.at("/service").unwrap_or(&Value::Null);
-        let (name, namespace) = (service.str_at("/name"), service.str_at("/namespace"));
-        let port = service.i64_at("/port").unwrap_or(443);
-        let address = endpoint(ctx, namespace, name, port)?;
-        let path = service.str_at("/path").to_owned();
-        Ok((format!("https://{address}"), path, Some(format!("{name}.{namespace}.svc"))))
-    }
-
-    fn client(&self, ctx: &Ctx, url: &str, server_name: Option<String>) -> Result<HttpClient, String> {
-        let mut clients = self.clients.lock();
-        if let Some(client) = clients.get(url) {
-            return Ok(client.clone());
-        }
-        let mut tls = ClientTls::new(&ctx.host, ctx.options.profile.go());
-        if let Some(name) = server_name {
-            tls = tls.server_name(name);
-        }
-        let bundle = self.config.str_at("/caBundle");
-        if !bundle.is_empty() {
-            let pem = unbase64(bundle).ok_or("caBundle is not base64")?;
-            tls = tls.roots(Roots::from_pem(&pem).map_err(|e| format!("caBundle: {e}"))?);
-        }
-        let client = HttpClient::new(&ctx.host, url, Some(tls)).map_err(|e| e.to_string())?;
-        clients.insert(url.to_owned(), client.clone());
-        Ok(client)
     }
 
     /// Asks for objects in another version; as many come back, in the same order.
@@ -103,68 +61,10 @@ impl Webhook {
             "apiVersion": api_version,
             "request": { "uid": uid, "desiredAPIVersion": desired, "objects": objects },
         });
-        let (url, path, server_name) = self.target(ctx)?;
-        let client = self.client(ctx, &url, server_name)?;
-        let path = if path.is_empty() { "/" } else { path.as_str() };
-        let request = Request::post(format!("{path}?timeout=30s"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json")
-            .body(body::full(serde_json::to_vec(&body).unwrap_or_default()))
-            .map_err(|e| e.to_string())?;
-        let within = client.send_within(TIMEOUT, request).await.map_err(|e| e.to_string())?;
-        let code = within.status();
-        let answer = body::collect(within.into_body(), ANSWER_LIMIT);
-        let answer = ctx.host.clock().timeout(TIMEOUT, answer).await;
-        let answer =
-            answer.map_err(|_| "context deadline exceeded".to_owned())?.map_err(|e| e.to_string())?;
-        if !code.is_success() {
-            return Err(refused(code.as_u16(), &answer));
-        }
-        let answer: Value = serde_json::from_slice(&answer)
-            .map_err(|e| format!("couldn't get version/kind; json parse error: {e}"))?;
+        let document = serde_json::to_vec(&body).unwrap_or_default();
+        let webhook = ctx.callouts.to(&self.config)?;
+        let answer = webhook.post(document.into(), Some(TIMEOUT), None).await.map_err(|e| e.words)?;
         converted(&answer, review, &uid)
-    }
-}
-
-/// Somebody behind a service: nothing routes cluster addresses here.
-fn endpoint(ctx: &Ctx, namespace: &str, name: &str, port: i64) -> Result<String, String> {
-    let missing = || format!("service \"{name}\" not found");
-    let service = ctx.informers.services.get(namespace, name).ok_or_else(missing)?;
-    if service.str_at("/spec/type") == "ExternalName" {
-        return Ok(format!("{}:{port}", service.str_at("/spec/externalName")));
-    }
-    let listed = service.list_at("/spec/ports").iter().find(|p| p.i64_at("/port") == Some(port));
-    let port_name = listed
-        .map(|p| p.str_at("/name"))
-        .ok_or_else(|| format!("no service port {port} found for service \"{name}\""))?;
-    let none = || format!("no endpoints available for service \"{name}\"");
-    let endpoints = ctx.informers.endpoints.get(namespace, name).ok_or_else(none)?;
-    for subset in endpoints.list_at("/subsets") {
-        let address = subset.list_at("/addresses").first().map(|a| a.str_at("/ip"));
-        let port = subset.list_at("/ports").iter().find(|p| p.str_at("/name") == port_name);
-        if let (Some(address), Some(port)) = (address, port.and_then(|p| p.i64_at("/port"))) {
-            let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-            return Ok(format!("{address}:{port}"));
-        }
-    }
-    Err(none())
-}
-
-/// An answer that is none, in the words of upstream's client.
-fn refused(code: u16, answer: &Bytes) -> String {
-    match code {
-        404 => "the server could not find the requested resource".to_owned(),
-        400 => "the server rejected our request for an unknown reason".to_owned(),
-        500.. => {
-            let text = String::from_utf8_lossy(answer);
-            format!(
-                "an error on the server ({}) has prevented the request from succeeding",
-                api::status::quoted(text.trim())
-            )
-        }
-        code => {
-            format!("the server responded with the status code {code} but did not return more information")
-        }
     }
 }
 
@@ -325,6 +225,22 @@ pub(crate) async fn stored_form(ctx: &Ctx, served: &Served, object: &Value) -> R
         }
         _ => Ok(encode_stored(served, object)),
     }
+}
+
+/// An object as another version of its kind has it.
+///
+/// # Errors
+/// As [`ready`].
+pub(crate) async fn in_version(ctx: &Ctx, wanted: &Served, object: &Value) -> Result<Value, Status> {
+    let desired = wanted.api_version();
+    let mut found = match wanted.webhook() {
+        Some(webhook) if object.api_version() != desired => {
+            convert(ctx, webhook, vec![object.clone()], &desired).await?.pop().unwrap_or_default()
+        }
+        _ => object.clone(),
+    };
+    wanted.present(&mut found);
+    Ok(found)
 }
 
 #[cfg(test)]

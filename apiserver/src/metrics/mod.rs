@@ -16,6 +16,7 @@ mod storage;
 mod table;
 mod text;
 mod watches;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +38,7 @@ pub(crate) use requests::{Requests, Row};
 use storage::{StoreTimes, Timed};
 pub(crate) use text::Text;
 pub(crate) use watches::{Watches, Watching};
+pub(crate) use webhooks::WebhookCounts;
 
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;

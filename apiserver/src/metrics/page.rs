@@ -47,6 +47,7 @@ fn all(ctx: &Ctx) -> String {
     let mut text = Text::default();
     let metrics = &ctx.metrics;
     api_services(ctx, &mut text);
+    ctx.admission.webhook_counts().write(&mut text);
     let name = "apiserver_audit_event_total";
     text.single(name, "counter", "[ALPHA] Audit events written.", metrics.audit_events.load(Relaxed) as f64);
     let help = "[ALPHA] Seconds that the client certificates shown had left.";

@@ -6,10 +6,10 @@ use api::status::Status;
 use http::{HeaderMap, Method, Version};
 use parking_lot::Mutex;
 use wire::{Body, Peer, body::CollectError};
-use world::Wall;
+use world::{Mono, Wall};
 
-use super::{Query, RequestInfo};
-use crate::{admission::Annotations, context::Ctx};
+use super::{Query, Remarks, RequestInfo};
+use crate::context::Ctx;
 
 /// See the module.
 #[derive(Debug)]
@@ -33,10 +33,12 @@ pub struct Framed {
     pub peer: Arc<Peer>,
     /// When it arrived; everything that happens to the request happens at this time.
     pub received_at: Wall,
+    /// The same by the clock that counts waiting.
+    pub began: Mono,
+    /// What is said beside the answer.
+    pub remarks: Arc<Remarks>,
     /// `Audit-Id`.
     pub audit_id: String,
-    /// What the stages write into the audit event.
-    pub annotations: Annotations,
 }
 
 impl Framed {
@@ -46,6 +48,8 @@ impl Framed {
         let given = parts.headers.get("audit-id").and_then(|v| v.to_str().ok()).filter(|id| !id.is_empty());
         Self {
             received_at: ctx.host.clock().wall(),
+            began: ctx.host.clock().monotonic(),
+            remarks: Arc::default(),
             audit_id: given.map_or_else(|| ctx.host.entropy().uuid(), str::to_owned),
             path: parts.uri.path().to_owned(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
@@ -55,7 +59,6 @@ impl Framed {
             headers: parts.headers,
             extensions: parts.extensions,
             body: Mutex::new(Some(body)),
-            annotations: Annotations::default(),
             peer,
         }
     }
@@ -102,7 +105,17 @@ impl Parsed {
     /// # Errors
     /// 400 for a `timeout` that is no duration.
     pub fn deadline(&self, most: Duration) -> Result<Duration, Status> {
-        match self.framed.query.get("timeout") {
+        self.framed.deadline(most)
+    }
+}
+
+impl Framed {
+    /// How long the request may take, if it is one that ends.
+    ///
+    /// # Errors
+    /// 400 for a `timeout` that is no duration.
+    pub fn deadline(&self, most: Duration) -> Result<Duration, Status> {
+        match self.query.get("timeout") {
             None | Some("") => Ok(most),
             Some(text) => match api::duration::parse(text) {
                 Ok(wanted) if wanted.is_zero() => Ok(most),

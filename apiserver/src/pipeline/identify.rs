@@ -31,10 +31,10 @@ impl Parsed {
         let mut remarks = Remarks::default();
         let found =
             ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now, &mut remarks).await;
-        if let Some(draft) = &mut note.audit {
-            draft.annotate(remarks.annotations);
+        for (key, value) in remarks.annotations {
+            framed.remarks.annotate(key, value);
         }
-        note.warnings = remarks.warnings;
+        remarks.warnings.into_iter().for_each(|warning| framed.remarks.warn(warning));
         ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
         let user = found?;
         note.user.clone_from(&user.name);

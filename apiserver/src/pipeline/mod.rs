@@ -22,10 +22,12 @@ mod duplicates;
 mod framed;
 mod headers;
 mod identify;
+mod outside;
 mod pages;
 mod permit;
 mod protobuf;
 mod query;
+mod remarks;
 mod request_info;
 mod seat;
 pub mod write;
@@ -49,6 +51,8 @@ pub use identify::Identified;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
 pub use query::{ListOptions, Match, Query, parse_resource_version};
+pub use remarks::Remarks;
+pub(crate) use remarks::write_warning;
 pub use request_info::RequestInfo;
 pub use seat::{Seated, Seats};
 
@@ -122,8 +126,6 @@ pub struct Note {
     row: Option<Arc<Row>>,
     /// Whose flow schema's it is.
     schema: Option<Arc<Schema>>,
-    /// What the client is to be warned of because of who it is.
-    warnings: Vec<String>,
     /// What the audit log will say of it.
     audit: Option<Box<Draft>>,
 }
@@ -147,6 +149,7 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     let framed = Framed::new(&ctx, peer, request);
     let wanted = Wanted::or_plain(&framed.headers, &framed.query);
     let (audit_id, version, path) = (framed.audit_id.clone(), framed.version, framed.path.clone());
+    let remarks = framed.remarks.clone();
     let mut verb = framed.method.as_str().to_lowercase();
     let mut note = Note::default();
     let began = ctx.host.clock().monotonic();
@@ -170,10 +173,11 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
             respond::text(500, "This request caused apiserver to panic. Look in the logs for details.\n")
         }
     };
-    if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
+    remarks.write(response.headers_mut());
+    if let (Some(audit), Some(mut draft)) = (&ctx.audit, note.audit.take()) {
+        draft.annotated(&remarks);
         response = audit.answered(&ctx, draft, response, panicked).await;
     }
-    note.warnings.iter().for_each(|warning| respond::add_warning(&mut response, warning));
     response = count(&ctx, &note, response, began);
     ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use store::{Outcome, StoreError};
 
-use super::{Permitted, WriteOptions};
+use super::{Permitted, WriteOptions, outside::Outside};
 use crate::{
-    admission::{Notes, Operation, Review},
+    admission::{Aside, Operation, Review},
     allocate::Reservation,
     catalog::Served,
     context::Ctx,
@@ -36,8 +36,9 @@ pub struct Scope<'r> {
     pub subresource: String,
     /// The query's options.
     pub options: WriteOptions,
-    notes: Notes,
     duplicates: Mutex<Vec<String>>,
+    /// Not asked for by a client as it stands, but what a request comes to: admission has seen the request.
+    consequence: bool,
 }
 
 impl<'r> Scope<'r> {
@@ -47,8 +48,16 @@ impl<'r> Scope<'r> {
         // The namespace of a namespace's path is its own name.
         let namespace = if served.namespaced { info.namespace.clone() } else { String::new() };
         let (name, subresource) = (info.name.clone(), info.subresource.clone());
-        let notes = Notes::of(&permitted.request().annotations);
-        Self { permitted, served, namespace, name, subresource, options, notes, duplicates: Mutex::default() }
+        Self {
+            permitted,
+            served,
+            namespace,
+            name,
+            subresource,
+            options,
+            duplicates: Mutex::default(),
+            consequence: false,
+        }
     }
 
     /// Notes the keys that the body repeats, for field validation.
@@ -64,15 +73,16 @@ impl<'r> Scope<'r> {
 
     /// Tells the client something that is no error, once, however often it is attempted.
     pub fn warn(&self, text: impl Into<String>) {
-        self.notes.warn(text);
+        self.permitted.request().remarks.warn(text);
     }
 
-    /// All that was warned about.
-    pub fn warnings(&self) -> Vec<String> {
-        self.notes.warnings()
+    /// The same request's write on another object, as an eviction deletes a pod: what admission let
+    /// through is not asked about again.
+    pub fn consequence(&self, served: Arc<Served>, name: &str, subresource: &str) -> Scope<'r> {
+        Scope { consequence: true, ..self.on(served, name, subresource) }
     }
 
-    /// The same request's write on another object, as an eviction deletes a pod.
+    /// The same request's write on one object of many.
     pub fn on(&self, served: Arc<Served>, name: &str, subresource: &str) -> Scope<'r> {
         Scope {
             permitted: self.permitted,
@@ -81,17 +91,40 @@ impl<'r> Scope<'r> {
             name: name.to_owned(),
             subresource: subresource.to_owned(),
             options: self.options.clone(),
-            notes: Notes::of(&self.permitted.request().annotations),
             duplicates: Mutex::default(),
+            consequence: false,
         }
+    }
+
+    /// Both passes of admission.
+    async fn admit(
+        &self,
+        ctx: &Ctx,
+        operation: Operation,
+        object: Option<&mut Value>,
+        old: Option<&Value>,
+        options: Option<&Value>,
+    ) -> Result<(), Status> {
+        let outside = Outside::new(ctx, self, operation, options);
+        let mut review = self.review(ctx, operation, object, old, &outside);
+        ctx.admission.mutate(&mut review).await?;
+        ctx.admission.validate(&review).await
     }
 
     fn review<'a>(
         &'a self,
+        ctx: &Ctx,
         operation: Operation,
         object: Option<&'a mut Value>,
         old: Option<&'a Value>,
+        outside: &'a Outside<'a>,
     ) -> Review<'a> {
+        let request = self.permitted.request();
+        let limit = match operation {
+            // A stream has no end to wait for.
+            Operation::Connect => None,
+            _ => request.deadline(ctx.options.request_timeout).ok(),
+        };
         Review {
             operation,
             group: &self.served.group,
@@ -109,8 +142,12 @@ impl<'r> Scope<'r> {
             object,
             old,
             dry_run: self.options.dry_run,
-            now: self.permitted.request().received_at,
-            notes: &self.notes,
+            now: request.received_at,
+            remarks: &request.remarks,
+            aside: Aside {
+                until: limit.map(|limit| request.began + limit),
+                outside: Some(outside),
+            },
         }
     }
 
@@ -118,10 +155,11 @@ impl<'r> Scope<'r> {
     ///
     /// # Errors
     /// 403 mostly, by whichever plugin says no.
-    pub async fn admit_delete(&self, ctx: &Ctx, old: &Value) -> Result<(), Status> {
-        let mut review = self.review(Operation::Delete, None, Some(old));
-        ctx.admission.mutate(&mut review).await?;
-        ctx.admission.validate(&review).await
+    pub async fn admit_delete(&self, ctx: &Ctx, old: &Value, options: &Value) -> Result<(), Status> {
+        if self.consequence {
+            return Ok(());
+        }
+        self.admit(ctx, Operation::Delete, None, Some(old), Some(options)).await
     }
 
     /// Admission of something that is posted and not stored: a binding, an eviction, a token request.
@@ -129,9 +167,15 @@ impl<'r> Scope<'r> {
     /// # Errors
     /// As [`Scope::admit_delete`].
     pub async fn admit_posted(&self, ctx: &Ctx, object: &mut Value) -> Result<(), Status> {
-        let mut review = self.review(Operation::Create, Some(object), None);
-        ctx.admission.mutate(&mut review).await?;
-        ctx.admission.validate(&review).await
+        self.admit(ctx, Operation::Create, Some(object), None, None).await
+    }
+
+    /// Admission of a stream, or of a request that is passed on, by its options.
+    ///
+    /// # Errors
+    /// As [`Scope::admit_delete`].
+    pub async fn admit_connect(&self, ctx: &Ctx, options: &mut Value) -> Result<(), Status> {
+        self.admit(ctx, Operation::Connect, Some(options), None, None).await
     }
 }
 
@@ -166,10 +210,14 @@ impl<'s, 'r> Decoded<'s, 'r> {
     /// # Errors
     /// By whichever plugin says no.
     pub async fn mutate(mut self, ctx: &Ctx) -> Result<Mutated<'s, 'r>, Status> {
-        let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
-        let old = self.old.map(|o| &*o.object);
-        let mut review = self.scope.review(operation, Some(&mut self.object), old);
-        ctx.admission.mutate(&mut review).await?;
+        let scope = self.scope;
+        if !scope.consequence {
+            let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
+            let old = self.old.map(|o| &*o.object);
+            let outside = Outside::new(ctx, scope, operation, None);
+            let mut review = scope.review(ctx, operation, Some(&mut self.object), old, &outside);
+            ctx.admission.mutate(&mut review).await?;
+        }
         Ok(Mutated { scope: self.scope, object: self.object, old: self.old })
     }
 }
@@ -220,10 +268,14 @@ impl<'s, 'r> Prepared<'s, 'r> {
     /// # Errors
     /// By whichever plugin says no.
     pub async fn admit(mut self, ctx: &Ctx) -> Result<Admitted<'s, 'r>, Status> {
-        let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
-        let old = self.old.map(|o| &*o.object);
-        let review = self.scope.review(operation, Some(&mut self.object), old);
-        ctx.admission.validate(&review).await?;
+        let scope = self.scope;
+        if !scope.consequence {
+            let operation = if self.old.is_some() { Operation::Update } else { Operation::Create };
+            let old = self.old.map(|o| &*o.object);
+            let outside = Outside::new(ctx, scope, operation, None);
+            let review = scope.review(ctx, operation, Some(&mut self.object), old, &outside);
+            ctx.admission.validate(&review).await?;
+        }
         Ok(Admitted { scope: self.scope, object: self.object, old: self.old, reservation: self.reservation })
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn bind(
         return Err(Status::invalid("Binding", binding.name(), complaints).into());
     }
     // The pod's own rules do not let anybody move it: the node is set below them, as a binding.
-    let pod = scope.on(scope.served.clone(), &scope.name, "binding");
+    let pod = scope.consequence(scope.served.clone(), &scope.name, "binding");
     let uid = binding.uid().to_owned();
     let takes_labels = ctx.options.profile.minor() >= LABELS_SINCE;
     change(ctx, &pod, |stored| {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use wire::Body;
 use world::Wall;
 
-use super::{add_warnings, fetch, rules, wanted};
+use super::{fetch, rules, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
@@ -53,6 +53,8 @@ pub(super) struct DeleteOptions {
     uid: Option<String>,
     pub(super) resource_version: Option<String>,
     pub(super) dry_run: bool,
+    /// As they were given, for admission.
+    given: Value,
 }
 
 impl DeleteOptions {
@@ -60,6 +62,7 @@ impl DeleteOptions {
         let refuse = |error| Err(Status::invalid("DeleteOptions.meta.k8s.io", "", vec![error]));
         let mut read = Self {
             grace: options.i64_at("/gracePeriodSeconds").map(|n| if n < 0 { 1 } else { n }),
+            given: options.clone(),
             ..Self::default()
         };
         let text = |pointer: &str| options.at(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -148,7 +151,7 @@ pub(super) async fn delete(
     let scope = Scope::new(&permitted, served, write);
     let now = permitted.request().received_at;
     let deleted = remove(ctx, &scope, &options).await?;
-    let mut response = match deleted {
+    Ok(match deleted {
         Deleted::Terminating(item) => {
             let code = if options.orphan_false { 202 } else { 200 };
             wanted.item(code, &scope.served, &item, now)?
@@ -159,9 +162,7 @@ pub(super) async fn delete(
         Deleted::Gone(object) => {
             wanted.value(200, &status::deleted(&scope.served.qualified(), object.name(), object.uid()))
         }
-    };
-    add_warnings(&mut response, &scope);
-    Ok(response)
+    })
 }
 
 /// Deletes the object of a scope as far as finalizers and grace allow.
@@ -173,7 +174,7 @@ pub(super) async fn remove(ctx: &Ctx, scope: &Scope<'_>, options: &DeleteOptions
     loop {
         let stored = fetch(ctx, &scope.served, &scope.namespace, &scope.name).await?;
         preconditions(scope, options, &stored.object)?;
-        scope.admit_delete(ctx, &stored.object).await?;
+        scope.admit_delete(ctx, &stored.object, &options.given).await?;
         if let Some(next) = lingering(&scope.served, options, &stored.object, now) {
             if next == *stored.object {
                 let short = short_key(scope);

@@ -53,7 +53,7 @@ pub(super) async fn evict(
             announce(ctx, &scope, &pod.object).await?;
         }
     }
-    let pod_scope = scope.on(scope.served.clone(), &scope.name, "");
+    let pod_scope = scope.consequence(scope.served.clone(), &scope.name, "");
     delete::remove(ctx, &pod_scope, &delete).await?;
     let success =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
@@ -63,7 +63,7 @@ pub(super) async fn evict(
 /// Whoever counts pods learns that this one does not end by its own fault.
 async fn announce(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Status> {
     let now = rfc3339(ctx.host.clock().wall());
-    let status = scope.on(scope.served.clone(), &scope.name, "status");
+    let status = scope.consequence(scope.served.clone(), &scope.name, "status");
     let told = change(ctx, &status, |stored| {
         if stored.object.uid() != pod.uid() {
             return Ok(Value::clone(&stored.object));
@@ -116,7 +116,7 @@ async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Sta
         }
     };
     let now = rfc3339(ctx.host.clock().wall());
-    let budget = scope.on(served, name, "status");
+    let budget = scope.consequence(served, name, "status");
     let decided = change(ctx, &budget, |stored| {
         let stored = &stored.object;
         if !is_true(pod, "Ready") && unready_may_go(stored) {

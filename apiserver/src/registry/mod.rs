@@ -17,7 +17,7 @@ mod page_token;
 mod patch;
 mod reviews;
 pub mod rules;
-mod scale;
+pub(crate) mod scale;
 mod signing_request;
 mod tokens;
 mod update;
@@ -38,6 +38,7 @@ use crate::{
     pipeline::{
         Permitted, Refusal,
         write::{Scope, Stored},
+        write_warning,
     },
     respond::{self, Wanted},
     watch_cache::{Item, decode, store_status},
@@ -54,7 +55,7 @@ pub async fn serve(ctx: &Ctx, permitted: Permitted, served: Arc<Served>) -> Resu
     };
     let mut response = dispatch(ctx, permitted, served).await?;
     if let Some(warning) = warning {
-        respond::add_warning(&mut response, &warning);
+        write_warning(response.headers_mut(), &warning);
     }
     Ok(response)
 }
@@ -191,36 +192,14 @@ fn is_current(served: &Served, raw: &[u8]) -> bool {
     raw.starts_with(head.as_bytes())
 }
 
-/// The response to a write: the object, with the warnings that were gathered.
+/// The response to a write: the object.
 pub(crate) fn written(
     scope: &Scope<'_>,
     wanted: Wanted,
     code: u16,
     item: &Item,
 ) -> Result<Response<Body>, Refusal> {
-    let now = scope.permitted.request().received_at;
-    let mut response = wanted.item(code, &scope.served, item, now)?;
-    add_warnings(&mut response, scope);
-    Ok(response)
-}
-
-/// All warnings of a response together; beyond that, each is cut to [`LONGEST_WARNING`], and the rest not said.
-const ALL_WARNINGS: usize = 4096;
-const LONGEST_WARNING: usize = 256;
-
-/// Puts the scope's warnings into headers.
-pub(crate) fn add_warnings(response: &mut Response<Body>, scope: &Scope<'_>) {
-    let mut warnings = scope.warnings();
-    if warnings.iter().map(String::len).sum::<usize>() > ALL_WARNINGS {
-        let mut left = ALL_WARNINGS;
-        warnings.retain_mut(|text| {
-            *text = text.chars().take(LONGEST_WARNING).collect();
-            let fits = text.len() <= left;
-            left = left.saturating_sub(text.len());
-            fits
-        });
-    }
-    warnings.iter().for_each(|warning| respond::add_warning(response, warning));
+    Ok(wanted.item(code, &scope.served, item, scope.permitted.request().received_at)?)
 }
 
 /// What the request wants to read, negotiated before anything is done.

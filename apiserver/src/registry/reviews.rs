@@ -6,7 +6,7 @@ use api::status::Status;
 use http::Response;
 use wire::Body;
 
-use super::{add_warnings, rules, wanted};
+use super::{rules, wanted};
 use crate::{
     authz::review,
     catalog::Served,
@@ -44,7 +44,5 @@ pub(super) async fn review(
         "tokenreviews" => ctx.authn.review_token(&mut object, now).await?,
         _ => return Err(Status::no_such_resource().into()),
     }
-    let mut response = wanted.object(201, &scope.served, &object, now);
-    add_warnings(&mut response, &scope);
-    Ok(response)
+    Ok(wanted.object(201, &scope.served, &object, now))
 }

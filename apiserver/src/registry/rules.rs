@@ -11,6 +11,7 @@ use world::Wall;
 
 use super::signing_request;
 use crate::{
+    admission,
     catalog::{Nature, Served},
     context::Ctx,
     crd, openapi,
@@ -143,7 +144,14 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
     if is_definition(served) {
         errors.extend(crd::validate_definition(object, None));
     }
+    if is_webhook_configuration(served) {
+        errors.extend(admission::validate_webhooks(object, None));
+    }
     refuse(served, object.name(), errors)
+}
+
+fn is_webhook_configuration(served: &Served) -> bool {
+    served.group == "admissionregistration.k8s.io" && served.plural.ends_with("webhookconfigurations")
 }
 
 fn is_definition(served: &Served) -> bool {
@@ -190,6 +198,9 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
     });
     if is_definition(served) && scope.subresource.is_empty() {
         errors.extend(crd::validate_definition(new, Some(old)));
+    }
+    if is_webhook_configuration(served) {
+        errors.extend(admission::validate_webhooks(new, Some(old)));
     }
     refuse(served, old.name(), errors)
 }

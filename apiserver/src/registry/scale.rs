@@ -54,6 +54,18 @@ fn paths(served: &Served) -> Option<Paths> {
     }
 }
 
+/// What admission is shown of a change through `scale`.
+pub(crate) fn shown(served: &Served, object: &Value) -> Option<Value> {
+    paths(served).map(|paths| view(&paths, object))
+}
+
+/// Makes of an object what admission made of its scale.
+pub(crate) fn taken_back(served: &Served, scale: &Value, object: &mut Value) {
+    if let Some(paths) = paths(served) {
+        object.set_at(&paths.spec, scale.i64_at("/spec/replicas").unwrap_or(0));
+    }
+}
+
 /// What an object looks like through `scale`.
 fn view(paths: &Paths, object: &Value) -> Value {
     let mut metadata = json!({

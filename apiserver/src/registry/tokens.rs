@@ -6,7 +6,7 @@ use api::status::Status;
 use http::Response;
 use wire::Body;
 
-use super::{add_warnings, fetch, wanted};
+use super::{fetch, wanted};
 use crate::{
     catalog::Served,
     context::Ctx,
@@ -35,9 +35,7 @@ pub(super) async fn request(
     };
     let warnings = ctx.authn.issue_token(&ctx.host, &mut request, &account.object, bound.as_deref(), now)?;
     warnings.into_iter().for_each(|w| scope.warn(w));
-    let mut response = wanted.value(201, &request);
-    add_warnings(&mut response, &scope);
-    Ok(response)
+    Ok(wanted.value(201, &request))
 }
 
 /// Plural, scope and name of what the token is to be bound to.

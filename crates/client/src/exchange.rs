@@ -11,7 +11,7 @@ use http::{
 use serde_json::Value;
 use wire::{Body, HttpClient, body::CollectError};
 
-use crate::{Auth, ClientError, Resource, Tally, auth::Token, retry, throttle::Throttle};
+use crate::{Auth, ClientError, Resource, Tally, answer, auth::Token, retry, throttle::Throttle};
 
 pub(crate) const JSON: &str = "application/json";
 /// More than any list of a simulated cluster; a server that sends more has lost its mind.
@@ -203,10 +203,5 @@ pub(crate) fn refusal(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<ClientError> {
-    if (200..=206).contains(&status.as_u16()) {
-        return None;
-    }
-    let said = serde_json::from_slice(body).ok().and_then(|value| Status::from_value(&value));
-    let said = said.unwrap_or_else(|| retry::generic_status(&call.method, status, headers, call.about, body));
-    Some(said.into())
+    answer::refusal(&call.method, status, headers, call.about, body).map(ClientError::from)
 }

@@ -20,6 +20,7 @@ mod error;
 mod params;
 mod resource;
 
+pub mod answer;
 mod auth;
 mod exchange;
 mod list;

@@ -73,6 +73,8 @@ fn operation(method: &Method) -> String {
 pub enum Cause {
     /// No connection.
     Dial(DialError),
+    /// Nobody could be found to dial, in the words of who looked.
+    Unresolved(String),
     /// We refused the server's certificate.
     Certificate {
         /// On what evidence.
@@ -193,7 +195,10 @@ impl fmt::Display for Cause {
         match self {
             Self::Dial(e) => e.fmt(f),
             Self::Certificate { error, go } => f.write_str(&error.handshake_words(*go)),
-            Self::Alert(words) | Self::Handshake(words) | Self::RequestBody(words) => f.write_str(words),
+            Self::Alert(words)
+            | Self::Handshake(words)
+            | Self::RequestBody(words)
+            | Self::Unresolved(words) => f.write_str(words),
             Self::HandshakeTimeout => f.write_str("net/http: TLS handshake timeout"),
             Self::PlainServer => f.write_str("http: server gave HTTP response to HTTPS client"),
             Self::Eof => f.write_str("EOF"),

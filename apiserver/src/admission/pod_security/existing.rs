@@ -44,15 +44,15 @@ pub(super) fn warn(
             break;
         }
     }
-    let notes = review.notes;
+    let remarks = review.remarks;
     if checked < pods.len() {
-        notes.warn(format!(
+        remarks.warn(format!(
             "new PodSecurity enforce level only checked against the first {checked} of {} existing pods",
             pods.len()
         ));
     }
     if !faults.is_empty() {
-        notes.warn(format!(
+        remarks.warn(format!(
             "existing pods in namespace {namespace:?} violate the new PodSecurity enforce level \"{enforce}\""
         ));
     }
@@ -65,7 +65,7 @@ pub(super) fn warn(
         })
         .collect();
     lines.sort();
-    lines.into_iter().for_each(|line| notes.warn(line));
+    lines.into_iter().for_each(|line| remarks.warn(line));
 }
 
 /// Without those of exempt runtime classes; of one controller's pods the first one before all others.

@@ -68,7 +68,7 @@ impl PodSecurity {
         let is_exempt = self.config.namespaces.contains(review.namespace);
         let exempt_warning = || {
             if !new.is_privileged() && !new.is_equivalent(&self.config.defaults) {
-                review.notes.warn(format!(
+                review.remarks.warn(format!(
                     "namespace {:?} is exempt from Pod Security, and the policy ({}) will be ignored",
                     namespace.name(),
                     new.compact(namespace)
@@ -201,14 +201,14 @@ impl PodSecurity {
         }
         let warned = found(policy.warn);
         if !warned.is_empty() {
-            review.notes.warn(would(policy.warn, &warned));
+            review.remarks.warn(would(policy.warn, &warned));
         }
         Ok(())
     }
 }
 
 fn annotate(review: &Review<'_>, key: &str, value: impl Into<String>) {
-    review.notes.annotate(format!("{ANNOTATION}{key}"), value);
+    review.remarks.annotate(&format!("{ANNOTATION}{key}"), value);
 }
 
 /// Metadata and spec of the pods that an object makes.

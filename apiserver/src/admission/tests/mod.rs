@@ -9,6 +9,7 @@ mod pods;
 mod quota;
 mod quota_races;
 mod tables;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ struct Chain {
     admission: Admission,
     informers: Informers,
     /// What plugins said in all writes so far.
-    notes: Notes,
+    remarks: Remarks,
 }
 
 impl Chain {
@@ -89,7 +90,7 @@ impl Chain {
         let authz = Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).unwrap());
         let enabled = Enabled::from_flags(&["NodeRestriction"], without).unwrap();
         let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled).unwrap();
-        Self { sim, fake, admission, informers, notes: Notes::default() }
+        Self { sim, fake, admission, informers, remarks: Remarks::default() }
     }
 
     /// Both passes; the object as it came out.
@@ -111,7 +112,8 @@ impl Chain {
             old: old.as_ref(),
             dry_run,
             now: self.fake.host.clock().wall(),
-            notes: &self.notes,
+            remarks: &self.remarks,
+            aside: super::Aside::default(),
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;

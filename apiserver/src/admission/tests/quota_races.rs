@@ -184,7 +184,7 @@ impl Cluster {
         let mut object = service(ports);
         let old = held.map(service);
         let user = User::new("admin", &[]);
-        let notes = Notes::default();
+        let remarks = Remarks::default();
         let review = Review {
             operation: if old.is_some() { Operation::Update } else { Operation::Create },
             group: "",
@@ -199,7 +199,8 @@ impl Cluster {
             old: old.as_ref(),
             dry_run: false,
             now: clock.wall(),
-            notes: &notes,
+            remarks: &remarks,
+            aside: Aside::default(),
         };
         let verdict = self.admissions[act.server].validate(&review).await;
         clock.sleep(Duration::from_millis(act.commit)).await;

@@ -234,7 +234,7 @@ async fn chain(sim: Sim, plugin: &str, row: &Row) -> Chain {
         ..Setup::from(Enabled::of(profile, flags).unwrap())
     };
     let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, setup).unwrap();
-    Chain { sim, fake, admission, informers, notes: Notes::default() }
+    Chain { sim, fake, admission, informers, remarks: Remarks::default() }
 }
 
 fn check(plugin: &str, row: &Row) {
@@ -268,9 +268,9 @@ fn check(plugin: &str, row: &Row) {
             (None, Err(status)) => panic!("{at}: refused: {} {}", status.code, status.message),
             (Some(_), Ok(object)) => panic!("{at}: not refused: {object}"),
         }
-        assert_eq!(chain.notes.warnings(), row.warns, "{at}: warnings");
+        assert_eq!(chain.remarks.warnings(), row.warns, "{at}: warnings");
         if let Some(wanted) = &row.annotates {
-            assert_eq!(&chain.notes.annotations(), wanted, "{at}: annotations");
+            assert_eq!(&chain.remarks.annotations(Level::RequestResponse).into_iter().collect::<BTreeMap<_, _>>(), wanted, "{at}: annotations");
         }
         if let Some(wanted) = &row.asks {
             assert_eq!(&chain.fake.seen(), wanted, "{at}: questions");

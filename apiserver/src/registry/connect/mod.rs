@@ -14,6 +14,7 @@
 //! to its request, whichever protocol it speaks.
 
 mod location;
+mod options;
 mod proxy;
 mod translate;
 mod tunnel;
@@ -54,6 +55,7 @@ pub(super) async fn stream(
         // A WebSocket comes by GET, which must not be worth less than SPDY's POST.
         permitted.also_by(ctx, "create").await?;
     }
+    options::admit(ctx, &permitted, &served).await?;
     let (kubelet, path) = location::of(ctx, &permitted, &served).await?;
     let request = permitted.request_mut();
     if !lists(&request.headers, "upgrade") {

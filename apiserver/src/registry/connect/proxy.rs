@@ -10,7 +10,7 @@ use wire::{Body, HttpClient};
 
 use super::{
     super::{fetch, fetch_opt},
-    OWN,
+    OWN, options,
 };
 use crate::{
     catalog::Served,
@@ -27,6 +27,7 @@ pub(in super::super) async fn proxy(
     permitted: Permitted,
     served: Arc<Served>,
 ) -> Result<Response<Body>, Refusal> {
+    options::admit(ctx, &permitted, &served).await?;
     let info = permitted.info().clone();
     let (scheme, name, port) = split(&info.name);
     let object = fetch(ctx, &served, &info.namespace, name).await?.object;

@@ -139,9 +139,18 @@ fn validate_webhooks(webhooks: &Value, complaints: &mut Complaints) {
                 "should be a domain with at least three segments separated by dots",
             );
         }
-        if webhook.list_at("/admissionReviewVersions").is_empty() {
+        let versions = webhook.list_at("/admissionReviewVersions");
+        if versions.is_empty() {
             complaints.required(at.child("admissionReviewVersions"), "must specify one of v1, v1beta1");
+        } else if !versions.iter().any(|version| matches!(version.as_str(), Some("v1" | "v1beta1"))) {
+            let detail = "must include at least one of v1, v1beta1";
+            complaints.invalid(at.child("admissionReviewVersions"), versions.to_vec(), detail);
         }
+        complaints.optional_one_of(
+            at.child("reinvocationPolicy"),
+            webhook.str_at("/reinvocationPolicy"),
+            &["IfNeeded", "Never"],
+        );
         let effects = webhook.str_at("/sideEffects");
         complaints.one_of(at.child("sideEffects"), effects, &["None", "NoneOnDryRun"]);
         let policy = webhook.str_at("/failurePolicy");
@@ -160,10 +169,76 @@ fn validate_webhooks(webhooks: &Value, complaints: &mut Complaints) {
         let config = webhook.at("/clientConfig").unwrap_or(&Value::Null);
         if config.get("url").is_some() == config.get("service").is_some() {
             complaints.required(at.child("clientConfig"), "exactly one of url or service is required");
+        } else if let Some(url) = config.get("url").and_then(Value::as_str) {
+            validate_url(url, at.child("clientConfig").child("url"), complaints);
+        } else if let Some(service) = config.get("service") {
+            validate_webhook_service(service, at.child("clientConfig").child("service"), complaints);
         }
         complaints.label_selector(at.child("namespaceSelector"), webhook.at("/namespaceSelector"));
         complaints.label_selector(at.child("objectSelector"), webhook.at("/objectSelector"));
         validate_rules(webhook, at.child("rules"), complaints);
+    }
+}
+
+/// `ValidateWebhookURL`.
+fn validate_url(url: &str, at: Path<'_>, complaints: &mut Complaints) {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = if scheme.is_empty() { "" } else { rest.split('/').next().unwrap_or_default() };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if scheme != "https" {
+        complaints.invalid(at, scheme, format!("'https' is the only allowed URL scheme{FORM}"));
+    }
+    if host.is_empty() {
+        complaints.invalid(at, host, format!("host must be specified{FORM}"));
+    }
+    for (part, what) in [
+        (user, "user information is not permitted in the URL"),
+        (fragment, "fragments are not permitted in the URL"),
+        (query, "query parameters are not permitted in the URL"),
+    ] {
+        if !part.is_empty() {
+            complaints.invalid(at, part, what);
+        }
+    }
+}
+
+/// `ValidateWebhookService`.
+fn validate_webhook_service(service: &Value, at: Path<'_>, complaints: &mut Complaints) {
+    for (field, what) in
+        [("name", "service name is required"), ("namespace", "service namespace is required")]
+    {
+        if service.str_at(&format!("/{field}")).is_empty() {
+            complaints.required(at.child(field), what);
+        }
+    }
+    let port = service.i64_at("/port").unwrap_or(443);
+    let wrong = names::port_number(port);
+    if !wrong.is_empty() {
+        complaints.invalid(at.child("port"), port, format!("port is not valid: {}", wrong.join(",")));
+    }
+    let path = service.str_at("/path");
+    let at = at.child("path");
+    if path.is_empty() || path == "/" {
+        return;
+    }
+    if path == "//" {
+        complaints.invalid(at, path, "segment[0] may not be empty");
+    }
+    if !path.starts_with('/') {
+        complaints.invalid(at, path, "must start with a '/'");
+    }
+    let inner = path.get(1..).unwrap_or_default();
+    for (index, step) in inner.strip_suffix('/').unwrap_or(inner).split('/').enumerate() {
+        if step.is_empty() {
+            complaints.invalid(at, path, format!("segment[{index}] may not be empty"));
+            continue;
+        }
+        for failure in names::dns1123_subdomain(step) {
+            complaints.invalid(at, path, format!("segment[{index}]: {failure}"));
+        }
     }
 }
 

@@ -70,18 +70,26 @@ impl Connected {
     }
 }
 
+/// Finds the host and port to dial in place of a URL's own, or says why there is none.
+pub type Resolve = dyn Fn() -> Result<(String, u16), String> + Send + Sync;
+
 /// Everything that a dial needs.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub host: Host,
     pub target: Target,
+    pub resolve: Option<Arc<Resolve>>,
     pub tls: Option<Arc<pki::ClientTls>>,
     pub timer: Timer,
 }
 
 impl Connector {
     pub(super) async fn connect(&self, offer: Offer) -> Result<Connected, Cause> {
-        let stream = self.host.net().dial(&self.target.host, self.target.port).await.map_err(Cause::Dial)?;
+        let (name, port) = match &self.resolve {
+            Some(resolve) => resolve().map_err(Cause::Unresolved)?,
+            None => (self.target.host.clone(), self.target.port),
+        };
+        let stream = self.host.net().dial(&name, port).await.map_err(Cause::Dial)?;
         let ends = Ends { local: stream.local_addr(), remote: stream.remote_addr() };
         let fate = Fate::new(ends, self.tls.as_ref().map_or((0, 0), |tls| tls.go()));
         let (io, http2): (Box<dyn Io>, bool) = match &self.tls {

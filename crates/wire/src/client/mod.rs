@@ -21,6 +21,7 @@ use crate::{
     runtime::Timer,
     upgrade::{self, Upgraded},
 };
+pub use connect::Resolve;
 use connect::{Connected, Connector, Offer};
 use pool::Pool;
 use target::Target;
@@ -58,6 +59,23 @@ impl HttpClient {
         Self::offering(host, url, tls, Offer::Http2)
     }
 
+    /// As [`HttpClient::new`], but only HTTP/1.1 is offered, so that each request in progress has a
+    /// connection of its own.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub fn http1_only(host: &Host, url: &str, tls: Option<pki::ClientTls>) -> Result<Self, Error> {
+        Self::offering(host, url, tls, Offer::Http1)
+    }
+
+    /// The same client without connections, which asks `resolve` at each dial where to; the URL keeps
+    /// its place in requests and messages.
+    #[must_use]
+    pub fn resolving(self, resolve: Arc<Resolve>) -> Self {
+        let connector = Connector { resolve: Some(resolve), ..self.pool.connector().clone() };
+        Self { pool: Pool::new(connector, self.pool.offer()), user_agent: self.user_agent }
+    }
+
     fn offering(host: &Host, url: &str, tls: Option<pki::ClientTls>, offer: Offer) -> Result<Self, Error> {
         let target = Target::parse(url, tls.is_some())?;
         if target.secure && tls.is_none() {
@@ -65,7 +83,7 @@ impl HttpClient {
             return Err(Error::Url { url: url.to_owned(), why });
         }
         let tls = tls.filter(|_| target.secure).map(Arc::new);
-        let connector = Connector { host: host.clone(), target, tls, timer: Timer::new(host) };
+        let connector = Connector { host: host.clone(), target, resolve: None, tls, timer: Timer::new(host) };
         Ok(Self { pool: Pool::new(connector, offer), user_agent: None })
     }
 

@@ -76,6 +76,10 @@ impl Pool {
         &self.connector
     }
 
+    pub(super) fn offer(&self) -> Offer {
+        self.offer
+    }
+
     /// Closes every connection; requests in progress fail.
     pub(super) fn close(&self) {
         let open = {

@@ -63,4 +63,36 @@ fn webhooks() {
             "webhooks[0].clientConfig: Required value: exactly one of url or service is required",
         ],
     );
+    let with = |config: Value, versions: Value| {
+        let mut webhook = webhook.clone();
+        webhook["clientConfig"] = config;
+        webhook["admissionReviewVersions"] = versions;
+        json!({"webhooks": [webhook]})
+    };
+    check_create(name, with(json!({"url": "https://hook.example.com:8443/a/b"}), json!(["v2", "v1"])), &[]);
+    let form = "; desired format: https://host[/path]";
+    check_create(
+        name,
+        with(json!({"url": "http://me@hook/a?b=c#d"}), json!(["v2"])),
+        &[
+            "webhooks[0].admissionReviewVersions: Invalid value: [\"v2\"]: must include at least one of v1, v1beta1",
+            &format!(
+                "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme{form}"
+            ),
+            "webhooks[0].clientConfig.url: Invalid value: \"me\": user information is not permitted in the URL",
+            "webhooks[0].clientConfig.url: Invalid value: \"d\": fragments are not permitted in the URL",
+            "webhooks[0].clientConfig.url: Invalid value: \"b=c\": query parameters are not permitted in the URL",
+        ],
+    );
+    check_create(
+        name,
+        with(json!({"service": {"port": 70000, "path": "a/b"}}), json!(["v1"])),
+        &[
+            "webhooks[0].clientConfig.service.name: Required value: service name is required",
+            "webhooks[0].clientConfig.service.namespace: Required value: service namespace is required",
+            "webhooks[0].clientConfig.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive",
+            "webhooks[0].clientConfig.service.path: Invalid value: \"a/b\": must start with a '/'",
+            "webhooks[0].clientConfig.service.path: Invalid value: \"a/b\": segment[0] may not be empty",
+        ],
+    );
 }
