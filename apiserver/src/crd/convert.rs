@@ -4,7 +4,7 @@
 //! conversion first ([`ready`]) and then reads them as any others; whoever writes one asks for its stored
 //! form ([`stored_form`]).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use api::{
     meta,
@@ -35,7 +35,8 @@ const BATCH: usize = 500;
 pub struct Webhook {
     config: Value,
     review_version: Option<String>,
-    clients: Mutex<BTreeMap<String, HttpClient>>,
+    /// Of the address that was asked last.
+    client: Mutex<Option<(String, HttpClient)>>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -55,7 +56,7 @@ impl Webhook {
         Some(Webhook {
             config: definition.at("/spec/conversion/webhook/clientConfig").cloned().unwrap_or_default(),
             review_version: known.map(str::to_owned),
-            clients: Mutex::default(),
+            client: Mutex::default(),
         })
     }
 
@@ -75,8 +76,8 @@ impl Webhook {
     }
 
     fn client(&self, ctx: &Ctx, url: &str, server_name: Option<String>) -> Result<HttpClient, String> {
-        let mut clients = self.clients.lock();
-        if let Some(client) = clients.get(url) {
+        let mut kept = self.client.lock();
+        if let Some((_, client)) = kept.as_ref().filter(|(of, _)| of == url) {
             return Ok(client.clone());
         }
         let mut tls = ClientTls::new(&ctx.host, ctx.options.profile.go());
@@ -89,7 +90,7 @@ impl Webhook {
             tls = tls.roots(Roots::from_pem(&pem).map_err(|e| format!("caBundle: {e}"))?);
         }
         let client = HttpClient::new(&ctx.host, url, Some(tls)).map_err(|e| e.to_string())?;
-        clients.insert(url.to_owned(), client.clone());
+        *kept = Some((url.to_owned(), client.clone()));
         Ok(client)
     }
 

@@ -1,5 +1,6 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
+mod audit;
 mod flags;
 mod help;
 mod parse;
@@ -15,7 +16,7 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+use crate::{audit::{Batching, Rotation}, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 pub use help::help;
 pub use parse::UsageError;
 
@@ -121,6 +122,8 @@ pub struct Options {
     pub audit_policy_file: Option<PathBuf>,
     pub audit_log_path: Option<PathBuf>,
     pub audit_rotation: Rotation,
+    pub audit_webhook_config_file: Option<PathBuf>,
+    pub audit_batching: Batching,
 
     pub request_timeout: Duration,
     pub min_request_timeout: Duration,
@@ -130,6 +133,7 @@ pub struct Options {
     pub livez_grace_period: Duration,
     pub shutdown_delay: Duration,
     pub shutdown_send_retry_after: bool,
+    pub shutdown_watch_termination_grace_period: Duration,
     pub goaway_chance: f64,
     /// CORS and HSTS.
     pub extra_headers: ExtraHeaders,
@@ -139,6 +143,9 @@ pub struct Options {
     pub insecure_port: u16,
     pub insecure_bind_address: IpAddr,
     pub feature_gates: Vec<String>,
+    /// `-v`, until `/debug/flags/v` sets another.
+    pub verbosity: u32,
+    pub profiling: bool,
     /// The command line: flags and their values, in order.
     pub given: Vec<(String, String)>,
     pub max_body_bytes: usize,
@@ -208,6 +215,8 @@ impl Default for Options {
             audit_policy_file: None,
             audit_log_path: None,
             audit_rotation: Rotation::default(),
+            audit_webhook_config_file: None,
+            audit_batching: Batching::default(),
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
             max_requests_inflight: 400,
@@ -216,6 +225,7 @@ impl Default for Options {
             livez_grace_period: Duration::ZERO,
             shutdown_delay: Duration::ZERO,
             shutdown_send_retry_after: false,
+            shutdown_watch_termination_grace_period: Duration::ZERO,
             goaway_chance: 0.0,
             extra_headers: ExtraHeaders::default(),
             runtime_config: RuntimeConfig::default(),
@@ -223,6 +233,8 @@ impl Default for Options {
             insecure_port: 0,
             insecure_bind_address: Ipv4Addr::LOCALHOST.into(),
             feature_gates: Vec::new(),
+            verbosity: 0,
+            profiling: true,
             given: Vec::new(),
             max_body_bytes: 3 * 1024 * 1024,
             profile: Profile::NEWEST,

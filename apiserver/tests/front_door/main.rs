@@ -20,6 +20,7 @@ mod loopback;
 mod metrics;
 mod objects;
 mod openapi;
+mod streams;
 mod surface;
 mod versions;
 mod watches;

@@ -10,7 +10,7 @@ use wire::{Body, HttpClient};
 
 use super::{
     super::{fetch, fetch_opt},
-    OWN,
+    OWN, forwarded_for,
 };
 use crate::{
     catalog::Served,
@@ -65,6 +65,7 @@ pub(in super::super) async fn proxy(
     *request.uri_mut() =
         target.parse().map_err(|e| Status::bad_request(format!("cannot ask for {target:?}: {e}")))?;
     *request.headers_mut() = end_to_end(&framed.headers);
+    forwarded_for(request.headers_mut(), framed.peer.remote.ip());
     let answer = client.send(request).await.map_err(|e| {
         let why = e.cause().map_or_else(|| e.to_string(), ToString::to_string);
         Status::service_unavailable(format!("error trying to reach service: {why}"))
