@@ -35,8 +35,8 @@ use crate::{
 pub(crate) use draft::Draft;
 use log::Log;
 pub use log::Rotation;
-pub(crate) use policy::{Level, Stage};
 use policy::Policy;
+pub(crate) use policy::{Level, Stage};
 pub use webhook::Batching;
 use webhook::Webhook;
 

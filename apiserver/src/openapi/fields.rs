@@ -347,12 +347,15 @@ mod tests {
                 "json: cannot unmarshal number 9223372036854775808 into Go struct field PodSpec.spec.activeDeadlineSeconds of type int64",
             ),
         );
-        let port = |port: Value| json!({"spec": {"containers": [{"livenessProbe": {"httpGet": {"port": port}}}]}});
+        let port =
+            |port: Value| json!({"spec": {"containers": [{"livenessProbe": {"httpGet": {"port": port}}}]}});
         check(POD, port(json!(80)), Ok(&[]));
         let field = "Go struct field HTTPGetAction.spec.containers.livenessProbe.httpGet.port of type int32";
-        for (wrong, found) in
-            [(json!(3_000_000_000_u64), "number 3000000000"), (json!(true), "bool"), (json!(80.5), "number 80.5")]
-        {
+        for (wrong, found) in [
+            (json!(3_000_000_000_u64), "number 3000000000"),
+            (json!(true), "bool"),
+            (json!(80.5), "number 80.5"),
+        ] {
             check(POD, port(wrong), Err(&format!("json: cannot unmarshal {found} into {field}")));
         }
         check(

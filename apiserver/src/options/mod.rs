@@ -16,7 +16,11 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use crate::{audit::{Batching, Rotation}, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+use crate::{
+    audit::{Batching, Rotation},
+    pipeline::ExtraHeaders,
+    runtime_config::RuntimeConfig,
+};
 pub use help::help;
 pub use parse::UsageError;
 

@@ -45,8 +45,7 @@ pub(crate) fn settle_numbers(value: &mut Value) {
 
 /// What Go's strict reader says of keys that stand twice in one map, if there are any.
 pub(crate) fn repeated(text: &str) -> Option<String> {
-    let options: Options =
-        options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let options: Options = options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
     let tree: Spanned<Tree> = serde_saphyr::from_str_with_options(text, options).ok()?;
     let mut found = Vec::new();
     tree.value.look(&mut found);

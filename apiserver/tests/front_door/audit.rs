@@ -248,15 +248,20 @@ fn a_webhook_that_fails_is_tried_again_and_what_finds_no_room_is_lost() {
         let batches = sink.batches();
         assert_eq!(batches.len(), 3, "{batches:?}");
         // 10 s, then half as long again, each up to a fifth longer.
-        let waits: Vec<i64> = batches.windows(2).map(|two| two[1].0.duration_since(two[0].0).as_secs()).collect();
+        let waits: Vec<i64> =
+            batches.windows(2).map(|two| two[1].0.duration_since(two[0].0).as_secs()).collect();
         assert!((10..=12).contains(&waits[0]) && (15..=18).contains(&waits[1]), "{waits:?}");
         assert!(!plane.get("/metrics").await.body.contains("apiserver_audit_error_total{"));
     })
     .unwrap();
     run(Config::default(), |sim| async move {
         // Nobody is there.
-        let flags = ["--audit-webhook-batch-buffer-size=5", "--audit-webhook-batch-throttle-qps=0.01",
-            "--audit-webhook-batch-throttle-burst=1", "--audit-webhook-batch-max-size=1"];
+        let flags = [
+            "--audit-webhook-batch-buffer-size=5",
+            "--audit-webhook-batch-throttle-qps=0.01",
+            "--audit-webhook-batch-throttle-burst=1",
+            "--audit-webhook-batch-max-size=1",
+        ];
         let plane = with_webhook(&sim, &flags).await;
         let before = sim.host("laptop").clock().monotonic();
         for _ in 0..10 {
@@ -264,7 +269,8 @@ fn a_webhook_that_fails_is_tried_again_and_what_finds_no_room_is_lost() {
         }
         assert!(sim.host("laptop").clock().monotonic().since(before) < Duration::from_secs(1));
         let page = plane.get("/metrics").await.body;
-        let lost = page.lines().find_map(|l| l.strip_prefix("apiserver_audit_error_total{plugin=\"buffered\"} "));
+        let lost =
+            page.lines().find_map(|l| l.strip_prefix("apiserver_audit_error_total{plugin=\"buffered\"} "));
         let lost: u32 = lost.unwrap().parse().unwrap();
         assert!((12..=15).contains(&lost), "{lost}");
     })

@@ -63,7 +63,8 @@ fn what_others_answer_passes_while_it_comes_and_is_not_written_down() {
             .body(body::empty())
             .unwrap();
         let clock = sim.host("laptop").clock().clone();
-        let answer = clock.timeout(Duration::from_secs(5), client(&sim).send(request)).await.unwrap().unwrap();
+        let answer =
+            clock.timeout(Duration::from_secs(5), client(&sim).send(request)).await.unwrap().unwrap();
         let mut content = answer.into_body();
         let first = clock.timeout(Duration::from_secs(5), content.frame()).await.unwrap();
         assert_eq!(first.unwrap().unwrap().into_data().unwrap(), "once upon a time");
@@ -120,6 +121,36 @@ fn no_body_is_read_of_those_who_may_not() {
         };
         assert_eq!(seen(403), [None, None]);
         assert_eq!(seen(201), [Some(&json!({ "metadata": { "name": "m" } }))]);
+    })
+    .unwrap();
+}
+
+/// A client that sends a byte now and then takes nobody's time but its own.
+#[test]
+fn a_body_that_does_not_end_is_waited_for_no_longer_than_any_request() {
+    run(Config::default(), |sim| async move {
+        let (plane, _extension) = audited(&sim).await;
+        let clock = sim.host("laptop").clock().clone();
+        let dripping = clock.clone();
+        let drops = futures::stream::unfold(dripping, |clock| async move {
+            clock.sleep(Duration::from_secs(1)).await;
+            Some((Ok(bytes::Bytes::from_static(b" ")), clock))
+        });
+        let request = Request::post("/api/v1/namespaces/default/configmaps")
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("content-type", "application/json")
+            .body(body::stream(drops))
+            .unwrap();
+        let before = clock.monotonic();
+        let answer = client(&sim).send(request).await.unwrap();
+        let waited = clock.monotonic().since(before).as_secs();
+        assert!((59..=61).contains(&waited), "{waited}");
+        assert_eq!(answer.status(), 504);
+        let status = body::collect(answer.into_body(), 1 << 20).await.unwrap();
+        let status: Value = serde_json::from_slice(&status).unwrap();
+        assert_eq!(status["reason"], "Timeout");
+        assert_eq!(status["message"], "Timeout: request did not complete within the allotted timeout");
+        assert_eq!(plane.get("/api/v1/namespaces/default/configmaps").await.code, 200);
     })
     .unwrap();
 }

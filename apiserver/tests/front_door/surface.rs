@@ -177,7 +177,10 @@ fn before_1_16_being_alive_and_being_ready_are_one() {
         }
         assert_eq!(get(&plane, "/healthz/ping").await, (200, "ok".to_owned()));
         let index = get(&plane, "/").await.1;
-        assert!(index.contains("/healthz/ping") && !index.contains("livez") && !index.contains("readyz"), "{index}");
+        assert!(
+            index.contains("/healthz/ping") && !index.contains("livez") && !index.contains("readyz"),
+            "{index}"
+        );
     });
     with_plane(&["--kubernetes-version=1.16"], |plane| async move {
         for path in ["/livez", "/readyz", "/livez/ping", "/readyz/etcd"] {
@@ -220,7 +223,8 @@ fn the_verbosity_of_a_running_server_is_set() {
     });
     with_plane(&["--kubernetes-version=1.25"], |plane| async move {
         let answer = plane.send(ADMIN, "PUT", "/debug/flags/v", &[], "much").await;
-        let words = "failed set klog.logging.verbosity much: strconv.ParseInt: parsing \"much\": invalid syntax\n";
+        let words =
+            "failed set klog.logging.verbosity much: strconv.ParseInt: parsing \"much\": invalid syntax\n";
         assert_eq!((answer.code, answer.body.as_str()), (400, words));
     });
 }
