@@ -154,10 +154,11 @@ async fn answer(host: Host, peer: Arc<Peer>, mut request: Request<Body>) -> Resp
             headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
             response
         }
-        ROSES if query == "moved" => {
+        ROSES if query.starts_with("moved") => {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::FOUND;
-            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("https://elsewhere/"));
+            let to = if query == "moved=here" { "/there" } else { "https://elsewhere/" };
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(to));
             response
         }
         ROSES => {

@@ -224,3 +224,42 @@ fn a_connection_that_became_a_stream_lasts_as_long_as_the_stream() {
     })
     .unwrap();
 }
+
+#[test]
+fn what_listens_on_a_service_is_told_for_whom_it_is_asked() {
+    run(Config::default(), |sim| async move {
+        let (plane, extension) = audited(&sim).await;
+        extension.register(&plane).await;
+        let base = "/api/v1/namespaces/kube-system/services/https:flowers:443/proxy";
+        let moved = plane.get(&format!("{base}?a=b")).await;
+        assert_eq!((moved.code, &moved.headers["location"]), (301, &format!("{base}/?a=b").parse().unwrap()));
+
+        let headers = [("x-forwarded-for", "192.0.2.1")];
+        let answer = plane.send(ADMIN, "GET", &format!("{base}{ROSES}"), &headers, "").await;
+        let seen = answer.json();
+        let laptop = sim.host("laptop").net().address();
+        assert_eq!(seen["headers"]["x-forwarded-for"], json!([format!("192.0.2.1, {laptop}")]));
+        assert_eq!(seen["headers"]["x-forwarded-uri"], json!([format!("{base}{ROSES}")]));
+        assert_eq!(seen["headers"].get("authorization"), None);
+
+        for (query, to) in [("moved=here", format!("{base}/there")), ("moved", "https://elsewhere/".to_owned())] {
+            let moved = plane.get(&format!("{base}{ROSES}?{query}")).await;
+            assert_eq!((moved.code, &moved.headers["location"]), (302, &to.parse().unwrap()), "{query}");
+        }
+
+        let request = Request::get(format!("{base}/echo"))
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("connection", "Upgrade")
+            .header("upgrade", "echo")
+            .body(body::empty())
+            .unwrap();
+        let (answer, stream) = client(&sim).upgrade(request).await.unwrap();
+        assert_eq!(answer.status(), 101);
+        let mut stream = stream.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "hello");
+    })
+    .unwrap();
+}
