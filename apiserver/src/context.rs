@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
 use client::Rest;
@@ -69,6 +69,8 @@ pub struct Context {
     pub pages: OnceLock<Vec<Arc<dyn Pages>>>,
     /// The aggregator, set once at start.
     pub delegate: OnceLock<Arc<dyn Delegate>>,
+    /// `-v`: how much is logged.
+    pub verbosity: AtomicU32,
     /// The port that the server listens on.
     pub port: u16,
     /// When the process started, by the clock that counts running time.
@@ -89,25 +91,40 @@ pub struct Lifecycle {
     draining: AtomicBool,
     /// Requests in progress that are no streams.
     in_progress: AtomicUsize,
+    watches: AtomicUsize,
+    /// One of both counts has become nothing.
     idle: Notify,
 }
 
 /// A request in progress, until it is dropped.
 #[derive(Debug)]
-pub struct InProgress(Ctx);
+pub struct InProgress {
+    ctx: Ctx,
+    watch: bool,
+}
 
 impl InProgress {
-    /// Counts one more.
+    /// Counts one more request that is no stream.
     pub fn begin(ctx: &Ctx) -> Self {
-        ctx.lifecycle.in_progress.fetch_add(1, Ordering::SeqCst);
-        Self(ctx.clone())
+        Self::count(ctx, false)
+    }
+
+    /// Counts one more watch.
+    pub fn watch(ctx: &Ctx) -> Self {
+        Self::count(ctx, true)
+    }
+
+    fn count(ctx: &Ctx, watch: bool) -> Self {
+        ctx.lifecycle.counter(watch).fetch_add(1, Ordering::SeqCst);
+        Self { ctx: ctx.clone(), watch }
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        let lifecycle = &self.0.lifecycle;
-        if lifecycle.in_progress.fetch_sub(1, Ordering::SeqCst) == 1 && lifecycle.is_draining() {
+        let lifecycle = &self.ctx.lifecycle;
+        let before = lifecycle.counter(self.watch).fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && lifecycle.is_draining() {
             lifecycle.idle.notify_waiters();
         }
     }
@@ -139,13 +156,31 @@ impl Lifecycle {
         self.draining.store(true, Ordering::SeqCst);
     }
 
+    fn counter(&self, watch: bool) -> &AtomicUsize {
+        if watch { &self.watches } else { &self.in_progress }
+    }
+
+    /// How many watches there are.
+    pub fn watches(&self) -> usize {
+        self.watches.load(Ordering::SeqCst)
+    }
+
     /// Waits until no request is in progress but streams.
     pub async fn idle(&self) {
+        self.none(&self.in_progress).await;
+    }
+
+    /// Waits until there is no watch.
+    pub async fn watches_over(&self) {
+        self.none(&self.watches).await;
+    }
+
+    async fn none(&self, counter: &AtomicUsize) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
-            if self.in_progress.load(Ordering::SeqCst) == 0 {
+            if counter.load(Ordering::SeqCst) == 0 {
                 return;
             }
             idle.await;

@@ -81,6 +81,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The checks of one server, fixed at its start.
 #[derive(Debug)]
 pub struct Health {
+    /// Those that this release has.
+    roots: Vec<Root>,
     checks: Vec<Check>,
     /// How long the loopback certificate counts as good, in running time from the start.
     loopback_age: Option<Duration>,
@@ -88,8 +90,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// `loopback_age` absent: this version has no such check.
-    pub fn new(loopback_age: Option<Duration>, livez_grace: Duration) -> Self {
+    /// `paths`: the roots that the release has. `loopback_age` absent: it has no such check.
+    pub fn new(paths: &[&str], loopback_age: Option<Duration>, livez_grace: Duration) -> Self {
+        let roots = Root::ALL.into_iter().filter(|root| paths.iter().any(|path| path.ends_with(root.name())));
         let mut checks = vec![Check::Ping, Check::Log];
         if loopback_age.is_some() {
             checks.push(Check::Loopback);
@@ -102,13 +105,13 @@ impl Health {
             }
         }
         checks.push(Check::Shutdown);
-        Self { checks, loopback_age, livez_grace }
+        Self { roots: roots.collect(), checks, loopback_age, livez_grace }
     }
 
     /// The paths that `/` lists.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        for root in Root::ALL {
+        for root in self.roots.iter().copied() {
             paths.push(format!("/{}", root.name()));
             let own = self.checks.iter().filter(|c| c.belongs_to(root));
             paths.extend(own.map(|c| format!("/{}/{}", root.name(), c.name())));
@@ -119,7 +122,7 @@ impl Health {
     /// The answer to a health path; `None` if it is none.
     pub async fn answer(&self, ctx: &Ctx, path: &str, query: &Query) -> Option<Response<Body>> {
         let rest = path.strip_prefix('/')?;
-        let root = Root::ALL.into_iter().find(|r| {
+        let root = self.roots.iter().copied().find(|r| {
             rest.strip_prefix(r.name()).is_some_and(|after| after.is_empty() || after.starts_with('/'))
         })?;
         let single = rest.strip_prefix(root.name())?.trim_start_matches('/').trim_end_matches('/');
@@ -175,7 +178,7 @@ impl Health {
     /// Every check once: its name, the root that it belongs to, whether it passes.
     pub(crate) async fn each(&self, ctx: &Ctx) -> Vec<(String, &'static str, bool)> {
         let mut out = Vec::new();
-        for root in Root::ALL {
+        for root in self.roots.iter().copied() {
             for check in self.checks.iter().filter(|c| c.belongs_to(root)) {
                 out.push((check.name(), root.name(), self.run(ctx, *check, root).await.is_ok()));
             }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use wire::HttpClient;
 use world::Host;
 
-use crate::Options;
+use crate::{Options, informers::Informers};
 
 /// Where a kubelet listens whose node does not say.
 const PORT: i64 = 10250;
@@ -20,13 +20,15 @@ const ADDRESS_TYPES: [&str; 5] = ["Hostname", "InternalDNS", "InternalIP", "Exte
 pub struct Kubelets {
     host: Host,
     options: Arc<Options>,
-    clients: Mutex<BTreeMap<String, HttpClient>>,
+    informers: Arc<Informers>,
+    /// By node, with the address that the node had.
+    clients: Mutex<BTreeMap<String, (String, HttpClient)>>,
 }
 
 impl Kubelets {
     /// Nothing is read or dialled before the first use.
-    pub fn new(host: &Host, options: &Arc<Options>) -> Self {
-        Self { host: host.clone(), options: options.clone(), clients: Mutex::default() }
+    pub fn new(host: &Host, options: &Arc<Options>, informers: Arc<Informers>) -> Self {
+        Self { host: host.clone(), options: options.clone(), informers, clients: Mutex::default() }
     }
 
     /// The client for the kubelet of `node`, an object.
@@ -36,12 +38,14 @@ impl Kubelets {
     pub fn of(&self, node: &Value) -> Result<HttpClient, Status> {
         let url = self.url(node)?;
         let mut clients = self.clients.lock();
-        if let Some(client) = clients.get(&url) {
+        if let Some((_, client)) = clients.get(node.name()).filter(|(of, _)| *of == url) {
             return Ok(client.clone());
         }
         let client = HttpClient::new(&self.host, &url, Some(self.tls()?))
             .map_err(|e| Status::unclassified(format!("cannot reach the kubelet at {url}: {e}")))?;
-        clients.insert(url, client.clone());
+        // Nobody asks for the kubelet of a node that is gone.
+        clients.retain(|name, _| self.informers.nodes.get(None, name).is_some());
+        clients.insert(node.name().to_owned(), (url, client.clone()));
         Ok(client)
     }
 
@@ -84,5 +88,36 @@ impl Kubelets {
             tls = tls.identity(Arc::new(FileIdentity::new(self.host.disk(), certificate, key)));
         }
         Ok(tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use client::Informer;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_client_is_kept_while_its_node_is_there() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let host = sim.host("cp");
+            let options = Arc::new(Options::parse(["--storage-backend=memory"]).unwrap());
+            let node = |n: u32, address: u32| json!({ "metadata": { "name": format!("n{n}") },
+                "status": { "addresses": [{ "type": "InternalIP", "address": format!("10.0.0.{address}") }] } });
+            let mut kubelets = Kubelets::new(&host, &options, Arc::new(Informers::empty()));
+            let kept = |kubelets: &Kubelets| -> Vec<String> {
+                kubelets.clients.lock().iter().map(|(name, (url, _))| format!("{name} {url}")).collect()
+            };
+            for n in 0..3 {
+                let nodes = Informer::fixed(vec![node(n, n), node(n + 1, 99)]);
+                kubelets.informers = Arc::new(Informers { nodes, ..Informers::empty() });
+                kubelets.of(&node(n, n)).unwrap();
+                kubelets.of(&node(n + 1, 99)).unwrap();
+            }
+            // The second node of each round is the first of the next, with another address.
+            assert_eq!(kept(&kubelets), ["n2 https://10.0.0.2:10250", "n3 https://10.0.0.99:10250"]);
+        })
+        .unwrap();
     }
 }

@@ -6,7 +6,7 @@ use wire::{Body, body};
 use world::{Disk, FileKind};
 
 use crate::{
-    pipeline::{Page, Pages},
+    pipeline::{Page, Pages, percent_decode},
     respond,
 };
 
@@ -26,7 +26,8 @@ impl Pages for Logs {
         if page.path == "/logs" {
             return Some(moved("/logs/"));
         }
-        let below = page.path.strip_prefix("/logs/")?;
+        let asked = percent_decode(page.path);
+        let below = asked.strip_prefix("/logs/")?;
         if below.split('/').any(|part| part == "..") {
             return Some(respond::text(400, "invalid URL path\n"));
         }
@@ -38,7 +39,9 @@ impl Pages for Logs {
             return Some(self.index(path, names));
         }
         match self.0.stat(path).map(|stat| stat.kind) {
-            Some(FileKind::Dir) => Some(moved(&format!("{}/", page.path))),
+            Some(FileKind::Dir) => {
+                Some(moved(&format!("{}/", url_of(path.rsplit('/').next().unwrap_or_default()))))
+            }
             Some(_) => Some(self.0.read(path).map_or_else(|_| missing(), |text| respond::text(200, text))),
             None => Some(missing()),
         }
@@ -62,8 +65,8 @@ impl Logs {
             "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n".to_owned();
         for name in names {
             let dir = self.0.stat(format!("{path}/{name}")).is_some_and(|stat| stat.kind == FileKind::Dir);
-            let shown = format!("{}{}", escape(&name), if dir { "/" } else { "" });
-            text.push_str(&format!("<a href=\"{shown}\">{shown}</a>\n"));
+            let name = format!("{name}{}", if dir { "/" } else { "" });
+            text.push_str(&format!("<a href=\"{}\">{}</a>\n", url_of(&name), escape(&name)));
         }
         text.push_str("</pre>\n");
         let mut response = Response::new(body::full(text));
@@ -73,6 +76,21 @@ impl Logs {
     }
 }
 
+/// A name as a relative URL, as Go writes one.
+fn url_of(name: &str) -> String {
+    // What stands before a colon would be taken for a scheme.
+    let mut out = if name.contains(':') { "./".to_owned() } else { String::new() };
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// For the text of a page.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;")
 }

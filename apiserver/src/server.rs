@@ -173,13 +173,44 @@ impl Server {
         if !ctx.options.shutdown_send_retry_after {
             self.wire.stop_listening();
         }
-        ctx.caches.end_watches();
-        let _ = clock.timeout(ctx.options.request_timeout, ctx.lifecycle.idle()).await;
+        let requests = clock.timeout(ctx.options.request_timeout, ctx.lifecycle.idle());
+        let ((), _) = futures::join!(end_watches(ctx), requests);
         tracing::info!("[graceful-termination] shutdown event name=\"InFlightRequestsDrained\"");
+        if let Some(audit) = &ctx.audit {
+            audit.shutdown().await;
+        }
         ctx.rest.http().close_connections();
         self.wire.shutdown(&ctx.host, DRAIN).await;
         tracing::info!("[graceful-termination] apiserver is exiting");
         self.process.kill().await;
+    }
+}
+
+/// Watches end at this pace at least while the server ends.
+const WATCHES_PER_SECOND: f64 = 200.0;
+/// Where they end one after the other, some end at once.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Ends the watches: at once, or by `--shutdown-watch-termination-grace-period` one after the other, so that
+/// their clients do not all come at the same moment to the servers that are left.
+async fn end_watches(ctx: &Ctx) {
+    let grace = ctx.options.shutdown_watch_termination_grace_period;
+    if grace.is_zero() {
+        ctx.caches.end_watches(usize::MAX);
+        return;
+    }
+    let rate = (ctx.lifecycle.watches() as f64 / grace.as_secs_f64()).max(WATCHES_PER_SECOND);
+    let some = (rate * STEP.as_secs_f64()).ceil() as usize;
+    let clock = ctx.host.clock();
+    let drained = async {
+        while ctx.caches.end_watches(some) > 0 {
+            clock.sleep(STEP).await;
+        }
+        ctx.lifecycle.watches_over().await;
+    };
+    if clock.timeout(grace, drained).await.is_err() {
+        let left = ctx.lifecycle.watches();
+        tracing::info!("[graceful-termination] {left} active watch request(s) have not drained in {grace:?}");
     }
 }
 
@@ -232,12 +263,16 @@ async fn start(
         admission,
         callouts,
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
-        kubelets: Kubelets::new(host, &options),
+        kubelets: Kubelets::new(host, &options, informers.clone()),
         schemas: Schemas::default(),
         leases: Leases::new(options.event_ttl),
         fairness: fairness.clone(),
         seats: Seats::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
-        health: Health::new(facts.livez_check.then_some(facts.max_age), options.livez_grace_period),
+        health: Health::new(
+            options.profile.health_paths(),
+            facts.livez_check.then_some(facts.max_age),
+            options.livez_grace_period,
+        ),
         metrics,
         audit,
         hooks: HookBoard::default(),
@@ -246,6 +281,7 @@ async fn start(
         delegate: OnceLock::new(),
         host: host.clone(),
         options: options.clone(),
+        verbosity: options.verbosity.into(),
         port: local.port(),
         started,
         store,

@@ -270,6 +270,7 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
         flags.extend(files.into_iter().filter(|(_, path)| !path.is_empty()));
     }
     let name = "kube-apiserver";
+    let live = if config.cluster.profile.probes_readiness() { "/livez" } else { "/healthz" };
     Component {
         name,
         image: released_image(config, name),
@@ -279,9 +280,9 @@ fn apiserver(config: &InitConfig) -> Component<'_> {
             scheme: "HTTPS",
             host: ip,
             port: config.bind_port,
-            live: "/livez",
-            ready: Some("/readyz"),
-            started: "/livez",
+            live,
+            ready: (live == "/livez").then_some("/readyz"),
+            started: live,
         },
         mounts,
         annotation: Some((

@@ -89,7 +89,10 @@ impl Backends {
 
     /// A client of somebody who serves this API service now.
     pub(crate) fn of(&self, service: &Value) -> Result<HttpClient, Unreachable> {
-        let url = self.resolve(service).ok_or(Unreachable::Unresolved)?;
+        let urls = self.resolve(service);
+        let chosen = if urls.len() > 1 { self.host.entropy().below(urls.len() as u64) } else { 0 };
+        let chosen = urls.get(usize::try_from(chosen).unwrap_or_default());
+        let url = chosen.ok_or(Unreachable::Unresolved)?.clone();
         let settings = Settings {
             ca_bundle: service.str_at("/spec/caBundle").to_owned(),
             insecure: service.bool_at("/spec/insecureSkipTLSVerify"),
@@ -105,6 +108,8 @@ impl Backends {
             return Ok(kept.client.clone());
         }
         let client = self.client(&slot.1, &settings)?;
+        // Whoever has gone from the endpoints is dialled no more.
+        clients.retain(|(name, url), _| name != service.name() || urls.contains(url));
         clients.insert(slot, Kept { settings, client: client.clone() });
         Ok(client)
     }
@@ -128,17 +133,17 @@ impl Backends {
         HttpClient::new(&self.host, url, Some(tls)).map_err(|e| wrong(e.to_string()))
     }
 
-    /// `https://address:port` of one endpoint, by chance among those that are ready.
-    fn resolve(&self, service: &Value) -> Option<String> {
+    /// `https://address:port` of each endpoint that is ready.
+    fn resolve(&self, service: &Value) -> Vec<String> {
         let (namespace, name) =
             (service.str_at("/spec/service/namespace"), service.str_at("/spec/service/name"));
         let port = service.i64_at("/spec/service/port").unwrap_or(443);
-        let (host, port) = self.services.endpoint(namespace, name, port).ok()?;
-        Some(if host.contains(':') {
-            format!("https://[{host}]:{port}")
-        } else {
-            format!("https://{host}:{port}")
-        })
+        let all = self.services.endpoints(namespace, name, port).unwrap_or_default();
+        let url = |(host, port): (String, u16)| match host.contains(':') {
+            true => format!("https://[{host}]:{port}"),
+            false => format!("https://{host}:{port}"),
+        };
+        all.into_iter().map(url).collect()
     }
 
     /// Nobody uses the API service's clients any more.
@@ -279,7 +284,43 @@ pub(super) fn answer_of(answer: Response<Body>) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use client::Informer;
+    use serde_json::json;
+
     use super::*;
+
+    /// Addresses come and go for years; what is kept is those that are there.
+    #[test]
+    fn a_client_is_kept_while_its_address_is_an_endpoint() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let host = sim.host("cp");
+            let options = Options::parse(["--storage-backend=memory"]).unwrap();
+            let service = json!({ "metadata": { "name": "s", "namespace": "n" }, "spec": { "ports": [{ "port": 443 }] } });
+            let api_service = |name: &str| json!({ "metadata": { "name": name }, "spec": { "service": { "name": "s", "namespace": "n" }, "insecureSkipTLSVerify": true } });
+            let mut backends = Backends::new(&host, &options, Arc::new(Informers::empty()));
+            for n in 0..20 {
+                let addresses = [n, n + 1].map(|n| json!({ "ip": format!("10.0.0.{n}") }));
+                let endpoints = json!({ "metadata": { "name": "s", "namespace": "n" },
+                    "subsets": [{ "addresses": addresses, "ports": [{ "port": 443 }] }] });
+                backends.informers = Arc::new(Informers {
+                    services: Informer::fixed(vec![service.clone()]),
+                    endpoints: Informer::fixed(vec![endpoints]),
+                    ..Informers::empty()
+                });
+                for _ in 0..10 {
+                    for name in ["v1.a", "v1.b"] {
+                        backends.of(&api_service(name)).unwrap();
+                    }
+                }
+                let kept: Vec<String> =
+                    backends.clients.lock().keys().map(|(name, url)| format!("{name} {url}")).collect();
+                let there = [n, n + 1].map(|n| format!("https://10.0.0.{n}:443"));
+                assert!(!kept.is_empty() && kept.len() <= 4, "{kept:?}");
+                assert!(kept.iter().all(|slot| there.iter().any(|url| slot.ends_with(url))), "{kept:?}");
+            }
+        })
+        .unwrap();
+    }
 
     #[test]
     fn the_user_is_told_in_headers_and_only_by_us() {

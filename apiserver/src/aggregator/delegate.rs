@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use wire::{Body, HttpClient, body, upgrade};
 use world::Host;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     pipeline::{Delegate, Forward},
-    registry::connect::{lists, splice},
+    registry::connect::{forwarded_for, lists, splice},
     respond,
 };
 
@@ -73,13 +73,10 @@ async fn pass_on(host: &Host, client: &HttpClient, forward: Forward) -> Result<R
         }
     }
     identify(&mut headers, &forward.user);
-    let mut add = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    add("audit-id", forward.audit_id);
-    add("x-forwarded-for", forward.remote.to_string());
+    if let Ok(id) = HeaderValue::try_from(forward.audit_id) {
+        headers.insert("audit-id", id);
+    }
+    forwarded_for(&mut headers, forward.remote);
     let mut request = Request::new(forward.body);
     *request.method_mut() = forward.method;
     *request.uri_mut() = forward.target.parse().map_err(|e| format!("{:?}: {e}", forward.target))?;
@@ -99,9 +96,8 @@ async fn pass_on(host: &Host, client: &HttpClient, forward: Forward) -> Result<R
     let Some(stream) = stream else { return Ok(answer_of(answer)) };
     let mut ours = Request::new(());
     *ours.extensions_mut() = forward.extensions;
-    let pending = upgrade::of_request(&mut ours);
-    splice(host, pending, stream);
     let mut response = Response::new(body::empty());
+    splice(host, &mut response, upgrade::of_request(&mut ours), stream);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = answer.headers().clone();
     response.headers_mut().remove(header::DATE);

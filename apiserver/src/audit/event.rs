@@ -82,11 +82,24 @@ impl Event {
 
     /// The line of one stage, newline included.
     pub(super) fn line(&self, stage: Stage, now: Wall) -> Vec<u8> {
+        let mut out = self.encode(Some(("Event", "audit.k8s.io/v1")), stage, now);
+        out.push(b'\n');
+        out
+    }
+
+    /// One stage as an item of a list.
+    pub(super) fn listed(&self, stage: Stage, now: Wall) -> Vec<u8> {
+        self.encode(None, stage, now)
+    }
+
+    fn encode(&self, kind: Option<(&str, &str)>, stage: Stage, now: Wall) -> Vec<u8> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Line<'a> {
-            kind: &'a str,
-            api_version: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            kind: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            api_version: Option<&'a str>,
             level: Level,
             #[serde(rename = "auditID")]
             audit_id: &'a str,
@@ -115,8 +128,8 @@ impl Event {
             annotations: &'a BTreeMap<Cow<'static, str>, String>,
         }
         let line = Line {
-            kind: "Event",
-            api_version: "audit.k8s.io/v1",
+            kind: kind.map(|(kind, _)| kind),
+            api_version: kind.map(|(_, version)| version),
             level: self.level,
             audit_id: &self.audit_id,
             stage,
@@ -134,9 +147,7 @@ impl Event {
             stage_timestamp: micros(now),
             annotations: &self.annotations,
         };
-        let mut out = serde_json::to_vec(&line).unwrap_or_default();
-        out.push(b'\n');
-        out
+        serde_json::to_vec(&line).unwrap_or_default()
     }
 }
 

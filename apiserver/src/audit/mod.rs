@@ -1,4 +1,5 @@
-//! The audit log: who asked for what, when, and what became of it, as JSON lines by a policy.
+//! The audit log: who asked for what, when, and what became of it, by a policy: as JSON lines in a file, in
+//! batches to a webhook.
 //!
 //! ```text
 //!  parse ─▶ Draft ─▶ user known: policy ─▶ RequestReceived ─▶ … ─▶ answer ─▶ ResponseComplete
@@ -7,20 +8,21 @@
 //! Credentials are never written down: headers are not part of an event, and the fields of objects
 //! that hold tokens are cut out.
 
+mod draft;
 mod event;
 mod log;
 mod policy;
+mod webhook;
 
 use std::{
-    path::Path,
+    collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use api::{object::ObjectExt, status::Status};
-use bytes::Bytes;
-use http::{Response, header};
-use serde_json::Value;
-use wire::{Body, body};
+use http::Response;
+use parking_lot::Mutex;
+use wire::Body;
 use world::Host;
 
 use crate::{
@@ -28,42 +30,48 @@ use crate::{
     context::Ctx,
     identity::User,
     options::Options,
-    pipeline::{Framed, Parsed, Remarks, RequestInfo, parse_object},
+    pipeline::{Framed, Open, Parsed},
+    respond::Encoded,
 };
-use event::Event;
+pub(crate) use draft::Draft;
 use log::Log;
 pub use log::Rotation;
+use policy::Policy;
 pub(crate) use policy::{Level, Stage};
-use policy::{Policy, Verdict};
+pub use webhook::Batching;
+use webhook::Webhook;
 
-/// What an answer may be long to be written down.
-const ANSWER_LIMIT: usize = 64 << 20;
-
-/// The policy and the log of one server.
+/// The policy of one server, and where its events go.
 #[derive(Debug)]
 pub struct Audit {
     policy: Policy,
-    log: Log,
+    log: Option<Log>,
+    webhook: Option<Webhook>,
+    failures: Arc<Failures>,
 }
 
-/// One request's event on its way.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    event: Event,
-    info: RequestInfo,
-    /// What admission writes down.
-    verdict: Option<Verdict>,
-    /// The Status that refused the request.
-    refusal: Option<Status>,
+/// Events that did not arrive, by upstream's name of whose fault it was.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Failures {
+    fn note(&self, plugin: &'static str, events: usize, why: &str) {
+        tracing::error!("Error in audit plugin '{plugin}' affecting {events} audit events: {why}");
+        *self.0.lock().entry(plugin).or_default() += events as u64;
+    }
+
+    /// How many there are of each.
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().clone()
+    }
 }
+
+/// A flag at fault, and what is wrong with its file.
+type Fault = (&'static str, PathBuf, String);
 
 impl Audit {
-    /// From the flags: the flag at fault and what is wrong with its file; `None` without a policy or
-    /// without a log.
-    pub(crate) fn from_options(
-        host: &Host,
-        options: &Options,
-    ) -> Result<Option<Self>, (&'static str, std::path::PathBuf, String)> {
+    /// From the flags; `None` without a policy or without a place for events.
+    pub(crate) fn from_options(host: &Host, options: &Options) -> Result<Option<Self>, Fault> {
         let policy = match &options.audit_policy_file {
             None => None,
             Some(path) => {
@@ -72,33 +80,62 @@ impl Audit {
                 Some(Policy::parse(&text).map_err(fail)?)
             }
         };
-        let Some(path) = &options.audit_log_path else {
+        let (log, webhook) = (&options.audit_log_path, &options.audit_webhook_config_file);
+        if log.is_none() && webhook.is_none() {
             if policy.is_some() {
                 tracing::info!("No audit log is given by --audit-log-path, no events will be recorded");
             }
             return Ok(None);
-        };
+        }
         let Some(policy) = policy else {
-            tracing::info!("No audit policy file provided, no events will be recorded for log backend");
+            for (backend, _) in [("log", log), ("webhook", webhook)].iter().filter(|(_, at)| at.is_some()) {
+                tracing::info!(
+                    "No audit policy file provided, no events will be recorded for {backend} backend"
+                );
+            }
             return Ok(None);
         };
-        let log = Log::open(host, Path::new(path), &options.audit_rotation);
-        let log = log.map_err(|why| ("audit-log-path", path.clone(), why))?;
-        Ok(Some(Self { policy, log }))
+        let failures = Arc::new(Failures::default());
+        let log = match log {
+            None => None,
+            Some(path) => Some(
+                Log::open(host, path, &options.audit_rotation)
+                    .map_err(|why| ("audit-log-path", path.clone(), why))?,
+            ),
+        };
+        let webhook = match webhook {
+            None => None,
+            Some(path) => Some(
+                Webhook::start(host, path, options.profile.go(), &options.audit_batching, &failures)
+                    .map_err(|why| ("audit-webhook-config-file", path.clone(), why))?,
+            ),
+        };
+        Ok(Some(Self { policy, log, webhook, failures }))
+    }
+
+    /// What did not arrive.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Waits until what was recorded has arrived, or is given up.
+    pub(crate) async fn shutdown(&self) {
+        if let Some(webhook) = &self.webhook {
+            webhook.shutdown().await;
+        }
     }
 
     /// Begins an event for a request.
     pub(crate) fn draft(&self, parsed: &Parsed) -> Box<Draft> {
-        let event = Event::of(&parsed.framed, &parsed.info);
-        Box::new(Draft { event, info: parsed.info.clone(), verdict: None, refusal: None })
+        Box::new(Draft::new(&parsed.framed, &parsed.info))
     }
 
     /// The user is known: the policy decides. Nothing comes back if nothing is to be written down.
-    pub(crate) async fn received(
+    pub(crate) fn received(
         &self,
         ctx: &Ctx,
         mut draft: Box<Draft>,
-        framed: &Framed,
+        framed: &mut Framed,
         user: &User,
     ) -> Option<Box<Draft>> {
         let verdict = self.policy.evaluate(&draft.info, Some(user));
@@ -109,29 +146,25 @@ impl Audit {
         draft.event.user = event::user(user);
         draft.verdict = Some(verdict);
         self.write(ctx, &draft, Stage::RequestReceived);
-        // The name of what is created is in the object alone.
         let wanted = match draft.info.verb.as_str() {
             "create" | "update" => true,
             "patch" | "delete" | "deletecollection" => draft.event.level >= Level::Request,
             _ => false,
         };
-        if wanted && draft.info.resource_request && !draft.info.long_running() {
-            let bytes = framed.peek_body(ctx.options.max_body_bytes).await;
-            let object = bytes.and_then(|bytes| draft.object_of_request(framed, &bytes));
-            if let Some(object) = &object {
-                draft.event.complete_reference(object);
-            }
-            draft.event.request_object = object.filter(|_| draft.event.level >= Level::Request);
+        if wanted && draft.info.resource_request {
+            draft.listen(framed);
         }
         Some(draft)
     }
 
-    /// The answer is there. What is long-running is complete when its body ends.
-    pub(crate) async fn answered(
+    /// The answer is there; `encoded` are its bytes if this server made them out of an object. What is
+    /// long-running is complete when its stream ends.
+    pub(crate) fn answered(
         self: &Arc<Self>,
         ctx: &Ctx,
         mut draft: Box<Draft>,
         response: Response<Body>,
+        encoded: Option<&Encoded>,
         panicked: bool,
     ) -> Response<Body> {
         let code = response.status().as_u16();
@@ -151,19 +184,20 @@ impl Audit {
             return response;
         };
         let level = verdict.level;
-        draft.event.response_status = Some(event::response_status(code, draft.refusal.as_ref()));
+        draft.note_outcome(code);
         if panicked {
             self.write(ctx, &draft, Stage::Panic);
             return response;
         }
+        if level >= Level::RequestResponse
+            && draft.info.resource_request
+            && let Some(Encoded(bytes)) = encoded
+        {
+            draft.note_answer(bytes, &response);
+        }
         if draft.info.long_running() {
             self.write(ctx, &draft, Stage::ResponseStarted);
-            let end = End { audit: self.clone(), ctx: ctx.clone(), draft };
-            return response.map(|content| body::holding(content, end));
-        }
-        let mut response = response;
-        if level >= Level::RequestResponse && draft.info.resource_request {
-            response = draft.take_answer(response).await;
+            return Open::holding(response, End { audit: self.clone(), ctx: ctx.clone(), draft });
         }
         self.write(ctx, &draft, Stage::ResponseComplete);
         response
@@ -173,105 +207,17 @@ impl Audit {
         if draft.verdict.as_ref().is_some_and(|verdict| verdict.omit_stages.contains(&stage)) {
             return;
         }
+        ctx.metrics.audit_events.fetch_add(1, Relaxed);
         let now = ctx.host.clock().wall();
-        let line = draft.event.line(stage, now);
-        match self.log.write(&line, now) {
-            Ok(()) => {
-                ctx.metrics.audit_events.fetch_add(1, Relaxed);
-            }
-            Err(why) => tracing::error!("Error in audit plugin 'log' affecting 1 audit events: {why}"),
+        if let Some(log) = &self.log
+            && let Err(why) = log.write(&draft.event.line(stage, now), now)
+        {
+            self.failures.note("log", 1, &why);
+        }
+        if let Some(webhook) = &self.webhook {
+            webhook.push(draft.event.listed(stage, now).into());
         }
     }
-}
-
-impl Draft {
-    /// The identity that the request is carried out as.
-    pub(crate) fn impersonates(&mut self, user: &User) {
-        self.event.impersonated_user = Some(event::user(user));
-    }
-
-    /// What was noted on the way.
-    pub(crate) fn annotated(&mut self, remarks: &Remarks) {
-        for (key, value) in remarks.annotations(self.event.level) {
-            self.event.annotations.entry(key.into()).or_insert(value);
-        }
-    }
-
-    /// What the authorizers said.
-    pub(crate) fn authorized(&mut self, allowed: bool, reason: &str) {
-        let annotations = &mut self.event.annotations;
-        let decision = if allowed { "allow" } else { "forbid" };
-        annotations.insert("authorization.k8s.io/decision".into(), decision.to_owned());
-        annotations.insert("authorization.k8s.io/reason".into(), reason.to_owned());
-    }
-
-    /// The Status that is about to be the answer.
-    pub(crate) fn refused(&mut self, status: &Status) {
-        self.refusal = Some(status.clone());
-    }
-
-    fn object_of_request(&self, framed: &Framed, bytes: &[u8]) -> Option<Value> {
-        if bytes.is_empty() {
-            return None;
-        }
-        let media = crate::pipeline::content_type(framed);
-        let value = match self.info.verb.as_str() {
-            // The patch itself, in whichever form.
-            "patch" => serde_json::from_slice(bytes)
-                .ok()
-                .or_else(|| serde_saphyr::from_str(std::str::from_utf8(bytes).ok()?).ok()),
-            _ => parse_object(bytes, media).ok(),
-        };
-        value.map(|value| self.presentable(value))
-    }
-
-    /// Takes a copy of the answer's object.
-    async fn take_answer(&mut self, response: Response<Body>) -> Response<Body> {
-        let (head, content) = response.into_parts();
-        let zipped = head.headers.contains_key(header::CONTENT_ENCODING);
-        let bytes = match body::collect(content, ANSWER_LIMIT).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!("an answer cannot be written down: {error}");
-                return Response::from_parts(head, body::empty());
-            }
-        };
-        let plain = if zipped { unzip(&bytes) } else { bytes.clone() };
-        let media = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        if let Ok(value) = parse_object(&plain, media.split(';').next().unwrap_or_default()) {
-            self.event.response_object = Some(self.presentable(value));
-        }
-        Response::from_parts(head, body::full(bytes))
-    }
-
-    /// Without what the policy leaves out, and without tokens. A body need not say its kind: the endpoint counts too.
-    fn presentable(&self, mut value: Value) -> Value {
-        let about_tokens = self.info.resource == "tokenreviews"
-            || (self.info.resource == "serviceaccounts" && self.info.subresource == "token");
-        let omit = self.verdict.as_ref().is_some_and(|verdict| verdict.omit_managed_fields);
-        let cut = |object: &mut Value| {
-            if omit {
-                object.remove_at("/metadata/managedFields");
-            }
-            if about_tokens || matches!(object.kind(), "TokenRequest" | "TokenReview") {
-                object.remove_at("/status/token");
-                object.remove_at("/spec/token");
-            }
-        };
-        cut(&mut value);
-        if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
-            items.iter_mut().for_each(cut);
-        }
-        value
-    }
-}
-
-fn unzip(bytes: &[u8]) -> Bytes {
-    use std::io::Read as _;
-    let mut plain = Vec::new();
-    // What is no gzip is no object either, and is left out.
-    let _ = flate2::read::GzDecoder::new(bytes).take(ANSWER_LIMIT as u64).read_to_end(&mut plain);
-    plain.into()
 }
 
 /// Writes the last stage of a stream when the stream's body is dropped.

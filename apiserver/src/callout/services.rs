@@ -29,11 +29,27 @@ impl Services {
     /// # Errors
     /// No service, port or endpoint, in upstream's words.
     pub(crate) fn endpoint(&self, namespace: &str, name: &str, port: i64) -> Result<(String, u16), String> {
+        let all = self.endpoints(namespace, name, port)?;
+        let chosen = if all.len() > 1 { self.host.entropy().below(all.len() as u64) } else { 0 };
+        let chosen = all.into_iter().nth(usize::try_from(chosen).unwrap_or_default());
+        chosen.ok_or_else(|| format!("no endpoints available for service {}", quoted(name)))
+    }
+
+    /// Addresses and ports of all endpoints that are ready.
+    ///
+    /// # Errors
+    /// No service, port or endpoints, in upstream's words.
+    pub(crate) fn endpoints(
+        &self,
+        namespace: &str,
+        name: &str,
+        port: i64,
+    ) -> Result<Vec<(String, u16)>, String> {
         let shown = quoted(name);
         let service = self.services.get(namespace, name).ok_or(format!("service {shown} not found"))?;
         let number = |port: i64| u16::try_from(port).map_err(|_| format!("{port} is no port"));
         if service.str_at("/spec/type") == "ExternalName" {
-            return Ok((service.str_at("/spec/externalName").to_owned(), number(port)?));
+            return Ok(vec![(service.str_at("/spec/externalName").to_owned(), number(port)?)]);
         }
         let listed = service.list_at("/spec/ports").iter().find(|p| p.i64_at("/port") == Some(port));
         let listed = listed.ok_or_else(|| format!("no service port {port} found for service {shown}"))?;
@@ -46,9 +62,7 @@ impl Services {
             let port = number(port.i64_at("/port").unwrap_or_default())?;
             all.extend(subset.list_at("/addresses").iter().map(|a| (a.str_at("/ip").to_owned(), port)));
         }
-        let chosen = if all.len() > 1 { self.host.entropy().below(all.len() as u64) } else { 0 };
-        let chosen = all.into_iter().nth(usize::try_from(chosen).unwrap_or_default());
-        chosen.ok_or_else(|| format!("no endpoints available for service {shown}"))
+        Ok(all)
     }
 }
 

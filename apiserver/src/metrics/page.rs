@@ -47,9 +47,14 @@ fn all(ctx: &Ctx) -> String {
     let mut text = Text::default();
     let metrics = &ctx.metrics;
     api_services(ctx, &mut text);
+    let name = "apiserver_audit_error_total";
+    text.family(name, "counter", "[ALPHA] Audit events that did not arrive, by whose fault it was.");
+    for (plugin, count) in ctx.audit.as_ref().map(|audit| audit.failures().counts()).unwrap_or_default() {
+        text.sample(name, &[("plugin", plugin)], count as f64);
+    }
     ctx.admission.webhook_counts().write(&mut text);
     let name = "apiserver_audit_event_total";
-    text.single(name, "counter", "[ALPHA] Audit events written.", metrics.audit_events.load(Relaxed) as f64);
+    text.single(name, "counter", "[ALPHA] Audit events recorded.", metrics.audit_events.load(Relaxed) as f64);
     let help = "[ALPHA] Seconds that the client certificates shown had left.";
     let name = "apiserver_client_certificate_expiration_seconds";
     text.family(name, "histogram", help);

@@ -267,8 +267,13 @@ impl Requests {
         }
         let name = "apiserver_longrunning_requests";
         text.family(name, "gauge", "[STABLE] Streams that are open now.");
+        // Dry runs are not told apart here.
+        let mut open = BTreeMap::new();
         for row in rows.iter().filter(|row| matches!(row.verb, "WATCH" | "CONNECT")) {
-            text.sample(name, &row.labels(), row.long_running.load(Relaxed) as f64);
+            *open.entry(row.labels()).or_insert(0) += row.long_running.load(Relaxed);
+        }
+        for (labels, count) in open {
+            text.sample(name, &labels, count as f64);
         }
         let name = "apiserver_requested_deprecated_apis";
         text.family(name, "gauge", "[STABLE] Deprecated APIs that somebody asked for.");

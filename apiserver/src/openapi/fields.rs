@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io::Read, sync::OnceLock};
 
 use api::kinds::Kind;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::definition_name;
 
@@ -161,13 +161,12 @@ impl<'t> Walk<'t> {
                 true
             }
             Some(b's') => value.is_string(),
-            Some(b'i' | b'l') => {
-                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0)
-            }
+            Some(b'i') => value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            Some(b'l') => value.is_i64(),
             Some(b'n') => value.is_number(),
             Some(b'b') => value.is_boolean(),
             Some(b'q') => value.is_string() || value.is_number(),
-            Some(b'x') => value.is_string() || value.is_i64() || value.is_u64(),
+            Some(b'x') => value.is_string() || value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
             _ => true,
         };
         if fits { Ok(()) } else { self.mismatch(value, holder, &self.go_type(of)) }
@@ -189,7 +188,8 @@ impl<'t> Walk<'t> {
             Some(b'n') => "float64".to_owned(),
             Some(b'b') => "bool".to_owned(),
             Some(b'q') => "resource.Quantity".to_owned(),
-            Some(b'x') => "intstr.IntOrString".to_owned(),
+            // What is no string is read as a number.
+            Some(b'x') => "int32".to_owned(),
             _ => "interface {}".to_owned(),
         }
     }
@@ -198,6 +198,8 @@ impl<'t> Walk<'t> {
         let found = match value {
             Value::Null => "null",
             Value::Bool(_) => "bool",
+            // One that does not fit is shown.
+            Value::Number(number) if wanted.starts_with("int") => &format!("number {}", shown(number)),
             Value::Number(_) => "number",
             Value::String(_) => "string",
             Value::Array(_) => "array",
@@ -232,6 +234,14 @@ impl<'t> Walk<'t> {
             }
         }
         out
+    }
+}
+
+/// A number as it was written, or nearly so: of those beyond 64 bits only the first digits are left.
+fn shown(number: &Number) -> String {
+    match number.as_f64() {
+        Some(large) if number.is_f64() && large.abs() >= 2_f64.powi(63) => format!("{large:.0}"),
+        _ => number.to_string(),
     }
 }
 
@@ -314,6 +324,40 @@ mod tests {
                 "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
             ),
         );
+        for (replicas, shown) in [
+            (json!(2_147_483_648_u64), "2147483648"),
+            (json!(-2_147_483_649_i64), "-2147483649"),
+            (json!(u64::MAX), "18446744073709551615"),
+            (json!(1e20), "100000000000000000000"),
+            (json!(1.5), "1.5"),
+            (json!(3.0), "3.0"),
+        ] {
+            let words = format!(
+                "json: cannot unmarshal number {shown} into Go struct field DeploymentSpec.spec.replicas of type int32"
+            );
+            check(DEPLOYMENT, json!({"spec": {"replicas": replicas}}), Err(&words));
+        }
+        check(DEPLOYMENT, json!({"spec": {"replicas": i32::MAX}}), Ok(&[]));
+        check(DEPLOYMENT, json!({"spec": {"replicas": i32::MIN}}), Ok(&[]));
+        check(POD, json!({"spec": {"activeDeadlineSeconds": i64::MAX}}), Ok(&[]));
+        check(
+            POD,
+            json!({"spec": {"activeDeadlineSeconds": 9_223_372_036_854_775_808_u64}}),
+            Err(
+                "json: cannot unmarshal number 9223372036854775808 into Go struct field PodSpec.spec.activeDeadlineSeconds of type int64",
+            ),
+        );
+        let port =
+            |port: Value| json!({"spec": {"containers": [{"livenessProbe": {"httpGet": {"port": port}}}]}});
+        check(POD, port(json!(80)), Ok(&[]));
+        let field = "Go struct field HTTPGetAction.spec.containers.livenessProbe.httpGet.port of type int32";
+        for (wrong, found) in [
+            (json!(3_000_000_000_u64), "number 3000000000"),
+            (json!(true), "bool"),
+            (json!(80.5), "number 80.5"),
+        ] {
+            check(POD, port(wrong), Err(&format!("json: cannot unmarshal {found} into {field}")));
+        }
         check(
             POD,
             json!({"metadata": {"labels": {"a": 1}}}),

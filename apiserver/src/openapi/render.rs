@@ -107,8 +107,8 @@ pub(super) fn definitions(kinds: &[&Served], schemas: &Schemas, form: Form) -> B
         if out.contains_key(&name) {
             continue;
         }
-        let Some(schema) = made.remove(&name).or_else(|| schemas.get(&name)) else { continue };
-        let mut schema = with_facts(schema, &name);
+        let of_types = || schemas.get(&name).map(|schema| with_facts(schema, &name));
+        let Some(mut schema) = made.remove(&name).or_else(of_types) else { continue };
         if let (Some(list), Value::Object(map)) = (identities.get(&name), &mut schema) {
             let mut once: Vec<Value> = Vec::new();
             for identity in list {
@@ -179,6 +179,12 @@ fn with_facts(mut schema: Value, name: &str) -> Value {
         if !facts.keys.is_empty() {
             property.insert("x-kubernetes-list-map-keys".to_owned(), facts.keys.clone().into());
             property.insert("x-kubernetes-list-type".to_owned(), "map".into());
+        }
+    }
+    // A list of which nothing else is said has one owner.
+    for property in properties.values_mut().filter_map(Value::as_object_mut) {
+        if property.get("type").is_some_and(|kind| kind == "array") {
+            property.entry("x-kubernetes-list-type").or_insert_with(|| "atomic".into());
         }
     }
     for field in facts::of_definition(name).into_iter().flat_map(|of| of.fields) {
@@ -273,9 +279,12 @@ mod tests {
             assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
             assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
             assert_eq!(containers["x-kubernetes-list-type"], "map");
+            let command = &definitions["io.k8s.api.core.v1.Container"]["properties"]["command"];
+            assert_eq!(command["x-kubernetes-list-type"], "atomic");
             let ports = &definitions["io.k8s.api.core.v1.Container"]["properties"]["ports"];
             assert_eq!(ports["x-kubernetes-list-map-keys"], json!(["containerPort", "protocol"]));
-            assert!(definitions.contains_key("io.k8s.api.apps.v1.DeploymentList"));
+            let items = &definitions["io.k8s.api.apps.v1.DeploymentList"]["properties"]["items"];
+            assert_eq!((&items["type"], items.get("x-kubernetes-list-type")), (&json!("array"), None));
             assert!(!definitions.contains_key("io.k8s.api.batch.v1.Job"));
         }
         check(Form::V2);

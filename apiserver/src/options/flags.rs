@@ -25,7 +25,7 @@ pub(super) enum Standing {
 use Shape::{Many, One, Switch};
 use Standing::{Inert, Meant, Refused};
 
-const AUDIT: &str = "audit events are not sent to webhooks: use --audit-log-path";
+const TRUNCATE: &str = "audit events are sent whole";
 const ENCRYPTION: &str = "objects are stored unencrypted";
 const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
@@ -55,7 +55,19 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("audit-log-mode", One, Inert),
     ("audit-log-path", One, Meant),
     ("audit-policy-file", One, Meant),
-    ("audit-webhook-config-file", One, Refused(AUDIT)),
+    ("audit-webhook-batch-buffer-size", One, Meant),
+    ("audit-webhook-batch-max-size", One, Meant),
+    ("audit-webhook-batch-max-wait", One, Meant),
+    ("audit-webhook-batch-throttle-burst", One, Meant),
+    ("audit-webhook-batch-throttle-enable", Switch, Meant),
+    ("audit-webhook-batch-throttle-qps", One, Meant),
+    ("audit-webhook-config-file", One, Meant),
+    ("audit-webhook-initial-backoff", One, Meant),
+    ("audit-webhook-mode", One, Meant),
+    ("audit-webhook-truncate-enabled", Switch, Refused(TRUNCATE)),
+    ("audit-webhook-truncate-max-batch-size", One, Inert),
+    ("audit-webhook-truncate-max-event-size", One, Inert),
+    ("audit-webhook-version", One, Meant),
     ("authentication-config", One, Meant),
     ("authentication-token-webhook-cache-ttl", One, Meant),
     ("authentication-token-webhook-config-file", One, Meant),
@@ -156,7 +168,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("peer-ca-file", One, Inert),
     ("permit-address-sharing", Switch, Inert),
     ("permit-port-sharing", Switch, Inert),
-    ("profiling", Switch, Inert),
+    ("profiling", Switch, Meant),
     ("proxy-client-cert-file", One, Meant),
     ("proxy-client-key-file", One, Meant),
     ("request-timeout", One, Meant),
@@ -183,7 +195,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("show-hidden-metrics-for-version", One, Inert),
     ("shutdown-delay-duration", One, Meant),
     ("shutdown-send-retry-after", Switch, Meant),
-    ("shutdown-watch-termination-grace-period", One, Inert),
+    ("shutdown-watch-termination-grace-period", One, Meant),
     ("storage-backend", One, Meant),
     ("storage-initialization-timeout", One, Inert),
     ("storage-media-type", One, Inert),
@@ -196,7 +208,7 @@ pub(super) const FLAGS: &[(&str, Shape, Standing)] = &[
     ("tls-sni-cert-key", One, Meant),
     ("token-auth-file", One, Meant),
     ("tracing-config-file", One, Refused(TRACING)),
-    ("v", One, Inert),
+    ("v", One, Meant),
     ("vmodule", Many, Inert),
     ("watch-cache", Switch, Inert),
     ("watch-cache-sizes", Many, Inert),

@@ -1,5 +1,6 @@
 //! kube-apiserver's own flags, as kubeadm writes them into its manifest and as envtest passes them.
 
+mod audit;
 mod authentication;
 mod authorization;
 mod flags;
@@ -17,7 +18,11 @@ use std::{
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use crate::{audit::Rotation, pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
+use crate::{
+    audit::{Batching, Rotation},
+    pipeline::ExtraHeaders,
+    runtime_config::RuntimeConfig,
+};
 pub use authentication::{Keystone, Oidc, RequestHeader, TokenWebhook};
 pub use authorization::AuthorizationOptions;
 pub use help::{help, help_of};
@@ -120,6 +125,8 @@ pub struct Options {
     pub audit_policy_file: Option<PathBuf>,
     pub audit_log_path: Option<PathBuf>,
     pub audit_rotation: Rotation,
+    pub audit_webhook_config_file: Option<PathBuf>,
+    pub audit_batching: Batching,
 
     pub request_timeout: Duration,
     pub min_request_timeout: Duration,
@@ -129,6 +136,7 @@ pub struct Options {
     pub livez_grace_period: Duration,
     pub shutdown_delay: Duration,
     pub shutdown_send_retry_after: bool,
+    pub shutdown_watch_termination_grace_period: Duration,
     pub goaway_chance: f64,
     /// CORS and HSTS.
     pub extra_headers: ExtraHeaders,
@@ -138,6 +146,9 @@ pub struct Options {
     pub insecure_port: u16,
     pub insecure_bind_address: IpAddr,
     pub feature_gates: Vec<String>,
+    /// `-v`, until `/debug/flags/v` sets another.
+    pub verbosity: u32,
+    pub profiling: bool,
     /// The command line: flags and their values, in order.
     pub given: Vec<(String, String)>,
     pub max_body_bytes: usize,
@@ -217,6 +228,8 @@ impl Default for Options {
             audit_policy_file: None,
             audit_log_path: None,
             audit_rotation: Rotation::default(),
+            audit_webhook_config_file: None,
+            audit_batching: Batching::default(),
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
             max_requests_inflight: 400,
@@ -225,6 +238,7 @@ impl Default for Options {
             livez_grace_period: Duration::ZERO,
             shutdown_delay: Duration::ZERO,
             shutdown_send_retry_after: false,
+            shutdown_watch_termination_grace_period: Duration::ZERO,
             goaway_chance: 0.0,
             extra_headers: ExtraHeaders::default(),
             runtime_config: RuntimeConfig::default(),
@@ -232,6 +246,8 @@ impl Default for Options {
             insecure_port: 0,
             insecure_bind_address: Ipv4Addr::LOCALHOST.into(),
             feature_gates: Vec::new(),
+            verbosity: 0,
+            profiling: true,
             given: Vec::new(),
             max_body_bytes: 3 * 1024 * 1024,
             profile: Profile::NEWEST,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use super::{Backend, Options, SniPair, authentication, authorization, flags};
+use super::{Backend, Options, SniPair, audit, authentication, authorization, flags};
 use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
@@ -144,7 +144,7 @@ impl Values {
         Ok(())
     }
 
-    fn parsed<T: FromStr>(&self, flag: &str, into: &mut T) -> Result<(), UsageError>
+    pub(super) fn parsed<T: FromStr>(&self, flag: &str, into: &mut T) -> Result<(), UsageError>
     where
         T::Err: Display,
     {
@@ -177,7 +177,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     v.list("kubelet-preferred-address-types", &mut o.kubelet_preferred_address_types);
     v.path("proxy-client-cert-file", &mut o.proxy_client_cert_file);
     v.path("proxy-client-key-file", &mut o.proxy_client_key_file);
-    audit(&v, &mut o)?;
+    audit::audit(&v, &mut o)?;
     v.duration("request-timeout", &mut o.request_timeout)?;
     let mut seconds = o.min_request_timeout.as_secs();
     v.parsed("min-request-timeout", &mut seconds)?;
@@ -188,6 +188,10 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
     v.duration("livez-grace-period", &mut o.livez_grace_period)?;
     v.duration("shutdown-delay-duration", &mut o.shutdown_delay)?;
     v.switch("shutdown-send-retry-after", &mut o.shutdown_send_retry_after)?;
+    let grace = &mut o.shutdown_watch_termination_grace_period;
+    v.duration("shutdown-watch-termination-grace-period", grace)?;
+    v.parsed("v", &mut o.verbosity)?;
+    v.switch("profiling", &mut o.profiling)?;
     v.parsed("goaway-chance", &mut o.goaway_chance)?;
     if !(0.0..=0.02).contains(&o.goaway_chance) {
         return Err(UsageError::Together(
@@ -229,30 +233,6 @@ fn surface(v: &Values, o: &mut Options) -> Result<(), UsageError> {
     let pairs = |(flag, values): (&String, &Vec<String>)| (flag.clone(), values.join(","));
     o.given = v.0.iter().map(pairs).collect();
     Ok(())
-}
-
-fn audit(v: &Values, o: &mut Options) -> Result<(), UsageError> {
-    v.path("audit-policy-file", &mut o.audit_policy_file);
-    v.path("audit-log-path", &mut o.audit_log_path);
-    let mut numbers = [0_i64; 3];
-    for (flag, number) in
-        ["audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize"].iter().zip(&mut numbers)
-    {
-        v.parsed(flag, number)?;
-        if *number < 0 {
-            return Err(UsageError::Together(format!("--{flag} {number} can't be a negative number")));
-        }
-    }
-    let [age, backups, size] = numbers.map(|number| u64::try_from(number).unwrap_or_default());
-    o.audit_rotation = crate::audit::Rotation {
-        max_age_days: age,
-        max_backups: usize::try_from(backups).unwrap_or(usize::MAX),
-        max_megabytes: size,
-    };
-    match v.last("audit-log-format") {
-        None | Some("json") => Ok(()),
-        Some(other) => Err(invalid("audit-log-format", other, "events are written as json only")),
-    }
 }
 
 fn key_algorithm(text: &str) -> Option<KeyAlgorithm> {

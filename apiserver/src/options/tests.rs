@@ -37,9 +37,19 @@ fn wrong_flags_are_refused_in_one_sentence() {
     );
     refused(&[MEMORY, "--audit-log-maxage=-1"], "--audit-log-maxage -1 can't be a negative number");
     refused(
-        &[MEMORY, "--audit-webhook-config-file=/a"],
-        "--audit-webhook-config-file is not supported: audit events are not sent to webhooks: use --audit-log-path",
+        &[MEMORY, "--audit-webhook-mode=async"],
+        "invalid audit webhook mode async, allowed modes are \"batch,blocking,blocking-strict\"",
     );
+    refused(
+        &[MEMORY, "--audit-webhook-batch-buffer-size=0"],
+        "invalid audit batch webhook buffer size 0, must be a positive number",
+    );
+    refused(
+        &[MEMORY, "--audit-webhook-batch-throttle-qps=0"],
+        "invalid audit batch webhook throttle QPS 0, must be a positive number",
+    );
+    let rate = ["--audit-webhook-batch-throttle-enable=false", "--audit-webhook-batch-throttle-qps=0"];
+    assert_eq!(Options::parse([MEMORY, rate[0], rate[1]]).unwrap().audit_batching.throttle, None);
     refused(&[], "--etcd-servers must be specified, or --storage-backend=memory or sled");
     refused(
         &["--storage-backend=sled"],

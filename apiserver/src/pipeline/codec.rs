@@ -10,6 +10,7 @@ use super::{
     Framed, Permitted, Query,
     duplicates::duplicates,
     protobuf::{self, ProtobufError},
+    yaml,
 };
 use crate::context::Ctx;
 
@@ -108,7 +109,10 @@ pub fn content_type(request: &Framed) -> &str {
 pub async fn read_body(ctx: &Ctx, permitted: &Permitted) -> Result<Bytes, Status> {
     let limit = ctx.options.max_body_bytes;
     match body::collect(permitted.request().take_body(), limit).await {
-        Ok(bytes) => Ok(bytes),
+        Ok(bytes) => {
+            permitted.request().was_read(&bytes);
+            Ok(bytes)
+        }
         Err(CollectError::TooLarge { .. }) => Err(Status::too_large(format_args!("limit is {limit}"))),
         Err(CollectError::Broken(error)) => Err(Status::bad_request(error.to_string())),
     }
@@ -127,11 +131,7 @@ pub fn parse_object(bytes: &[u8], media: &str) -> Result<Value, Status> {
         }
         "application/yaml" | "text/yaml" => {
             let text = std::str::from_utf8(bytes).map_err(|e| unreadable(e.to_string()))?;
-            serde_saphyr::from_str(text).map_err(|e| {
-                // It draws the place on further lines.
-                let why = e.to_string();
-                unreadable(why.lines().next().unwrap_or_default().to_owned())
-            })?
+            yaml::read(text).map_err(unreadable)?
         }
         PROTOBUF => protobuf::decode(bytes).map_err(|error| match error {
             ProtobufError::Unknown => Status::unsupported_media_type(&ACCEPTED[..2]),
@@ -171,7 +171,7 @@ pub async fn read_object(
     Ok(read_checked_object(ctx, permitted, api_version, kind, ignored).await?.0)
 }
 
-/// As [`read_object`], with the paths of keys that the body repeats, if anybody asks for them.
+/// As [`read_object`], with what is to be said of keys that the body repeats, if anybody asks.
 ///
 /// # Errors
 /// As [`read_object`].
@@ -186,9 +186,19 @@ pub async fn read_checked_object(
     let bytes = read_body(ctx, permitted).await?;
     let mut object = parse_object(&bytes, &media)?;
     expect_kind(&mut object, api_version, kind)?;
-    let json = matches!(media.as_str(), "" | "application/json" | "*/*");
-    let asked = json && validation != FieldValidation::Ignore;
-    Ok((object, if asked { duplicates(&bytes) } else { Vec::new() }))
+    let asked = validation != FieldValidation::Ignore;
+    Ok((object, if asked { repeated(&bytes, &media) } else { Vec::new() }))
+}
+
+/// What strict decoding says of keys that stand twice in a body.
+pub(crate) fn repeated(bytes: &[u8], media: &str) -> Vec<String> {
+    match media {
+        PROTOBUF => Vec::new(),
+        "application/yaml" | "text/yaml" => {
+            std::str::from_utf8(bytes).ok().and_then(yaml::repeated).into_iter().collect()
+        }
+        _ => duplicates(bytes).into_iter().map(|path| format!("duplicate field \"{path}\"")).collect(),
+    }
 }
 
 /// Checks that an object is of a kind and version, filling in what it does not say.

@@ -5,7 +5,7 @@ use http::{HeaderMap, Response};
 use serde_json::json;
 use wire::Body;
 
-use super::{Forward, Page, Permitted, Refusal};
+use super::{Forward, Page, Permitted, Refusal, debug};
 use crate::{context::Ctx, registry, respond};
 
 /// Finds who answers.
@@ -44,6 +44,9 @@ pub(super) async fn direct(ctx: &Ctx, mut permitted: Permitted) -> Result<Respon
         };
     }
     if let Some(response) = ctx.health.answer(ctx, &info.path, &permitted.request().query).await {
+        return Ok(response);
+    }
+    if let Some(response) = debug::answer(ctx, &permitted).await {
         return Ok(response);
     }
     let request = permitted.request();

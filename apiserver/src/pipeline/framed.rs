@@ -3,13 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 use parking_lot::Mutex;
-use wire::{Body, Peer, body::CollectError};
+use wire::{Body, Peer};
 use world::{Mono, Wall};
 
 use super::{Query, Remarks, RequestInfo};
 use crate::context::Ctx;
+
+/// The body, once a handler has read it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard(Arc<Mutex<Option<Bytes>>>);
+
+impl Heard {
+    pub(crate) fn take(&self) -> Option<Bytes> {
+        self.0.lock().take()
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -27,6 +38,7 @@ pub struct Framed {
     /// Headers.
     pub headers: HeaderMap,
     body: Mutex<Option<Body>>,
+    heard: Option<Heard>,
     /// What `wire` needs to turn the connection into a byte stream, among others.
     pub extensions: http::Extensions,
     /// Who is at the other end of the connection.
@@ -59,6 +71,7 @@ impl Framed {
             headers: parts.headers,
             extensions: parts.extensions,
             body: Mutex::new(Some(body)),
+            heard: None,
             peer,
         }
     }
@@ -68,19 +81,16 @@ impl Framed {
         self.body.lock().take().unwrap_or_else(wire::body::empty)
     }
 
-    /// The body, left where it is for whoever reads it next. `None`: it cannot be read, which that
-    /// reader will find out too.
-    pub(crate) async fn peek_body(&self, limit: usize) -> Option<bytes::Bytes> {
-        let (left, seen) = match wire::body::collect(self.take_body(), limit).await {
-            Ok(bytes) => (wire::body::full(bytes.clone()), Some(bytes)),
-            // As long as it has to be to be refused.
-            Err(CollectError::TooLarge { .. }) => (wire::body::full(vec![0; limit + 1]), None),
-            Err(CollectError::Broken(error)) => {
-                (wire::body::stream(futures::stream::iter([Err::<bytes::Bytes, _>(error)])), None)
-            }
-        };
-        *self.body.lock() = Some(left);
-        seen
+    /// From now on what is read of the body is kept for whoever asks for it.
+    pub(crate) fn listen(&mut self) -> Heard {
+        self.heard.get_or_insert_default().clone()
+    }
+
+    /// Tells who listens what was read.
+    pub(super) fn was_read(&self, bytes: &Bytes) {
+        if let Some(heard) = &self.heard {
+            *heard.0.lock() = Some(bytes.clone());
+        }
     }
 
     /// Understands path and method.

@@ -17,11 +17,13 @@
 
 mod act;
 mod codec;
+mod debug;
 mod director;
 mod duplicates;
 mod framed;
 mod headers;
 mod identify;
+mod open;
 mod outside;
 mod pages;
 mod permit;
@@ -31,8 +33,14 @@ mod remarks;
 mod request_info;
 mod seat;
 pub mod write;
+pub(crate) mod yaml;
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use api::status::Status;
 use futures::FutureExt;
@@ -41,27 +49,32 @@ use wire::{Body, Handler, Peer, body};
 use world::{Clock, Mono};
 
 pub use act::Acting;
+pub(crate) use codec::repeated;
 pub use codec::{
     FieldValidation, WriteOptions, content_type, expect_kind, parse_object, read_body, read_checked_object,
     read_object,
 };
+pub(crate) use framed::Heard;
 pub use framed::{Framed, Parsed};
 pub use headers::ExtraHeaders;
 pub use identify::Identified;
+pub use open::Open;
 pub use pages::{Delegate, Forward, Page, Pages};
 pub use permit::Permitted;
 pub use query::{ListOptions, Match, Query, parse_resource_version};
 pub use remarks::Remarks;
 pub(crate) use remarks::write_warning;
 pub use request_info::RequestInfo;
+pub(crate) use request_info::percent_decode;
 pub use seat::{Seated, Seats};
+pub(crate) use yaml::settle_numbers;
 
 use crate::{
     audit::Draft,
     context::{Ctx, InProgress},
     flow::Schema,
     metrics::Row,
-    respond::{self, Wanted},
+    respond::{self, Encoded, Wanted},
 };
 
 /// An answer that is no success.
@@ -106,6 +119,8 @@ impl Refusal {
     }
 }
 
+/// The verbosity from which on upstream logs requests.
+const LOGS_REQUESTS: u32 = 3;
 const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
 const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 
@@ -174,9 +189,10 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         }
     };
     remarks.write(response.headers_mut());
+    let encoded = response.extensions_mut().remove::<Encoded>();
     if let (Some(audit), Some(mut draft)) = (&ctx.audit, note.audit.take()) {
         draft.annotated(&remarks);
-        response = audit.answered(&ctx, draft, response, panicked).await;
+        response = audit.answered(&ctx, draft, response, encoded.as_ref(), panicked);
     }
     response = count(&ctx, &note, response, began);
     ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
@@ -198,8 +214,12 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let code = response.status().as_u16().to_string();
-    // As upstream's log of requests, at the level where nobody pays for it.
-    tracing::debug!(target: "apiserver::httplog", verb, path, code, user = note.user, "HTTP");
+    if ctx.verbosity.load(Relaxed) >= LOGS_REQUESTS {
+        tracing::info!(target: "apiserver::httplog", verb, path, code, user = note.user, "HTTP");
+    } else {
+        // At the level where nobody pays for it.
+        tracing::debug!(target: "apiserver::httplog", verb, path, code, user = note.user, "HTTP");
+    }
     ctx.host.record("request", vec![("user", note.user), ("verb", verb), ("path", path), ("code", code)]);
     response
 }
@@ -216,16 +236,16 @@ fn count(ctx: &Ctx, note: &Note, response: Response<Body>, began: Mono) -> Respo
     let own = note.user == "system:apiserver";
     let clock = ctx.host.clock();
     if note.long_running && code < 400 {
-        let open = Open { row, clock: clock.clone(), began, code, own };
-        open.row.long_running(1);
-        return response.map(|content| body::holding(content, open));
+        let stream = Streaming { row, clock: clock.clone(), began, code, own };
+        stream.row.long_running(1);
+        return Open::holding(response, stream);
     }
     row.answered(code, clock.monotonic().since(began), body::length(response.body()), own);
     response
 }
 
-/// A stream that is counted when its body is dropped.
-struct Open {
+/// A stream that is counted when it ends.
+struct Streaming {
     row: Arc<Row>,
     clock: Clock,
     began: Mono,
@@ -233,7 +253,7 @@ struct Open {
     own: bool,
 }
 
-impl Drop for Open {
+impl Drop for Streaming {
     fn drop(&mut self) {
         self.row.long_running(-1);
         self.row.answered(self.code, self.clock.monotonic().since(self.began), None, self.own);
@@ -261,7 +281,12 @@ async fn walk(
         if ctx.lifecycle.is_draining() {
             return Err(going());
         }
-        return Box::pin(stages(ctx, parsed, note)).await;
+        let watch = (parsed.info.verb == "watch").then(|| InProgress::watch(ctx));
+        let response = Box::pin(stages(ctx, parsed, note)).await?;
+        return Ok(match watch {
+            Some(watch) => Open::holding(response, watch),
+            None => response,
+        });
     }
     let _in_progress = InProgress::begin(ctx);
     // Asked after it was counted: whoever drains sees either the request or nothing.
@@ -288,9 +313,9 @@ fn may_still(parsed: &Parsed) -> bool {
 }
 
 async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<Body>, Refusal> {
-    let identified = parsed.identify(ctx, note).await?;
+    let mut identified = parsed.identify(ctx, note).await?;
     if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
-        note.audit = audit.received(ctx, draft, &identified.parsed.framed, &identified.user).await;
+        note.audit = audit.received(ctx, draft, &mut identified.parsed.framed, &identified.user);
     }
     let acting = identified.act(ctx).await?;
     if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {

@@ -60,13 +60,13 @@ impl<'r> Scope<'r> {
         }
     }
 
-    /// Notes the keys that the body repeats, for field validation.
+    /// Notes what field validation will say of keys that the body repeats.
     #[must_use]
-    pub fn with_duplicates(self, paths: Vec<String>) -> Self {
-        Self { duplicates: Mutex::new(paths), ..self }
+    pub fn with_duplicates(self, complaints: Vec<String>) -> Self {
+        Self { duplicates: Mutex::new(complaints), ..self }
     }
 
-    /// The keys that the body repeats; told once.
+    /// What is to be said of keys that the body repeats; told once.
     pub fn duplicates(&self) -> Vec<String> {
         std::mem::take(&mut self.duplicates.lock())
     }

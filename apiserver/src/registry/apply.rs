@@ -16,7 +16,7 @@ use crate::{
     catalog::Served,
     context::Ctx,
     managed_fields,
-    pipeline::{Permitted, Refusal, WriteOptions, read_body, write::Scope},
+    pipeline::{FieldValidation, Permitted, Refusal, WriteOptions, read_body, write::Scope, yaml},
     respond::Wanted,
 };
 
@@ -32,9 +32,15 @@ pub(super) async fn read(ctx: &Ctx, permitted: &Permitted, options: &WriteOption
     let bytes = read_body(ctx, permitted).await?;
     let unreadable = |why: &str| Status::bad_request(format!("error decoding YAML: {why}"));
     let text = std::str::from_utf8(&bytes).map_err(|e| unreadable(&e.to_string()))?;
-    // It draws the place of an error on further lines.
-    let config: Value = serde_saphyr::from_str(text)
-        .map_err(|e| unreadable(e.to_string().lines().next().unwrap_or_default()))?;
+    let config = yaml::read(text).map_err(|why| unreadable(&why))?;
+    // A warning of it would have lines, which no header holds: upstream's is lost as well.
+    if options.validation == FieldValidation::Strict
+        && let Some(why) = yaml::repeated(text)
+    {
+        return Err(Status::bad_request(format!(
+            "error strict decoding YAML: error converting YAML to JSON: {why}"
+        )));
+    }
     if !config.is_object() {
         return Err(unreadable("an object is written as a map"));
     }

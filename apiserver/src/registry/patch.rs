@@ -15,7 +15,10 @@ use super::{apply, rules, update::change_tracked, wanted, written};
 use crate::{
     catalog::{Nature, Served},
     context::Ctx,
-    pipeline::{Permitted, Refusal, WriteOptions, content_type, read_body, write::Scope},
+    pipeline::{
+        FieldValidation, Permitted, Refusal, WriteOptions, content_type, read_body, repeated, settle_numbers,
+        write::Scope,
+    },
 };
 
 /// The forms in which built-in kinds take patches.
@@ -58,9 +61,15 @@ pub(super) async fn patch(
         return Err(Status::invalid("PatchOptions.meta.k8s.io", "", vec![error]).into());
     }
     let bytes = read_body(ctx, &permitted).await?;
-    let patch: Value = serde_json::from_slice(&bytes)
+    let mut patch: Value = serde_json::from_slice(&bytes)
         .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
-    let scope = Scope::new(&permitted, served, options);
+    if let Form::Strategic = form {
+        // What comes of it is not read as text again, which alone tells 3.0 from 3.
+        settle_numbers(&mut patch);
+    }
+    let asked = options.validation != FieldValidation::Ignore;
+    let complaints = if asked { repeated(&bytes, "") } else { Vec::new() };
+    let scope = Scope::new(&permitted, served, options).with_duplicates(complaints);
     let item = change_tracked(ctx, &scope, |stored| {
         let mut object = patched(&scope.served, &form, &stored.object, &patch)?;
         if object.name() != stored.object.name() {

@@ -58,8 +58,7 @@ pub fn default(scope: &Scope<'_>, object: &mut Value) -> Result<(), Status> {
         }
         Nature::Custom(custom) => custom.normalise(object),
     };
-    let mut wrong: Vec<String> =
-        scope.duplicates().iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    let mut wrong = scope.duplicates();
     wrong.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
     if wrong.is_empty() {
         return Ok(());

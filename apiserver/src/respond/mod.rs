@@ -21,6 +21,11 @@ pub use negotiate::{Encoding, Format, Include, Wanted};
 /// Bodies up to this size are not worth compressing.
 const GZIP_ABOVE: usize = 128 * 1024;
 
+/// What an answer's object was encoded to, before it was compressed: beside the answer until it leaves,
+/// for the audit log.
+#[derive(Clone, Debug)]
+pub struct Encoded(pub Bytes);
+
 /// `metadata` of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListMeta {
@@ -163,13 +168,16 @@ impl Wanted {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             if let Some(zipped) = encoder.write_all(&bytes).ok().and_then(|()| encoder.finish().ok()) {
                 let mut response = response(code, media, zipped.into());
+                response.extensions_mut().insert(Encoded(bytes));
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
                 return response;
             }
         }
-        response(code, media, bytes)
+        let mut response = response(code, media, bytes.clone());
+        response.extensions_mut().insert(Encoded(bytes));
+        response
     }
 }
 
@@ -252,12 +260,4 @@ pub fn stream(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// Warns whoever reads the answer.
-pub(crate) fn add_warning(response: &mut Response<Body>, warning: &str) {
-    let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-        response.headers_mut().append(http::header::WARNING, value);
-    }
 }

@@ -74,9 +74,9 @@ impl Cache {
         Arc::new(Item::stored(key.to_owned(), revision, raw, self.served.clone()))
     }
 
-    /// Nobody hears of what comes now.
-    pub(super) fn end_watches(&mut self) {
-        self.watchers = Watchers::default();
+    /// So many hear nothing of what comes now; how many there were.
+    pub(super) fn end_watches(&mut self, most: usize) -> usize {
+        self.watchers.end(most)
     }
 
     /// Starts over from a listing at `revision`; all watchers end.

@@ -196,9 +196,13 @@ impl Caches {
         Ok(revision)
     }
 
-    /// Ends all watches, after what they have still to hear; the server goes.
-    pub fn end_watches(&self) {
-        self.0.feed.lock().caches.values_mut().for_each(Cache::end_watches);
+    /// Ends so many watches, after what they have still to hear: the server goes. How many there were.
+    pub fn end_watches(&self, most: usize) -> usize {
+        let mut ended = 0;
+        for cache in self.0.feed.lock().caches.values_mut() {
+            ended += cache.end_watches(most - ended);
+        }
+        ended
     }
 
     /// One object as the cache has it.

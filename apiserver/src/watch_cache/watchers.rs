@@ -104,6 +104,26 @@ impl Watchers {
         self.sweep(|w| !w.sender.same_channel(sender));
     }
 
+    /// Lets go of so many, of those that are still there; how many there were.
+    pub(super) fn end(&mut self, most: usize) -> usize {
+        let mut ended = 0;
+        let mut stays = |watcher: &Watcher| {
+            let there = !watcher.sender.is_closed();
+            let ends = there && ended < most;
+            ended += usize::from(ends);
+            there && !ends
+        };
+        self.open.retain(&mut stays);
+        for places in [&mut self.of_object, &mut self.of_node] {
+            places.retain(|_, watchers| {
+                watchers.retain(&mut stays);
+                !watchers.is_empty()
+            });
+        }
+        self.narrow = self.of_object.values().chain(self.of_node.values()).map(Vec::len).sum();
+        ended
+    }
+
     fn sweep(&mut self, stays: impl Fn(&Watcher) -> bool) {
         for places in [&mut self.of_object, &mut self.of_node] {
             places.retain(|_, watchers| {

@@ -42,6 +42,7 @@ fn requests_are_passed_on_in_the_user_s_name() {
             // Nobody says this but the server itself.
             ("x-remote-user", "root"),
             ("audit-id", "7"),
+            ("x-forwarded-for", "192.0.2.1, 192.0.2.2"),
         ];
         let answer = plane.send(ADMIN, "GET", ROSES, &headers, "").await;
         assert_eq!(answer.code, 200, "{}", answer.body);
@@ -54,7 +55,8 @@ fn requests_are_passed_on_in_the_user_s_name() {
         assert_eq!(header("audit-id"), json!(["7"]));
         assert_eq!(header("authorization"), Value::Null);
         assert_eq!(header("impersonate-user"), Value::Null);
-        assert_eq!(header("x-forwarded-for"), json!([sim.host("laptop").net().address().to_string()]));
+        let clients = format!("192.0.2.1, 192.0.2.2, {}", sim.host("laptop").net().address());
+        assert_eq!(header("x-forwarded-for"), json!([clients]));
         assert_eq!(answer.headers["audit-id"], "7");
 
         // Nobody without the right is passed on.

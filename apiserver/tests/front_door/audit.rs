@@ -1,11 +1,20 @@
 //! The audit log, as a file on the server's host.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use apiserver::Server;
 use client::Resource;
+use http::{Request, Response};
+use pki::kubeconfig::{Cluster, Kubeconfig, User};
 use serde_json::{Value, json};
-use world::sim::{Config, Sim, run};
+use wire::{Body, Peer, body};
+use world::{
+    Wall,
+    sim::{Config, Sim, run},
+};
 
 use crate::plane::{ADMIN, BOB, Plane, options};
 
@@ -138,6 +147,132 @@ fn refusals_streams_and_secrets_are_written_down_as_they_may_be() {
         for hidden in ["swordfish", "c3dvcmRmaXNo", "a-bad-token", ADMIN, BOB] {
             assert!(!text.contains(hidden), "{hidden} is in the log");
         }
+    })
+    .unwrap();
+}
+
+/// A server that takes audit events, as many answers 503 as it was told to give first.
+struct Sink {
+    seen: Arc<Mutex<Vec<(Wall, Value)>>>,
+}
+
+impl Sink {
+    async fn start(sim: &Sim, refuses: u32) -> Self {
+        let host = sim.host("sink");
+        let listener = host.net().listen(([0, 0, 0, 0], 8080).into()).await.unwrap();
+        let seen: Arc<Mutex<Vec<(Wall, Value)>>> = Arc::default();
+        let (kept, clock) = (seen.clone(), host.clock().clone());
+        let refuses = Arc::new(Mutex::new(refuses));
+        let handler = move |_: Arc<Peer>, request: Request<Body>| {
+            let (kept, clock, refuses) = (kept.clone(), clock.clone(), refuses.clone());
+            async move {
+                assert_eq!(request.uri().path_and_query().unwrap(), "/k8s/events?timeout=30s");
+                let bytes = body::collect(request.into_body(), 64 << 20).await.unwrap();
+                let mut response = Response::new(body::empty());
+                let mut left = refuses.lock().unwrap();
+                if *left > 0 {
+                    *left -= 1;
+                    *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                }
+                kept.lock().unwrap().push((clock.wall(), serde_json::from_slice(&bytes).unwrap()));
+                response
+            }
+        };
+        wire::Server::spawn(&host, listener, wire::ServeOptions::plain(), Arc::new(handler));
+        Self { seen }
+    }
+
+    /// How many events each batch had, and when it came.
+    fn batches(&self) -> Vec<(Wall, usize)> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().map(|(at, list)| (*at, list["items"].as_array().unwrap().len())).collect()
+    }
+}
+
+async fn with_webhook(sim: &Sim, more: &[&str]) -> Plane {
+    let cluster = Cluster { server: "http://sink:8080/k8s/events".to_owned(), ..Cluster::default() };
+    let config = Kubeconfig::new("audit", cluster, "apiserver", User::default());
+    let disk = sim.host("cp").disk().clone();
+    disk.create_dir_all("/etc").unwrap();
+    disk.write("/etc/policy.yaml", POLICY, 0o644).unwrap();
+    disk.write("/etc/webhook.conf", config.to_yaml(), 0o600).unwrap();
+    let mut flags =
+        vec!["--audit-policy-file=/etc/policy.yaml", "--audit-webhook-config-file=/etc/webhook.conf"];
+    flags.extend(more);
+    Plane::start(sim, &flags).await
+}
+
+#[test]
+fn a_webhook_gets_events_in_batches() {
+    run(Config::default(), |sim| async move {
+        let sink = Sink::start(&sim, 0).await;
+        let flags = ["--audit-webhook-batch-max-size=10", "--audit-webhook-batch-max-wait=30s"];
+        let plane = with_webhook(&sim, &flags).await;
+        let ask = async |times: usize| {
+            for _ in 0..times {
+                plane.get("/api/v1/namespaces/default/secrets").await;
+            }
+        };
+        // Two stages of each: as soon as a batch is full it goes.
+        ask(6).await;
+        sim.elapse(Duration::from_secs(1)).await;
+        assert_eq!(sink.batches().iter().map(|(_, n)| *n).collect::<Vec<_>>(), [10]);
+        let full = sink.batches()[0].0;
+        sim.elapse(Duration::from_secs(28)).await;
+        assert_eq!(sink.batches().len(), 1);
+        // The rest when it has waited.
+        sim.elapse(Duration::from_secs(2)).await;
+        let [_, (at, rest)] = <[(Wall, usize); 2]>::try_from(sink.batches()).unwrap();
+        assert_eq!(rest, 2);
+        assert!((29..=31).contains(&at.duration_since(full).as_secs()), "{full} {at}");
+        let list = sink.seen.lock().unwrap()[0].1.clone();
+        assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("EventList"), &json!("audit.k8s.io/v1")));
+        let event = &list["items"][0];
+        assert_eq!((event.get("kind"), &event["stage"]), (None, &json!("RequestReceived")));
+        // What waits at the end goes before the server does.
+        ask(1).await;
+        plane.server.shutdown().await;
+        assert_eq!(sink.batches().last().map(|(_, n)| *n), Some(2));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_webhook_that_fails_is_tried_again_and_what_finds_no_room_is_lost() {
+    run(Config::default(), |sim| async move {
+        let sink = Sink::start(&sim, 2).await;
+        let flags = ["--audit-webhook-batch-max-size=2", "--audit-webhook-initial-backoff=10s"];
+        let plane = with_webhook(&sim, &flags).await;
+        plane.get("/api/v1/namespaces/default/secrets").await;
+        sim.elapse(Duration::from_secs(60)).await;
+        let batches = sink.batches();
+        assert_eq!(batches.len(), 3, "{batches:?}");
+        // 10 s, then half as long again, each up to a fifth longer.
+        let waits: Vec<i64> =
+            batches.windows(2).map(|two| two[1].0.duration_since(two[0].0).as_secs()).collect();
+        assert!((10..=12).contains(&waits[0]) && (15..=18).contains(&waits[1]), "{waits:?}");
+        assert!(!plane.get("/metrics").await.body.contains("apiserver_audit_error_total{"));
+    })
+    .unwrap();
+    run(Config::default(), |sim| async move {
+        // Nobody is there.
+        let flags = [
+            "--audit-webhook-batch-buffer-size=5",
+            "--audit-webhook-batch-throttle-qps=0.01",
+            "--audit-webhook-batch-throttle-burst=1",
+            "--audit-webhook-batch-max-size=1",
+        ];
+        let plane = with_webhook(&sim, &flags).await;
+        let before = sim.host("laptop").clock().monotonic();
+        for _ in 0..10 {
+            assert_eq!(plane.get("/api/v1/namespaces/default/secrets").await.code, 200);
+        }
+        assert!(sim.host("laptop").clock().monotonic().since(before) < Duration::from_secs(1));
+        let page = plane.get("/metrics").await.body;
+        let lost =
+            page.lines().find_map(|l| l.strip_prefix("apiserver_audit_error_total{plugin=\"buffered\"} "));
+        let lost: u32 = lost.unwrap().parse().unwrap();
+        assert!((12..=15).contains(&lost), "{lost}");
     })
     .unwrap();
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::{ObjectExt, base64};
 use client::Resource;
+use futures::StreamExt;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use pki::{Authority, CertifiedKey};
 use serde_json::{Value, json};
@@ -30,11 +31,17 @@ pub struct Extension {
 
 /// A plane with a front-proxy certificate, and an extension server that serves nothing yet.
 pub async fn plane_and_extension(sim: &Sim, lasts: Duration) -> (Plane, Extension) {
+    plane_with_and_extension(sim, &[], lasts).await
+}
+
+/// As [`plane_and_extension`], with more flags.
+pub async fn plane_with_and_extension(sim: &Sim, more: &[&str], lasts: Duration) -> (Plane, Extension) {
     let cp = sim.host("cp");
     let front = issue(&authority(&cp, "front-proxy-ca"), &cp, "front-proxy-client", 365 * DAY);
     cp.disk().write("/etc/proxy.crt", front.chain_pem(), 0o644).unwrap();
     cp.disk().write("/etc/proxy.key", front.key_pem(), 0o600).unwrap();
-    let flags = ["--proxy-client-cert-file=/etc/proxy.crt", "--proxy-client-key-file=/etc/proxy.key"];
+    let mut flags = vec!["--proxy-client-cert-file=/etc/proxy.crt", "--proxy-client-key-file=/etc/proxy.key"];
+    flags.extend(more);
     let plane = Plane::start(sim, &flags).await;
     let host = sim.host("ext");
     let ca = authority(&host, "flower-ca");
@@ -122,7 +129,16 @@ async fn answer(host: Host, peer: Arc<Peer>, mut request: Request<Body>) -> Resp
             let frames = frames.map(|frame| Ok(bytes::Bytes::from_static(frame.as_bytes())));
             Response::new(body::stream(futures::stream::iter(frames)))
         }
-        ROSES if request.headers().contains_key(header::UPGRADE) => {
+        // Begins, and has no end.
+        ROSES if query == "endless" => {
+            let first = futures::stream::iter([Ok(bytes::Bytes::from_static(b"once upon a time"))]);
+            Response::new(body::stream(first.chain(futures::stream::pending())))
+        }
+        ROSES if query == "length" => {
+            let length = body::collect(request.into_body(), 64 << 20).await.unwrap().len();
+            document(&json!({ "length": length }))
+        }
+        _ if request.headers().contains_key(header::UPGRADE) => {
             let pending = upgrade::of_request(&mut request);
             host.spawn(async move {
                 let mut stream = pending.await.unwrap();
@@ -138,10 +154,11 @@ async fn answer(host: Host, peer: Arc<Peer>, mut request: Request<Body>) -> Resp
             headers.insert(header::UPGRADE, HeaderValue::from_static("echo"));
             response
         }
-        ROSES if query == "moved" => {
+        ROSES if query.starts_with("moved") => {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::FOUND;
-            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("https://elsewhere/"));
+            let to = if query == "moved=here" { "/there" } else { "https://elsewhere/" };
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(to));
             response
         }
         ROSES => {

@@ -120,6 +120,45 @@ fn a_shutdown_takes_leave_step_by_step() {
     .unwrap();
 }
 
+/// At which moments after the beginning of a shutdown sixty watches end.
+fn ends_of_watches(flag: &'static str, check: impl FnOnce(Vec<Duration>) + 'static) {
+    world::sim::run(Config::default(), move |sim| async move {
+        let plane = Plane::start(&sim, &[flag]).await;
+        let (pods, laptop) = (Resource::core("pods"), sim.host("laptop"));
+        let mut watches = Vec::new();
+        for _ in 0..60 {
+            watches.push(plane.admin.watch(&pods, None, &client::WatchParams::default()).await.unwrap());
+        }
+        let begun = laptop.clock().monotonic();
+        let server = plane.server;
+        let ended = sim.host("cp").spawn(async move { server.shutdown().await });
+        let clock = laptop.clock();
+        let ends = watches.into_iter().map(|mut watch| async move {
+            while let Some(Ok(_)) = watch.next().await {}
+            clock.monotonic().since(begun)
+        });
+        let ends = futures::future::join_all(ends).await;
+        let _ = ended.join().await;
+        check(ends);
+    })
+    .unwrap();
+}
+
+#[test]
+fn watches_end_one_after_the_other_if_there_is_time_for_it() {
+    let differ = |ends: &[Duration]| -> Duration {
+        ends.iter().max().unwrap().saturating_sub(*ends.iter().min().unwrap())
+    };
+    ends_of_watches("--shutdown-watch-termination-grace-period=10s", move |ends| {
+        let took = differ(&ends);
+        // At 200 a second, the server's own among them.
+        assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(2), "{took:?}");
+    });
+    ends_of_watches("--shutdown-watch-termination-grace-period=0s", move |ends| {
+        assert!(differ(&ends) < Duration::from_millis(100), "{ends:?}");
+    });
+}
+
 #[test]
 fn tokens_are_issued_and_their_keys_are_shown() {
     world::sim::run(Config::default(), |sim| async move {

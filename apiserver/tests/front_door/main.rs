@@ -23,6 +23,7 @@ mod objects;
 mod openapi;
 mod self_made;
 mod serving;
+mod streams;
 mod surface;
 mod versions;
 mod watches;

@@ -52,12 +52,18 @@ fn logs_are_shown_to_those_who_may() {
         disk.write("/var/log/pods/a.log", "one\n", 0o644).unwrap();
         disk.write("/var/log/messages", "two\n", 0o644).unwrap();
         disk.write("/etc/secret", "no\n", 0o644).unwrap();
+        disk.write("/var/log/a b&c:<1>.log", "three\n", 0o644).unwrap();
         let (code, page) = get(&plane, "/logs/").await;
         assert_eq!(code, 200);
         assert!(page.contains("<a href=\"messages\">messages</a>\n<a href=\"pods/\">pods/</a>\n"), "{page}");
+        let odd = "<a href=\"./a%20b&c:%3C1%3E.log\">a b&amp;c:&lt;1&gt;.log</a>\n";
+        assert!(page.contains(odd), "{page}");
         for (path, expected) in [
             ("/logs/messages", (200, "two\n")),
             ("/logs/pods/a.log", (200, "one\n")),
+            ("/logs/pods%2Fa.log", (200, "one\n")),
+            ("/logs/a%20b&c:%3C1%3E.log", (200, "three\n")),
+            ("/logs/%2e%2e/log", (400, "invalid URL path\n")),
             ("/logs/pods", (301, "")),
             ("/logs/none", (404, "404 page not found\n")),
             ("/logs/../../etc/secret", (400, "invalid URL path\n")),
@@ -160,5 +166,65 @@ fn timeouts_in_the_query_are_understood() {
         assert_eq!(bad.code, 400);
         let message = bad.json()["message"].as_str().unwrap().to_owned();
         assert!(message.starts_with("invalid timeout specified in the request URL - "), "{message}");
+    });
+}
+
+#[test]
+fn before_1_16_being_alive_and_being_ready_are_one() {
+    with_plane(&["--kubernetes-version=1.15"], |plane| async move {
+        for path in ["/livez", "/readyz", "/livez/ping", "/readyz/etcd"] {
+            assert_eq!(get(&plane, path).await, (404, "404 page not found\n".to_owned()), "{path}");
+        }
+        assert_eq!(get(&plane, "/healthz/ping").await, (200, "ok".to_owned()));
+        let index = get(&plane, "/").await.1;
+        assert!(
+            index.contains("/healthz/ping") && !index.contains("livez") && !index.contains("readyz"),
+            "{index}"
+        );
+    });
+    with_plane(&["--kubernetes-version=1.16"], |plane| async move {
+        for path in ["/livez", "/readyz", "/livez/ping", "/readyz/etcd"] {
+            assert_eq!(get(&plane, path).await, (200, "ok".to_owned()), "{path}");
+        }
+    });
+}
+
+#[test]
+fn the_verbosity_of_a_running_server_is_set() {
+    with_plane(&[], |plane| async move {
+        let put = async |body: &str| {
+            let answer = plane.send(ADMIN, "PUT", "/debug/flags/v", &[], body).await;
+            assert_eq!(answer.headers["content-type"], "text/plain");
+            (answer.code, answer.body)
+        };
+        assert_eq!(put("4").await, (200, "successfully set klog.logging.verbosity to 4\n".to_owned()));
+        let set = plane.server.context().verbosity.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(set, 4);
+        for (body, words) in [
+            ("much", "strconv.ParseUint: parsing \"much\": invalid syntax\n"),
+            ("-1", "strconv.ParseUint: parsing \"-1\": invalid syntax\n"),
+            ("", "strconv.ParseUint: parsing \"\": invalid syntax\n"),
+            ("4294967296", "strconv.ParseUint: parsing \"4294967296\": value out of range\n"),
+            (
+                "4294967295",
+                "failed set klog.logging.verbosity 4294967295: strconv.ParseInt: parsing \"4294967295\": value out of range\n",
+            ),
+        ] {
+            assert_eq!(put(body).await, (400, words.to_owned()), "{body:?}");
+        }
+        assert_eq!(get(&plane, "/debug/flags/v").await, (406, "unsupported http method\n".to_owned()));
+        let index = get(&plane, "/debug/flags/").await;
+        assert!(index.0 == 200 && index.1.contains("<tr>v<br>"), "{index:?}");
+        assert!(!get(&plane, "/").await.1.contains("/debug/flags"), "unlisted");
+        assert_eq!(plane.send(BOB, "PUT", "/debug/flags/v", &[], "4").await.code, 403);
+    });
+    with_plane(&["--profiling=false"], |plane| async move {
+        assert_eq!(plane.send(ADMIN, "PUT", "/debug/flags/v", &[], "4").await.code, 404);
+    });
+    with_plane(&["--kubernetes-version=1.25"], |plane| async move {
+        let answer = plane.send(ADMIN, "PUT", "/debug/flags/v", &[], "much").await;
+        let words =
+            "failed set klog.logging.verbosity much: strconv.ParseInt: parsing \"much\": invalid syntax\n";
+        assert_eq!((answer.code, answer.body.as_str()), (400, words));
     });
 }

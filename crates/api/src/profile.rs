@@ -123,6 +123,11 @@ impl Profile {
         (OLDEST..=NEWEST).map(|minor| Profile { minor, patch: 0 })
     }
 
+    /// Where the apiserver says whether it may be sent requests.
+    pub fn ready_path(self) -> &'static str {
+        self.health_paths().last().copied().unwrap_or("/healthz")
+    }
+
     /// 32 of 1.32.4.
     pub fn minor(self) -> u16 {
         self.minor

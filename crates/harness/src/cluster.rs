@@ -169,8 +169,9 @@ impl Cluster {
         self.sim.elapse(Duration::from_secs(20)).await;
         host.disk().rename(away, there).map_err(HarnessError::new)?;
         let workstation = self.sim.host(WORKSTATION);
+        let ready = self.options.profile.ready_path();
         wait_for(&workstation, "kube-apiserver is ready", async || {
-            let (status, _) = self.admin.raw(http::Method::GET, "/readyz", None).await.ok()?;
+            let (status, _) = self.admin.raw(http::Method::GET, ready, None).await.ok()?;
             status.is_success().then_some(())
         })
         .await

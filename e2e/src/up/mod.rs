@@ -179,8 +179,9 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     }
     let config = cluster::admin_config(first)?;
     let admin = Rest::from_kubeconfig(first, &config, profile.go(), "chronoplane-up")?;
+    let ready = profile.ready_path();
     cluster::wait_for(first, "the apiserver is ready", async || {
-        let (status, _) = admin.raw(http::Method::GET, "/readyz", None).await.ok()?;
+        let (status, _) = admin.raw(http::Method::GET, ready, None).await.ok()?;
         status.is_success().then_some(())
     })
     .await?;

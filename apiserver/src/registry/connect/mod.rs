@@ -19,10 +19,10 @@ mod proxy;
 mod translate;
 mod tunnel;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc};
 
 use api::status::Status;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use wire::{
     Body, HttpClient, body,
     upgrade::{self, Upgraded},
@@ -35,11 +35,13 @@ pub(super) use proxy::proxy;
 use crate::{
     catalog::Served,
     context::Ctx,
-    pipeline::{Permitted, Refusal},
+    pipeline::{Open, Permitted, Refusal},
 };
 
 /// Headers that concern the client and this server, not who is behind it.
 const OWN: [&str; 4] = ["authorization", "host", "content-length", "audit-id"];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Carries out exec, attach or portforward.
 ///
@@ -61,7 +63,8 @@ pub(super) async fn stream(
     if !lists(&request.headers, "upgrade") {
         return Err(Status::bad_request("Upgrade request required").into());
     }
-    let headers = std::mem::take(&mut request.headers);
+    let mut headers = std::mem::take(&mut request.headers);
+    forwarded_for(&mut headers, request.peer.remote.ip());
     let mut ours = Request::new(());
     *ours.extensions_mut() = std::mem::take(&mut request.extensions);
     let profile = ctx.options.profile;
@@ -117,6 +120,9 @@ impl Asked {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+        if let Some(clients) = self.headers.get(FORWARDED_FOR) {
+            headers.insert(FORWARDED_FOR, clients.clone());
+        }
         for protocol in protocols {
             headers.append("x-stream-protocol-version", HeaderValue::from_static(protocol));
         }
@@ -142,17 +148,35 @@ async fn pass_on(mut asked: Asked) -> Result<Response<Body>, Refusal> {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = answer.headers().clone();
     response.headers_mut().remove(header::DATE);
-    splice(&asked.ctx.host, upgrade::of_request(&mut asked.ours), stream);
+    splice(&asked.ctx.host, &mut response, upgrade::of_request(&mut asked.ours), stream);
     Ok(response)
 }
 
-/// Passes bytes both ways between a client whose connection becomes a stream and a stream behind us.
+/// Adds the client to those for whom a request was passed on before (`utilnet.AppendForwardedForHeader`).
+pub(crate) fn forwarded_for(headers: &mut HeaderMap, client: IpAddr) {
+    let mut all: Vec<String> = headers
+        .get_all(FORWARDED_FOR)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok().map(str::to_owned))
+        .collect();
+    all.push(client.to_string());
+    if let Ok(value) = HeaderValue::try_from(all.join(", ")) {
+        headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+/// Passes bytes both ways between a client, whose connection becomes a stream by this response, and a
+/// stream behind us.
 pub(crate) fn splice(
     host: &world::Host,
+    response: &mut Response<Body>,
     pending: impl Future<Output = Option<Upgraded>> + Send + 'static,
     behind: Upgraded,
 ) {
+    let open = Open::default();
+    open.of(response);
     host.spawn(async move {
+        let _open = open;
         let Some(client) = pending.await else { return };
         let (mut from_client, mut to_client) = tokio::io::split(client);
         let (mut from_behind, mut to_behind) = tokio::io::split(behind);

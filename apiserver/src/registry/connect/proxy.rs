@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use api::{object::ObjectExt, status::Status};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use pki::ClientTls;
 use serde_json::Value;
-use wire::{Body, HttpClient};
+use wire::{Body, HttpClient, body, upgrade};
 
 use super::{
     super::{fetch, fetch_opt},
-    OWN, options,
+    OWN, forwarded_for, lists, options, splice,
 };
 use crate::{
     catalog::Served,
@@ -24,19 +24,69 @@ const HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "t
 /// Passes a request on to `[scheme:]name[:port]`.
 pub(in super::super) async fn proxy(
     ctx: &Ctx,
-    permitted: Permitted,
+    mut permitted: Permitted,
     served: Arc<Served>,
 ) -> Result<Response<Body>, Refusal> {
     options::admit(ctx, &permitted, &served).await?;
     let info = permitted.info().clone();
     let (scheme, name, port) = split(&info.name);
     let object = fetch(ctx, &served, &info.namespace, name).await?.object;
-    let client = match served.plural.as_ref() {
-        "nodes" if port.is_empty() || port == "10250" => ctx.kubelets.of(&object)?,
+    let client = backend(ctx, &served, &object, (scheme, port)).await?;
+    let framed = permitted.request_mut();
+    let depth = if served.namespaced { 7 } else { 5 };
+    let (path, query) = framed.target.split_once('?').unwrap_or((&framed.target, ""));
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let parts: Vec<&str> = path.split('/').collect();
+    let (prefix, rest) = parts.split_at(parts.len().min(depth + 1));
+    let (prefix, rest) = (prefix.join("/"), rest.join("/"));
+    let upgrades = lists(&framed.headers, "upgrade");
+    if !upgrades && path == prefix && matches!(framed.method, Method::GET | Method::HEAD) {
+        // Relative links of a page are meant below it.
+        return Ok(moved(&format!("{path}/{query}")));
+    }
+    let target = format!("/{rest}{query}");
+    let mut request = Request::new(framed.take_body());
+    *request.method_mut() = framed.method.clone();
+    *request.uri_mut() =
+        target.parse().map_err(|e| Status::bad_request(format!("cannot ask for {target:?}: {e}")))?;
+    let mut headers = framed.headers.clone();
+    for own in OWN {
+        headers.remove(own);
+    }
+    forwarded_for(&mut headers, framed.peer.remote.ip());
+    if upgrades {
+        *request.headers_mut() = headers;
+        let mut ours = Request::new(());
+        *ours.extensions_mut() = std::mem::take(&mut framed.extensions);
+        let (answer, stream) = client.upgrade(request).await.map_err(unreachable)?;
+        let Some(stream) = stream else { return Ok(passed(answer, &prefix)) };
+        let mut response = Response::new(body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = answer.headers().clone();
+        response.headers_mut().remove(header::DATE);
+        splice(&ctx.host, &mut response, upgrade::of_request(&mut ours), stream);
+        return Ok(response);
+    }
+    if let Ok(uri) = HeaderValue::from_str(path) {
+        headers.insert("x-forwarded-uri", uri);
+    }
+    *request.headers_mut() = end_to_end(&headers);
+    Ok(passed(client.send(request).await.map_err(unreachable)?, &prefix))
+}
+
+/// A client of what listens at a port of a node, pod or service.
+async fn backend(
+    ctx: &Ctx,
+    served: &Served,
+    object: &Value,
+    (scheme, port): (&str, &str),
+) -> Result<HttpClient, Status> {
+    match served.plural.as_ref() {
+        "nodes" if port.is_empty() || port == "10250" => ctx.kubelets.of(object),
         "nodes" => {
             let addresses = object.list_at("/status/addresses");
             let found = addresses.iter().find(|a| a.str_at("/type") == "InternalIP");
-            direct(ctx, scheme, found.map_or("", |a| a.str_at("/address")), port)?
+            direct(ctx, scheme, found.map_or("", |a| a.str_at("/address")), port)
         }
         "pods" => {
             let port = match port {
@@ -47,34 +97,44 @@ pub(in super::super) async fn proxy(
             .map_or_else(|| port.to_owned(), |p| p.to_string());
             let address = object.str_at("/status/podIP");
             if address.is_empty() {
-                return Err(Status::service_unavailable("address not allowed").into());
+                return Err(Status::service_unavailable("address not allowed"));
             }
-            direct(ctx, scheme, address, if port.is_empty() { "80" } else { &port })?
+            direct(ctx, scheme, address, if port.is_empty() { "80" } else { &port })
         }
         _ => {
-            let (address, port) = endpoint(ctx, &object, port).await?;
-            direct(ctx, scheme, &address, &port)?
+            let (address, port) = endpoint(ctx, object, port).await?;
+            direct(ctx, scheme, &address, &port)
         }
-    };
-    let framed = permitted.request();
-    let depth = if served.namespaced { 7 } else { 5 };
-    let (path, query) = framed.target.split_once('?').unwrap_or((&framed.target, ""));
-    let rest: Vec<&str> = path.split('/').skip(depth + 1).collect();
-    let target = format!("/{}{}{query}", rest.join("/"), if query.is_empty() { "" } else { "?" });
-    let mut request = Request::new(framed.take_body());
-    *request.method_mut() = framed.method.clone();
-    *request.uri_mut() =
-        target.parse().map_err(|e| Status::bad_request(format!("cannot ask for {target:?}: {e}")))?;
-    *request.headers_mut() = end_to_end(&framed.headers);
-    let answer = client.send(request).await.map_err(|e| {
-        let why = e.cause().map_or_else(|| e.to_string(), ToString::to_string);
-        Status::service_unavailable(format!("error trying to reach service: {why}"))
-    })?;
+    }
+}
+
+fn unreachable(error: wire::Error) -> Status {
+    let why = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+    Status::service_unavailable(format!("error trying to reach service: {why}"))
+}
+
+fn moved(to: &str) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
+/// An answer as the client gets it: a path to which it redirects lies below the proxy's (`rewriteURL`).
+fn passed(answer: Response<Body>, prefix: &str) -> Response<Body> {
     let (head, content) = answer.into_parts();
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    *response.headers_mut() = end_to_end(&head.headers);
-    Ok(response)
+    let mut headers = end_to_end(&head.headers);
+    let location = headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let below = location.filter(|to| to.starts_with('/') && !to.starts_with("//") && !to.starts_with(prefix));
+    if let Some(Ok(to)) = below.map(|to| HeaderValue::try_from(format!("{prefix}{to}"))) {
+        headers.insert(header::LOCATION, to);
+    }
+    *response.headers_mut() = headers;
+    response
 }
 
 /// Somebody who serves a port of a service, by chance (`pkg/registry/core/service/storage`).

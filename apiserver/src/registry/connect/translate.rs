@@ -16,7 +16,7 @@ use wire::{
 use world::Host;
 
 use super::{Asked, refused};
-use crate::pipeline::{Query, Refusal};
+use crate::pipeline::{Open, Query, Refusal};
 
 /// What a client offers who can do this.
 pub(super) const PROTOCOL: &str = "v5.channel.k8s.io";
@@ -53,12 +53,15 @@ impl Wants {
 
 pub(super) async fn serve(mut asked: Asked, wants: Wants) -> Result<Response<Body>, Refusal> {
     let response = websocket::grant(&asked.headers, Some(PROTOCOL));
-    let response = response.map_err(|why| Refusal::from(api::status::Status::bad_request(why)))?;
+    let mut response = response.map_err(|why| Refusal::from(api::status::Status::bad_request(why)))?;
     let (answer, kubelet) = asked.spdy(&KUBELETS).await?;
     let Some(kubelet) = kubelet else { return Ok(refused(answer)) };
     let (pending, host) = (upgrade::of_request(&mut asked.ours), asked.ctx.host.clone());
     let inner = host.clone();
+    let open = Open::default();
+    open.of(&mut response);
     host.spawn(async move {
+        let _open = open;
         if let Some(client) = pending.await {
             carry(&inner, Socket::server(client).await, kubelet, wants).await;
         }

@@ -11,7 +11,7 @@ use wire::{
 };
 
 use super::{Asked, close, refused};
-use crate::pipeline::Refusal;
+use crate::pipeline::{Open, Refusal};
 
 /// What a client offers who can do this.
 pub(super) const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
@@ -19,11 +19,14 @@ const CHUNK: usize = 32 << 10;
 
 pub(super) async fn serve(mut asked: Asked) -> Result<Response<Body>, Refusal> {
     let response = websocket::grant(&asked.headers, Some(PROTOCOL));
-    let response = response.map_err(|why| Refusal::from(api::status::Status::bad_request(why)))?;
+    let mut response = response.map_err(|why| Refusal::from(api::status::Status::bad_request(why)))?;
     let (answer, kubelet) = asked.spdy(&["portforward.k8s.io"]).await?;
     let Some(kubelet) = kubelet else { return Ok(refused(answer)) };
     let pending = upgrade::of_request(&mut asked.ours);
+    let open = Open::default();
+    open.of(&mut response);
     asked.ctx.host.spawn(async move {
+        let _open = open;
         if let Some(client) = pending.await {
             carry(Socket::server(client).await, kubelet).await;
         }

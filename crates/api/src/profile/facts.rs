@@ -499,6 +499,16 @@ facts! {
         31 => EtcdProbes { live: "/livez", ready: "/readyz", started: "/readyz" },
     }
 
+    /// Where the apiserver is asked how it is; the last of them says whether it may be sent requests.
+    // kubernetes/kubernetes#78458.
+    health_paths: &'static [&'static str] = "health endpoints of the apiserver" {
+        8 => &["/healthz"], 16 => &["/healthz", "/livez", "/readyz"],
+    }
+
+    /// Whether kubeadm's apiserver is asked apart whether it lives and whether it is ready.
+    // The changelog of 1.19.
+    probes_readiness: bool = "probes of kubeadm's apiserver ask /livez and /readyz" { 8 => false, 19 => true }
+
     /// Whether the probes of static pods name their port.
     // kubernetes/kubernetes#132776.
     static_pods_name_ports: bool = "probes of static pods name their port" { 8 => false, 34 => true }

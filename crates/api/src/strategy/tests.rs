@@ -11,6 +11,7 @@ mod networking;
 mod pods;
 mod policies;
 mod properties;
+mod rows;
 mod scaling;
 mod services;
 mod storage;

@@ -144,7 +144,7 @@ impl Walk<'_> {
 
     async fn health(&self) {
         let mut seen = Vec::new();
-        for path in ["/healthz", "/livez", "/readyz"] {
+        for path in self.cluster.options().profile.health_paths() {
             let (code, body) = raw(self.cluster, path).await;
             seen.push(format!("{path} {code} {body}"));
         }
