@@ -34,6 +34,10 @@ pub struct Informers {
     pub endpoints: Informer,
     pub service_cidrs: Informer,
     pub ip_addresses: Informer,
+    pub validating_policies: Informer,
+    pub validating_bindings: Informer,
+    pub mutating_policies: Informer,
+    pub mutating_bindings: Informer,
 }
 
 impl Informers {
@@ -43,6 +47,7 @@ impl Informers {
             Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
         };
         let core = |plural: &'static str| all("", "v1", plural);
+        let admission = |plural: &'static str| all("admissionregistration.k8s.io", "v1", plural);
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
@@ -71,6 +76,10 @@ impl Informers {
             endpoints: core("endpoints"),
             service_cidrs: all("networking.k8s.io", "v1", "servicecidrs"),
             ip_addresses: all("networking.k8s.io", "v1", "ipaddresses"),
+            validating_policies: admission("validatingadmissionpolicies"),
+            validating_bindings: admission("validatingadmissionpolicybindings"),
+            mutating_policies: admission("mutatingadmissionpolicies"),
+            mutating_bindings: admission("mutatingadmissionpolicybindings"),
         }
     }
 
@@ -101,11 +110,15 @@ impl Informers {
             endpoints: none(),
             service_cidrs: none(),
             ip_addresses: none(),
+            validating_policies: none(),
+            validating_bindings: none(),
+            mutating_policies: none(),
+            mutating_bindings: none(),
         }
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 22] {
+    pub fn named(&self) -> [(&'static str, &Informer); 26] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -129,6 +142,10 @@ impl Informers {
             ("*v1.Endpoints", &self.endpoints),
             ("*v1.ServiceCIDR", &self.service_cidrs),
             ("*v1.IPAddress", &self.ip_addresses),
+            ("*v1.ValidatingAdmissionPolicy", &self.validating_policies),
+            ("*v1.ValidatingAdmissionPolicyBinding", &self.validating_bindings),
+            ("*v1.MutatingAdmissionPolicy", &self.mutating_policies),
+            ("*v1.MutatingAdmissionPolicyBinding", &self.mutating_bindings),
         ]
     }
 }

@@ -197,6 +197,7 @@ async fn start(
         Mode::parse_all(&options.authorization_modes).map_err(|e| StartError::Flags(e.to_string()))?;
     let plugins = Enabled::from_flags(&options.enable_admission_plugins, &options.disable_admission_plugins)
         .map_err(|e| StartError::Flags(e.to_string()))?;
+    let plugins = plugins.for_profile(&options);
     let at = SocketAddr::new(options.bind_address, options.secure_port);
     let listener = host.net().listen(at).await.map_err(|error| StartError::Listen { error })?;
     let local = listener.local_addr();
@@ -225,7 +226,7 @@ async fn start(
     let authn = Authn::new(host, authentication, &informers, &rest);
     let facts = options.profile.loopback();
     let ctx: Ctx = Arc::new(Context {
-        admission: Admission::new(host, &informers, &rest, authz.clone(), plugins),
+        admission: Admission::new(host, &informers, &rest, authz.clone(), &catalog, plugins),
         allocator: Allocator::new(host, &options, store.clone(), &rest, informers.clone()),
         kubelets: Kubelets::new(host, &options),
         schemas: Schemas::default(),

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //!  mutate:   NamespaceLifecycle ─ LimitRanger ─ ServiceAccount ─ NodeRestriction ─ TaintNodesByCondition
-//!            ─ Priority ─ DefaultTolerationSeconds ─ StorageObjectInUseProtection
+//!            ─ Priority ─ DefaultTolerationSeconds ─ StorageObjectInUseProtection ─ MutatingAdmissionPolicy
+//!            └─ all of them once more if a policy changed something
 //!  validate: LimitRanger ─ ServiceAccount ─ Priority ─ CertificateApproval ─ CertificateSigning
-//!            ─ CertificateSubjectRestriction ─ ResourceQuota
+//!            ─ CertificateSubjectRestriction ─ ValidatingAdmissionPolicy ─ ResourceQuota
 //! ```
 //!
 //! Last, whatever plugins are on, a role or binding must not grant more than its writer holds.
@@ -17,9 +18,12 @@ mod amounts;
 mod certificates;
 mod escalation;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
+mod notes;
 pub mod plugins;
+pub(crate) mod policy;
 mod priority;
 mod refusal;
 mod resource_quota;
@@ -33,7 +37,8 @@ use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
-use crate::{authz::Authz, identity::User, informers::Informers};
+use crate::{authz::Authz, catalog::Catalog, identity::User, informers::Informers};
+pub use notes::{Annotations, Notes};
 pub use plugins::{Enabled, Plugin, PluginError};
 
 /// What is being done to an object.
@@ -90,6 +95,8 @@ pub struct Review<'a> {
     pub dry_run: bool,
     /// When the request was received.
     pub now: Wall,
+    /// What is said beside the verdict.
+    pub notes: Notes<'a>,
 }
 
 impl Review<'_> {
@@ -115,6 +122,7 @@ struct Tools {
     informers: Informers,
     rest: Rest,
     authz: Arc<Authz>,
+    catalog: Catalog,
 }
 
 /// The admission chain.
@@ -124,11 +132,19 @@ pub struct Admission {
     namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle,
     limit_ranger: limit_ranger::LimitRanger,
     resource_quota: resource_quota::ResourceQuota,
+    policies: policy::Policies,
 }
 
 impl Admission {
     /// A chain of the enabled plugins over the server's own informers and loopback client.
-    pub fn new(host: &Host, informers: &Informers, rest: &Rest, authz: Arc<Authz>, enabled: Enabled) -> Self {
+    pub fn new(
+        host: &Host,
+        informers: &Informers,
+        rest: &Rest,
+        authz: Arc<Authz>,
+        catalog: &Catalog,
+        enabled: Enabled,
+    ) -> Self {
         let missing = enabled.not_implemented();
         if !missing.is_empty() {
             tracing::info!(
@@ -137,21 +153,33 @@ impl Admission {
                  not implemented here: they let everything pass"
             );
         }
-        let tools = Tools { host: host.clone(), informers: informers.clone(), rest: rest.clone(), authz };
+        let (informers, rest, catalog) = (informers.clone(), rest.clone(), catalog.clone());
+        let tools = Tools { host: host.clone(), informers, rest, authz, catalog };
         Self {
             enabled,
             tools,
             namespace_lifecycle: namespace_lifecycle::NamespaceLifecycle::default(),
             limit_ranger: limit_ranger::LimitRanger::default(),
             resource_quota: resource_quota::ResourceQuota::default(),
+            policies: policy::Policies::default(),
         }
     }
 
-    /// The mutating pass.
+    /// The mutating pass, and a second one if something was changed that others may want to see.
     ///
     /// # Errors
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
+        let mut passes = policy::Passes::default();
+        self.mutate_once(review, &mut passes).await?;
+        if passes.changed {
+            passes.is_second = true;
+            self.mutate_once(review, &mut passes).await?;
+        }
+        Ok(())
+    }
+
+    async fn mutate_once(&self, review: &mut Review<'_>, passes: &mut policy::Passes) -> Result<(), Status> {
         let tools = &self.tools;
         if self.enabled.has(Plugin::NamespaceLifecycle) {
             self.namespace_lifecycle.admit(tools, review).await?;
@@ -176,6 +204,9 @@ impl Admission {
         }
         if self.enabled.has(Plugin::StorageObjectInUseProtection) {
             small::protect_storage(review);
+        }
+        if self.enabled.has(Plugin::MutatingAdmissionPolicy) {
+            self.policies.mutate(tools, review, passes).await?;
         }
         Ok(())
     }
@@ -203,6 +234,9 @@ impl Admission {
         }
         if self.enabled.has(Plugin::CertificateSubjectRestriction) {
             certificates::subject(review)?;
+        }
+        if self.enabled.has(Plugin::ValidatingAdmissionPolicy) {
+            self.policies.validate(tools, review).await?;
         }
         if self.enabled.has(Plugin::ResourceQuota) {
             self.resource_quota.validate(tools, review).await?;

@@ -1,5 +1,7 @@
 //! The names of `--enable-admission-plugins` and `--disable-admission-plugins`.
 
+use crate::options::Options;
+
 /// A plugin that works here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "upstream's names of the plugins")]
@@ -15,6 +17,8 @@ pub enum Plugin {
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
+    MutatingAdmissionPolicy,
+    ValidatingAdmissionPolicy,
     ResourceQuota,
 }
 
@@ -63,9 +67,9 @@ const ALL: &[(&str, Unasked, Option<Plugin>)] = &[
     ("NodeDeclaredFeatureValidator", Off, None),
     ("JobValidation", Off, None),
     ("PodResizeValidator", Off, None),
-    ("MutatingAdmissionPolicy", On, None),
+    ("MutatingAdmissionPolicy", On, Some(Plugin::MutatingAdmissionPolicy)),
     ("MutatingAdmissionWebhook", On, None),
-    ("ValidatingAdmissionPolicy", On, None),
+    ("ValidatingAdmissionPolicy", On, Some(Plugin::ValidatingAdmissionPolicy)),
     ("ValidatingAdmissionWebhook", On, None),
     ("ResourceQuota", On, Some(Plugin::ResourceQuota)),
     ("AlwaysDeny", Off, None),
@@ -140,6 +144,22 @@ impl Enabled {
     /// Whether `plugin` is on.
     pub fn has(&self, plugin: Plugin) -> bool {
         self.plugins.contains(&plugin)
+    }
+
+    /// Without the plugins whose feature is not on yet in the profile, unless its gate was opened.
+    #[must_use]
+    pub fn for_profile(mut self, options: &Options) -> Self {
+        let profile = options.profile;
+        self.plugins.retain(|plugin| match plugin {
+            Plugin::ValidatingAdmissionPolicy => {
+                options.gate("ValidatingAdmissionPolicy").unwrap_or(profile.validating_policies())
+            }
+            Plugin::MutatingAdmissionPolicy => {
+                options.gate("MutatingAdmissionPolicy").unwrap_or(profile.mutating_policies())
+            }
+            _ => true,
+        });
+        self
     }
 
     /// Names of plugins that are on and do nothing here; `AlwaysAdmit` does nothing by design.

@@ -10,6 +10,7 @@ use world::Wall;
 
 use super::policy::{Level, Stage};
 use crate::{
+    admission::Annotations,
     identity::User,
     pipeline::{Framed, RequestInfo},
 };
@@ -33,6 +34,8 @@ pub(super) struct Event {
     /// The kinds of credentials that were shown.
     attempted: Vec<&'static str>,
     pub annotations: BTreeMap<&'static str, String>,
+    /// What admission adds.
+    remarks: Annotations,
 }
 
 impl Event {
@@ -54,6 +57,7 @@ impl Event {
             received: framed.received_at,
             attempted: attempted(framed),
             annotations: BTreeMap::new(),
+            remarks: framed.annotations.clone(),
         }
     }
 
@@ -112,8 +116,10 @@ impl Event {
             request_received_timestamp: String,
             stage_timestamp: String,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            annotations: &'a BTreeMap<&'static str, String>,
+            annotations: &'a BTreeMap<String, String>,
         }
+        let mut annotations = self.remarks.get();
+        annotations.extend(self.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let line = Line {
             kind: "Event",
             api_version: "audit.k8s.io/v1",
@@ -132,7 +138,7 @@ impl Event {
             response_object: &self.response_object,
             request_received_timestamp: micros(self.received),
             stage_timestamp: micros(now),
-            annotations: &self.annotations,
+            annotations: &annotations,
         };
         let mut out = serde_json::to_vec(&line).unwrap_or_default();
         out.push(b'\n');

@@ -9,7 +9,7 @@ use wire::{Body, Peer, body::CollectError};
 use world::Wall;
 
 use super::{Query, RequestInfo};
-use crate::context::Ctx;
+use crate::{admission::Annotations, context::Ctx};
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Framed {
     pub received_at: Wall,
     /// `Audit-Id`.
     pub audit_id: String,
+    /// What the audit event is to say beside that.
+    pub annotations: Annotations,
 }
 
 impl Framed {
@@ -53,6 +55,7 @@ impl Framed {
             headers: parts.headers,
             extensions: parts.extensions,
             body: Mutex::new(Some(body)),
+            annotations: Annotations::default(),
             peer,
         }
     }

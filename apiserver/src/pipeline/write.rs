@@ -13,7 +13,7 @@ use store::{Outcome, StoreError};
 
 use super::{Permitted, WriteOptions};
 use crate::{
-    admission::{Operation, Review},
+    admission::{Notes, Operation, Review},
     allocate::Reservation,
     catalog::Served,
     context::Ctx,
@@ -21,9 +21,6 @@ use crate::{
     registry::rules,
     watch_cache::{Item, store_status},
 };
-
-/// More than fit into an answer's headers; a body could be made of nothing but mistakes.
-const MOST_WARNINGS: usize = 256;
 
 /// What a write is about: fixed for all its attempts.
 pub struct Scope<'r> {
@@ -75,11 +72,11 @@ impl<'r> Scope<'r> {
 
     /// Tells the client something that is no error, once, however often it is attempted.
     pub fn warn(&self, text: impl Into<String>) {
-        let text = text.into();
-        let mut warnings = self.warnings.lock();
-        if warnings.len() < MOST_WARNINGS && !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.notes().warn(text);
+    }
+
+    fn notes(&self) -> Notes<'_> {
+        Notes { warnings: &self.warnings, annotations: &self.permitted.request().annotations }
     }
 
     /// All that was warned about.
@@ -125,6 +122,7 @@ impl<'r> Scope<'r> {
             old,
             dry_run: self.options.dry_run,
             now: self.permitted.request().received_at,
+            notes: self.notes(),
         }
     }
 

@@ -20,6 +20,7 @@ mod loopback;
 mod metrics;
 mod objects;
 mod openapi;
+mod policies;
 mod surface;
 mod versions;
 mod watches;

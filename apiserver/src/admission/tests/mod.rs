@@ -6,17 +6,20 @@ mod loopback;
 mod namespaces;
 mod node_restriction;
 mod pods;
+mod policies;
 mod quota;
 
 use std::sync::Arc;
 
 use api::status::Status;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
-use super::{Admission, Enabled, Operation, Review, testing::Fake};
+use super::{Admission, Annotations, Enabled, Notes, Operation, Review, testing::Fake};
 use crate::{
     authz::{Authz, Mode},
+    catalog::Catalog,
     identity::User,
     informers::Informers,
 };
@@ -32,6 +35,7 @@ struct Write {
     user: User,
     object: Option<Value>,
     old: Option<Value>,
+    kind: &'static str,
     dry_run: bool,
 }
 
@@ -41,8 +45,20 @@ impl Write {
         let (qualified, subresource) = what.split_once('/').unwrap_or((what, ""));
         let (resource, group) = qualified.split_once('.').unwrap_or((qualified, ""));
         let user = User::new("admin", &["system:masters"]);
-        let (object, old) = (None, None);
-        Self { operation, group, resource, subresource, namespace, name, user, object, old, dry_run: false }
+        let (object, old, kind) = (None, None, "");
+        Self {
+            operation,
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            user,
+            object,
+            old,
+            kind,
+            dry_run: false,
+        }
     }
 
     fn create(what: &'static str, namespace: &'static str, object: Value) -> Self {
@@ -74,6 +90,8 @@ struct Chain {
     fake: Fake,
     admission: Admission,
     informers: Informers,
+    warnings: Mutex<Vec<String>>,
+    annotations: Annotations,
 }
 
 impl Chain {
@@ -84,14 +102,27 @@ impl Chain {
     fn with(sim: Sim, fake: Fake, informers: Informers, without: &[&str]) -> Self {
         let authz = Arc::new(Authz::new(&[Mode::Rbac], &informers));
         let enabled = Enabled::from_flags(&["NodeRestriction"], without).unwrap();
-        let admission = Admission::new(&fake.host, &informers, &fake.rest, authz, enabled);
-        Self { sim, fake, admission, informers }
+        let admission =
+            Admission::new(&fake.host, &informers, &fake.rest, authz, &Catalog::builtin(), enabled);
+        let (warnings, annotations) = (Mutex::default(), Annotations::default());
+        Self { sim, fake, admission, informers, warnings, annotations }
     }
 
     /// Both passes; the object as it came out.
     async fn admit(&self, write: Write) -> Result<Value, Status> {
-        let Write { operation, group, resource, subresource, namespace, name, user, object, old, dry_run } =
-            write;
+        let Write {
+            operation,
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            user,
+            object,
+            old,
+            kind,
+            dry_run,
+        } = write;
         let mut object = object;
         let mut review = Review {
             operation,
@@ -99,7 +130,7 @@ impl Chain {
             version: "v1",
             resource,
             subresource,
-            kind: "",
+            kind,
             namespace,
             name,
             user: &user,
@@ -107,6 +138,7 @@ impl Chain {
             old: old.as_ref(),
             dry_run,
             now: self.fake.host.clock().wall(),
+            notes: Notes { warnings: &self.warnings, annotations: &self.annotations },
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;
