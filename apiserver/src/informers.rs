@@ -43,6 +43,10 @@ pub struct Informers {
     pub ip_addresses: Informer,
     pub mutating_webhooks: Informer,
     pub validating_webhooks: Informer,
+    pub validating_policies: Informer,
+    pub validating_bindings: Informer,
+    pub mutating_policies: Informer,
+    pub mutating_bindings: Informer,
 }
 
 impl Informers {
@@ -57,6 +61,7 @@ impl Informers {
             true => all(group, "v1", plural),
             false => Informer::fixed(Vec::new()),
         };
+        let admission = |plural: &'static str| all("admissionregistration.k8s.io", "v1", plural);
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
@@ -92,6 +97,10 @@ impl Informers {
             ip_addresses: all("networking.k8s.io", "v1", "ipaddresses"),
             mutating_webhooks: all(ADMISSION, "v1", "mutatingwebhookconfigurations"),
             validating_webhooks: all(ADMISSION, "v1", "validatingwebhookconfigurations"),
+            validating_policies: admission("validatingadmissionpolicies"),
+            validating_bindings: admission("validatingadmissionpolicybindings"),
+            mutating_policies: admission("mutatingadmissionpolicies"),
+            mutating_bindings: admission("mutatingadmissionpolicybindings"),
         }
     }
 
@@ -129,11 +138,15 @@ impl Informers {
             ip_addresses: none(),
             mutating_webhooks: none(),
             validating_webhooks: none(),
+            validating_policies: none(),
+            validating_bindings: none(),
+            mutating_policies: none(),
+            mutating_bindings: none(),
         }
     }
 
     /// Name and informer of each, for the `informer-sync` check.
-    pub fn named(&self) -> [(&'static str, &Informer); 29] {
+    pub fn named(&self) -> [(&'static str, &Informer); 33] {
         [
             ("*v1.Namespace", &self.namespaces),
             ("*v1.LimitRange", &self.limit_ranges),
@@ -164,6 +177,10 @@ impl Informers {
             ("*v1.IPAddress", &self.ip_addresses),
             ("*v1.MutatingWebhookConfiguration", &self.mutating_webhooks),
             ("*v1.ValidatingWebhookConfiguration", &self.validating_webhooks),
+            ("*v1.ValidatingAdmissionPolicy", &self.validating_policies),
+            ("*v1.ValidatingAdmissionPolicyBinding", &self.validating_bindings),
+            ("*v1.MutatingAdmissionPolicy", &self.mutating_policies),
+            ("*v1.MutatingAdmissionPolicyBinding", &self.mutating_bindings),
         ]
     }
 }

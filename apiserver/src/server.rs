@@ -330,6 +330,7 @@ fn plugins(host: &Host, options: &Options) -> Result<Setup, StartError> {
         list: options.admission_control.as_deref(),
     };
     let enabled = Enabled::of(options.profile, flags).map_err(|e| StartError::Flags(e.to_string()))?;
+    let enabled = enabled.for_profile(options);
     let config = ConfigFile::read(host, options.admission_config_file.as_deref(), enabled.names())
         .map_err(|e| StartError::Flags(e.to_string()))?;
     let gates = options.feature_gates.iter().filter_map(|gate| gate.split_once('='));

@@ -17,6 +17,7 @@ mod event_rate_limit;
 mod external_ips;
 mod images;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod namespaces;
 mod node_restriction;
@@ -26,6 +27,7 @@ mod plugin_history;
 pub mod plugins;
 mod pod_rules;
 mod pod_security;
+pub(crate) mod policy;
 mod priority;
 mod refusal;
 mod resource_quota;
@@ -206,6 +208,7 @@ pub struct Admission {
     event_rate_limit: event_rate_limit::EventRateLimit,
     resource_quota: resource_quota::ResourceQuota,
     webhooks: Webhooks,
+    policies: policy::Policies,
 }
 
 impl Admission {
@@ -253,6 +256,7 @@ impl Admission {
                 .map_err(fail("EventRateLimit"))?,
             resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
                 .map_err(fail("ResourceQuota"))?,
+            policies: policy::Policies::default(),
             webhooks: Webhooks::new(host, informers, Logins::read(host, &config).map_err(|(p, why)| fail(p)(why))?),
             enabled,
         })
@@ -269,17 +273,19 @@ impl Admission {
         &self.webhooks.counts
     }
 
-    /// The mutating pass, and another one if a webhook changed the object.
+    /// The mutating pass, and another one if a policy or a webhook changed the object.
     ///
     /// # Errors
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
         let mut rounds = Rounds::default();
+        let mut policies = policy::Passes::default();
         loop {
-            self.pass(review, &mut rounds).await?;
-            if !rounds.next(false) {
+            self.pass(review, &mut rounds, &mut policies).await?;
+            if !rounds.next(policies.changed) {
                 break;
             }
+            policies.is_second = true;
         }
         if let Some(before) = rounds.managed_fields_before() {
             keep_managed_fields(review, before);
@@ -287,7 +293,12 @@ impl Admission {
         Ok(())
     }
 
-    async fn pass(&self, review: &mut Review<'_>, rounds: &mut Rounds) -> Result<(), Status> {
+    async fn pass(
+        &self,
+        review: &mut Review<'_>,
+        rounds: &mut Rounds,
+        policies: &mut policy::Passes,
+    ) -> Result<(), Status> {
         let tools = &self.tools;
         for plugin in self.enabled.plugins() {
             match plugin {
@@ -310,6 +321,7 @@ impl Admission {
                 Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
                 Plugin::DefaultIngressClass => classes::of_ingress(tools, review)?,
                 Plugin::PodTopologyLabels => topology_labels::mutate(tools, review),
+                Plugin::MutatingAdmissionPolicy => self.policies.mutate(tools, review, policies).await?,
                 Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
                 _ => {}
@@ -348,6 +360,7 @@ impl Admission {
                 Plugin::CertificateSubjectRestriction => certificates::subject(review)?,
                 Plugin::DenyServiceExternalIPs => external_ips::validate(review)?,
                 Plugin::PodResizeValidator => pod_rules::resize(tools, review)?,
+                Plugin::ValidatingAdmissionPolicy => self.policies.validate(tools, review).await?,
                 Plugin::ValidatingAdmissionWebhook => self.webhooks.validate(tools, review).await?,
                 Plugin::ResourceQuota => self.resource_quota.validate(tools, review).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),

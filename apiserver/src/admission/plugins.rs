@@ -4,6 +4,8 @@ use api::profile::Profile;
 
 use super::plugin_history as history;
 
+use crate::options::Options;
+
 /// A plugin that works here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "upstream's names of the plugins")]
@@ -40,6 +42,8 @@ pub enum Plugin {
     PodResizeValidator,
     MutatingAdmissionWebhook,
     ValidatingAdmissionWebhook,
+    MutatingAdmissionPolicy,
+    ValidatingAdmissionPolicy,
     ResourceQuota,
     AlwaysDeny,
 }
@@ -99,9 +103,9 @@ const ALL: &[(&str, Unasked, Option<Plugin>)] = &[
     ("PodResizeValidator", On, Some(Plugin::PodResizeValidator)),
     ("Initializers", Off, None),
     ("GenericAdmissionWebhook", Off, None),
-    ("MutatingAdmissionPolicy", On, None),
+    ("MutatingAdmissionPolicy", On, Some(Plugin::MutatingAdmissionPolicy)),
     ("MutatingAdmissionWebhook", On, Some(Plugin::MutatingAdmissionWebhook)),
-    ("ValidatingAdmissionPolicy", On, None),
+    ("ValidatingAdmissionPolicy", On, Some(Plugin::ValidatingAdmissionPolicy)),
     ("ValidatingAdmissionWebhook", On, Some(Plugin::ValidatingAdmissionWebhook)),
     ("ResourceQuota", On, Some(Plugin::ResourceQuota)),
     ("AlwaysDeny", Off, Some(Plugin::AlwaysDeny)),
@@ -227,6 +231,22 @@ impl Enabled {
     /// Whether `plugin` is on.
     pub fn has(&self, plugin: Plugin) -> bool {
         self.plugins.contains(&plugin)
+    }
+
+    /// Without the plugins whose feature is not on yet in the profile, unless its gate was opened.
+    #[must_use]
+    pub fn for_profile(mut self, options: &Options) -> Self {
+        let profile = options.profile;
+        self.plugins.retain(|plugin| match plugin {
+            Plugin::ValidatingAdmissionPolicy => {
+                options.gate("ValidatingAdmissionPolicy").unwrap_or(profile.validating_policies())
+            }
+            Plugin::MutatingAdmissionPolicy => {
+                options.gate("MutatingAdmissionPolicy").unwrap_or(profile.mutating_policies())
+            }
+            _ => true,
+        });
+        self
     }
 
     /// The plugins that are on and work here, in the order in which they are asked.

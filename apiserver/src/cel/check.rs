@@ -1,11 +1,14 @@
 //! Gives every expression its type, or says in upstream's words why it has none.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    Decl, Type,
-    ast::{Bind, BindKind, Complaint, Expr, Fold, FoldKind, Literal, Node, Select},
+    Decl, Environment, Type,
+    ast::{Bind, BindKind, Expr, Fold, FoldKind, Literal, Message, Node, Select},
     decl::DeclKind,
+    library::RESOURCE_CHECK,
+    message::{JSON_PATCH, is_type},
+    parse::Complaint,
     signatures::overloads,
     types::Bindings,
 };
@@ -37,15 +40,11 @@ pub(super) type Types = Vec<Known>;
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn check(
-    expr: &Expr,
-    count: usize,
-    variables: &BTreeMap<String, Known>,
-) -> Result<Types, Vec<Complaint>> {
+pub(super) fn check(expr: &Expr, count: usize, environment: &Environment) -> Result<Types, Vec<Complaint>> {
     let mut checker = Checker {
         types: vec![Known::from(Type::Error); count],
         scopes: Vec::new(),
-        variables,
+        environment,
         complaints: Vec::new(),
     };
     checker.expr(expr);
@@ -55,7 +54,7 @@ pub(super) fn check(
 struct Checker<'v> {
     types: Types,
     scopes: Vec<(String, Known)>,
-    variables: &'v BTreeMap<String, Known>,
+    environment: &'v Environment,
     complaints: Vec<Complaint>,
 }
 
@@ -95,10 +94,14 @@ impl Checker<'_> {
                 Literal::Bytes(_) => Type::Bytes,
             }),
             Node::Ident(name) => self.ident(expr, name),
-            Node::Select { operand, field, how } => {
-                let operand = self.expr(operand);
-                self.select(expr, &operand, field, *how)
-            }
+            Node::Select { operand, field, how } => match self.qualified(expr, operand, field, *how) {
+                Some(known) => known,
+                None => {
+                    let operand = self.expr(operand);
+                    self.select(expr, &operand, field, *how)
+                }
+            },
+            Node::Message(message) => self.message(expr, message),
             Node::Call { name, target, args } => self.call(expr, name, target.as_deref(), args),
             Node::List(elements) => {
                 let mut of: Option<Type> = None;
@@ -115,6 +118,10 @@ impl Checker<'_> {
                 let (mut keys, mut values) = (None, None);
                 for entry in entries {
                     let key = self.expr(&entry.key).ty;
+                    // Keys are compared by what they are: only plain ones can be.
+                    if matches!(key, Type::List(_) | Type::Map(..) | Type::Optional(_) | Type::Object(_)) {
+                        self.complain(entry.key.at, format!("unsupported key type: {key}"));
+                    }
                     keys = Some(self.joined(&entry.key, keys, key));
                     let mut value = self.expr(&entry.value).ty;
                     if entry.optional {
@@ -157,13 +164,67 @@ impl Checker<'_> {
         if let Some((_, known)) = self.scopes.iter().rev().find(|(var, _)| var == name) {
             return known.clone();
         }
-        if let Some(known) = self.variables.get(name) {
+        if let Some(known) = self.environment.variables.get(name) {
             return known.clone();
         }
         if type_name(name) {
             return Type::Meta.into();
         }
         self.complain(expr.at, format!("undeclared reference to '{name}' (in container '')"))
+    }
+
+    /// What has a name of several parts: one of the `variables`, `authorizer.requestResource`.
+    fn qualified(&mut self, expr: &Expr, operand: &Expr, field: &str, how: Select) -> Option<Known> {
+        let Node::Ident(name) = &operand.node else { return None };
+        if self.scopes.iter().any(|(var, _)| var == name) {
+            return None;
+        }
+        let environment = self.environment;
+        let found = match (name.as_str(), &environment.composed) {
+            ("variables", Some(composed)) => match composed.get(field) {
+                Some(ty) => Known::from(ty.clone()),
+                None => return Some(self.complain(expr.at, format!("undefined field '{field}'"))),
+            },
+            ("authorizer", _) if field == "requestResource" && environment.variables.contains_key(name) => {
+                Known::from(Type::Opaque(RESOURCE_CHECK))
+            }
+            _ => return None,
+        };
+        Some(match how {
+            Select::Test => Type::Bool.into(),
+            Select::Plain => found,
+            Select::Optional => Type::optional(found.ty).into(),
+        })
+    }
+
+    fn message(&mut self, expr: &Expr, message: &Message) -> Known {
+        let known = self.environment.messages && is_type(&message.name);
+        for field in &message.fields {
+            let mut ty = self.expr(&field.value).ty;
+            if field.optional {
+                ty = self.unwrapped(&field.value, ty);
+            }
+            let is_text = match (message.name.as_str(), field.name.as_str()) {
+                (JSON_PATCH, "op" | "path" | "from") => true,
+                (JSON_PATCH, "value") => false,
+                (JSON_PATCH, other) => {
+                    self.complain(field.at, format!("undefined field '{other}'"));
+                    false
+                }
+                _ => false,
+            };
+            if is_text && !matches!(ty, Type::String | Type::Dyn | Type::Error) {
+                let name = &field.name;
+                let words =
+                    format!("expected type of field '{name}' is 'string' but provided type is '{ty}'");
+                self.complain(field.at, words);
+            }
+        }
+        if !known {
+            let words = format!("undeclared reference to '{}' (in container '')", message.name);
+            return self.complain(expr.at, words);
+        }
+        Type::Message(message.name.as_str().into()).into()
     }
 
     fn select(&mut self, expr: &Expr, operand: &Known, field: &str, how: Select) -> Known {
@@ -174,6 +235,8 @@ impl Checker<'_> {
         let found = match &inner {
             Type::Dyn => Type::Dyn.into(),
             Type::Error => Type::Error.into(),
+            Type::Message(name) if **name == *JSON_PATCH && field != "value" => Type::String.into(),
+            Type::Message(_) => Type::Dyn.into(),
             Type::Map(_, value) => Known {
                 ty: Type::clone(value),
                 decl: operand.decl.as_ref().and_then(|d| d.element()).cloned(),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    Decl, Type,
+    Decl, Type, Value,
     ast::{BindKind, Expr, Fold, FoldKind, Literal, Node, Select},
     check::Types,
     decl::DeclKind,
@@ -15,6 +15,9 @@ use super::{
 const UNKNOWN: u64 = u64::MAX;
 pub(super) const LIST: u64 = 10;
 pub(super) const MAP: u64 = 30;
+pub(super) const MESSAGE: u64 = 40;
+/// Asking an authorizer, which may have to ask somebody else.
+const ACCESS: u64 = 350_000;
 
 /// What looking at so many bytes of text costs.
 pub(super) fn text(bytes: u64) -> u64 {
@@ -133,6 +136,10 @@ impl Estimator<'_> {
                 }
                 Estimate { cost, size: u64::try_from(entries.len()).unwrap_or(UNKNOWN), inner }
             }
+            Node::Message(message) => {
+                let parts = message.fields.iter().map(|field| self.expr(&field.value).cost);
+                Estimate::scalar(sum(parts.chain([MESSAGE]).collect::<Vec<_>>()))
+            }
             Node::Fold(fold) => self.fold(fold),
             Node::Bind(bind) => {
                 let value = self.expr(&bind.value);
@@ -217,12 +224,31 @@ fn call(name: &str, before: u64, all: &[Estimate], size: u64, inner: u64) -> Est
             let each = if first.inner == UNKNOWN { 1 } else { text(first.inner).max(1) };
             first.size.saturating_mul(each)
         }
-        "lowerAscii" | "upperAscii" | "trim" | "substring" | "split" | "replace" | "reverse"
-        | "strings.quote" | "format" | "url" | "isURL" | "quantity" | "isQuantity" | "semver"
-        | "isSemver" | "ip" | "isIP" | "ip.isCanonical" | "cidr" | "isCIDR" | "bytes" | "validate" => {
-            text(first.size.max(second.size)).max(1)
-        }
+        "lowerAscii"
+        | "upperAscii"
+        | "trim"
+        | "substring"
+        | "split"
+        | "replace"
+        | "reverse"
+        | "strings.quote"
+        | "format"
+        | "url"
+        | "isURL"
+        | "quantity"
+        | "isQuantity"
+        | "semver"
+        | "isSemver"
+        | "ip"
+        | "isIP"
+        | "ip.isCanonical"
+        | "cidr"
+        | "isCIDR"
+        | "bytes"
+        | "validate"
+        | "jsonpatch.escapeKey" => text(first.size.max(second.size)).max(1),
         "join" => text(first.size.saturating_mul(first.inner)).max(1),
+        "check" => ACCESS,
         "_+_" if size == UNKNOWN => {
             let size = first.size.saturating_add(second.size);
             let cost = if first.inner != UNKNOWN || second.inner != UNKNOWN { 1 } else { text(size) };
@@ -241,4 +267,57 @@ fn call(name: &str, before: u64, all: &[Estimate], size: u64, inner: u64) -> Est
     };
     let inner = if matches!(name, "split" | "findAll") { inner.min(first.size) } else { inner };
     Estimate { cost: before.saturating_add(own), size, inner }
+}
+
+/// What a call costs with these arguments.
+pub(super) fn price(name: &str, values: &[Value<'_>]) -> u64 {
+    let size = |n: usize| values.get(n).map_or(0, Value::weight);
+    match name {
+        "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" => text(size(0).min(size(1))).max(1),
+        "startsWith" | "endsWith" => text(size(1)),
+        "@in" => size(1),
+        "matches" | "find" | "findAll" => text(size(0).saturating_add(1)).saturating_mul(pattern(size(1))),
+        "contains" => text(size(0)).saturating_mul(text(size(1))),
+        "_+_" => match values {
+            [Value::String(_) | Value::Bytes(_), _] => text(size(0).saturating_add(size(1))),
+            // Lists are copied: what is made again and again must not be free.
+            [a, _] if a.items().is_some() => size(0).saturating_add(size(1)).div_ceil(100).max(1),
+            _ => 1,
+        },
+        "sets.contains" | "sets.equivalent" | "sets.intersects" | "distinct" => {
+            size(0).saturating_mul(size(values.len() - 1)).max(1)
+        }
+        "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" | "sort" | "flatten" | "join"
+        | "slice" => size(0).max(1),
+        "check" => ACCESS,
+        "lists.range" => match values {
+            // Beyond that it fails at once.
+            [Value::Int(n)] => u64::try_from(*n).unwrap_or(0).clamp(1, 100_000),
+            _ => 1,
+        },
+        "lowerAscii"
+        | "upperAscii"
+        | "trim"
+        | "substring"
+        | "split"
+        | "replace"
+        | "reverse"
+        | "strings.quote"
+        | "format"
+        | "url"
+        | "isURL"
+        | "quantity"
+        | "isQuantity"
+        | "semver"
+        | "isSemver"
+        | "ip"
+        | "isIP"
+        | "ip.isCanonical"
+        | "cidr"
+        | "isCIDR"
+        | "bytes"
+        | "validate"
+        | "jsonpatch.escapeKey" => text(size(0).max(size(1))).max(1),
+        _ => 1,
+    }
 }

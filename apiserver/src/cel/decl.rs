@@ -67,29 +67,6 @@ pub struct Field {
 const REQUEST: u64 = 3 * 1024 * 1024;
 const ANY_STRING: u64 = REQUEST - 2;
 
-const RESERVED: [&str; 19] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-];
-const ALSO_RESERVED: [&str; 2] = ["void", "while"];
-
 /// The name of a property in rules; `None` for one that rules cannot name.
 pub fn escape(name: &str) -> Option<String> {
     let first = name.chars().next()?;
@@ -97,7 +74,7 @@ pub fn escape(name: &str) -> Option<String> {
     if first.is_ascii_digit() || !name.chars().all(inner) {
         return None;
     }
-    if RESERVED.contains(&name) || ALSO_RESERVED.contains(&name) {
+    if api::names::is_expression_word(name) {
         return Some(format!("__{name}__"));
     }
     let escaped = name.replace("__", "__underscores__");
@@ -112,6 +89,24 @@ impl Decl {
     /// Anything at all.
     pub fn dynamic() -> Decl {
         Decl::of(DeclKind::Dyn, ANY_STRING, 1)
+    }
+
+    /// Of a kind, without a schema.
+    pub fn typed(name: &str, kind: DeclKind) -> Decl {
+        let most = match kind {
+            DeclKind::Bool | DeclKind::Int | DeclKind::Double | DeclKind::Object(_) => 1,
+            DeclKind::Duration | DeclKind::Timestamp => 37,
+            _ => ANY_STRING,
+        };
+        Decl { name: name.to_owned(), ..Decl::of(kind, most, 1) }
+    }
+
+    /// An object of a named type, whose fields have their own names in rules.
+    pub fn object_of(name: &str, fields: Vec<(&str, Decl)>) -> Decl {
+        let field = |(name, decl): (&str, Decl)| {
+            (name.to_owned(), Field { json: name.to_owned(), decl: Arc::new(decl) })
+        };
+        Decl::typed(name, DeclKind::Object(fields.into_iter().map(field).collect()))
     }
 
     fn string() -> Decl {

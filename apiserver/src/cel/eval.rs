@@ -1,12 +1,17 @@
 //! Evaluation within a budget.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use super::{
-    PER_CALL_LIMIT, Value,
+    Value,
     ast::{BindKind, Expr, Fold, FoldKind, Literal, Node, Select},
     check::type_name,
+    composition::Composition,
     cost, library,
+    message::Made,
+    session::{Patterns, Session},
+    table::Table,
+    text::Text,
     value::Items,
 };
 
@@ -37,22 +42,36 @@ impl EvalError {
 pub(super) type Found<'a> = Result<Value<'a>, EvalError>;
 
 /// The value of an expression, and what finding it cost.
-pub(super) fn evaluate<'a>(expr: &'a Expr, variables: &Variables<'a>) -> (Found<'a>, u64) {
-    let mut run = Run { variables, scopes: Vec::new(), spent: 0 };
-    let found = run.expr(expr);
-    (found, run.spent)
+pub(super) fn evaluate<'a>(
+    expr: &'a Expr,
+    patterns: &Patterns,
+    variables: &Variables<'a>,
+    composition: Option<&Composition<'a>>,
+    limit: u64,
+) -> (Found<'a>, u64) {
+    let session = Session::new(patterns, limit);
+    let found = Run { variables, composition, scopes: Vec::new(), session: &session }.expr(expr);
+    (found, session.spent())
 }
 
 struct Run<'v, 'a> {
     variables: &'v Variables<'a>,
+    composition: Option<&'v Composition<'a>>,
     scopes: Vec<(&'a str, Value<'a>)>,
-    spent: u64,
+    session: &'v Session<'v>,
 }
 
 impl<'a> Run<'_, 'a> {
-    fn spend(&mut self, cost: u64) -> Result<(), EvalError> {
-        self.spent = self.spent.saturating_add(cost);
-        if self.spent > PER_CALL_LIMIT { Err(EvalError::TooExpensive) } else { Ok(()) }
+    fn spend(&self, cost: u64) -> Result<(), EvalError> {
+        self.session.spend(cost)
+    }
+
+    /// Bytes lie in an object as text, and are read anew each time.
+    fn read(&self, value: Value<'a>) -> Found<'a> {
+        if let Value::Bytes(bytes) = &value {
+            self.session.walk_bytes(bytes.len())?;
+        }
+        Ok(value)
     }
 
     fn expr(&mut self, expr: &'a Expr) -> Found<'a> {
@@ -63,17 +82,29 @@ impl<'a> Run<'_, 'a> {
                 Literal::Int(i) => Value::Int(*i),
                 Literal::Uint(u) => Value::Uint(*u),
                 Literal::Double(d) => Value::Double(*d),
-                Literal::String(s) => Value::String(Cow::Borrowed(s)),
-                Literal::Bytes(b) => Value::Bytes(b.as_slice().into()),
+                Literal::String(s) => Value::String(Text::Lent(s)),
+                Literal::Bytes(b) => Value::Bytes(b.clone()),
             }),
             Node::Ident(name) => {
                 self.spend(1)?;
                 self.ident(name)
             }
             Node::Select { operand, field, how } => {
+                if let (Node::Ident(name), Some(composition)) = (&operand.node, self.composition)
+                    && name == "variables"
+                    && !self.scopes.iter().any(|(var, _)| var == name)
+                {
+                    self.spend(2)?;
+                    return match how {
+                        Select::Test => Ok(Value::Bool(composition.has(field))),
+                        Select::Plain => composition.get(field),
+                        Select::Optional => composition.get(field).map(Value::some),
+                    };
+                }
                 let of = self.expr(operand)?;
                 self.spend(1)?;
-                select(&of, field, *how)
+                let found = select(&of, field, *how)?;
+                self.read(found)
             }
             Node::List(elements) => {
                 self.spend(cost::LIST)?;
@@ -86,15 +117,25 @@ impl<'a> Run<'_, 'a> {
             }
             Node::Map(entries) => {
                 self.spend(cost::MAP)?;
-                let mut map: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
+                let mut map = Table::default();
                 for entry in entries {
                     let key = self.expr(&entry.key)?;
                     let value = self.expr(&entry.value)?;
                     if let Some(value) = if entry.optional { given(value)? } else { Some(value) } {
-                        insert(&mut map, key, value)?;
+                        map.insert(key, value)?;
                     }
                 }
                 Ok(Value::Map(map.into()))
+            }
+            Node::Message(message) => {
+                self.spend(cost::MESSAGE)?;
+                let mut fields = Vec::with_capacity(message.fields.len());
+                for field in &message.fields {
+                    let value = self.expr(&field.value)?;
+                    let value = if field.optional { given(value)? } else { Some(value) };
+                    fields.extend(value.map(|value| (field.name.as_str(), value)));
+                }
+                Ok(Value::Message(Made { name: &message.name, fields }.into()))
             }
             Node::Call { name, target, args } => self.call(name, target.as_deref(), args),
             Node::Fold(fold) => self.fold(fold),
@@ -157,8 +198,8 @@ impl<'a> Run<'_, 'a> {
         for expr in target.into_iter().chain(args) {
             values.push(self.expr(expr)?);
         }
-        self.spend(price(name, &values))?;
-        library::call(name, &values)
+        self.session.prepay(cost::price(name, &values))?;
+        library::call(name, &values, self.session)
     }
 
     /// One side decides, whatever is wrong with the other.
@@ -189,15 +230,13 @@ impl<'a> Run<'_, 'a> {
             Some(Items::Read(list, decl)) => {
                 Box::new(list.iter().enumerate().map(|(i, json)| (Value::size(i), Value::read(json, decl))))
             }
-            None => match range.entries() {
-                Some(entries) => Box::new(entries.into_iter()),
-                None => return Err(EvalError::overload()),
-            },
+            None => range.entries().ok_or_else(EvalError::overload)?,
         };
         let is_map = range.items().is_none();
         let mut state = Folding::default();
         for (key, value) in pairs {
             self.spend(step)?;
+            let value = self.read(value)?;
             let single = if is_map { &key } else { &value };
             let (element, depth) = (single.clone(), self.scopes.len());
             match &fold.value_var {
@@ -213,7 +252,7 @@ impl<'a> Run<'_, 'a> {
                 break;
             }
         }
-        state.end(fold.kind)
+        state.end(fold.kind, self.session)
     }
 
     /// Whether to go on.
@@ -256,13 +295,14 @@ impl<'a> Run<'_, 'a> {
             None => element.clone(),
         };
         match fold.kind {
-            FoldKind::TransformMap => state.map.push((key, made)),
+            FoldKind::TransformMap => state.map.insert(key, made)?,
             FoldKind::TransformMapEntry => {
                 for (key, value) in made.entries().ok_or_else(EvalError::overload)? {
-                    insert(&mut state.map, key, value)?;
+                    self.session.walk(1)?;
+                    state.map.insert(key, value)?;
                 }
             }
-            FoldKind::SortBy => state.map.push((made, element)),
+            FoldKind::SortBy => state.sorted.push((made, element)),
             _ => state.list.push(made),
         }
         Ok(true)
@@ -276,11 +316,13 @@ struct Folding<'a> {
     error: Option<EvalError>,
     count: usize,
     list: Vec<Value<'a>>,
-    map: Vec<(Value<'a>, Value<'a>)>,
+    map: Table<'a>,
+    /// Elements by what they are sorted by.
+    sorted: Vec<(Value<'a>, Value<'a>)>,
 }
 
 impl<'a> Folding<'a> {
-    fn end(mut self, kind: FoldKind) -> Found<'a> {
+    fn end(mut self, kind: FoldKind, session: &Session<'_>) -> Found<'a> {
         match kind {
             FoldKind::All | FoldKind::Exists if self.decided => Ok(Value::Bool(kind == FoldKind::Exists)),
             FoldKind::All | FoldKind::Exists => match self.error {
@@ -290,8 +332,8 @@ impl<'a> Folding<'a> {
             FoldKind::ExistsOne => Ok(Value::Bool(self.count == 1)),
             FoldKind::TransformMap | FoldKind::TransformMapEntry => Ok(Value::Map(self.map.into())),
             FoldKind::SortBy => {
-                library::sort_by(&mut self.map, |(key, _)| key)?;
-                Ok(Value::list(self.map.into_iter().map(|(_, element)| element).collect()))
+                library::sort_by(&mut self.sorted, |(key, _)| key, session)?;
+                Ok(Value::list(self.sorted.into_iter().map(|(_, element)| element).collect()))
             }
             FoldKind::Map | FoldKind::Filter | FoldKind::TransformList => Ok(Value::list(self.list)),
         }
@@ -306,26 +348,17 @@ fn given(value: Value<'_>) -> Result<Option<Value<'_>>, EvalError> {
     }
 }
 
-fn insert<'a>(
-    map: &mut Vec<(Value<'a>, Value<'a>)>,
-    key: Value<'a>,
-    value: Value<'a>,
-) -> Result<(), EvalError> {
-    if map.iter().any(|(k, _)| k.equals(&key)) {
-        return Err(EvalError::failed(format!("insert failed: key {} already exists", library::shown(&key))));
-    }
-    map.push((key, value));
-    Ok(())
-}
-
 fn select<'a>(of: &Value<'a>, field: &'a str, how: Select) -> Found<'a> {
-    let key = Value::String(Cow::Borrowed(field));
+    let key = Value::String(Text::Lent(field));
     let (held, optional) = match of {
         Value::Optional(None) if how == Select::Test => return Ok(Value::Bool(false)),
         Value::Optional(None) => return Ok(Value::Optional(None)),
         Value::Optional(Some(held)) => (held.as_ref(), true),
         other => (other, false),
     };
+    if let (Value::Access(access), "requestResource") = (held, field) {
+        return access.request_resource().ok_or_else(EvalError::overload);
+    }
     if held.entries_kind() {
         let found = held.get(&key);
         return match how {
@@ -341,42 +374,6 @@ fn select<'a>(of: &Value<'a>, field: &'a str, how: Select) -> Found<'a> {
 
 impl Value<'_> {
     fn entries_kind(&self) -> bool {
-        matches!(self, Value::Map(_) | Value::Fields(..))
-    }
-}
-
-/// What a call costs with these arguments.
-fn price(name: &str, values: &[Value<'_>]) -> u64 {
-    let size = |n: usize| values.get(n).map_or(0, Value::weight);
-    match name {
-        "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" => cost::text(size(0).min(size(1))).max(1),
-        "startsWith" | "endsWith" => cost::text(size(1)),
-        "@in" => size(1),
-        "matches" | "find" | "findAll" => {
-            cost::text(size(0).saturating_add(1)).saturating_mul(cost::pattern(size(1)))
-        }
-        "contains" => cost::text(size(0)).saturating_mul(cost::text(size(1))),
-        "_+_" => match values {
-            [Value::String(_) | Value::Bytes(_), _] => cost::text(size(0).saturating_add(size(1))),
-            // Lists are copied: what is made again and again must not be free.
-            [a, _] if a.items().is_some() => size(0).saturating_add(size(1)).div_ceil(100).max(1),
-            _ => 1,
-        },
-        "sets.contains" | "sets.equivalent" | "sets.intersects" | "distinct" => {
-            size(0).saturating_mul(size(values.len() - 1)).max(1)
-        }
-        "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" | "sort" | "flatten" | "join"
-        | "slice" => size(0).max(1),
-        "lists.range" => match values {
-            // Beyond that it fails at once.
-            [Value::Int(n)] => u64::try_from(*n).unwrap_or(0).clamp(1, 100_000),
-            _ => 1,
-        },
-        "lowerAscii" | "upperAscii" | "trim" | "substring" | "split" | "replace" | "reverse"
-        | "strings.quote" | "format" | "url" | "isURL" | "quantity" | "isQuantity" | "semver"
-        | "isSemver" | "ip" | "isIP" | "ip.isCanonical" | "cidr" | "isCIDR" | "bytes" | "validate" => {
-            cost::text(size(0).max(size(1))).max(1)
-        }
-        _ => 1,
+        matches!(self, Value::Map(_) | Value::Fields(..) | Value::Message(_))
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::Type;
+use super::{
+    Type,
+    library::{AUTHORIZER, DECISION, GROUP_CHECK, PATH_CHECK, RESOURCE_CHECK},
+};
 
 /// One way to call a function.
 #[derive(Debug)]
@@ -25,7 +28,8 @@ const INDEX: &str = "list<A>.(A) int|string.(string) int|string.(string,int) int
 const TIME: &str = "timestamp.() int|timestamp.(string) int";
 const TIME_OR_DURATION: &str = "timestamp.() int|timestamp.(string) int|duration.() int";
 const FORMAT: &str = "() optional<format>";
-const FORMAT_NAMES: [&str; 13] = [
+/// The named formats.
+pub(super) const FORMAT_NAMES: [&str; 13] = [
     "dns1123Label",
     "dns1123Subdomain",
     "dns1035Label",
@@ -180,6 +184,21 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("masked", "cidr.() cidr"),
     ("format.named", "(string) optional<format>"),
     ("validate", "format.(string) optional<list<string>>"),
+    ("jsonpatch.escapeKey", "(string) string"),
+    ("path", "authorizer.(string) pathcheck"),
+    ("group", "authorizer.(string) groupcheck"),
+    ("serviceAccount", "authorizer.(string,string) authorizer"),
+    ("resource", "groupcheck.(string) resourcecheck"),
+    ("subresource", "resourcecheck.(string) resourcecheck"),
+    ("namespace", "resourcecheck.(string) resourcecheck"),
+    ("name", "resourcecheck.(string) resourcecheck"),
+    ("fieldSelector", "resourcecheck.(string) resourcecheck"),
+    ("labelSelector", "resourcecheck.(string) resourcecheck"),
+    ("check", "pathcheck.(string) decision|resourcecheck.(string) decision"),
+    ("errored", "decision.() bool"),
+    ("error", "decision.() string"),
+    ("allowed", "decision.() bool"),
+    ("reason", "decision.() string"),
     ("optional.of", "(A) optional<A>"),
     ("optional.none", "() optional<A>"),
     ("optional.ofNonZeroValue", "(A) optional<A>"),
@@ -252,6 +271,11 @@ impl Reader<'_> {
             "format" => Type::Opaque("kubernetes.NamedFormat"),
             "ip" => Type::Opaque("net.IP"),
             "cidr" => Type::Opaque("net.CIDR"),
+            "authorizer" => Type::Opaque(AUTHORIZER),
+            "pathcheck" => Type::Opaque(PATH_CHECK),
+            "groupcheck" => Type::Opaque(GROUP_CHECK),
+            "resourcecheck" => Type::Opaque(RESOURCE_CHECK),
+            "decision" => Type::Opaque(DECISION),
             "list" | "optional" | "map" => {
                 self.skip('<');
                 let first = self.ty();

@@ -30,6 +30,8 @@ pub enum Type {
     Meta,
     /// One of Kubernetes' own.
     Opaque(&'static str),
+    /// Of an object that an expression makes.
+    Message(Arc<str>),
     /// A parameter of a signature.
     Param(u8),
 }
@@ -57,7 +59,26 @@ impl Type {
                 | Type::Timestamp
                 | Type::Optional(_)
                 | Type::Opaque(_)
+                | Type::Message(_)
         )
+    }
+
+    /// As it is known of a variable that is an expression itself.
+    pub(super) fn composed(&self) -> Type {
+        match self {
+            Type::List(of) => Type::list(of.composed()),
+            Type::Map(key, value) => Type::map(key.composed(), value.composed()),
+            Type::Bool
+            | Type::Int
+            | Type::Uint
+            | Type::Double
+            | Type::String
+            | Type::Bytes
+            | Type::Null
+            | Type::Duration
+            | Type::Timestamp => self.clone(),
+            _ => Type::Dyn,
+        }
     }
 
     pub(super) fn same(&self, other: &Type) -> bool {
@@ -66,6 +87,7 @@ impl Type {
             (Type::Map(a, b), Type::Map(c, d)) => a.same(c) && b.same(d),
             (Type::Object(a), Type::Object(b)) => a.name == b.name,
             (Type::Opaque(a), Type::Opaque(b)) => a == b,
+            (Type::Message(a), Type::Message(b)) => a == b,
             (Type::Param(a), Type::Param(b)) => a == b,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -92,6 +114,7 @@ impl fmt::Display for Type {
             Type::Optional(of) => write!(f, "optional_type({of})"),
             Type::Meta => f.write_str("type"),
             Type::Opaque(name) => f.write_str(name),
+            Type::Message(name) => f.write_str(name),
             Type::Param(n) => write!(f, "{}", char::from(b'A' + n)),
         }
     }

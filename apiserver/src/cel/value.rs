@@ -1,6 +1,6 @@
 //! Values at run time: scalars by value, lists and objects where they lie in the JSON.
 
-use std::{borrow::Cow, cmp::Ordering, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use api::quantity::Quantity;
 use jiff::{SignedDuration, Timestamp};
@@ -8,8 +8,13 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::{
     Decl,
-    decl::{DeclKind, ListKind},
-    library::{Cidr, Semver, Url},
+    decl::{DeclKind, escape},
+    eval::EvalError,
+    library::{Access, Cidr, Semver, Url},
+    message::{JSON_PATCH, Made, OBJECT},
+    session::{Session, work},
+    table::Table,
+    text::Text,
 };
 
 /// A value.
@@ -21,14 +26,14 @@ pub enum Value<'a> {
     Int(i64),
     Uint(u64),
     Double(f64),
-    String(Cow<'a, str>),
+    String(Text<'a>),
     Bytes(Arc<[u8]>),
     Duration(SignedDuration),
     Timestamp(Timestamp),
     /// A list that an expression made.
     List(Arc<Vec<Value<'a>>>),
-    /// A map that an expression made, in the order in which it was made.
-    Map(Arc<Vec<(Value<'a>, Value<'a>)>>),
+    /// A map that an expression made.
+    Map(Arc<Table<'a>>),
     /// A list of the object.
     Items(&'a [Json], &'a Decl),
     /// An object or map of the object.
@@ -41,6 +46,10 @@ pub enum Value<'a> {
     Url(Arc<Url>),
     Semver(Arc<Semver>),
     Format(&'static str),
+    /// An object of a named type.
+    Message(Arc<Made<'a>>),
+    /// Who is asked what a user may do, and what is asked.
+    Access(Arc<Access<'a>>),
 }
 
 /// Of values whose schema is not known.
@@ -49,6 +58,7 @@ static DYNAMIC: std::sync::LazyLock<Decl> = std::sync::LazyLock::new(Decl::dynam
 impl<'a> Value<'a> {
     /// JSON as its schema types it; what does not fit is read as what it is.
     pub fn read(json: &'a Json, decl: &'a Decl) -> Value<'a> {
+        work(1);
         match (json, &decl.kind) {
             (Json::Null, _) => Value::Null,
             (Json::Bool(b), _) => Value::Bool(*b),
@@ -56,12 +66,15 @@ impl<'a> Value<'a> {
             (Json::Number(n), DeclKind::Int) => whole(n),
             (Json::Number(n), _) => number(n),
             (Json::String(s), kind) => match kind {
-                DeclKind::Bytes => api::object::unbase64(s).map(|b| Value::Bytes(b.into())),
+                DeclKind::Bytes => {
+                    work(s.len());
+                    api::object::unbase64(s).map(|b| Value::Bytes(b.into()))
+                }
                 DeclKind::Duration => super::library::time::duration(s).ok().map(Value::Duration),
                 DeclKind::Timestamp => super::library::time::timestamp(s).ok().map(Value::Timestamp),
                 _ => None,
             }
-            .unwrap_or(Value::String(Cow::Borrowed(s))),
+            .unwrap_or(Value::String(Text::Lent(s))),
             (Json::Array(list), _) => Value::Items(list, decl),
             (Json::Object(map), _) => Value::Fields(map, decl),
         }
@@ -73,7 +86,9 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn text(text: impl Into<String>) -> Value<'a> {
-        Value::String(Cow::Owned(text.into()))
+        let text: String = text.into();
+        work(text.len());
+        Value::String(Text::Made(text.into()))
     }
 
     pub(super) fn list(items: Vec<Value<'a>>) -> Value<'a> {
@@ -92,26 +107,40 @@ impl<'a> Value<'a> {
     pub(super) fn items(&self) -> Option<Items<'_, 'a>> {
         match self {
             Value::List(list) => Some(Items::Made(list)),
-            Value::Items(list, decl) => {
-                Some(Items::Read(list, decl.element().map_or(&DYNAMIC, |d| d.as_ref())))
+            Value::Items(list, decl) => Some(Items::Read(list, Value::element_of(decl))),
+            _ => None,
+        }
+    }
+
+    /// The entries of a map or the fields of an object, by their names in JSON.
+    pub(super) fn entries(&self) -> Option<Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + '_>> {
+        match self {
+            Value::Map(map) => Some(Box::new(map.iter().cloned().inspect(|_| work(1)))),
+            Value::Fields(map, decl) => {
+                let decl: &'a Decl = decl;
+                let entry = move |(key, json): (&'a String, &'a Json)| {
+                    (Value::String(Text::Lent(key)), Value::read(json, element(decl, key)))
+                };
+                let map: &'a Map<String, Json> = map;
+                Some(Box::new(map.iter().map(entry)))
             }
             _ => None,
         }
     }
 
-    /// The entries of a map or the fields of an object.
-    pub(super) fn entries(&self) -> Option<Vec<(Value<'a>, Value<'a>)>> {
-        match self {
-            Value::Map(map) => Some(map.as_ref().clone()),
-            Value::Fields(map, decl) => {
-                let entry = |(key, json): (&'a String, &'a Json)| {
-                    (Value::String(Cow::Borrowed(key)), Value::read(json, element(decl, key)))
-                };
-                let map: &'a Map<String, Json> = map;
-                Some(map.iter().map(entry).collect())
+    /// What one of the [`Value::entries`] holds.
+    pub(super) fn entry(&self, key: &Value<'a>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Value::Fields(map, decl), Value::String(key)) => {
+                map.get(&**key).map(|json| Value::read(json, element(decl, key)))
             }
-            _ => None,
+            _ => self.get(key),
         }
+    }
+
+    /// What the elements of a list of the object are.
+    pub(super) fn element_of(decl: &'a Decl) -> &'a Decl {
+        decl.element().map_or(&DYNAMIC, |d| d.as_ref())
     }
 
     /// Number of entries.
@@ -126,8 +155,9 @@ impl<'a> Value<'a> {
     /// What stands under a key of a map, or in a field of an object.
     pub(super) fn get(&self, key: &Value<'a>) -> Option<Value<'a>> {
         match (self, key) {
-            (Value::Map(map), key) => map.iter().find(|(k, _)| k.equals(key)).map(|(_, v)| v.clone()),
+            (Value::Map(map), key) => map.get(key).cloned(),
             (Value::Fields(map, decl), Value::String(key)) => field(map, decl, key),
+            (Value::Message(made), Value::String(key)) => made.get(key).cloned(),
             _ => None,
         }
     }
@@ -154,72 +184,9 @@ impl<'a> Value<'a> {
             Value::Url(_) => "kubernetes.URL",
             Value::Semver(_) => "kubernetes.Semver",
             Value::Format(_) => "kubernetes.NamedFormat",
-        }
-    }
-
-    /// Numbers compare across their types, lists of schemas that are sets or maps in any order.
-    pub(super) fn equals(&self, other: &Value<'_>) -> bool {
-        match (self, other) {
-            (Value::Null, Value::Null) => true,
-            (Value::Bool(a), Value::Bool(b)) => a == b,
-            (
-                Value::Int(_) | Value::Uint(_) | Value::Double(_),
-                Value::Int(_) | Value::Uint(_) | Value::Double(_),
-            ) => self.compare(other) == Some(Ordering::Equal),
-            (Value::String(a), Value::String(b)) => a == b,
-            (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::Duration(a), Value::Duration(b)) => a == b,
-            (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
-            (Value::Type(a), Value::Type(b)) => a == b,
-            (Value::Quantity(a), Value::Quantity(b)) => a.nanos() == b.nanos(),
-            (Value::Ip(a), Value::Ip(b)) => a == b,
-            (Value::Cidr(a), Value::Cidr(b)) => a == b,
-            (Value::Url(a), Value::Url(b)) => a.text == b.text,
-            (Value::Semver(a), Value::Semver(b)) => a == b,
-            (Value::Format(a), Value::Format(b)) => a == b,
-            (Value::Optional(a), Value::Optional(b)) => match (a, b) {
-                (Some(a), Some(b)) => a.equals(b),
-                (a, b) => a.is_none() && b.is_none(),
-            },
-            (Value::Items(a, decl), Value::Items(b, other)) => same_lists(a, decl, b, other),
-            (Value::Fields(..) | Value::Map(_), Value::Fields(..) | Value::Map(_)) => {
-                match (self.entries(), other.entries()) {
-                    (Some(mine), Some(theirs)) => {
-                        mine.len() == theirs.len()
-                            && mine.iter().all(|(key, value)| {
-                                theirs.iter().any(|(k, v)| key.equals(k) && value.equals(v))
-                            })
-                    }
-                    _ => false,
-                }
-            }
-            _ => match (self.items(), other.items()) {
-                (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.equals(&b)),
-                _ => false,
-            },
-        }
-    }
-
-    /// `None` for what has no order.
-    pub(super) fn compare(&self, other: &Value<'_>) -> Option<Ordering> {
-        match (self, other) {
-            (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-            (Value::Uint(a), Value::Uint(b)) => Some(a.cmp(b)),
-            (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
-            (Value::Int(a), Value::Uint(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
-            (Value::Uint(a), Value::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
-            (Value::Int(a), Value::Double(b)) => compare_float(i128::from(*a), *b),
-            (Value::Uint(a), Value::Double(b)) => compare_float(i128::from(*a), *b),
-            (Value::Double(a), Value::Int(b)) => compare_float(i128::from(*b), *a).map(Ordering::reverse),
-            (Value::Double(a), Value::Uint(b)) => compare_float(i128::from(*b), *a).map(Ordering::reverse),
-            (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-            (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
-            (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
-            (Value::Timestamp(a), Value::Timestamp(b)) => Some(a.cmp(b)),
-            (Value::Quantity(a), Value::Quantity(b)) => Some(a.nanos().cmp(&b.nanos())),
-            (Value::Semver(a), Value::Semver(b)) => Some(a.compare(b)),
-            _ => None,
+            Value::Message(made) if made.name == JSON_PATCH => JSON_PATCH,
+            Value::Message(_) => OBJECT,
+            Value::Access(access) => access.type_name(),
         }
     }
 
@@ -232,14 +199,6 @@ impl<'a> Value<'a> {
         };
         u64::try_from(size).unwrap_or(u64::MAX)
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "what lies beyond a double's precision is far from any other double"
-)]
-fn compare_float(whole: i128, float: f64) -> Option<Ordering> {
-    (whole as f64).partial_cmp(&float)
 }
 
 /// JSON knows no difference between 1 and 1.0.
@@ -264,7 +223,9 @@ fn element<'d>(decl: &'d Decl, json_name: &str) -> &'d Decl {
     match &decl.kind {
         DeclKind::Map(of) => of,
         DeclKind::Object(fields) => {
-            fields.values().find(|f| f.json == json_name).map_or(&DYNAMIC, |f| f.decl.as_ref())
+            let field = fields.get(json_name).filter(|f| f.json == json_name);
+            let field = field.or_else(|| fields.get(&escape(json_name)?));
+            field.map_or(&DYNAMIC, |f| f.decl.as_ref())
         }
         _ => &DYNAMIC,
     }
@@ -277,23 +238,6 @@ fn field<'a>(map: &'a Map<String, Json>, decl: &'a Decl, name: &str) -> Option<V
         return map.get(&field.json).map(|json| Value::read(json, &field.decl));
     }
     map.get(name).map(|json| Value::read(json, element(decl, name)))
-}
-
-fn same_lists(a: &[Json], decl: &Decl, b: &[Json], other: &Decl) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let (of, other_of) =
-        (decl.element().map_or(&*DYNAMIC, |d| d.as_ref()), other.element().map_or(&*DYNAMIC, |d| d.as_ref()));
-    let same = |x: &Json, y: &Json| Value::read(x, of).equals(&Value::read(y, other_of));
-    match &decl.list {
-        ListKind::Atomic => a.iter().zip(b).all(|(x, y)| same(x, y)),
-        ListKind::Set => a.iter().all(|x| b.iter().any(|y| same(x, y))),
-        ListKind::Map(keys) => a.iter().all(|x| {
-            let partner = b.iter().find(|y| keys.iter().all(|k| x.get(k) == y.get(k)));
-            partner.is_some_and(|y| same(x, y))
-        }),
-    }
 }
 
 /// The elements of a list, wherever they lie.
@@ -311,6 +255,7 @@ impl<'v, 'a> Items<'v, 'a> {
     }
 
     pub(super) fn get(&self, index: usize) -> Option<Value<'a>> {
+        work(1);
         match self {
             Items::Made(list) => list.get(index).cloned(),
             Items::Read(list, decl) => list.get(index).map(|json| Value::read(json, decl)),
@@ -321,7 +266,14 @@ impl<'v, 'a> Items<'v, 'a> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    pub(super) fn to_vec(&self) -> Vec<Value<'a>> {
-        self.iter().collect()
+    /// All of them; bytes lie in an object as text, and are read anew.
+    pub(super) fn to_vec(&self, session: &Session<'_>) -> Result<Vec<Value<'a>>, EvalError> {
+        let paid = |item: Value<'a>| {
+            if let Value::Bytes(bytes) = &item {
+                session.walk_bytes(bytes.len())?;
+            }
+            Ok(item)
+        };
+        self.iter().map(paid).collect()
     }
 }

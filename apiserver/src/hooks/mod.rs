@@ -150,6 +150,7 @@ pub(crate) fn start(ctx: &Ctx) {
     run(ctx, "start-kubernetes-service-cidr-controller", service_cidr::run);
     run(ctx, "priority-and-fairness-config-consumer", crate::flow::consume);
     run(ctx, "priority-and-fairness-config-producer", crate::flow::produce);
+    crate::admission::policy::types::start(ctx);
     let compactor = ctx.clone();
     ctx.host.spawn(async move { compaction::run(compactor).await });
 }

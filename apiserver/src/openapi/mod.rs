@@ -9,6 +9,7 @@
 
 mod documents;
 mod fields;
+mod inlined;
 mod paths;
 mod proto;
 mod render;
@@ -19,6 +20,7 @@ mod swagger;
 pub use documents::OpenApi;
 pub(crate) use documents::PROTOBUF;
 pub use fields::{normalise, unknown_fields};
+pub use inlined::Inlined;
 pub use schemas::definition_name;
 pub use structure::field_types;
 pub(crate) use swagger::Swagger;

@@ -268,8 +268,13 @@ impl Options {
 
     /// Whether a feature gate that is off by default was opened.
     pub fn has_gate(&self, name: &str) -> bool {
-        let mut gates = self.feature_gates.iter().filter_map(|gate| gate.split_once('='));
-        gates.any(|(gate, open)| gate == name && open == "true")
+        self.gate(name) == Some(true)
+    }
+
+    /// What the flags say of a feature gate; the last word counts.
+    pub fn gate(&self, name: &str) -> Option<bool> {
+        let gates = self.feature_gates.iter().rev().filter_map(|gate| gate.split_once('='));
+        gates.filter(|(gate, _)| *gate == name).find_map(|(_, open)| open.trim().parse().ok())
     }
 
     /// As whom the server's own clients introduce themselves.

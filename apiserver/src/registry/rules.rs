@@ -11,7 +11,7 @@ use world::Wall;
 
 use super::signing_request;
 use crate::{
-    admission,
+    admission::{self, policy},
     catalog::{Nature, Served},
     context::Ctx,
     crd, openapi,
@@ -146,6 +146,9 @@ pub fn before_create(scope: &Scope<'_>, object: &mut Value, now: Wall) -> Result
     if is_webhook_configuration(served) {
         errors.extend(admission::validate_webhooks(object, None));
     }
+    if is_policy(served) {
+        errors.extend(policy::violations(object, None));
+    }
     refuse(served, object.name(), errors)
 }
 
@@ -155,6 +158,11 @@ fn is_webhook_configuration(served: &Served) -> bool {
 
 fn is_definition(served: &Served) -> bool {
     served.plural == "customresourcedefinitions" && served.group == "apiextensions.k8s.io"
+}
+
+fn is_policy(served: &Served) -> bool {
+    served.group == "admissionregistration.k8s.io"
+        && matches!(served.kind.as_ref(), "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy")
 }
 
 /// Passes on to the client what is warned about.
@@ -200,6 +208,9 @@ pub fn before_update(scope: &Scope<'_>, new: &mut Value, old: &Value, now: Wall)
     }
     if is_webhook_configuration(served) {
         errors.extend(admission::validate_webhooks(new, Some(old)));
+    }
+    if is_policy(served) && scope.subresource.is_empty() {
+        errors.extend(policy::violations(new, Some(old)));
     }
     refuse(served, old.name(), errors)
 }

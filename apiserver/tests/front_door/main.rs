@@ -24,6 +24,7 @@ mod openapi;
 mod self_made;
 mod serving;
 mod streams;
+mod policies;
 mod surface;
 mod versions;
 mod watches;

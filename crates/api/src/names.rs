@@ -14,11 +14,41 @@ pub const SUFFIX_LEN: usize = 5;
 /// words come out.
 pub const SUFFIX_ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
 
+/// Words that expressions keep for themselves.
+const EXPRESSION_WORDS: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 const LABEL_1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const QUALIFIED_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+
+/// Whether expressions keep a word for themselves.
+pub fn is_expression_word(word: &str) -> bool {
+    EXPRESSION_WORDS.contains(&word)
+}
 
 /// Which rule the name of a kind's objects follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

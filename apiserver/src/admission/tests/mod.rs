@@ -6,6 +6,7 @@ mod loopback;
 mod namespaces;
 mod node_restriction;
 mod pods;
+mod policies;
 mod quota;
 mod quota_races;
 mod tables;
@@ -20,6 +21,7 @@ use world::sim::{Config, Sim};
 use super::{Admission, Enabled, Notes, Operation, Review, testing::Fake};
 use crate::{
     authz::{Authz, Mode},
+    catalog::Catalog,
     identity::User,
     informers::Informers,
 };
@@ -35,6 +37,7 @@ struct Write {
     user: User,
     object: Option<Value>,
     old: Option<Value>,
+    kind: &'static str,
     dry_run: bool,
 }
 
@@ -44,8 +47,20 @@ impl Write {
         let (qualified, subresource) = what.split_once('/').unwrap_or((what, ""));
         let (resource, group) = qualified.split_once('.').unwrap_or((qualified, ""));
         let user = User::new("admin", &["system:masters"]);
-        let (object, old) = (None, None);
-        Self { operation, group, resource, subresource, namespace, name, user, object, old, dry_run: false }
+        let (object, old, kind) = (None, None, "");
+        Self {
+            operation,
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            user,
+            object,
+            old,
+            kind,
+            dry_run: false,
+        }
     }
 
     fn create(what: &'static str, namespace: &'static str, object: Value) -> Self {
@@ -95,8 +110,19 @@ impl Chain {
 
     /// Both passes; the object as it came out.
     async fn admit(&self, write: Write) -> Result<Value, Status> {
-        let Write { operation, group, resource, subresource, namespace, name, user, object, old, dry_run } =
-            write;
+        let Write {
+            operation,
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            user,
+            object,
+            old,
+            kind,
+            dry_run,
+        } = write;
         let mut object = object;
         let mut review = Review {
             operation,
@@ -104,7 +130,7 @@ impl Chain {
             version: "v1",
             resource,
             subresource,
-            kind: "",
+            kind,
             namespace,
             name,
             user: &user,

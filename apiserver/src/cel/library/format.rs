@@ -8,26 +8,12 @@ use super::{
     super::{
         Value,
         eval::{EvalError, Found},
+        session::{Session, work},
+        signatures::FORMAT_NAMES,
     },
-    bounded, time,
+    LARGEST, bounded, time,
     url::Url,
 };
-
-const FORMATS: [&str; 13] = [
-    "dns1123Label",
-    "dns1123Subdomain",
-    "dns1035Label",
-    "qualifiedName",
-    "dns1123LabelPrefix",
-    "dns1123SubdomainPrefix",
-    "dns1035LabelPrefix",
-    "labelValue",
-    "uri",
-    "uuid",
-    "byte",
-    "date",
-    "datetime",
-];
 
 fn complaints(format: &str, text: &str) -> Vec<String> {
     let one = |fine: bool, words: &str| if fine { Vec::new() } else { vec![words.to_owned()] };
@@ -48,9 +34,9 @@ fn complaints(format: &str, text: &str) -> Vec<String> {
     }
 }
 
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], _: &Session<'_>) -> Option<Found<'a>> {
     let named = |wanted: &str| {
-        let found = FORMATS.into_iter().find(|format| *format == wanted);
+        let found = FORMAT_NAMES.into_iter().find(|format| *format == wanted);
         found.map_or(Value::Optional(None), |format| Value::some(Value::Format(format)))
     };
     Some(Ok(match (name, values) {
@@ -65,7 +51,7 @@ pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
 }
 
 /// `%s %d %f %e %b %x %X %o`, as cel-go has them.
-pub(super) fn printf<'a>(template: &str, list: &Value<'a>) -> Found<'a> {
+pub(super) fn printf<'a>(template: &str, list: &Value<'a>, session: &Session<'_>) -> Found<'a> {
     let Some(items) = list.items() else { return Err(EvalError::overload()) };
     let mut out = String::new();
     let mut next = 0;
@@ -91,6 +77,7 @@ pub(super) fn printf<'a>(template: &str, list: &Value<'a>) -> Found<'a> {
         let Some(verb) = chars.next() else {
             return Err(EvalError::failed("unexpected end of format string"));
         };
+        let before = out.len();
         let Some(value) = items.get(next) else {
             return Err(EvalError::failed(format!("index {next} out of range")));
         };
@@ -102,7 +89,10 @@ pub(super) fn printf<'a>(template: &str, list: &Value<'a>) -> Found<'a> {
             ))
         };
         let _ = match (verb, &value) {
-            ('s', value) => write!(out, "{}", plain(value)),
+            ('s', value) => {
+                plain(value, &mut out, session)?;
+                Ok(())
+            }
             ('d', Value::Int(i)) => write!(out, "{i}"),
             ('d', Value::Uint(u)) => write!(out, "{u}"),
             ('f', Value::Double(d)) => write!(out, "{d:.*}", precision.unwrap_or(6)),
@@ -125,34 +115,58 @@ pub(super) fn printf<'a>(template: &str, list: &Value<'a>) -> Found<'a> {
                 )));
             }
         };
+        session.walk_bytes(out.len().saturating_sub(before))?;
+        work(out.len().saturating_sub(before));
     }
     bounded(out)
 }
 
 /// A value as `%s` prints it.
-fn plain(value: &Value<'_>) -> String {
+fn plain(value: &Value<'_>, out: &mut String, session: &Session<'_>) -> Result<(), EvalError> {
+    session.walk(1)?;
+    work(1);
+    if out.len() > LARGEST {
+        return Err(EvalError::failed("string is too large"));
+    }
     match value {
-        Value::Null => "null".to_owned(),
-        Value::String(s) => s.to_string(),
-        Value::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
-        Value::Timestamp(t) => t.to_string(),
-        Value::Duration(d) => time::shown(*d),
-        Value::Type(name) => (*name).to_owned(),
-        Value::Quantity(q) => q.to_string(),
-        Value::Ip(ip) => ip.to_string(),
-        Value::Cidr(cidr) => cidr.to_string(),
+        Value::Null => out.push_str("null"),
+        Value::String(s) => out.push_str(s),
+        Value::Bytes(b) => out.push_str(&String::from_utf8_lossy(b)),
+        Value::Timestamp(t) => out.push_str(&t.to_string()),
+        Value::Duration(d) => out.push_str(&time::shown(*d)),
+        Value::Type(name) => out.push_str(name),
+        Value::Quantity(q) => out.push_str(&q.to_string()),
+        Value::Ip(ip) => out.push_str(&ip.to_string()),
+        Value::Cidr(cidr) => out.push_str(&cidr.to_string()),
         other => match (other.items(), other.entries()) {
             (Some(items), _) => {
-                let parts: Vec<String> = items.iter().map(|item| plain(&item)).collect();
-                format!("[{}]", parts.join(", "))
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push_str(", ");
+                    }
+                    plain(&item, out, session)?;
+                }
+                out.push(']');
             }
             (None, Some(entries)) => {
-                let mut parts: Vec<String> =
-                    entries.iter().map(|(key, value)| format!("{}: {}", plain(key), plain(value))).collect();
+                let mut parts = Vec::new();
+                for (key, value) in entries {
+                    let mut part = String::new();
+                    plain(&key, &mut part, session)?;
+                    part.push_str(": ");
+                    plain(&value, &mut part, session)?;
+                    session.walk_bytes(part.len())?;
+                    work(part.len());
+                    parts.push(part);
+                }
                 parts.sort();
-                format!("{{{}}}", parts.join(", "))
+                out.push('{');
+                out.push_str(&parts.join(", "));
+                out.push('}');
             }
-            _ => super::shown(other),
+            _ => out.push_str(&super::shown(other)),
         },
     }
+    Ok(())
 }

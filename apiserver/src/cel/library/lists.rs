@@ -1,13 +1,18 @@
 //! Lists, and lists as sets.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use jiff::SignedDuration;
 
 use super::super::{
     Value,
     decl::ListKind,
+    equality::{any_equal, position},
     eval::{EvalError, Found},
+    session::Session,
+    table::Key,
+    text::Text,
+    value::Items,
 };
 
 /// The longest list that an expression may make out of nothing.
@@ -15,127 +20,196 @@ const LONGEST: i64 = 100_000;
 
 /// Two lists in one. Lists whose schema makes them sets or maps stay so: of the same element, or of
 /// elements with the same keys, the later one stands at the earlier one's place.
-pub(super) fn concat<'a>(a: &Value<'a>, b: &Value<'a>) -> Option<Found<'a>> {
+pub(super) fn concat<'a>(a: &Value<'a>, b: &Value<'a>, session: &Session<'_>) -> Option<Found<'a>> {
     let (first, second) = (a.items()?, b.items()?);
-    let mut list = first.to_vec();
     let kind = match a {
         Value::Items(_, decl) => &decl.list,
         _ => &ListKind::Atomic,
     };
+    Some(merged(&first, &second, kind, session))
+}
+
+fn merged<'a>(
+    first: &Items<'_, 'a>,
+    second: &Items<'_, 'a>,
+    kind: &ListKind,
+    session: &Session<'_>,
+) -> Found<'a> {
+    let mut list = first.to_vec(session)?;
+    if *kind == ListKind::Atomic {
+        list.extend(second.to_vec(session)?);
+        return Ok(Value::list(list));
+    }
+    let key = |item: &Value<'a>| match (kind, item) {
+        (ListKind::Map(keys), Value::Fields(map, _)) => {
+            let of = |key: &String| map.get(key).map(serde_json::Value::to_string).unwrap_or_default();
+            Some(Key::Text(Text::Made(keys.iter().map(of).collect::<Vec<_>>().join("\0").into())))
+        }
+        (ListKind::Set, item) => Key::of(item),
+        _ => None,
+    };
+    let mut places = BTreeMap::new();
+    for (at, item) in list.iter().enumerate() {
+        session.walk(1 + item.weight())?;
+        places.extend(key(item).map(|key| (key, at)));
+    }
     for item in second.iter() {
-        let place = match kind {
-            ListKind::Atomic => None,
-            ListKind::Set => list.iter().position(|held| held.equals(&item)),
-            ListKind::Map(keys) => list.iter().position(|held| same_keys(held, &item, keys)),
+        session.walk(1 + item.weight())?;
+        let place = match key(&item) {
+            Some(key) => Some(*places.entry(key).or_insert(list.len())),
+            None => position(list.iter(), &item, session)?,
         };
         match place.and_then(|at| list.get_mut(at)) {
             Some(held) => *held = item,
             None => list.push(item),
         }
     }
-    Some(Ok(Value::list(list)))
+    Ok(Value::list(list))
 }
 
-fn same_keys(a: &Value<'_>, b: &Value<'_>, keys: &[String]) -> bool {
-    match (a, b) {
-        (Value::Fields(a, _), Value::Fields(b, _)) => keys.iter().all(|key| a.get(key) == b.get(key)),
-        _ => false,
-    }
-}
-
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
     if let ("lists.range", [Value::Int(n)]) = (name, values) {
         if *n > LONGEST {
             return Some(Err(EvalError::failed(format!("lists.range() size exceeds {LONGEST}"))));
         }
         return Some(Ok(Value::list((0..*n).map(Value::Int).collect())));
     }
+    if let ("_+_", [a, b]) = (name, values) {
+        return concat(a, b, session);
+    }
     let (list, rest) = values.split_first()?;
     let items = list.items()?;
-    Some(match (name, rest) {
-        ("isSorted", []) => {
-            let list = items.to_vec();
+    match rest {
+        [] => plain(name, &items, session),
+        [Value::Int(depth)] if name == "flatten" => Some(flattened(&items, *depth, session)),
+        [Value::Int(from), Value::Int(to)] if name == "slice" => Some(slice(&items, *from, *to)),
+        [wanted] if name == "indexOf" => Some(place(items.to_vec(session), wanted, session)),
+        [wanted] if name == "lastIndexOf" => {
+            let backwards = items.to_vec(session).map(|list| list.into_iter().rev().collect());
+            Some(place(backwards, wanted, session).map(|found| match found {
+                Value::Int(at) if at >= 0 => Value::Int(last_place(items.len()) - at),
+                none => none,
+            }))
+        }
+        [other] if name.starts_with("sets.") => Some(sets(name, &items, &other.items()?, session)),
+        _ => None,
+    }
+}
+
+/// The functions that take a list and nothing else.
+fn plain<'a>(name: &str, items: &Items<'_, 'a>, session: &Session<'_>) -> Option<Found<'a>> {
+    Some(match name {
+        "first" => Ok(items.get(0).map_or(Value::Optional(None), Value::some)),
+        "last" => {
+            let last = items.len().checked_sub(1).and_then(|at| items.get(at));
+            Ok(last.map_or(Value::Optional(None), Value::some))
+        }
+        "flatten" => flattened(items, 1, session),
+        "isSorted" | "sum" | "min" | "max" | "reverse" | "sort" | "distinct" => {
+            items.to_vec(session).and_then(|list| whole(name, list, session))
+        }
+        _ => return None,
+    })
+}
+
+fn whole<'a>(name: &str, mut list: Vec<Value<'a>>, session: &Session<'_>) -> Found<'a> {
+    match name {
+        "isSorted" => {
+            session.walk(weight(&list))?;
             let sorted = list.windows(2).all(|pair| match pair {
                 [a, b] => a.compare(b) != Some(Ordering::Greater),
                 _ => true,
             });
             Ok(Value::Bool(sorted))
         }
-        ("sum", []) => sum(items.to_vec()),
-        ("min" | "max", []) => {
+        "sum" => sum(list),
+        "min" | "max" => {
+            session.walk(weight(&list))?;
             let wanted = if name == "min" { Ordering::Less } else { Ordering::Greater };
-            let best = items.iter().reduce(
-                |best, item| {
-                    if item.compare(&best) == Some(wanted) { item } else { best }
-                },
-            );
+            let better = |best: Value<'a>, item: Value<'a>| match item.compare(&best) {
+                Some(order) if order == wanted => item,
+                _ => best,
+            };
+            let best = list.into_iter().reduce(better);
             best.ok_or_else(|| EvalError::failed(format!("{name} called on empty list")))
         }
-        ("indexOf", [wanted]) => {
-            Ok(items.iter().position(|item| item.equals(wanted)).map_or(Value::Int(-1), Value::size))
-        }
-        ("lastIndexOf", [wanted]) => {
-            let found = items.to_vec().iter().rposition(|item| item.equals(wanted));
-            Ok(found.map_or(Value::Int(-1), Value::size))
-        }
-        ("reverse", []) => Ok(Value::list(items.to_vec().into_iter().rev().collect())),
-        ("sort", []) => {
-            let mut list = items.to_vec();
-            sort_by(&mut list, |item| item).map(|()| Value::list(list))
-        }
-        ("distinct", []) => {
+        "sort" => sort_by(&mut list, |item| item, session).map(|()| Value::list(list)),
+        "distinct" => {
             let mut kept: Vec<Value<'a>> = Vec::new();
-            for item in items.iter() {
-                if !kept.iter().any(|held| held.equals(&item)) {
+            for item in list {
+                if !any_equal(kept.iter(), &item, session)? {
                     kept.push(item);
                 }
             }
             Ok(Value::list(kept))
         }
-        ("flatten", []) => Ok(Value::list(flat(items.to_vec(), 1))),
-        ("flatten", [Value::Int(depth)]) => Ok(Value::list(flat(items.to_vec(), *depth))),
-        ("first", []) => Ok(items.get(0).map_or(Value::Optional(None), Value::some)),
-        ("last", []) => {
-            let last = items.len().checked_sub(1).and_then(|at| items.get(at));
-            Ok(last.map_or(Value::Optional(None), Value::some))
-        }
-        ("slice", [Value::Int(from), Value::Int(to)]) => {
-            let bounds = usize::try_from(*from).ok().zip(usize::try_from(*to).ok());
-            match bounds.filter(|(from, to)| from <= to && *to <= items.len()) {
-                Some((from, to)) => Ok(Value::list((from..to).filter_map(|i| items.get(i)).collect())),
-                None => Err(EvalError::failed(format!(
-                    "cannot slice({from}, {to}), list is length {}",
-                    items.len()
-                ))),
-            }
-        }
-        ("sets.contains", [other]) => {
-            let wanted = other.items()?;
-            Ok(Value::Bool(wanted.iter().all(|w| items.iter().any(|item| item.equals(&w)))))
-        }
-        ("sets.intersects", [other]) => {
-            let wanted = other.items()?;
-            Ok(Value::Bool(wanted.iter().any(|w| items.iter().any(|item| item.equals(&w)))))
-        }
-        ("sets.equivalent", [other]) => {
-            let wanted = other.items()?;
-            let there = wanted.iter().all(|w| items.iter().any(|item| item.equals(&w)));
-            let back = items.iter().all(|item| wanted.iter().any(|w| w.equals(&item)));
-            Ok(Value::Bool(there && back))
-        }
-        _ => return None,
-    })
+        _ => Ok(Value::list(list.into_iter().rev().collect())),
+    }
 }
 
-fn flat(list: Vec<Value<'_>>, depth: i64) -> Vec<Value<'_>> {
+fn last_place(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX) - 1
+}
+
+fn place<'a>(
+    list: Result<Vec<Value<'a>>, EvalError>,
+    wanted: &Value<'a>,
+    session: &Session<'_>,
+) -> Found<'a> {
+    Ok(position(list?.iter(), wanted, session)?.map_or(Value::Int(-1), Value::size))
+}
+
+fn slice<'a>(items: &Items<'_, 'a>, from: i64, to: i64) -> Found<'a> {
+    let bounds = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+    match bounds.filter(|(from, to)| from <= to && *to <= items.len()) {
+        Some((from, to)) => Ok(Value::list((from..to).filter_map(|i| items.get(i)).collect())),
+        None => Err(EvalError::failed(format!("cannot slice({from}, {to}), list is length {}", items.len()))),
+    }
+}
+
+fn sets<'a>(name: &str, items: &Items<'_, 'a>, other: &Items<'_, 'a>, session: &Session<'_>) -> Found<'a> {
+    let (mine, theirs) = (items.to_vec(session)?, other.to_vec(session)?);
+    let within = |some: &[Value<'a>], all: &[Value<'a>], enough: bool| -> Result<bool, EvalError> {
+        for item in some {
+            if any_equal(all.iter(), item, session)? == enough {
+                return Ok(enough);
+            }
+        }
+        Ok(!enough)
+    };
+    Ok(Value::Bool(match name {
+        "sets.contains" => within(&theirs, &mine, false)?,
+        "sets.intersects" => within(&theirs, &mine, true)?,
+        "sets.equivalent" => within(&theirs, &mine, false)? && within(&mine, &theirs, false)?,
+        _ => return Err(EvalError::overload()),
+    }))
+}
+
+fn flattened<'a>(items: &Items<'_, 'a>, depth: i64, session: &Session<'_>) -> Found<'a> {
     let mut out = Vec::new();
-    for item in list {
+    flat(items, depth, &mut out, session)?;
+    Ok(Value::list(out))
+}
+
+fn flat<'a>(
+    items: &Items<'_, 'a>,
+    depth: i64,
+    out: &mut Vec<Value<'a>>,
+    session: &Session<'_>,
+) -> Result<(), EvalError> {
+    for item in items.iter() {
+        session.walk(1)?;
         match item.items() {
-            Some(items) if depth > 0 => out.extend(flat(items.to_vec(), depth - 1)),
+            Some(inner) if depth > 0 => flat(&inner, depth - 1, out, session)?,
             _ => out.push(item),
         }
     }
-    out
+    Ok(())
+}
+
+/// What comparing all of them with each other once takes.
+fn weight(list: &[Value<'_>]) -> u64 {
+    list.iter().fold(0, |sum, item| sum.saturating_add(item.weight()))
 }
 
 fn sum(list: Vec<Value<'_>>) -> Found<'_> {
@@ -162,7 +236,11 @@ fn sum(list: Vec<Value<'_>>) -> Found<'_> {
 pub(in crate::cel) fn sort_by<'a, T>(
     list: &mut [T],
     key: impl Fn(&T) -> &Value<'a>,
+    session: &Session<'_>,
 ) -> Result<(), EvalError> {
+    let weight = list.iter().fold(0_u64, |sum, item| sum.saturating_add(key(item).weight()));
+    let rounds = u64::from(list.len().checked_ilog2().unwrap_or(0)) + 1;
+    session.walk(weight.saturating_mul(rounds))?;
     if let Some(first) = list.first()
         && list.iter().any(|item| key(item).compare(key(first)).is_none())
     {

@@ -4,6 +4,7 @@
 //! checked where types are known; where they are not (`dyn`), what nobody here takes is
 //! `no such overload`.
 
+mod access;
 mod format;
 mod lists;
 mod net;
@@ -18,73 +19,107 @@ mod url;
 use super::{
     Value,
     eval::{EvalError, Found},
+    session::{Session, work},
+    value::Items,
 };
 
+pub(super) use access::{AUTHORIZER, DECISION, GROUP_CHECK, PATH_CHECK, RESOURCE_CHECK};
+pub use access::{Access, Asker, Question};
 pub(super) use lists::sort_by;
 pub use net::Cidr;
 pub use semver::Semver;
+pub(super) use strings::to_text;
 pub use url::Url;
 
 /// Nothing grows beyond this: a request is smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
 
+/// A library: what it makes of a call, if it knows it.
+type Library = for<'a> fn(&str, &[Value<'a>], &Session<'_>) -> Option<Found<'a>>;
+
+const LIBRARIES: [Library; 13] = [
+    operators,
+    |name, values, _| numbers::call(name, values),
+    strings::call,
+    lists::call,
+    |name, values, _| time::call(name, values),
+    regexes::call,
+    url::call,
+    |name, values, _| quantity::call(name, values),
+    semver::call,
+    |name, values, _| net::call(name, values),
+    format::call,
+    |name, values, _| access::call(name, values),
+    |name, values, _| optionals(name, values),
+];
+
 /// Calls a function.
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Found<'a> {
-    for library in [operators, numbers::call, strings::call, lists::call, time::call] {
-        if let Some(found) = library(name, values) {
-            return found;
-        }
-    }
-    for library in
-        [regexes::call, url::call, quantity::call, semver::call, net::call, format::call, optionals]
-    {
-        if let Some(found) = library(name, values) {
-            return found;
-        }
-    }
-    Err(EvalError::overload())
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Found<'a> {
+    let found = LIBRARIES.iter().find_map(|library| library(name, values, session));
+    found.unwrap_or_else(|| Err(EvalError::overload()))
 }
 
-fn operators<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
-    Some(Ok(match (name, values) {
-        ("_==_", [a, b]) => Value::Bool(a.equals(b)),
-        ("_!=_", [a, b]) => Value::Bool(!a.equals(b)),
-        ("_<_" | "_<=_" | "_>_" | "_>=_", [a, b]) => {
-            let both_floats = matches!(a, Value::Double(_)) || matches!(b, Value::Double(_));
-            match a.compare(b) {
-                Some(order) => Value::Bool(match name {
-                    "_<_" => order.is_lt(),
-                    "_<=_" => order.is_le(),
-                    "_>_" => order.is_gt(),
-                    _ => order.is_ge(),
-                }),
-                None if both_floats => return Some(Err(EvalError::failed("NaN values cannot be ordered"))),
-                None => return Some(Err(EvalError::overload())),
-            }
-        }
-        ("!_", [Value::Bool(b)]) => Value::Bool(!b),
-        ("dyn", [a]) => a.clone(),
-        ("type", [a]) => Value::Type(a.type_name()),
-        ("bool", [Value::Bool(b)]) => Value::Bool(*b),
-        ("bool", [Value::String(s)]) => match s.as_ref() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Value::Bool(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Value::Bool(false),
-            _ => return Some(Err(EvalError::failed("type conversion error from 'string' to 'bool'"))),
+fn operators<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
+    Some(match (name, values) {
+        ("_==_", [a, b]) => a.equals(b, session).map(Value::Bool),
+        ("_!=_", [a, b]) => a.equals(b, session).map(|same| Value::Bool(!same)),
+        ("_<_" | "_<=_" | "_>_" | "_>=_", [a, b]) => ordered(name, a, b),
+        ("!_", [Value::Bool(b)]) => Ok(Value::Bool(!b)),
+        ("dyn", [a]) => Ok(a.clone()),
+        ("type", [a]) => Ok(Value::Type(a.type_name())),
+        ("bool", [Value::Bool(b)]) => Ok(Value::Bool(*b)),
+        ("bool", [Value::String(s)]) => match &**s {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
+            _ => Err(EvalError::failed("type conversion error from 'string' to 'bool'")),
         },
-        ("size", [Value::String(s)]) => Value::size(s.chars().count()),
-        ("size", [Value::Bytes(b)]) => Value::size(b.len()),
-        ("size", [other]) => match other.count() {
-            Some(count) => Value::size(count),
-            None => return None,
-        },
+        ("size", [of]) => return length(of, session),
         ("@in", [a, of]) => match (of.items(), of.count()) {
-            (Some(items), _) => Value::Bool(items.iter().any(|item| item.equals(a))),
-            (None, Some(_)) => Value::Bool(of.get(a).is_some()),
+            (Some(items), _) => contains(&items, a, session).map(Value::Bool),
+            (None, Some(_)) => Ok(Value::Bool(of.get(a).is_some())),
             _ => return None,
         },
-        ("_[_]" | "_[?_]", [of, at]) => return Some(index(of, at, name == "_[?_]")),
+        ("_[_]" | "_[?_]", [of, at]) => index(of, at, name == "_[?_]"),
         _ => return None,
-    }))
+    })
+}
+
+fn contains(items: &Items<'_, '_>, wanted: &Value<'_>, session: &Session<'_>) -> Result<bool, EvalError> {
+    for item in items.iter() {
+        if item.equals(wanted, session)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn ordered<'a>(name: &str, a: &Value<'a>, b: &Value<'a>) -> Found<'a> {
+    let both_floats = matches!(a, Value::Double(_)) || matches!(b, Value::Double(_));
+    match a.compare(b) {
+        Some(order) => Ok(Value::Bool(match name {
+            "_<_" => order.is_lt(),
+            "_<=_" => order.is_le(),
+            "_>_" => order.is_gt(),
+            _ => order.is_ge(),
+        })),
+        None if both_floats => Err(EvalError::failed("NaN values cannot be ordered")),
+        None => Err(EvalError::overload()),
+    }
+}
+
+/// Characters are counted ten times faster than anything else is done with text.
+fn length<'a>(of: &Value<'a>, session: &Session<'_>) -> Option<Found<'a>> {
+    Some(match of {
+        Value::String(s) => match session.walk_bytes(s.len() / 10) {
+            Ok(()) => {
+                work(s.len() / 10);
+                Ok(Value::size(s.chars().count()))
+            }
+            Err(error) => Err(error),
+        },
+        Value::Bytes(b) => Ok(Value::size(b.len())),
+        other => Ok(Value::size(other.count()?)),
+    })
 }
 
 fn index<'a>(of: &Value<'a>, at: &Value<'a>, optional: bool) -> Found<'a> {

@@ -1,27 +1,23 @@
 //! Regular expressions.
 
-use regex::Regex;
-
 use super::super::{
     Value,
-    eval::{EvalError, Found},
+    eval::Found,
+    session::{Session, work},
 };
 
-fn compile(pattern: &str) -> Result<Regex, EvalError> {
-    Regex::new(pattern).map_err(|_| EvalError::failed(format!("error parsing regexp: {pattern}")))
-}
-
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
-    let (Value::String(text), Value::String(pattern)) = (values.first()?, values.get(1)?) else {
-        return None;
-    };
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
     if !matches!(name, "matches" | "find" | "findAll") {
         return None;
     }
-    let regex = match compile(pattern) {
+    let (Value::String(text), Value::String(pattern)) = (values.first()?, values.get(1)?) else {
+        return None;
+    };
+    let regex = match session.pattern(pattern) {
         Ok(regex) => regex,
         Err(error) => return Some(Err(error)),
     };
+    work(text.len());
     let found =
         |most: usize| regex.find_iter(text).take(most).map(|m| Value::text(m.as_str())).collect::<Vec<_>>();
     Some(Ok(match (name, values.get(2)) {

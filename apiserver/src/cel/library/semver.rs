@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::super::{
     Value,
     eval::{EvalError, Found},
+    session::Session,
 };
 
 /// A version in its parts.
@@ -12,6 +13,7 @@ use super::super::{
 pub struct Semver {
     numbers: [u64; 3],
     pre: Vec<String>,
+    length: usize,
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -37,7 +39,14 @@ impl Semver {
             let part = if lenient && part.len() > 1 { part.trim_start_matches('0') } else { part };
             *place = number(if part.is_empty() && lenient { "0" } else { part })?;
         }
-        Some(Semver { numbers, pre: pre.into_iter().flat_map(|p| p.split('.')).map(str::to_owned).collect() })
+        let length = pre.map_or(0, str::len);
+        let pre = pre.into_iter().flat_map(|p| p.split('.')).map(str::to_owned).collect();
+        Some(Semver { numbers, pre, length })
+    }
+
+    /// Bytes of what is compared word by word.
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 
     /// A version before its release is less than it.
@@ -60,7 +69,12 @@ impl Semver {
     }
 }
 
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
+    if let [Value::Semver(a), Value::Semver(b)] = values
+        && let Err(error) = session.walk_bytes(a.length.min(b.length))
+    {
+        return Some(Err(error));
+    }
     let whole = |n: Option<&u64>| Value::Int(n.and_then(|n| i64::try_from(*n).ok()).unwrap_or(i64::MAX));
     Some(Ok(match (name, values) {
         ("semver" | "isSemver", [Value::String(text), rest @ ..]) => {

@@ -1,28 +1,29 @@
 //! Text. Places are counted in characters, not bytes.
 
-use std::borrow::Cow;
-
 use super::{
     super::{
         Value,
         eval::{EvalError, Found},
+        session::Session,
+        text::Text,
     },
     LARGEST, bounded, time,
 };
 
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
     Some(match (name, values) {
         ("string", [a]) => return to_text(a).map(Ok),
         ("bytes", [Value::Bytes(b)]) => Ok(Value::Bytes(b.clone())),
         ("bytes", [Value::String(s)]) => Ok(Value::Bytes(s.as_bytes().into())),
         ("strings.quote", [Value::String(s)]) => bounded(api::status::quoted(s)),
-        (_, [Value::String(text), rest @ ..]) => return method(name, text, rest),
-        ("join", [list, rest @ ..]) => join(list, rest),
+        (_, [Value::String(text), rest @ ..]) => return method(name, text, rest, session),
+        ("join", [list, rest @ ..]) => join(list, rest, session),
         _ => return None,
     })
 }
 
-fn to_text<'a>(value: &Value<'a>) -> Option<Value<'a>> {
+/// A value of a plain type as text.
+pub(in crate::cel) fn to_text<'a>(value: &Value<'a>) -> Option<Value<'a>> {
     Some(match value {
         Value::String(s) => Value::String(s.clone()),
         Value::Bytes(b) => Value::text(String::from_utf8_lossy(b)),
@@ -41,52 +42,64 @@ fn to_text<'a>(value: &Value<'a>) -> Option<Value<'a>> {
 
 /// The text between two places, if they are such.
 fn part(text: &str, from: i64, to: Option<i64>) -> Result<String, EvalError> {
-    let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let count = count(text);
+    if let Some(to) = to.filter(|to| from > *to) {
+        return Err(EvalError::failed(format!("invalid substring range. start: {from}, end: {to}")));
+    }
     let to = to.unwrap_or(count);
     for place in [from, to] {
         if place < 0 || place > count {
             return Err(EvalError::failed(format!("index out of range: {place}")));
         }
     }
-    if from > to {
-        return Err(EvalError::failed(format!("invalid substring range. start: {from}, end: {to}")));
-    }
     let (from, len) = (usize::try_from(from).unwrap_or(0), usize::try_from(to - from).unwrap_or(0));
     Ok(text.chars().skip(from).take(len).collect())
 }
 
+/// Where a text first begins at or after a place, or last at or before it.
 fn find(text: &str, wanted: &str, from: i64, last: bool) -> Found<'static> {
-    let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    if from < 0 || from > count && !last {
-        return Err(EvalError::failed(format!("index out of range: {from}")));
+    if wanted.is_empty() {
+        return Ok(Value::Int(from));
     }
-    let byte_of = |place: i64| {
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        text.char_indices().nth(place).map_or(text.len(), |(at, _)| at)
+    let Ok(place) = usize::try_from(from) else {
+        return Err(EvalError::failed(format!("index out of range: {from}")));
     };
+    let Some((start, _)) = text.char_indices().nth(place) else { return Ok(Value::Int(-1)) };
     let found = if last {
-        let end = byte_of(from).saturating_add(wanted.len()).min(text.len());
-        text.get(..end).unwrap_or(text).rfind(wanted)
+        // What begins here at the latest ends here at the latest.
+        let end = text.floor_char_boundary(start.saturating_add(wanted.len()));
+        text.get(..end).and_then(|head| head.rfind(wanted))
     } else {
-        let start = byte_of(from);
         text.get(start..).and_then(|rest| rest.find(wanted)).map(|at| at + start)
     };
     Ok(found.map_or(Value::Int(-1), |at| Value::size(text.get(..at).unwrap_or_default().chars().count())))
 }
 
-fn method<'a>(name: &str, text: &Cow<'a, str>, rest: &[Value<'a>]) -> Option<Found<'a>> {
+fn count(text: &str) -> i64 {
+    i64::try_from(text.chars().count()).unwrap_or(i64::MAX)
+}
+
+fn method<'a>(name: &str, text: &Text<'a>, rest: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
     Some(match (name, rest) {
-        ("contains", [Value::String(s)]) => Ok(Value::Bool(text.contains(s.as_ref()))),
-        ("startsWith", [Value::String(s)]) => Ok(Value::Bool(text.starts_with(s.as_ref()))),
-        ("endsWith", [Value::String(s)]) => Ok(Value::Bool(text.ends_with(s.as_ref()))),
+        ("contains", [Value::String(s)]) => Ok(Value::Bool(text.contains(&**s))),
+        ("startsWith", [Value::String(s)]) => Ok(Value::Bool(text.starts_with(&**s))),
+        ("endsWith", [Value::String(s)]) => Ok(Value::Bool(text.ends_with(&**s))),
         ("charAt", [Value::Int(i)]) => {
-            let end = i.checked_add(1).unwrap_or(*i);
-            let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-            if *i == count { Ok(Value::text("")) } else { part(text, *i, Some(end)).map(Value::text) }
+            if let Err(error) = session.walk_bytes(text.len()) {
+                return Some(Err(error));
+            }
+            if *i == count(text) {
+                Ok(Value::text(""))
+            } else {
+                part(text, *i, i.checked_add(1)).map(Value::text)
+            }
         }
         ("indexOf", [Value::String(s)]) => find(text, s, 0, false),
         ("indexOf", [Value::String(s), Value::Int(i)]) => find(text, s, *i, false),
-        ("lastIndexOf", [Value::String(s)]) => find(text, s, i64::MAX, true),
+        ("lastIndexOf", [Value::String(s)]) => {
+            let last = if s.is_empty() { count(text) } else { (count(text) - 1).max(0) };
+            find(text, s, last, true)
+        }
         ("lastIndexOf", [Value::String(s), Value::Int(i)]) => find(text, s, *i, true),
         ("lowerAscii", []) => Ok(Value::text(text.to_ascii_lowercase())),
         ("upperAscii", []) => Ok(Value::text(text.to_ascii_uppercase())),
@@ -94,21 +107,24 @@ fn method<'a>(name: &str, text: &Cow<'a, str>, rest: &[Value<'a>]) -> Option<Fou
         ("reverse", []) => Ok(Value::text(text.chars().rev().collect::<String>())),
         ("substring", [Value::Int(from)]) => part(text, *from, None).map(Value::text),
         ("substring", [Value::Int(from), Value::Int(to)]) => part(text, *from, Some(*to)).map(Value::text),
-        ("replace", [Value::String(old), Value::String(new)]) => replace(text, old, new, -1),
-        ("replace", [Value::String(old), Value::String(new), Value::Int(n)]) => replace(text, old, new, *n),
+        ("replace", [Value::String(old), Value::String(new)]) => replace(text, old, new, -1, session),
+        ("replace", [Value::String(old), Value::String(new), Value::Int(n)]) => {
+            replace(text, old, new, *n, session)
+        }
         ("split", [Value::String(by)]) => Ok(split(text, by, -1)),
         ("split", [Value::String(by), Value::Int(n)]) => Ok(split(text, by, *n)),
-        ("format", [list]) => super::format::printf(text, list),
+        ("format", [list]) => super::format::printf(text, list, session),
         _ => return None,
     })
 }
 
-fn replace<'a>(text: &str, old: &str, new: &str, most: i64) -> Found<'a> {
+fn replace<'a>(text: &str, old: &str, new: &str, most: i64, session: &Session<'_>) -> Found<'a> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let times = text.matches(old).count().min(most);
     if times.saturating_mul(new.len()).saturating_add(text.len()) > LARGEST {
         return Err(EvalError::failed("string is too large"));
     }
+    session.walk_bytes(times.saturating_mul(new.len()))?;
     bounded(text.replacen(old, new, times))
 }
 
@@ -130,10 +146,10 @@ fn split<'a>(text: &str, by: &str, most: i64) -> Value<'a> {
     Value::list(parts.into_iter().map(Value::text).collect())
 }
 
-fn join<'a>(list: &Value<'a>, rest: &[Value<'a>]) -> Found<'a> {
+fn join<'a>(list: &Value<'a>, rest: &[Value<'a>], session: &Session<'_>) -> Found<'a> {
     let by = match rest {
         [] => "",
-        [Value::String(by)] => by.as_ref(),
+        [Value::String(by)] => &**by,
         _ => return Err(EvalError::overload()),
     };
     let Some(items) = list.items() else { return Err(EvalError::overload()) };
@@ -143,6 +159,7 @@ fn join<'a>(list: &Value<'a>, rest: &[Value<'a>]) -> Found<'a> {
         if n > 0 {
             out.push_str(by);
         }
+        session.walk_bytes(text.len() + by.len())?;
         out.push_str(&text);
         if out.len() > LARGEST {
             return Err(EvalError::failed("string is too large"));

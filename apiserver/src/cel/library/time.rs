@@ -1,14 +1,19 @@
 //! Points and spans of time.
 
+use std::sync::LazyLock;
+
 use jiff::{
     SignedDuration, Timestamp,
-    tz::{Offset, TimeZone},
+    tz::{Offset, TimeZone, TimeZoneDatabase},
 };
 
 use super::super::{
     Value,
     eval::{EvalError, Found},
 };
+
+/// The zones that come with the program, whatever the machine has.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// A span as Go writes it (`1h30m`), with a sign if there is one.
 pub fn duration(text: &str) -> Result<SignedDuration, String> {
@@ -41,8 +46,14 @@ pub(super) fn shown(span: SignedDuration) -> String {
 
 fn zone(name: &str) -> Result<TimeZone, EvalError> {
     let unknown = || EvalError::failed(format!("unknown time zone {name}"));
-    if matches!(name, "" | "UTC" | "Z") {
+    // A server's own zone is the world's.
+    if matches!(name, "" | "UTC" | "Local") {
         return Ok(TimeZone::UTC);
+    }
+    if !name.contains(':') {
+        // Names are names of files upstream: their case matters.
+        let zone = ZONES.get(name).map_err(|_| unknown())?;
+        return if zone.iana_name() == Some(name) { Ok(zone) } else { Err(unknown()) };
     }
     let (negative, body) = match name.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,8 +1,12 @@
 //! URLs: absolute ones, and paths.
 
+use std::collections::BTreeMap;
+
 use super::super::{
     Value,
     eval::{EvalError, Found},
+    session::Session,
+    table::Table,
 };
 
 /// A URL in its parts.
@@ -88,7 +92,35 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
+/// What stands behind the question mark: a list of values for each name.
+fn query<'a>(text: &str, session: &Session<'_>) -> Found<'a> {
+    session.walk_bytes(text.len())?;
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut lists: Vec<(String, Vec<Value<'a>>)> = Vec::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (key, value) = (unescape(key), Value::text(unescape(value)));
+        let next = lists.len();
+        let place = *places.entry(key.clone()).or_insert(next);
+        match lists.get_mut(place) {
+            Some((_, list)) => list.push(value),
+            None => lists.push((key, vec![value])),
+        }
+    }
+    let mut map = Table::default();
+    for (key, list) in lists {
+        map.insert(Value::text(key), Value::list(list))?;
+    }
+    Ok(Value::Map(map.into()))
+}
+
+pub(super) fn call<'a>(name: &str, values: &[Value<'a>], session: &Session<'_>) -> Option<Found<'a>> {
+    // Its parts are copied.
+    if let [Value::Url(url)] = values
+        && let Err(error) = session.walk_bytes(url.text.len())
+    {
+        return Some(Err(error));
+    }
     Some(Ok(match (name, values) {
         ("url", [Value::String(text)]) => match Url::parse(text) {
             Some(url) => Value::Url(url.into()),
@@ -106,17 +138,7 @@ pub(super) fn call<'a>(name: &str, values: &[Value<'a>]) -> Option<Found<'a>> {
         ("getPort", [Value::Url(url)]) => Value::text(url.port()),
         ("getEscapedPath", [Value::Url(url)]) => Value::text(url.path.clone()),
         ("getQuery", [Value::Url(url)]) => {
-            let mut map: Vec<(String, Vec<Value<'a>>)> = Vec::new();
-            for pair in url.query.split('&').filter(|pair| !pair.is_empty()) {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let (key, value) = (unescape(key), Value::text(unescape(value)));
-                match map.iter_mut().find(|(held, _)| *held == key) {
-                    Some((_, list)) => list.push(value),
-                    None => map.push((key, vec![value])),
-                }
-            }
-            let entries = map.into_iter().map(|(key, list)| (Value::text(key), Value::list(list)));
-            Value::Map(entries.collect::<Vec<_>>().into())
+            return Some(query(&url.query, session));
         }
         _ => return None,
     }))

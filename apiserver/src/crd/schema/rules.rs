@@ -52,7 +52,7 @@ pub(in crate::crd) fn compile_rule(
     let program = environment
         .compile(source.str_at("/rule").trim())
         .map_err(|why| RuleError::Rule(format!("compilation failed: {why}")))?;
-    if !matches!(program.ty(), Type::Bool | Type::Dyn) {
+    if !matches!(program.ty(), Type::Bool) {
         return Err(RuleError::Rule("cel expression must evaluate to a bool".to_owned()));
     }
     let message = match source.str_at("/messageExpression").trim() {
@@ -61,7 +61,7 @@ pub(in crate::crd) fn compile_rule(
             let message = environment
                 .compile(expression)
                 .map_err(|why| RuleError::Message(format!("messageExpression compilation failed: {why}")))?;
-            if !matches!(message.ty(), Type::String | Type::Dyn) {
+            if !matches!(message.ty(), Type::String) {
                 let words = "messageExpression must evaluate to a string";
                 return Err(RuleError::Message(words.to_owned()));
             }

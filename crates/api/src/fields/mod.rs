@@ -7,6 +7,7 @@
 //! set       paths as a trie, with the algebra on it; codec writes it as `fieldsV1`
 //! compare   what one object has and another has not
 //! merge     an applied configuration over an object
+//! atomics   what of a configuration would replace all that is there
 //! remove    an object without some of its fields
 //! validate  whether an object is what its schema says, in upstream's words
 //! entries   `metadata.managedFields`, read and written
@@ -16,6 +17,7 @@
 //! All of it is pure: schemas of versions and conversions between them come through [`Versions`].
 
 mod apply;
+mod atomics;
 mod capped;
 mod codec;
 mod compare;
@@ -36,6 +38,7 @@ mod update;
 mod validate;
 
 pub use apply::{ApplyError, Applying, apply};
+pub use atomics::atomics;
 pub use codec::FieldsError;
 pub use compare::{Comparison, compare, field_set};
 pub use conflict::Conflict;

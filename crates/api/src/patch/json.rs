@@ -13,15 +13,40 @@ const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 
 /// Applies a list of operations, all or none.
 pub fn json_patch(current: &Value, patch: &Value) -> Result<Value, Status> {
-    Ok(apply(current, patch)?)
+    Ok(apply(current, patch).map_err(|failure| failure.error)?)
 }
 
-fn apply(current: &Value, patch: &Value) -> Result<Value, PatchError> {
+/// The same for a patch that need not fit: `None` if one of its tests fails.
+///
+/// # Errors
+/// Everything else that is wrong with it.
+pub fn tested_json_patch(current: &Value, patch: &Value) -> Result<Option<Value>, PatchError> {
+    match apply(current, patch) {
+        Ok(object) => Ok(Some(object)),
+        Err(failure) if failure.by_test => Ok(None),
+        Err(failure) => Err(failure.error),
+    }
+}
+
+/// Why a patch was not applied.
+struct Failure {
+    error: PatchError,
+    /// It said itself that it was not to be.
+    by_test: bool,
+}
+
+impl From<PatchError> for Failure {
+    fn from(error: PatchError) -> Self {
+        Failure { error, by_test: false }
+    }
+}
+
+fn apply(current: &Value, patch: &Value) -> Result<Value, Failure> {
     let Value::Array(list) = patch else {
-        return Err(PatchError::Decode { why: "a JSON patch is a list of operations".into() });
+        return Err(PatchError::Decode { why: "a JSON patch is a list of operations".into() }.into());
     };
     if list.len() > MAX_OPERATIONS {
-        return Err(PatchError::TooManyOperations { got: list.len(), limit: MAX_OPERATIONS });
+        return Err(PatchError::TooManyOperations { got: list.len(), limit: MAX_OPERATIONS }.into());
     }
     let operations = list
         .iter()
@@ -36,20 +61,23 @@ fn apply(current: &Value, patch: &Value) -> Result<Value, PatchError> {
         if let PatchOperation::Copy(copy) = operation {
             copied += object.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
             if copied > MAX_COPIED_BYTES {
-                return Err(PatchError::CopyTooLarge { got: copied, limit: MAX_COPIED_BYTES });
+                return Err(PatchError::CopyTooLarge { got: copied, limit: MAX_COPIED_BYTES }.into());
             }
         }
-        json_patch::patch_unsafe(&mut object, std::slice::from_ref(operation))
-            .map_err(|error| refused(error.kind.to_string()))?;
+        json_patch::patch_unsafe(&mut object, std::slice::from_ref(operation)).map_err(|error| Failure {
+            by_test: matches!(error.kind, json_patch::PatchErrorKind::TestFailed),
+            error: refused(error.kind.to_string()),
+        })?;
     }
     if !object.is_object() {
         return Err(PatchError::Operation {
             index: operations.len(),
             path: String::new(),
             why: "no object is left".into(),
-        });
+        }
+        .into());
     }
-    bounded(object)
+    Ok(bounded(object)?)
 }
 
 #[cfg(test)]

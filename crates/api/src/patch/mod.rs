@@ -18,7 +18,7 @@ mod merge;
 mod strategic;
 
 pub use error::PatchError;
-pub use json::{MAX_OPERATIONS, json_patch};
+pub use json::{MAX_OPERATIONS, json_patch, tested_json_patch};
 pub(crate) use list::go_value;
 pub use merge::merge_patch;
 pub use strategic::strategic_merge;

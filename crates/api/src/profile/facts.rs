@@ -236,6 +236,14 @@ facts! {
         14 => &[],
     }
 
+    /// Whether the apiserver asks validating admission policies without being told to.
+    // KEP-3488: alpha in 1.26, beta and off in 1.28.
+    validating_policies: bool = "validating admission policies" { 8 => false, 30 => true }
+
+    /// Whether the apiserver asks mutating admission policies without being told to.
+    // KEP-3962: alpha in 1.32, beta and off in 1.34.
+    mutating_policies: bool = "mutating admission policies" { 8 => false, 36 => true }
+
     /// Whether cluster DNS is kube-dns unless the gate CoreDNS is set.
     kube_dns_by_default: bool = "cluster DNS is kube-dns" { 8 => true, 11 => false }
 

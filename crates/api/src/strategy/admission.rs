@@ -133,32 +133,9 @@ fn expression(object: &Value, at: Path<'_>, complaints: &mut Complaints) {
 
 /// A name that an expression can use, reserved words apart.
 fn is_identifier(name: &str) -> bool {
-    const RESERVED: &[&str] = &[
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
     name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
-        && !RESERVED.contains(&name)
+        && !names::is_expression_word(name)
 }
 
 fn match_resources(resources: &Value, at: Path<'_>, complaints: &mut Complaints) {

@@ -6,6 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::{Decl, Environment, Value, Variables, decl::escape};
 
+mod effort;
+mod text;
+
 fn decl() -> Arc<Decl> {
     let schema = json!({
         "type": "object",
@@ -120,6 +123,9 @@ isCIDR('::/0') && !isCIDR('10.0.0.0') && cidr('10.0.0.0/8').prefixLength() == 8 
 semver('1.2.3').major() == 1 && semver('1.2.3-rc.1').isLessThan(semver('1.2.3')) && isSemver('1.0.0') && !isSemver('v1.0') && isSemver('v1.0', true)
 self.when < timestamp('2025-01-01T00:00:00Z') && self.when.getFullYear() == 2024 && self.when.getMonth() == 1 && self.when.getDate() == 29
 self.when.getHours('+02:00') == 14 && self.when.getDayOfWeek() == 4 && self.when + duration('1s') > self.when && self.when - self.when == duration('0s')
+self.when.getHours('America/New_York') == 7 && self.when.getHours('Europe/Berlin') == 13 && self.when.getMinutes('Asia/Kolkata') == 0 && timestamp('2024-07-01T12:00:00Z').getHours('America/New_York') == 8
+self.when.getHours('UTC') == 12 && self.when.getHours('') == 12 && self.when.getHours('-05:30') == 7 && self.when.getHours('02:00') == 14
+{1: 'a'}[dyn(1u)] == 'a' && {1: 'a'}[dyn(1.0)] == 'a' && {true: 1}[true] == 1 && {dyn(1): 2, dyn('a'): 3} == {dyn('a'): 3, dyn(1u): 2}
 self.pause == duration('90m') && self.pause.getMinutes() == 90 && string(self.pause) == '5400s' && duration('-1s') < duration('0s')
 self.raw == b'hi' && string(self.raw) == 'hi' && bytes('hi') == self.raw
 int('3') == 3 && int(3.9) == 3 && uint(3) == 3u && double('1.5') == 1.5 && string(3) == '3' && string(1.5) == '1.5' && bool('true')
@@ -164,6 +170,10 @@ fn what_cannot_be_evaluated_says_why() {
         "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
     );
     check("lists.range(1000000000).size() > 0", "lists.range() size exceeds 100000");
+    check("self.when.getHours('Europe/Nowhere') == 1", "unknown time zone Europe/Nowhere");
+    check("self.when.getHours('europe/berlin') == 1", "unknown time zone europe/berlin");
+    check("{'a': 1, self.name.substring(0, 1): 2}.size() == 1", "insert failed: key a already exists");
+    check("{dyn([1]): 2}.size() == 1", "unsupported key type: list");
 }
 
 #[test]

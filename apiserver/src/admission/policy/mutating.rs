@@ -1,0 +1,257 @@
+//! MutatingAdmissionPolicy: what the policies that mean a request make of its object, one after the
+//! other, and again if the object has changed since.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use api::{object::ObjectExt as _, status::Status};
+use serde_json::Value as Json;
+
+use super::{
+    super::{
+        Review, Tools,
+        matching::{self, Target},
+        refusal::forbidden,
+    },
+    Policies,
+    compile::Compiled,
+    configuration, fails, is_exempt, namespace_of, params, patch,
+    request::{Asking, Seen, namespace_object, request},
+    version::{restored, versioned},
+};
+
+/// A policy with a binding and a param, all of which mean the request.
+struct Invocation {
+    policy: Arc<Json>,
+    binding: Arc<Json>,
+    compiled: Arc<Compiled>,
+    target: Target,
+    params: Option<Arc<Json>>,
+}
+
+impl Invocation {
+    /// By name: policy, binding, namespace and name of the param.
+    fn key(&self) -> [String; 4] {
+        let param = self.params.as_deref();
+        [
+            self.policy.name().to_owned(),
+            self.binding.name().to_owned(),
+            param.map(|param| param.namespace().to_owned()).unwrap_or_default(),
+            param.map(|param| param.name().to_owned()).unwrap_or_default(),
+        ]
+    }
+}
+
+/// What the policies of one request remember between its passes.
+#[derive(Default)]
+pub(in crate::admission) struct Passes {
+    /// The object after the last pass.
+    last: Option<Json>,
+    /// Who ran and wants to run again if something changes after it.
+    ran: BTreeSet<[String; 4]>,
+    /// Who is to run again.
+    again: BTreeSet<[String; 4]>,
+    /// Whether another pass is needed.
+    pub(in crate::admission) changed: bool,
+    /// Whether this is that other pass.
+    pub(in crate::admission) is_second: bool,
+}
+
+impl Passes {
+    fn everybody_again(&mut self) {
+        self.again.append(&mut self.ran);
+    }
+}
+
+/// An error of a policy: who, with which binding, why.
+struct PolicyError {
+    policy: Arc<Json>,
+    binding: Option<String>,
+    why: String,
+    reason: &'static str,
+}
+
+impl std::fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (policy, why) = (self.policy.name(), &self.why);
+        match &self.binding {
+            Some(binding) => write!(f, "policy '{policy}' with binding '{binding}' denied request: {why}"),
+            None => write!(f, "policy {policy:?} denied request: {why}"),
+        }
+    }
+}
+
+impl Policies {
+    /// Lets all policies change the object.
+    ///
+    /// # Errors
+    /// The first error of a policy that is to fail.
+    pub(in crate::admission) async fn mutate(
+        &self,
+        tools: &Tools,
+        review: &mut Review<'_>,
+        passes: &mut Passes,
+    ) -> Result<(), Status> {
+        let informers = &tools.informers;
+        let hooks = self.hooks(&informers.mutating_policies, &informers.mutating_bindings);
+        if hooks.is_empty() || is_exempt(review) {
+            return Ok(());
+        }
+        let mut errors = Vec::new();
+        let mut invocations = Vec::new();
+        for hook in hooks {
+            let failed = |why: &str, binding: Option<&Json>| PolicyError {
+                policy: hook.policy.clone(),
+                binding: binding.map(|binding| binding.name().to_owned()),
+                why: configuration(why, binding.is_some()),
+                reason: "",
+            };
+            let constraints = hook.policy.at("/spec/matchConstraints").unwrap_or(&Json::Null);
+            let target = match matching::matches(tools, review, constraints).await {
+                Ok(Some(target)) => target,
+                Ok(None) => continue,
+                Err(status) => {
+                    errors.push(failed(&status.message, None));
+                    continue;
+                }
+            };
+            let kind = match self.params.kind(tools, &hook.policy) {
+                Ok(kind) => kind,
+                Err(why) => {
+                    errors.push(failed(&why, None));
+                    continue;
+                }
+            };
+            for binding in &hook.bindings {
+                let resources = binding.at("/spec/matchResources").filter(|resources| resources.is_object());
+                if let Some(resources) = resources {
+                    match matching::matches(tools, review, resources).await {
+                        Ok(Some(_)) => {}
+                        Ok(None) => continue,
+                        Err(status) => {
+                            errors.push(failed(&status.message, Some(&**binding)));
+                            continue;
+                        }
+                    }
+                }
+                match params::collect(tools, kind.as_ref(), binding, review.namespace).await {
+                    Ok(params) => invocations.extend(params.into_iter().map(|params| Invocation {
+                        policy: hook.policy.clone(),
+                        binding: binding.clone(),
+                        compiled: hook.compiled.clone(),
+                        target: target.clone(),
+                        params,
+                    })),
+                    Err(why) => errors.push(failed(&why, Some(&**binding))),
+                }
+            }
+        }
+        if !invocations.is_empty() {
+            let namespace = namespace_of(tools, review).await?;
+            let namespace = namespace.map(|namespace| namespace_object(&namespace));
+            invoke(tools, review, passes, &invocations, namespace.as_ref(), &mut errors)?;
+        }
+        errors.retain(|error| fails(&error.policy));
+        refusal(review, &errors).map_or(Ok(()), Err)
+    }
+}
+
+fn invoke(
+    tools: &Tools,
+    review: &mut Review<'_>,
+    passes: &mut Passes,
+    invocations: &[Invocation],
+    namespace: Option<&Json>,
+    errors: &mut Vec<PolicyError>,
+) -> Result<(), Status> {
+    if passes.is_second && passes.last.as_ref() != review.new_object() {
+        passes.everybody_again();
+    }
+    let own = Target::of(tools, review);
+    for invocation in invocations {
+        let failed = |why: String| PolicyError {
+            policy: invocation.policy.clone(),
+            binding: Some(invocation.binding.name().to_owned()),
+            why,
+            reason: "Invalid",
+        };
+        let request = request(review, &invocation.target, &own);
+        let converted = |object: &Json| {
+            let object = versioned(tools, object, &invocation.target);
+            object
+                .map(std::borrow::Cow::into_owned)
+                .map_err(|why| Status::internal(format!("failed to convert object version: {why}")))
+        };
+        let old = review.old.map(converted).transpose()?;
+        let mut object = review.new_object().map(converted).transpose()?;
+        let before = object.clone();
+        let asking = Asking::new(&tools.authz, review);
+        let seen = |object: &'_ Option<Json>| -> bool { object.is_some() };
+        let view = Seen {
+            object: object.as_ref(),
+            old: old.as_ref(),
+            request: &request,
+            namespace,
+            params: invocation.params.as_deref(),
+            asker: &asking,
+        };
+        match invocation.compiled.applies(view.variables(true)) {
+            Err(why) => {
+                errors.push(failed(why));
+                continue;
+            }
+            Ok(false) => continue,
+            Ok(true) => {}
+        }
+        let key = invocation.key();
+        if passes.is_second && !passes.again.contains(&key) {
+            continue;
+        }
+        for mutation in invocation.compiled.mutations.iter().filter(|_| seen(&before)) {
+            let made = {
+                let view = Seen {
+                    object: object.as_ref(),
+                    old: old.as_ref(),
+                    request: &request,
+                    namespace,
+                    params: invocation.params.as_deref(),
+                    asker: &asking,
+                };
+                patch::patched(tools, &invocation.compiled, mutation, &invocation.target, &view)
+            };
+            match made {
+                Ok(next) => object = Some(next),
+                Err(patch::PatchError::Status(status)) => return Err(*status),
+                Err(patch::PatchError::Policy(why)) => errors.push(failed(why)),
+            }
+        }
+        if object != before
+            && let Some(object) = object
+        {
+            passes.everybody_again();
+            passes.changed = true;
+            let object = restored(tools, object, review, &own);
+            let object =
+                object.map_err(|why| Status::internal(format!("failed to convert object: {why}")))?;
+            if let Some(place) = review.object.as_deref_mut() {
+                *place = object;
+            }
+        }
+        if invocation.policy.str_at("/spec/reinvocationPolicy") == "IfNeeded" {
+            passes.ran.insert(key);
+        }
+    }
+    passes.last = review.new_object().cloned();
+    Ok(())
+}
+
+/// The first error is the message; its reason is upstream's, its code that of a refusal.
+fn refusal(review: &Review<'_>, errors: &[PolicyError]) -> Option<Status> {
+    let first = errors.first()?;
+    let mut status = forbidden(review, "admission request denied by policy");
+    status.message = first.to_string();
+    if !first.reason.is_empty() {
+        status.reason = first.reason.into();
+    }
+    errors.iter().for_each(|error| status.push_cause("", &error.to_string(), ""));
+    Some(status)
+}

@@ -1,0 +1,339 @@
+//! ValidatingAdmissionPolicy: the validations of the policies that mean a request, and what their
+//! bindings make of those that do not hold.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{object::ObjectExt as _, status::Status};
+use serde_json::Value as Json;
+
+use super::{
+    super::{Review, Tools, matching, refusal::forbidden},
+    Policies,
+    compile::{Compiled, OutOfBudget, Validation},
+    configuration, fails, is_exempt, namespace_of, params,
+    request::{Asking, Seen, namespace_object, request},
+    version::versioned,
+};
+use crate::cel::{self, Composition, Value};
+
+/// Longer messages give way to the validation's other one.
+const LONGEST_MESSAGE: usize = 5 * 1024;
+/// Longer audit annotations are cut.
+const LONGEST_ANNOTATION: usize = 10 * 1024;
+const FAILURE: &str = "validation.policy.admission.k8s.io/validation_failure";
+
+/// What one validation says.
+struct Decision {
+    /// Why the request is denied; `None`: it is not.
+    denied: Option<String>,
+    reason: String,
+}
+
+/// What one audit annotation comes to.
+enum Annotation {
+    Publish(String, String),
+    Leave,
+    Error(String),
+}
+
+/// What a policy says of a request with one of its params.
+#[derive(Default)]
+struct Outcome {
+    decisions: Vec<Decision>,
+    annotations: Vec<Annotation>,
+}
+
+impl Outcome {
+    /// An error before anything was decided.
+    fn error(policy: &Json, why: String) -> Self {
+        let denied = fails(policy).then_some(why);
+        Self { decisions: vec![Decision { denied, reason: String::new() }], annotations: Vec::new() }
+    }
+}
+
+/// A refusal, by whom.
+struct Denied {
+    policy: String,
+    binding: Option<String>,
+    message: String,
+    reason: String,
+}
+
+impl Policies {
+    /// Asks all policies.
+    ///
+    /// # Errors
+    /// The first denial.
+    pub(in crate::admission) async fn validate(
+        &self,
+        tools: &Tools,
+        review: &Review<'_>,
+    ) -> Result<(), Status> {
+        let informers = &tools.informers;
+        let hooks = self.hooks(&informers.validating_policies, &informers.validating_bindings);
+        if hooks.is_empty() || is_exempt(review) {
+            return Ok(());
+        }
+        self.follow_params(tools);
+        let asking = Asking::new(&tools.authz, review);
+        let own = matching::Target::of(tools, review);
+        let mut denied = Vec::new();
+        for hook in hooks {
+            let policy = &*hook.policy;
+            let misconfigured = |why: &str, binding: Option<&Json>| {
+                fails(policy).then(|| Denied {
+                    policy: policy.name().to_owned(),
+                    binding: binding.map(|binding| binding.name().to_owned()),
+                    message: configuration(why, binding.is_some()),
+                    reason: String::new(),
+                })
+            };
+            let constraints = policy.at("/spec/matchConstraints").unwrap_or(&Json::Null);
+            let target = match matching::matches(tools, review, constraints).await {
+                Ok(Some(target)) => target,
+                Ok(None) => continue,
+                Err(status) => {
+                    denied.extend(misconfigured(&status.message, None));
+                    continue;
+                }
+            };
+            let kind = match self.params.kind(tools, policy) {
+                Ok(kind) => kind,
+                Err(why) => {
+                    denied.extend(misconfigured(&why, None));
+                    continue;
+                }
+            };
+            let of = |object: Option<&Json>| match object {
+                Some(object) => versioned(tools, object, &target).map(|object| Some(object.into_owned())),
+                None => Ok(None),
+            };
+            let objects = of(review.new_object()).and_then(|new| Ok((new, of(review.old)?)));
+            let (new, old) = match objects {
+                Ok(objects) => objects,
+                Err(why) => {
+                    let why = format!("failed to convert object version: {why}");
+                    denied.extend(misconfigured(&why, None));
+                    continue;
+                }
+            };
+            let request = request(review, &target, &own);
+            let mut published: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for binding in &hook.bindings {
+                let resources = binding.at("/spec/matchResources").filter(|resources| resources.is_object());
+                let meant = match resources {
+                    Some(resources) => matching::matches(tools, review, resources).await,
+                    None => Ok(Some(target.clone())),
+                };
+                match meant {
+                    Ok(Some(_)) => {}
+                    Ok(None) => continue,
+                    Err(status) => {
+                        denied.extend(misconfigured(&status.message, Some(&**binding)));
+                        continue;
+                    }
+                }
+                let params = match params::collect(tools, kind.as_ref(), binding, review.namespace).await {
+                    Ok(params) => params,
+                    Err(why) => {
+                        denied.extend(misconfigured(&why, Some(&**binding)));
+                        continue;
+                    }
+                };
+                let namespace = namespace_of(tools, review).await?;
+                let namespace = namespace.map(|namespace| namespace_object(&namespace));
+                for params in params {
+                    let seen = Seen {
+                        object: new.as_ref(),
+                        old: old.as_ref(),
+                        request: &request,
+                        namespace: namespace.as_ref(),
+                        params: params.as_deref(),
+                        asker: &asking,
+                    };
+                    let outcome = evaluate(&hook.compiled, policy, &seen);
+                    act(review, policy, binding, outcome, &mut denied, &mut published);
+                }
+            }
+            for (key, values) in published {
+                review.remarks.annotate(&format!("{}/{key}", policy.name()), &values.join(", "));
+            }
+        }
+        match denied.into_iter().next() {
+            Some(denied) => Err(refusal(review, denied)),
+            None => Ok(()),
+        }
+    }
+
+    fn follow_params(&self, tools: &Tools) {
+        let policies = [&tools.informers.validating_policies, &tools.informers.mutating_policies];
+        let policies: Vec<Arc<Json>> = policies.into_iter().flat_map(|informer| informer.list()).collect();
+        self.params.keep(|api_version, kind| {
+            policies.iter().any(|policy| {
+                policy.str_at("/spec/paramKind/apiVersion") == api_version
+                    && policy.str_at("/spec/paramKind/kind") == kind
+            })
+        });
+    }
+}
+
+/// What a binding makes of what its policy says.
+fn act(
+    review: &Review<'_>,
+    policy: &Json,
+    binding: &Json,
+    outcome: Outcome,
+    denied: &mut Vec<Denied>,
+    published: &mut BTreeMap<String, Vec<String>>,
+) {
+    let deny = |message: String, reason: String| Denied {
+        policy: policy.name().to_owned(),
+        binding: Some(binding.name().to_owned()),
+        message,
+        reason,
+    };
+    for (index, decision) in outcome.decisions.into_iter().enumerate() {
+        let Some(message) = decision.denied else { continue };
+        for action in binding.list_at("/spec/validationActions").iter().filter_map(Json::as_str) {
+            match action {
+                "Deny" => denied.push(deny(message.clone(), decision.reason.clone())),
+                "Warn" => review.remarks.warn(format!(
+                    "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {message}",
+                    policy.name(),
+                    binding.name()
+                )),
+                "Audit" => review.remarks.annotate(FAILURE, &failure(binding, index, &message)),
+                _ => {}
+            }
+        }
+    }
+    for annotation in outcome.annotations {
+        match annotation {
+            Annotation::Publish(key, value) => {
+                let values = published.entry(key).or_default();
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            Annotation::Leave => {}
+            Annotation::Error(why) => denied.push(deny(why, String::new())),
+        }
+    }
+}
+
+/// The value of the annotation that tells of a validation that failed, in the order of Go's fields.
+fn failure(binding: &Json, index: usize, message: &str) -> String {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Failure<'a> {
+        message: &'a str,
+        policy: &'a str,
+        binding: &'a str,
+        expression_index: usize,
+        validation_actions: &'a [Json],
+    }
+    let failure = Failure {
+        message,
+        policy: binding.str_at("/spec/policyName"),
+        binding: binding.name(),
+        expression_index: index,
+        validation_actions: binding.list_at("/spec/validationActions"),
+    };
+    serde_json::to_string(&[failure]).unwrap_or_default()
+}
+
+fn refusal(review: &Review<'_>, denied: Denied) -> Status {
+    let by = match &denied.binding {
+        Some(binding) => format!("'{}' with binding '{binding}'", denied.policy),
+        None => format!("'{}'", denied.policy),
+    };
+    let message = format!("ValidatingAdmissionPolicy {by} denied request: {}", denied.message);
+    let mut status = forbidden(review, &message);
+    let (code, reason) = match denied.reason.as_str() {
+        "Forbidden" => (403, "Forbidden"),
+        "Unauthorized" => (401, "Unauthorized"),
+        "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
+        _ => (422, "Invalid"),
+    };
+    status.code = code;
+    status.reason = reason.into();
+    status.push_cause("", &message, "");
+    status
+}
+
+fn evaluate(compiled: &Compiled, policy: &Json, seen: &Seen<'_>) -> Outcome {
+    match compiled.applies(seen.variables(true)) {
+        Err(_) if !fails(policy) => return Outcome::default(),
+        Err(why) => return Outcome::error(policy, why),
+        Ok(false) => return Outcome::default(),
+        Ok(true) => {}
+    }
+    match decide(compiled, policy, seen) {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::error(policy, error.to_string()),
+    }
+}
+
+fn decide(compiled: &Compiled, policy: &Json, seen: &Seen<'_>) -> Result<Outcome, OutOfBudget> {
+    let among = Composition::new(seen.variables(true), &compiled.variables);
+    let mut budget = cel::OBJECT_BUDGET;
+    let mut found = Vec::new();
+    for validation in &compiled.validations {
+        found.push(validation.expression.evaluate(&among, &mut budget)?);
+    }
+    // All messages are made, whether they are needed or not.
+    let wording = Composition::new(seen.variables(false), &compiled.variables);
+    let mut messages = Ok(Vec::new());
+    for validation in &compiled.validations {
+        let Ok(made) = &mut messages else { break };
+        match validation.words.as_ref().map(|words| words.evaluate(&wording, &mut budget)).transpose() {
+            Ok(words) => made.push(words),
+            Err(error) => messages = Err(error),
+        }
+    }
+    let mut decisions = Vec::new();
+    for (index, (validation, found)) in compiled.validations.iter().zip(found).enumerate() {
+        let error = |why: String| Decision { denied: fails(policy).then_some(why), reason: String::new() };
+        decisions.push(match (found, &messages) {
+            (Err(why), _) => error(why),
+            (_, Err(why)) => error(format!("failed messageExpression: {why}")),
+            (Ok(Value::Bool(true)), _) => Decision { denied: None, reason: String::new() },
+            (Ok(_), Ok(messages)) => {
+                let made = match messages.get(index) {
+                    Some(Some(Ok(Value::String(text)))) => Some(&**text),
+                    _ => None,
+                };
+                Decision { denied: Some(message(validation, made)), reason: validation.reason.clone() }
+            }
+        });
+    }
+    let among = Composition::new(seen.variables(true), &compiled.variables);
+    let mut budget = cel::OBJECT_BUDGET;
+    let mut annotations = Vec::new();
+    for (key, expression) in &compiled.annotations {
+        annotations.push(match expression.evaluate(&among, &mut budget)? {
+            Ok(Value::String(text)) => match text.trim() {
+                "" => Annotation::Leave,
+                value => {
+                    let end = value.floor_char_boundary(LONGEST_ANNOTATION);
+                    Annotation::Publish(key.clone(), value.get(..end).unwrap_or(value).to_owned())
+                }
+            },
+            Ok(_) => Annotation::Leave,
+            Err(why) if fails(policy) => Annotation::Error(why),
+            Err(_) => Annotation::Leave,
+        });
+    }
+    Ok(Outcome { decisions, annotations })
+}
+
+/// Why a validation does not hold: as it was made, as it stands, or the expression itself.
+fn message(validation: &Validation, made: Option<&str>) -> String {
+    let made = made.map(str::trim).unwrap_or_default();
+    let usable = !made.is_empty() && made.len() <= LONGEST_MESSAGE && !made.contains('\n');
+    match (usable, validation.message.as_str()) {
+        (true, _) => made.to_owned(),
+        (false, "") => format!("failed expression: {}", validation.expression.source.trim()),
+        (false, message) => message.to_owned(),
+    }
+}

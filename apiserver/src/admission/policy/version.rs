@@ -1,0 +1,61 @@
+//! Objects in the version that a policy means, which need not be the request's.
+
+use std::borrow::Cow;
+
+use api::object::ObjectExt as _;
+use serde_json::Value;
+
+use super::super::{Review, Tools, matching::Target};
+
+/// An object in the version of a target.
+///
+/// # Errors
+/// It cannot be brought there.
+pub(super) fn versioned<'o>(
+    tools: &Tools,
+    object: &'o Value,
+    target: &Target,
+) -> Result<Cow<'o, Value>, String> {
+    if object.api_version() == target.api_version || object.api_version().is_empty() {
+        return Ok(Cow::Borrowed(object));
+    }
+    convert(tools, object, &target.group, &target.version, &target.resource).map(Cow::Owned)
+}
+
+/// What a policy made of an object, in the request's version.
+///
+/// # Errors
+/// As [`versioned`].
+pub(super) fn restored(
+    tools: &Tools,
+    object: Value,
+    review: &Review<'_>,
+    own: &Target,
+) -> Result<Value, String> {
+    if object.api_version() == own.api_version || object.api_version().is_empty() {
+        return Ok(object);
+    }
+    convert(tools, &object, review.group, review.version, review.resource)
+}
+
+fn convert(
+    tools: &Tools,
+    object: &Value,
+    group: &str,
+    version: &str,
+    resource: &str,
+) -> Result<Value, String> {
+    let Some(served) = tools.catalog.find(group, version, resource) else {
+        return Err(format!("no kind is served as {resource}.{version}.{group}"));
+    };
+    if served.webhook().is_some() {
+        return Err(format!(
+            "{} is converted to {} by a webhook, which policies cannot ask",
+            object.api_version(),
+            served.api_version()
+        ));
+    }
+    let mut other = object.clone();
+    served.present(&mut other);
+    Ok(other)
+}
