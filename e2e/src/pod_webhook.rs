@@ -53,7 +53,7 @@ pub enum PodWebhookError {
     #[error("cannot make the webhook's certificate: {0}")]
     Certificate(String),
     /// Its port is taken.
-    #[error("the webhook cannot listen on {}: {0}", .0.at)]
+    #[error("the webhook cannot listen: {0}")]
     Listen(world::ListenError),
     /// The cluster did not take its objects.
     #[error("the webhook cannot be registered: {0}")]

@@ -26,7 +26,6 @@ use wire::Body;
 use world::Host;
 
 use crate::{
-    admission::Annotations,
     context::Ctx,
     identity::User,
     options::Options,

@@ -27,10 +27,8 @@ use Standing::{Inert, Meant, Refused};
 
 const TRUNCATE: &str = "audit events are sent whole";
 const ENCRYPTION: &str = "objects are stored unencrypted";
-const CONFIG_FILE: &str = "use the single flags instead";
 const TRACING: &str = "traces are not exported";
 const EGRESS: &str = "all connections are direct";
-const WEBHOOK: &str = "webhooks are not called here";
 
 /// Name, shape, standing; sorted by name.
 #[rustfmt::skip]

@@ -40,7 +40,7 @@ use crate::{
         write::{Scope, Stored},
         write_warning,
     },
-    respond::{self, Wanted},
+    respond::Wanted,
     watch_cache::{Item, decode, store_status},
 };
 

@@ -63,7 +63,7 @@ impl Expression {
     /// A string; `None` for anything else.
     pub(super) fn text(&self, variable: &'static str, document: &Json) -> Result<Option<String>, String> {
         Ok(match self.value(variable, document)? {
-            Value::String(text) => Some(text.into_owned()),
+            Value::String(text) => Some(text.to_string()),
             _ => None,
         })
     }
@@ -72,10 +72,10 @@ impl Expression {
     pub(super) fn texts(&self, variable: &'static str, document: &Json) -> Result<Vec<String>, String> {
         let found: Vec<String> = match self.value(variable, document)? {
             Value::Null => Vec::new(),
-            Value::String(text) => vec![text.into_owned()],
+            Value::String(text) => vec![text.to_string()],
             Value::List(list) => {
                 let text = |value: &Value<'_>| match value {
-                    Value::String(text) => Ok(text.clone().into_owned()),
+                    Value::String(text) => Ok(text.to_string()),
                     _ => Err(MUST_BE_TEXTS.to_owned()),
                 };
                 list.iter().map(text).collect::<Result<_, _>>()?

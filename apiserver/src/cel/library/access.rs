@@ -16,7 +16,7 @@ pub(in crate::cel) const RESOURCE_CHECK: &str = "kubernetes.authorization.Resour
 pub(in crate::cel) const DECISION: &str = "kubernetes.authorization.Decision";
 
 /// What is asked of an authorizer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "named as the functions are")]
 pub struct Question {
     /// Of this service account, by namespace and name, instead of the user.
