@@ -74,7 +74,14 @@ struct Hook {
 
 impl Policies {
     /// The policies that something binds, by name, each with its bindings.
-    fn hooks(&self, policies: &Informer, bindings: &Informer) -> Vec<Hook> {
+    fn hooks(&self, tools: &Tools, policies: &Informer, bindings: &Informer) -> Vec<Hook> {
+        self.params.keep(|api_version, kind| {
+            let informers = [&tools.informers.validating_policies, &tools.informers.mutating_policies];
+            informers.into_iter().flat_map(Informer::list).any(|policy| {
+                policy.str_at("/spec/paramKind/apiVersion") == api_version
+                    && policy.str_at("/spec/paramKind/kind") == kind
+            })
+        });
         if bindings.is_empty() {
             return Vec::new();
         }
@@ -84,18 +91,21 @@ impl Policies {
         }
         let hook = |(name, bindings): (String, Vec<Arc<Value>>)| {
             let policy = policies.get(None, &name)?;
-            let compiled = self.compiled(&policy);
+            let compiled = self.compiled(&policy, policies);
             Some(Hook { policy, bindings, compiled })
         };
         bound.into_iter().filter_map(hook).collect()
     }
 
-    fn compiled(&self, policy: &Arc<Value>) -> Arc<Compiled> {
-        let key = (policy.kind().to_owned(), policy.name().to_owned());
+    fn compiled(&self, policy: &Arc<Value>, policies: &Informer) -> Arc<Compiled> {
+        let family = policies.type_name();
+        let key = (family.to_owned(), policy.name().to_owned());
         let mut known = self.known.lock();
         if let Some(held) = known.get(&key).filter(|held| Arc::ptr_eq(&held.policy, policy)) {
             return held.compiled.clone();
         }
+        // What is gone need not be kept.
+        known.retain(|(of, name), _| of != family || policies.get(None, name).is_some());
         let compiled = Arc::new(Compiled::new(policy));
         known.insert(key, Known { policy: policy.clone(), compiled: compiled.clone() });
         compiled

@@ -92,7 +92,7 @@ impl Policies {
         passes: &mut Passes,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(&informers.mutating_policies, &informers.mutating_bindings);
+        let hooks = self.hooks(tools, &informers.mutating_policies, &informers.mutating_bindings);
         if hooks.is_empty() || is_exempt(review) {
             return Ok(());
         }
@@ -166,82 +166,81 @@ fn invoke(
     if passes.is_second && passes.last.as_ref() != review.new_object() {
         passes.everybody_again();
     }
-    let own = Target::of(tools, review);
     for invocation in invocations {
-        let failed = |why: String| PolicyError {
-            policy: invocation.policy.clone(),
-            binding: Some(invocation.binding.name().to_owned()),
-            why,
-            reason: "Invalid",
-        };
-        let request = request(review, &invocation.target, &own);
-        let converted = |object: &Json| {
-            let object = versioned(tools, object, &invocation.target);
-            object
-                .map(std::borrow::Cow::into_owned)
-                .map_err(|why| Status::internal(format!("failed to convert object version: {why}")))
-        };
-        let old = review.old.map(converted).transpose()?;
-        let mut object = review.new_object().map(converted).transpose()?;
-        let before = object.clone();
-        let asking = Asking::new(&tools.authz, review);
-        let seen = |object: &'_ Option<Json>| -> bool { object.is_some() };
-        let view = Seen {
-            object: object.as_ref(),
-            old: old.as_ref(),
-            request: &request,
-            namespace,
-            params: invocation.params.as_deref(),
-            asker: &asking,
-        };
-        match invocation.compiled.applies(view.variables(true)) {
-            Err(why) => {
-                errors.push(failed(why));
-                continue;
-            }
-            Ok(false) => continue,
-            Ok(true) => {}
-        }
-        let key = invocation.key();
-        if passes.is_second && !passes.again.contains(&key) {
-            continue;
-        }
-        for mutation in invocation.compiled.mutations.iter().filter(|_| seen(&before)) {
-            let made = {
-                let view = Seen {
-                    object: object.as_ref(),
-                    old: old.as_ref(),
-                    request: &request,
-                    namespace,
-                    params: invocation.params.as_deref(),
-                    asker: &asking,
-                };
-                patch::patched(tools, &invocation.compiled, mutation, &invocation.target, &view)
-            };
-            match made {
-                Ok(next) => object = Some(next),
-                Err(patch::PatchError::Status(status)) => return Err(*status),
-                Err(patch::PatchError::Policy(why)) => errors.push(failed(why)),
-            }
-        }
-        if object != before
-            && let Some(object) = object
-        {
+        let Some(ran) = run(tools, review, passes, invocation, namespace, errors)? else { continue };
+        if let (Some(object), Some(place)) = (ran.object, review.object.as_deref_mut()) {
+            *place = object;
             passes.everybody_again();
             passes.changed = true;
-            let object = restored(tools, object, review, &own);
-            let object =
-                object.map_err(|why| Status::internal(format!("failed to convert object: {why}")))?;
-            if let Some(place) = review.object.as_deref_mut() {
-                *place = object;
-            }
         }
         if invocation.policy.str_at("/spec/reinvocationPolicy") == "IfNeeded" {
-            passes.ran.insert(key);
+            passes.ran.insert(invocation.key());
         }
     }
     passes.last = review.new_object().cloned();
     Ok(())
+}
+
+/// An invocation that was not passed over.
+struct Ran {
+    /// The object, if it is another one now.
+    object: Option<Json>,
+}
+
+fn run(
+    tools: &Tools,
+    review: &Review<'_>,
+    passes: &Passes,
+    invocation: &Invocation,
+    namespace: Option<&Json>,
+    errors: &mut Vec<PolicyError>,
+) -> Result<Option<Ran>, Status> {
+    let failed = |why: String| PolicyError {
+        policy: invocation.policy.clone(),
+        binding: Some(invocation.binding.name().to_owned()),
+        why,
+        reason: "Invalid",
+    };
+    let target = &invocation.target;
+    let unconvertible = |why: String| Status::internal(format!("failed to convert object version: {why}"));
+    let before = versioned(tools, review.new_object(), target).map_err(unconvertible)?;
+    let old = versioned(tools, review.old, target).map_err(unconvertible)?;
+    let own = Target::of(tools, review);
+    let (request, asking) = (request(review, target, &own), Asking::new(&tools.authz, review));
+    let seen = Seen {
+        object: before.as_deref(),
+        old: old.as_deref(),
+        request: &request,
+        namespace,
+        params: invocation.params.as_deref(),
+        asker: &asking,
+    };
+    match invocation.compiled.applies(seen.variables(true)) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(why) => {
+            errors.push(failed(why));
+            return Ok(None);
+        }
+    }
+    if passes.is_second && !passes.again.contains(&invocation.key()) {
+        return Ok(None);
+    }
+    let mut made: Option<Json> = None;
+    for mutation in invocation.compiled.mutations.iter().filter(|_| before.is_some()) {
+        let now = Seen { object: made.as_ref().or(before.as_deref()), ..seen };
+        match patch::patched(tools, &invocation.compiled, mutation, target, &now) {
+            Ok(next) => made = Some(next),
+            Err(patch::PatchError::Status(status)) => return Err(*status),
+            Err(patch::PatchError::Policy(why)) => errors.push(failed(why)),
+        }
+    }
+    let Some(object) = made.filter(|object| Some(object) != before.as_deref()) else {
+        return Ok(Some(Ran { object: None }));
+    };
+    let object = restored(tools, object, review, &own);
+    let object = object.map_err(|why| Status::internal(format!("failed to convert object: {why}")))?;
+    Ok(Some(Ran { object: Some(object) }))
 }
 
 /// The first error is the message; its reason is upstream's, its code that of a refusal.

@@ -258,6 +258,7 @@ impl Asker for Asking<'_> {
 }
 
 /// All that expressions see of one request, in the version that a policy means.
+#[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) object: Option<&'a Json>,
     pub(super) old: Option<&'a Json>,

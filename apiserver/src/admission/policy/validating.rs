@@ -1,7 +1,7 @@
 //! ValidatingAdmissionPolicy: the validations of the policies that mean a request, and what their
 //! bindings make of those that do not hold.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
@@ -70,11 +70,10 @@ impl Policies {
         review: &Review<'_>,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(&informers.validating_policies, &informers.validating_bindings);
+        let hooks = self.hooks(tools, &informers.validating_policies, &informers.validating_bindings);
         if hooks.is_empty() || is_exempt(review) {
             return Ok(());
         }
-        self.follow_params(tools);
         let asking = Asking::new(&tools.authz, review);
         let own = matching::Target::of(tools, review);
         let mut denied = Vec::new();
@@ -104,11 +103,8 @@ impl Policies {
                     continue;
                 }
             };
-            let of = |object: Option<&Json>| match object {
-                Some(object) => versioned(tools, object, &target).map(|object| Some(object.into_owned())),
-                None => Ok(None),
-            };
-            let objects = of(review.new_object()).and_then(|new| Ok((new, of(review.old)?)));
+            let new = versioned(tools, review.new_object(), &target);
+            let objects = new.and_then(|new| Ok((new, versioned(tools, review.old, &target)?)));
             let (new, old) = match objects {
                 Ok(objects) => objects,
                 Err(why) => {
@@ -144,8 +140,8 @@ impl Policies {
                 let namespace = namespace.map(|namespace| namespace_object(&namespace));
                 for params in params {
                     let seen = Seen {
-                        object: new.as_ref(),
-                        old: old.as_ref(),
+                        object: new.as_deref(),
+                        old: old.as_deref(),
                         request: &request,
                         namespace: namespace.as_ref(),
                         params: params.as_deref(),
@@ -163,17 +159,6 @@ impl Policies {
             Some(denied) => Err(refusal(review, denied)),
             None => Ok(()),
         }
-    }
-
-    fn follow_params(&self, tools: &Tools) {
-        let policies = [&tools.informers.validating_policies, &tools.informers.mutating_policies];
-        let policies: Vec<Arc<Json>> = policies.into_iter().flat_map(|informer| informer.list()).collect();
-        self.params.keep(|api_version, kind| {
-            policies.iter().any(|policy| {
-                policy.str_at("/spec/paramKind/apiVersion") == api_version
-                    && policy.str_at("/spec/paramKind/kind") == kind
-            })
-        });
     }
 }
 

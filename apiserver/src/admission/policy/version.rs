@@ -7,19 +7,21 @@ use serde_json::Value;
 
 use super::super::{Review, Tools, matching::Target};
 
-/// An object in the version of a target.
+/// An object, if there is one, in the version of a target.
 ///
 /// # Errors
 /// It cannot be brought there.
 pub(super) fn versioned<'o>(
     tools: &Tools,
-    object: &'o Value,
+    object: Option<&'o Value>,
     target: &Target,
-) -> Result<Cow<'o, Value>, String> {
+) -> Result<Option<Cow<'o, Value>>, String> {
+    let Some(object) = object else { return Ok(None) };
     if object.api_version() == target.api_version || object.api_version().is_empty() {
-        return Ok(Cow::Borrowed(object));
+        return Ok(Some(Cow::Borrowed(object)));
     }
-    convert(tools, object, &target.group, &target.version, &target.resource).map(Cow::Owned)
+    let other = convert(tools, object, &target.group, &target.version, &target.resource)?;
+    Ok(Some(Cow::Owned(other)))
 }
 
 /// What a policy made of an object, in the request's version.

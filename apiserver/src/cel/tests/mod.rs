@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{Decl, Environment, Value, Variables, decl::escape};
 
 mod effort;
+mod equality;
 mod text;
 
 fn decl() -> Arc<Decl> {
