@@ -53,8 +53,11 @@ pub enum PodWebhookError {
     #[error("cannot make the webhook's certificate: {0}")]
     Certificate(String),
     /// Its port is taken.
-    #[error("the webhook cannot listen on {}: {0}", .0.at)]
-    Listen(world::ListenError),
+    #[error("the webhook cannot listen on {}: {error}", error.at)]
+    Listen {
+        /// The evidence.
+        error: world::ListenError,
+    },
     /// The cluster did not take its objects.
     #[error("the webhook cannot be registered: {0}")]
     Register(#[from] ClientError),
@@ -110,7 +113,8 @@ impl PodWebhook {
     }
 
     async fn serve(&mut self) -> Result<(), PodWebhookError> {
-        let listener = self.host.net().listen(self.local).await.map_err(PodWebhookError::Listen)?;
+        let listener =
+            self.host.net().listen(self.local).await.map_err(|error| PodWebhookError::Listen { error })?;
         self.local = listener.local_addr();
         let identity =
             StaticIdentity::new(&self.pair).map_err(|e| PodWebhookError::Certificate(e.to_string()))?;
