@@ -25,7 +25,7 @@ use pki::{
 };
 use serde_json::{Value, json};
 use wire::{Body, Peer, ServeOptions, Server, body};
-use world::Host;
+use world::{Host, Wall};
 
 use crate::{
     cli::Refusal,
@@ -93,6 +93,11 @@ impl PodWebhook {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// When its certificate ends.
+    pub fn not_after(&self) -> Option<Wall> {
+        self.pair.leaf().map(|leaf| leaf.not_after())
     }
 
     /// The process ends and another one begins, with a new certificate from now on.
