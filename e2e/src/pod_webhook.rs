@@ -25,7 +25,7 @@ use pki::{
 };
 use serde_json::{Value, json};
 use wire::{Body, Peer, ServeOptions, Server, body};
-use world::Host;
+use world::{Host, Wall};
 
 use crate::{
     cli::Refusal,
@@ -53,8 +53,11 @@ pub enum PodWebhookError {
     #[error("cannot make the webhook's certificate: {0}")]
     Certificate(String),
     /// Its port is taken.
-    #[error("the webhook cannot listen: {0}")]
-    Listen(world::ListenError),
+    #[error("the webhook cannot listen on {}: {error}", error.at)]
+    Listen {
+        /// The evidence.
+        error: world::ListenError,
+    },
     /// The cluster did not take its objects.
     #[error("the webhook cannot be registered: {0}")]
     Register(#[from] ClientError),
@@ -92,6 +95,11 @@ impl PodWebhook {
         self.local
     }
 
+    /// When its certificate ends.
+    pub fn not_after(&self) -> Option<Wall> {
+        self.pair.leaf().map(|leaf| leaf.not_after())
+    }
+
     /// The process ends and another one begins, with a new certificate from now on.
     ///
     /// # Errors
@@ -110,7 +118,8 @@ impl PodWebhook {
     }
 
     async fn serve(&mut self) -> Result<(), PodWebhookError> {
-        let listener = self.host.net().listen(self.local).await.map_err(PodWebhookError::Listen)?;
+        let listener =
+            self.host.net().listen(self.local).await.map_err(|error| PodWebhookError::Listen { error })?;
         self.local = listener.local_addr();
         let identity =
             StaticIdentity::new(&self.pair).map_err(|e| PodWebhookError::Certificate(e.to_string()))?;

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use api::object::ObjectExt as _;
-use chronoplane::{Cluster, cluster::wait_for};
+use chronoplane::{
+    Cluster,
+    cluster::{CONTROL_PLANE, wait_for},
+};
 use chronoplane_cli::pod_webhook::{LABEL, NAME, PORT, PodWebhook};
 use client::{DeleteParams, ListParams, Resource};
 use serde_json::{Value, json};
@@ -40,7 +43,7 @@ fn pod(name: &str, privileged: bool) -> Value {
     json!({"metadata": {"name": name}, "spec": {"containers": [container]}})
 }
 
-#[chronoplane::test]
+#[chronoplane::test(nodes = 1)]
 async fn pods_are_changed_and_judged(cluster: Cluster) {
     let _webhook = webhook(&cluster, 24 * HOUR, "Fail").await;
     let made = cluster.admin().create(&PODS, NS, &pod("fine", false)).await.expect("a fine pod");
@@ -69,11 +72,10 @@ async fn pods_are_changed_and_judged(cluster: Cluster) {
 
 /// What a new pod comes to a second before or after the webhook's certificate ends.
 async fn at_the_edge(cluster: &Cluster, policy: &str, before: bool) -> Result<Value, String> {
-    let begin = cluster.sim().host("webhook").clock().wall();
-    let _webhook = webhook(cluster, HOUR, policy).await;
-    let passed = cluster.sim().host("webhook").clock().wall().duration_since(begin);
-    let left = HOUR - Duration::try_from(passed).expect("time goes forward");
-    // The certificate was made a moment after its host looked at the clock.
+    let webhook = webhook(cluster, HOUR, policy).await;
+    let end = webhook.not_after().expect("it has a certificate");
+    let left = end.duration_since(cluster.sim().host(CONTROL_PLANE).clock().wall());
+    let left = Duration::try_from(left).expect("it is still good");
     cluster.sim().elapse(if before { left - SECOND } else { left + SECOND }).await;
     cluster.admin().create(&PODS, NS, &pod("late", false)).await.map_err(|e| e.to_string())
 }
