@@ -213,7 +213,7 @@ impl PrivateKey {
         })
     }
 
-    pub(crate) fn pkcs8_der(&self) -> &[u8] {
+    pub fn pkcs8_der(&self) -> &[u8] {
         &self.0.pkcs8
     }
 
