@@ -213,6 +213,7 @@ impl PrivateKey {
         })
     }
 
+    /// PKCS #8, as other libraries read it.
     pub fn pkcs8_der(&self) -> &[u8] {
         &self.0.pkcs8
     }
