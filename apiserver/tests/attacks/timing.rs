@@ -3,11 +3,7 @@
 use std::{hint::black_box, time::Duration};
 
 /// The shortest of many rounds, which no other load makes shorter.
-#[allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the time that the machine takes is what is asked for"
-)]
+#[expect(clippy::disallowed_methods, reason = "the time that the machine takes is what is asked for")]
 fn shortest(mut round: impl FnMut()) -> Duration {
     let one = |round: &mut dyn FnMut()| {
         let start = std::time::Instant::now();
