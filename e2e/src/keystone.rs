@@ -94,7 +94,8 @@ impl Keystone {
     pub fn webhook_kubeconfig(&self) -> String {
         use pki::kubeconfig::{Cluster, Kubeconfig, User};
         let server = format!("https://{}:{PORT}/webhook", self.host.name());
-        Kubeconfig::new("keystone", Cluster::new(&server, &self.ca_pem()), "apiserver", User::default()).to_yaml()
+        Kubeconfig::new("keystone", Cluster::new(&server, &self.ca_pem()), "apiserver", User::default())
+            .to_yaml()
     }
 
     /// Takes a user's account away; tokens go with it.
@@ -111,7 +112,9 @@ async fn answer(host: &Host, state: &Mutex<State>, request: Request<Body>) -> Re
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri.path());
     match line.as_str() {
-        "GET /" | "GET /v3" => reply(StatusCode::OK, &json!({"version": {"id": "v3.14", "status": "stable"}})),
+        "GET /" | "GET /v3" => {
+            reply(StatusCode::OK, &json!({"version": {"id": "v3.14", "status": "stable"}}))
+        }
         "POST /v3/auth/tokens" => give(host, &mut state.lock(), &sent),
         "GET /v3/auth/tokens" => tell(host, &state.lock(), &head.headers),
         "POST /webhook" => review(host, &state.lock(), &sent),

@@ -59,7 +59,8 @@ fn until_1_9_the_apiserver_asks_keystone_itself() {
         host.disk().create_dir_all("/etc").unwrap();
         host.disk().write("/etc/openstack-ca.crt", keystone.ca_pem(), 0o644).unwrap();
         let url = format!("--experimental-keystone-url={}", keystone.url());
-        let flags = |version| [version, url.as_str(), "--experimental-keystone-ca-file=/etc/openstack-ca.crt"];
+        let flags =
+            |version| [version, url.as_str(), "--experimental-keystone-ca-file=/etc/openstack-ca.crt"];
         let error = server(&host, &flags("--kubernetes-version=1.10.0")).await.err().unwrap();
         assert!(error.contains("Keystone passwords were removed in Kubernetes 1.10"), "{error}");
 

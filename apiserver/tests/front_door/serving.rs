@@ -120,7 +120,8 @@ fn what_rustls_lacks_is_refused_by_name() {
         let error = refused("--tls-min-version=VersionTLS10").await;
         assert!(error.contains("VersionTLS10 is not supported here"), "{error}");
         assert_eq!(refused("--tls-min-version=TLS9").await, "unknown tls version \"TLS9\"");
-        let flags = ["--tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "--tls-min-version=VersionTLS12"];
+        let flags =
+            ["--tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "--tls-min-version=VersionTLS12"];
         start(&host, &flags).await.unwrap();
     })
     .unwrap();

@@ -213,7 +213,8 @@ impl PrivateKey {
         })
     }
 
-    pub(crate) fn pkcs8_der(&self) -> &[u8] {
+    /// PKCS #8, as other libraries read it.
+    pub fn pkcs8_der(&self) -> &[u8] {
         &self.0.pkcs8
     }
 

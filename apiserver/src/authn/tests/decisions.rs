@@ -10,12 +10,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use client::Informer;
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use pki::{Certificate, KeyAlgorithm, PrivateKey, jwt::key_id};
+use pki::{Authority, CertSpec, Certificate, KeyAlgorithm, PrivateKey, jwt::key_id};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use world::{Host, Wall, sim::Sim};
 
-use super::{Ca, Fake, authn, idp::Idp, peer, run};
+use super::{Ca, DAY, Fake, authn, idp::Idp, peer, run};
 use crate::authn::Remarks;
 use crate::{
     authn::{
@@ -224,13 +224,27 @@ impl Gear {
         config
     }
 
+    /// For a day from the beginning of the world.
     fn certificates(&self, shown: &Shown) -> Vec<Certificate> {
-        let orgs: Vec<&str> = shown.o.iter().map(String::as_str).collect();
+        let (from, to) = (self.start, self.start + DAY);
         if shown.ca == "itself" {
-            let own = Ca::new(&self.host, &shown.cn);
-            return vec![own.authority.certificate];
+            let (entropy, algorithm) = (self.host.entropy(), KeyAlgorithm::EcdsaP256);
+            let own = Authority::new_root(entropy, algorithm, &shown.cn, &[], from, to).unwrap();
+            return vec![own.certificate];
         }
-        self.authorities[shown.ca.as_str()].issue(&shown.cn, &orgs, !shown.for_servers)
+        let spec = CertSpec {
+            common_name: shown.cn.clone(),
+            organizations: shown.o.clone(),
+            dns_names: vec![],
+            ips: vec![],
+            client_auth: !shown.for_servers,
+            server_auth: shown.for_servers,
+            not_before: from,
+            not_after: to,
+        };
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let authority = &self.authorities[shown.ca.as_str()].authority;
+        vec![authority.issue(self.host.entropy(), &spec, &key.public()).unwrap()]
     }
 
     fn token(&self, jwt: &Jwt) -> String {
@@ -251,7 +265,7 @@ impl Gear {
             (_, true) => ("RS256", EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap()),
             (_, false) => {
                 let alg = if name.ends_with("p384") { "ES384" } else { "ES256" };
-                (alg, EncodingKey::from_ec_pem(pem.as_bytes()).unwrap())
+                (alg, EncodingKey::from_ec_der(key.pkcs8_der()))
             }
         };
         let algorithm: Algorithm = jwt.alg.as_deref().unwrap_or(default).parse().unwrap();

@@ -32,8 +32,7 @@ fn token(key: &PrivateKey, now: Wall) -> String {
     let claims = json!({
         "iss": Idp::URL, "aud": "kubernetes", "email": "jane@example.com", "exp": now.as_second() + 86_400,
     });
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_pem(key.to_pem().as_bytes()).unwrap())
-        .unwrap()
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(key.pkcs8_der())).unwrap()
 }
 
 fn flags() -> Oidc {
