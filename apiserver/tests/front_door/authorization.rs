@@ -108,7 +108,14 @@ async fn make(plane: &Plane, path: &str, object: Value) {
 
 /// The answer to a request of somebody whom the administrator plays, asked again while it is not `code`: informers
 /// learn a moment later.
-async fn becomes(plane: &Plane, who: &[(&str, &str)], method: &str, path: &str, body: &str, code: u16) -> Answer {
+async fn becomes(
+    plane: &Plane,
+    who: &[(&str, &str)],
+    method: &str,
+    path: &str,
+    body: &str,
+    code: u16,
+) -> Answer {
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(who);
     for _ in 0..50 {
@@ -182,10 +189,12 @@ fn attack_roles_that_grow_by_their_holders_edits() {
         };
         make(&plane, &format!("{rbac}/rolebindings"), bind("mine", "Role", "mine")).await;
         let eve = [("impersonate-user", "eve")];
-        let with = |resources: &[&str]| json!([{"verbs": ["get"], "apiGroups": [""], "resources": resources}]);
+        let with =
+            |resources: &[&str]| json!([{"verbs": ["get"], "apiGroups": [""], "resources": resources}]);
         // The twin: what she holds she may give away.
         let role = |name: &str, rules: Value| json!({"metadata": {"name": name}, "rules": rules}).to_string();
-        becomes(&plane, &eve, "POST", &format!("{rbac}/roles"), &role("less", with(&["configmaps"])), 201).await;
+        becomes(&plane, &eve, "POST", &format!("{rbac}/roles"), &role("less", with(&["configmaps"])), 201)
+            .await;
         let patch = |rules: Value| json!({"rules": rules}).to_string();
         let merge = [("impersonate-user", "eve"), ("content-type", "application/merge-patch+json")];
         let typed = [("impersonate-user", "eve"), ("content-type", "application/json")];
@@ -197,9 +206,14 @@ fn attack_roles_that_grow_by_their_holders_edits() {
             ("PATCH", format!("{roles}/less"), &merge, patch(with(&["configmaps", "secrets"]))),
             ("PUT", format!("{roles}/less"), &typed, role("less", everything)),
             ("POST", bindings.clone(), &typed, bind("up", "ClusterRole", "cluster-admin").to_string()),
-            ("PATCH", format!("{roles}/mine"), &merge, patch(json!([
-                {"verbs": ["escalate", "bind"], "apiGroups": [group], "resources": ["*"]},
-            ]))),
+            (
+                "PATCH",
+                format!("{roles}/mine"),
+                &merge,
+                patch(json!([
+                    {"verbs": ["escalate", "bind"], "apiGroups": [group], "resources": ["*"]},
+                ])),
+            ),
         ];
         for (method, path, headers, body) in attempts {
             let answer = plane.send(ADMIN, method, &path, headers, &body).await;
@@ -207,7 +221,9 @@ fn attack_roles_that_grow_by_their_holders_edits() {
             let why = "is attempting to grant RBAC permissions not currently held";
             assert!(answer.body.contains(why), "{method} {path}: {}", answer.body);
         }
-        let dry = plane.send(ADMIN, "POST", &format!("{roles}?dryRun=All"), &typed, &role("more", with(&["secrets"]))).await;
+        let dry = plane
+            .send(ADMIN, "POST", &format!("{roles}?dryRun=All"), &typed, &role("more", with(&["secrets"])))
+            .await;
         assert_eq!(dry.code, 403, "{}", dry.body);
     });
 }
@@ -215,7 +231,12 @@ fn attack_roles_that_grow_by_their_holders_edits() {
 #[test]
 fn attack_paths_that_mean_something_else() {
     with_plane(&[], |plane| async move {
-        make(&plane, "/api/v1/namespaces/default/secrets", json!({"metadata": {"name": "s"}, "stringData": {"k": "treasure"}})).await;
+        make(
+            &plane,
+            "/api/v1/namespaces/default/secrets",
+            json!({"metadata": {"name": "s"}, "stringData": {"k": "treasure"}}),
+        )
+        .await;
         // The twin: who may, finds it at its path.
         let found = plane.get("/api/v1/namespaces/default/secrets/s").await;
         assert!(found.code == 200 && found.body.contains("dHJlYXN1cmU"), "{}", found.body);
