@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
+use api::profile::Profile;
 use apiserver::{
-    admission::{Admission, Enabled, Notes, Operation, Review},
+    admission::{Admission, Aside, Enabled, Operation, Review},
     authz::{Authz, Mode},
     identity::User,
     informers::Informers,
+    pipeline::Remarks,
 };
 use client::{Auth, Informer, Rest};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -61,7 +63,7 @@ fn chain(c: &mut Criterion) {
         let http = HttpClient::new(&host, "http://127.0.0.1:1", None).expect("a client");
         let rest = Rest::new(http, Auth::None, "kube-apiserver");
         let informers = informers();
-        let authz = Arc::new(Authz::new(&[Mode::Rbac], &informers));
+        let authz = Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).expect("modes"));
         let enabled = Enabled::from_flags(&["NodeRestriction"], &[]).expect("plugins");
         (Admission::new(&host, &informers, &rest, authz, enabled).expect("a chain"), host)
     });
@@ -70,7 +72,7 @@ fn chain(c: &mut Criterion) {
     let admit = |mut object: Value, resource: &'static str, kind: &'static str| {
         let (admission, user, now) = (&admission, &user, host.clock().wall());
         async move {
-            let notes = Notes::default();
+            let remarks = Remarks::default();
             let mut review = Review {
                 operation: Operation::Create,
                 group: "",
@@ -85,7 +87,8 @@ fn chain(c: &mut Criterion) {
                 old: None,
                 dry_run: false,
                 now,
-                notes: &notes,
+                remarks: &remarks,
+                aside: Aside::default(),
             };
             admission.mutate(&mut review).await.expect("changed");
             admission.validate(&review).await.expect("let through");

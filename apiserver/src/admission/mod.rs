@@ -257,7 +257,11 @@ impl Admission {
             resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
                 .map_err(fail("ResourceQuota"))?,
             policies: policy::Policies::default(),
-            webhooks: Webhooks::new(host, informers, Logins::read(host, &config).map_err(|(p, why)| fail(p)(why))?),
+            webhooks: Webhooks::new(
+                host,
+                informers,
+                Logins::read(host, &config).map_err(|(p, why)| fail(p)(why))?,
+            ),
             enabled,
         })
     }
@@ -351,7 +355,9 @@ impl Admission {
                     self.toleration_restriction.validate(tools, review).await?;
                 }
                 Plugin::EventRateLimit => self.event_rate_limit.validate(tools, review)?,
-                Plugin::OwnerReferencesPermissionEnforcement => owner_references::validate(tools, review).await?,
+                Plugin::OwnerReferencesPermissionEnforcement => {
+                    owner_references::validate(tools, review).await?
+                }
                 Plugin::PersistentVolumeClaimResize => classes::growth(tools, review)?,
                 Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
                 Plugin::CertificateApproval => certificates::approval(tools, review).await?,

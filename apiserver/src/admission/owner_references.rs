@@ -74,7 +74,12 @@ fn is_newly_blocking(owner: &Value, before: &[Value]) -> bool {
 }
 
 /// The authorizer's reason and error are part of the sentence, empty ones too.
-async fn allowed(tools: &Tools, review: &Review<'_>, request: &Attributes<'_>, why: &str) -> Result<(), Status> {
+async fn allowed(
+    tools: &Tools,
+    review: &Review<'_>,
+    request: &Attributes<'_>,
+    why: &str,
+) -> Result<(), Status> {
     let verdict = tools.authz.authorize(request).await;
     if verdict.is_allowed() {
         return Ok(());

@@ -29,11 +29,11 @@ pub mod webhook;
 
 use std::{path::PathBuf, sync::Arc};
 
-use futures::FutureExt as _;
 use api::{
     profile::Profile,
     status::{GroupResource, Status},
 };
+use futures::FutureExt as _;
 use parking_lot::RwLock;
 use world::Host;
 

@@ -60,6 +60,12 @@ impl Remarks {
             .collect()
     }
 
+    /// What was warned about so far; told once.
+    #[cfg(test)]
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock())
+    }
+
     /// Everything that was warned about, as headers.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let mut warnings = std::mem::take(&mut *self.warnings.lock());

@@ -144,10 +144,7 @@ impl<'r> Scope<'r> {
             dry_run: self.options.dry_run,
             now: request.received_at,
             remarks: &request.remarks,
-            aside: Aside {
-                until: limit.map(|limit| request.began + limit),
-                outside: Some(outside),
-            },
+            aside: Aside { until: limit.map(|limit| request.began + limit), outside: Some(outside) },
         }
     }
 

@@ -242,7 +242,9 @@ fn what_listens_on_a_service_is_told_for_whom_it_is_asked() {
         assert_eq!(seen["headers"]["x-forwarded-uri"], json!([format!("{base}{ROSES}")]));
         assert_eq!(seen["headers"].get("authorization"), None);
 
-        for (query, to) in [("moved=here", format!("{base}/there")), ("moved", "https://elsewhere/".to_owned())] {
+        for (query, to) in
+            [("moved=here", format!("{base}/there")), ("moved", "https://elsewhere/".to_owned())]
+        {
             let moved = plane.get(&format!("{base}{ROSES}?{query}")).await;
             assert_eq!((moved.code, &moved.headers["location"]), (302, &to.parse().unwrap()), "{query}");
         }

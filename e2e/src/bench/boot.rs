@@ -54,12 +54,16 @@ pub fn run(output: Output) -> Result<ExitCode, Refusal> {
         let resident = f.resident_mib.map(|m| format!("{m:.1} MiB")).unwrap_or_default();
         outln!(
             "{:<40} {:>6.1} ms {:>6.1} ms {:>6.1} ms  {resident}",
-            f.what, f.millis[0], f.millis[1], f.millis[2]
+            f.what,
+            f.millis[0],
+            f.millis[1],
+            f.millis[2]
         );
     }
     outln!(
         "for comparison: kube-apiserver 1.36 with etcd needs {} ms and {} MiB on such a machine",
-        UPSTREAM.0, UPSTREAM.1
+        UPSTREAM.0,
+        UPSTREAM.1
     );
     Ok(ExitCode::SUCCESS)
 }

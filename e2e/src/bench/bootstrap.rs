@@ -77,7 +77,14 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
     if output == Output::Text {
         outln!(
             "{:<12} {:>6} {:>9} {:>9} {:>10} {:>10} {:>10} {:>10}",
-            "KEYS", "NODES", "TOOK", "PER SEC", "MEDIAN", "P99", "LONGEST", "CPU EACH"
+            "KEYS",
+            "NODES",
+            "TOOK",
+            "PER SEC",
+            "MEDIAN",
+            "P99",
+            "LONGEST",
+            "CPU EACH"
         );
     }
     for keys in algorithms {
@@ -116,7 +123,8 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
         Output::Text => outln!(
             "storage {storage}, limits {limits}; for comparison: the real kube-controller-manager signs {} a second as \
              shipped, {} with its clients' limit lifted",
-            UPSTREAM.0, UPSTREAM.1
+            UPSTREAM.0,
+            UPSTREAM.1
         ),
         Output::Json => outln!(
             "{}",

@@ -63,7 +63,12 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
             outln!("{} workers and a control plane", plan.nodes);
             outln!(
                 "{:<10} {:>12} {:>11} {:>11} {:>14} {:>14}",
-                "PERIODS", "SIMULATED", "BOOTSTRAP", "STEADY", "STEADY x", "WHOLE x"
+                "PERIODS",
+                "SIMULATED",
+                "BOOTSTRAP",
+                "STEADY",
+                "STEADY x",
+                "WHOLE x"
             );
             for f in &figures {
                 outln!(

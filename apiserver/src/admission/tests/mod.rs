@@ -18,10 +18,9 @@ use api::{profile::Profile, status::Status};
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
-use super::{Admission, Enabled, Notes, Operation, Review, testing::Fake};
+use super::{Admission, Aside, Enabled, Operation, Remarks, Review, testing::Fake};
 use crate::{
     authz::{Authz, Mode},
-    catalog::Catalog,
     identity::User,
     informers::Informers,
 };
@@ -139,7 +138,7 @@ impl Chain {
             dry_run,
             now: self.fake.host.clock().wall(),
             remarks: &self.remarks,
-            aside: super::Aside::default(),
+            aside: Aside::default(),
         };
         self.admission.mutate(&mut review).await?;
         self.admission.validate(&review).await?;

@@ -5,7 +5,7 @@ use client::Informer;
 use serde_json::{Map, Value, json};
 
 use super::{Chain, Operation, Write, furnished, story};
-use crate::{identity::User, informers::Informers};
+use crate::{audit::Level, identity::User, informers::Informers};
 
 const ROWS: &str = include_str!("policies.yaml");
 
@@ -122,11 +122,15 @@ async fn check(chain: Chain, row: Value) {
             }
         }
     }
-    let warnings = chain.warnings.lock().clone();
+    let warnings = chain.remarks.warnings();
     let wanted: Vec<&str> = row.list_at("/warnings").iter().filter_map(Value::as_str).collect();
     assert_eq!(warnings, wanted, "{name}");
-    let found: Map<String, Value> =
-        chain.annotations.get().into_iter().map(|(key, value)| (key, value.into())).collect();
+    let found: Map<String, Value> = chain
+        .remarks
+        .annotations(Level::Metadata)
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect();
     assert_eq!(found, row.map_at("/annotations").cloned().unwrap_or_default(), "{name}");
 }
 

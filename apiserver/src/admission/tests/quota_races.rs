@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use api::{object::ObjectExt as _, status::Status};
+use api::{object::ObjectExt as _, profile::Profile, status::Status};
 use client::Informer;
 use http::{Method, Request, Response};
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use world::{
     sim::{Config, Sim},
 };
 
-use super::{Enabled, Notes, Operation, Review, furnished};
+use super::{Aside, Enabled, Operation, Remarks, Review, furnished};
 use crate::{
     admission::{
         Admission, PluginFlags,
@@ -153,7 +153,7 @@ impl Cluster {
         let (mut informers, mut admissions) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let own = Informers { resource_quotas: Informer::fixed(vec![kept.read()]), ..furnished() };
-            let authz = Arc::new(Authz::new(&[Mode::Rbac], &own));
+            let authz = Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &own).unwrap());
             let enabled = Enabled::of(api::profile::Profile::NEWEST, flags).unwrap();
             admissions.push(Admission::new(&host, &own, &rest, authz, enabled).unwrap());
             informers.push(own);

@@ -11,10 +11,12 @@ use world::sim::{Config, Sim};
 
 use super::{Chain, Fake, Operation, Write, furnished};
 use crate::{
-    admission::{Admission, ConfigFile, Enabled, Notes, PluginFlags, Setup, plugins},
+    admission::{Admission, ConfigFile, Enabled, PluginFlags, Setup, plugins},
+    audit::Level,
     authz::{Authz, Mode},
     identity::User,
     informers::Informers,
+    pipeline::Remarks,
 };
 
 /// One file.
@@ -223,7 +225,7 @@ async fn chain(sim: Sim, plugin: &str, row: &Row) -> Chain {
         fake.put(line, *code, body.clone());
     }
     let informers = informers(&row.given);
-    let authz = std::sync::Arc::new(Authz::new(&[Mode::Rbac], &informers));
+    let authz = std::sync::Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).unwrap());
     let profile = row.profile.as_ref().map_or(Profile::NEWEST, |text| Profile::parse(text).unwrap());
     let only = [plugin.to_owned()];
     let flags = PluginFlags { list: Some(&only), ..PluginFlags::default() };
@@ -270,7 +272,9 @@ fn check(plugin: &str, row: &Row) {
         }
         assert_eq!(chain.remarks.warnings(), row.warns, "{at}: warnings");
         if let Some(wanted) = &row.annotates {
-            assert_eq!(&chain.remarks.annotations(Level::RequestResponse).into_iter().collect::<BTreeMap<_, _>>(), wanted, "{at}: annotations");
+            let noted: BTreeMap<_, _> =
+                chain.remarks.annotations(Level::RequestResponse).into_iter().collect();
+            assert_eq!(&noted, wanted, "{at}: annotations");
         }
         if let Some(wanted) = &row.asks {
             assert_eq!(&chain.fake.seen(), wanted, "{at}: questions");

@@ -20,10 +20,7 @@ impl Logins {
     ///
     /// # Errors
     /// The plugin at fault, and what is wrong with its section or the kubeconfig file that this names.
-    pub(in crate::admission) fn read(
-        host: &Host,
-        file: &ConfigFile,
-    ) -> Result<Self, (&'static str, String)> {
+    pub(in crate::admission) fn read(host: &Host, file: &ConfigFile) -> Result<Self, (&'static str, String)> {
         let of = |plugin: &'static str| -> Result<Option<Credentials>, (&'static str, String)> {
             let words = |why: String| (plugin, why);
             let Some(config) = file.section(plugin) else { return Ok(None) };
