@@ -50,18 +50,17 @@ pub struct Informers {
 }
 
 impl Informers {
-    /// Starts all of them at once; each begins with a list over `rest`. Of what a node may have and the server does
-    /// not serve there is nothing to wait for.
+    /// Starts all of them at once; each begins with a list over `rest`. Of what the server does not serve there is
+    /// nothing, and nothing to wait for.
     pub fn start(host: &Host, rest: &Rest, serves: impl Fn(&str, &str) -> bool) -> Self {
         let all = |group: &'static str, version: &'static str, plural: &'static str| {
+            if !group.is_empty() && !serves(group, version) {
+                return Informer::fixed(Vec::new());
+            }
             Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
         };
         let core = |plural: &'static str| all("", "v1", plural);
-        let if_served = |group: &'static str, plural: &'static str| match serves(group, "v1") {
-            true => all(group, "v1", plural),
-            false => Informer::fixed(Vec::new()),
-        };
-        let admission = |plural: &'static str| all("admissionregistration.k8s.io", "v1", plural);
+        let admission = |plural: &'static str| all(ADMISSION, "v1", plural);
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
         let kube_system =
             InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
@@ -74,8 +73,8 @@ impl Informers {
             secrets: core("secrets"),
             pods: core("pods"),
             persistent_volumes: core("persistentvolumes"),
-            volume_attachments: if_served("storage.k8s.io", "volumeattachments"),
-            resource_slices: if_served("resource.k8s.io", "resourceslices"),
+            volume_attachments: all("storage.k8s.io", "v1", "volumeattachments"),
+            resource_slices: all("resource.k8s.io", "v1", "resourceslices"),
             // Asked by name, for tokens and mirrors of pods alone.
             nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
             roles: rbac("roles"),
@@ -95,8 +94,8 @@ impl Informers {
             endpoints: core("endpoints"),
             service_cidrs: all("networking.k8s.io", "v1", "servicecidrs"),
             ip_addresses: all("networking.k8s.io", "v1", "ipaddresses"),
-            mutating_webhooks: all(ADMISSION, "v1", "mutatingwebhookconfigurations"),
-            validating_webhooks: all(ADMISSION, "v1", "validatingwebhookconfigurations"),
+            mutating_webhooks: admission("mutatingwebhookconfigurations"),
+            validating_webhooks: admission("validatingwebhookconfigurations"),
             validating_policies: admission("validatingadmissionpolicies"),
             validating_bindings: admission("validatingadmissionpolicybindings"),
             mutating_policies: admission("mutatingadmissionpolicies"),

@@ -295,7 +295,7 @@ pub struct WebhookArgs {
     /// The cluster that is to ask it, as its administrator
     #[arg(long)]
     kubeconfig: PathBuf,
-    /// Where to listen; the cluster's API server must reach it there
+    /// Where to listen: an address at which the cluster reaches it, so not 127.0.0.1, which each host takes for itself
     #[arg(long, default_value = "127.0.0.1:9443")]
     listen: SocketAddr,
     /// What becomes of pods when it cannot be asked: Fail or Ignore
@@ -319,7 +319,7 @@ pub fn run(args: &WebhookArgs) -> Result<ExitCode, Refusal> {
         let year = 365 * Duration::from_secs(86_400);
         let mut webhook = PodWebhook::start(&host, args.listen, year).await?;
         webhook.register(&rest, &args.failure_policy).await?;
-        println!("serving {NAME}.{NAMESPACE}.svc at {}", webhook.local_addr());
+        outln!("serving {NAME}.{NAMESPACE}.svc at {}", webhook.local_addr());
         components::told_to_end().await;
         webhook.stop().await;
         Ok(ExitCode::SUCCESS)

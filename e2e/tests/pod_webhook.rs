@@ -16,7 +16,8 @@ const PODS: Resource = Resource::core("pods");
 const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 const NS: Option<&str> = Some("shop");
-const HOUR: Duration = Duration::from_secs(3600);
+/// How long the webhook's certificate lasts: simulated time at upstream's pace is not free.
+const LASTS: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn until<T>(cluster: &Cluster, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -45,7 +46,7 @@ fn pod(name: &str, privileged: bool) -> Value {
 
 #[chronoplane::test(nodes = 1)]
 async fn pods_are_changed_and_judged(cluster: Cluster) {
-    let _webhook = webhook(&cluster, 24 * HOUR, "Fail").await;
+    let _webhook = webhook(&cluster, 24 * LASTS, "Fail").await;
     let made = cluster.admin().create(&PODS, NS, &pod("fine", false)).await.expect("a fine pod");
     assert_eq!(made.label(LABEL), Some(NAME));
     assert_eq!(made.str_at("/spec/containers/0/resources/requests/cpu"), "50m");
@@ -72,7 +73,7 @@ async fn pods_are_changed_and_judged(cluster: Cluster) {
 
 /// What a new pod comes to a second before or after the webhook's certificate ends.
 async fn at_the_edge(cluster: &Cluster, policy: &str, before: bool) -> Result<Value, String> {
-    let webhook = webhook(cluster, HOUR, policy).await;
+    let webhook = webhook(cluster, LASTS, policy).await;
     let end = webhook.not_after().expect("it has a certificate");
     let left = end.duration_since(cluster.sim().host(CONTROL_PLANE).clock().wall());
     let left = Duration::try_from(left).expect("it is still good");
@@ -116,11 +117,11 @@ async fn where_failures_are_ignored_pods_come_unchanged(cluster: Cluster) {
 
 #[chronoplane::test]
 async fn a_new_certificate_heals_it(cluster: Cluster) {
-    let mut webhook = webhook(&cluster, HOUR, "Fail").await;
-    cluster.sim().elapse(2 * HOUR).await;
+    let mut webhook = webhook(&cluster, LASTS, "Fail").await;
+    cluster.sim().elapse(2 * LASTS).await;
     cluster.admin().create(&PODS, NS, &pod("late", false)).await.expect_err("it cannot be asked");
     // Pods that are there can go all the same.
-    webhook.renew(HOUR).await.expect("a new certificate");
+    webhook.renew(LASTS).await.expect("a new certificate");
     let made = cluster.admin().create(&PODS, NS, &pod("late", false)).await.expect("it is asked again");
     assert_eq!(made.label(LABEL), Some(NAME));
     cluster.admin().delete(&PODS, NS, "late", &DeleteParams::default()).await.expect("a deletion");

@@ -28,6 +28,8 @@ const WORKERS: usize = 10;
 /// A heartbeat every four hours; a silent node is noticed after twenty: whoever does not renew a
 /// certificate of a day is seen on the second day.
 const PACE: Periods = Periods::times(1440);
+/// The certificate of the API server's own client lives for a year of its process.
+const SERVER_LIFE: u32 = 336;
 /// The same over years: a heartbeat every 28 hours, silence noticed within six days.
 const LONG_PACE: Periods = Periods::times(10_080);
 
@@ -37,7 +39,13 @@ fn days() -> u32 {
 }
 
 async fn cluster(sim: &Sim, workers: usize) -> Cluster {
-    let options = ClusterOptions { nodes: workers, signing_duration: Some(DAY), ..ClusterOptions::default() };
+    let options = ClusterOptions {
+        nodes: workers,
+        signing_duration: Some(DAY),
+        // What kubeadm makes ends with its year, and nobody renews it here.
+        leaf_validity: (days() > SERVER_LIFE).then_some(2 * days() * DAY),
+        ..ClusterOptions::default()
+    };
     Cluster::start(sim, options).await.expect("a cluster")
 }
 
@@ -126,6 +134,10 @@ fn nobody_notices_that_certificates_of_a_day_rotate() {
                 }
             }
             if day % window == 0 {
+                at_upstreams_pace(&sim).await;
+            }
+            if day % SERVER_LIFE == 0 {
+                cluster.restart_apiserver().await.expect("back again");
                 at_upstreams_pace(&sim).await;
             }
         }

@@ -11,7 +11,7 @@ use super::{Operation, Review, refusal::forbidden};
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 const ALWAYS: &str = "Always";
 
-fn containers<'a>(pod: &'a Value) -> impl Iterator<Item = (&'static str, usize, &'a Value)> {
+fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     LISTS.into_iter().flat_map(move |list| {
         let held = pod.at("/spec").and_then(|spec| spec.get(list)).and_then(Value::as_array);
         held.into_iter().flatten().enumerate().map(move |(at, container)| (list, at, container))

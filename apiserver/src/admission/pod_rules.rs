@@ -20,14 +20,12 @@ fn written_pod<'a>(review: &'a Review<'_>) -> Option<&'a Value> {
 pub(super) fn anti_affinity(review: &Review<'_>) -> Result<(), Status> {
     let Some(pod) = written_pod(review) else { return Ok(()) };
     let terms = pod.list_at("/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
-    for key in terms.iter().map(|term| term.str_at("/topologyKey")).filter(|key| *key != HOSTNAME) {
-        let why = format!(
-            "affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey {key} but only key {HOSTNAME} \
-             is allowed"
-        );
-        return Err(Status::forbidden("pods", pod.name(), why));
-    }
-    Ok(())
+    let mut keys = terms.iter().map(|term| term.str_at("/topologyKey"));
+    let Some(key) = keys.find(|key| *key != HOSTNAME) else { return Ok(()) };
+    let why = format!(
+        "affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey {key} but only key {HOSTNAME} is allowed"
+    );
+    Err(Status::forbidden("pods", pod.name(), why))
 }
 
 /// SecurityContextDeny, of releases before 1.30: a few fields of security contexts may not be set.

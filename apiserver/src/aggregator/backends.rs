@@ -302,11 +302,12 @@ mod tests {
                 let addresses = [n, n + 1].map(|n| json!({ "ip": format!("10.0.0.{n}") }));
                 let endpoints = json!({ "metadata": { "name": "s", "namespace": "n" },
                     "subsets": [{ "addresses": addresses, "ports": [{ "port": 443 }] }] });
-                backends.informers = Arc::new(Informers {
+                let informers = Informers {
                     services: Informer::fixed(vec![service.clone()]),
                     endpoints: Informer::fixed(vec![endpoints]),
                     ..Informers::empty()
-                });
+                };
+                backends.services = Services::new(&host, &informers);
                 for _ in 0..10 {
                     for name in ["v1.a", "v1.b"] {
                         backends.of(&api_service(name)).unwrap();

@@ -200,7 +200,8 @@ fn attack_roles_that_grow_by_their_holders_edits() {
         let typed = [("impersonate-user", "eve"), ("content-type", "application/json")];
         let everything = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]);
         let (roles, bindings) = (format!("{rbac}/roles"), format!("{rbac}/rolebindings"));
-        let attempts: [(&str, String, &[(&str, &str)], String); 6] = [
+        type Attempt<'a> = (&'a str, String, &'a [(&'a str, &'a str)], String);
+        let attempts: [Attempt<'_>; 6] = [
             ("POST", roles.clone(), &typed, role("more", with(&["secrets"]))),
             ("PATCH", format!("{roles}/mine"), &merge, patch(everything.clone())),
             ("PATCH", format!("{roles}/less"), &merge, patch(with(&["configmaps", "secrets"]))),

@@ -21,8 +21,8 @@ pub fn issue(ca: &Authority, host: &Host, name: &str, lasts: Duration) -> Certif
     let spec = CertSpec {
         common_name: name.to_owned(),
         organizations: vec![],
-        dns_names: vec![name.to_owned()],
-        ips: vec![],
+        dns_names: if name.parse::<std::net::IpAddr>().is_ok() { vec![] } else { vec![name.to_owned()] },
+        ips: name.parse().into_iter().collect(),
         client_auth: true,
         server_auth: true,
         not_before: now,

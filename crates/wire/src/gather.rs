@@ -3,7 +3,7 @@
 //! h2 flushes after every frame with a body. Under TLS each flush is a record, a system call and a
 //! packet, and a thousand watches that hear of one change are a thousand of them. So its writes and
 //! flushes only gather here, and whoever drives the connection sends them when it has nothing more to
-//! say: [`Sending`].
+//! say: a server's is a [`Sending`], a client's is a task that hyper gives to a [`Driver`].
 
 use std::{
     future::Future,
@@ -14,10 +14,12 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use hyper::rt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use world::Host;
 
-use crate::stream::Io;
+use crate::{runtime::Executor, stream::Io};
 
 /// What gathers at most; more is sent at once, or waits for the other end.
 const ROOM: usize = 64 << 10;
@@ -28,6 +30,8 @@ pub(crate) struct Gather(Arc<Mutex<Gathered>>);
 struct Gathered {
     io: Box<dyn Io>,
     out: BytesMut,
+    /// Something was written, and may still lie in what encrypts it.
+    unflushed: bool,
     /// What went wrong while nobody was writing: the next one who does hears of it.
     failed: Option<io::Error>,
 }
@@ -35,26 +39,62 @@ struct Gathered {
 /// A connection, and what it has written and not yet sent.
 pub(crate) struct Sending<C> {
     connection: Pin<Box<C>>,
-    gathered: Arc<Mutex<Gathered>>,
+    sender: Sender,
 }
 
 impl Gather {
     pub(crate) fn new(io: Box<dyn Io>) -> Self {
-        Self(Arc::new(Mutex::new(Gathered { io, out: BytesMut::new(), failed: None })))
+        Self(Arc::new(Mutex::new(Gathered { io, out: BytesMut::new(), unflushed: false, failed: None })))
     }
 
-    /// Drives a connection that will write here; made before the connection takes the stream.
+    /// Sends what gathers here.
     pub(crate) fn sender(&self) -> Sender {
         Sender(self.0.clone())
     }
 }
 
-/// Half of a [`Sending`], until there is a connection.
+/// Sends what has gathered.
 pub(crate) struct Sender(Arc<Mutex<Gathered>>);
 
 impl Sender {
     pub(crate) fn drive<C>(self, connection: C) -> Sending<C> {
-        Sending { connection: Box::pin(connection), gathered: self.0 }
+        Sending { connection: Box::pin(connection), sender: self }
+    }
+
+    fn send(&self, cx: &mut Context<'_>) {
+        let mut gathered = self.0.lock();
+        if let Poll::Ready(Err(e)) = gathered.poll_send(cx) {
+            gathered.failed = Some(e);
+            // The connection learns of it at its next look.
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Spawns the tasks of a client's connection. The first is the one that reads and writes it; if others sent
+/// too, it would not be woken when there is room again.
+#[derive(Clone)]
+pub(crate) struct Driver {
+    executor: Executor,
+    sender: Arc<Mutex<Option<Sender>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(host: &Host, sender: Sender) -> Self {
+        Self { executor: Executor(host.clone()), sender: Arc::new(Mutex::new(Some(sender))) }
+    }
+}
+
+impl<F> rt::Executor<F> for Driver
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        match self.sender.lock().take() {
+            Some(sender) => self.executor.execute(sender.drive(task)),
+            None => self.executor.execute(task),
+        }
     }
 }
 
@@ -69,12 +109,7 @@ impl<C: Future> Future for Sending<C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let polled = self.connection.as_mut().poll(cx);
-        let mut gathered = self.gathered.lock();
-        if let Poll::Ready(Err(e)) = gathered.poll_send(cx) {
-            gathered.failed = Some(e);
-            // The connection learns of it at its next look.
-            cx.waker().wake_by_ref();
-        }
+        self.sender.send(cx);
         polled
     }
 }
@@ -83,6 +118,7 @@ impl Gathered {
     /// Writes what has gathered.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
+            self.unflushed = true;
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.out.advance(n),
@@ -94,11 +130,13 @@ impl Gathered {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.failed.is_some() || self.out.is_empty() {
+        if self.failed.is_some() || (self.out.is_empty() && !self.unflushed) {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until something can be taken; how much.
@@ -139,6 +177,7 @@ impl AsyncWrite for Gather {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         if gathered.out.is_empty() && total >= ROOM {
             // Nothing is won by copying it.
+            gathered.unflushed = true;
             return Pin::new(&mut gathered.io).poll_write_vectored(cx, bufs);
         }
         let mut taken = 0;

@@ -108,6 +108,11 @@ async fn pods_leave_a_silent_node_when_their_toleration_ends(cluster: Cluster) {
     web["spec"]["template"]["spec"]["tolerations"] = json!([
         {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
     ]);
+    web["spec"]["template"]["spec"]["affinity"] = json!({"podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+        ]
+    }});
     create(&cluster, &DEPLOYMENTS, web).await;
     let two = |pods: &[Value]| pods.len() == 2 && all_running(pods);
     let pods = until_all(&cluster, "two run", &PODS, "default", "app=web", two).await;

@@ -260,7 +260,7 @@ fn every_component_tells_its_own_flags() {
                 "Secure serving flags:",
                 "--etcd-servers strings",
                 "--anonymous-auth ",
-                "Refused: ABAC is not one of the authorizers here",
+                "Refused: objects are stored unencrypted",
             ],
         ),
         (

@@ -157,7 +157,7 @@ impl Policies {
                 }
             }
             for (key, values) in published {
-                review.remarks.annotate(&format!("{}/{key}", policy.name()), &values.join(", "));
+                review.remarks.annotate(&format!("{}/{key}", policy.name()), values.join(", "));
             }
         }
         match denied.into_iter().next() {
@@ -192,7 +192,7 @@ fn act(
                     policy.name(),
                     binding.name()
                 )),
-                "Audit" => review.remarks.annotate(FAILURE, &failure(binding, index, &message)),
+                "Audit" => review.remarks.annotate(FAILURE, failure(binding, index, &message)),
                 _ => {}
             }
         }

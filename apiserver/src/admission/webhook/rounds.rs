@@ -51,7 +51,8 @@ impl Rounds {
     /// All webhooks were asked.
     pub(super) fn end(&mut self, object: Option<&Value>) {
         // Only those who wish to be asked again could miss something.
-        if !self.again && !(self.invoked.is_empty() && self.due.is_empty()) {
+        let could_miss = !self.invoked.is_empty() || !self.due.is_empty();
+        if could_miss && !self.again {
             self.last = object.cloned();
         }
     }

@@ -123,7 +123,8 @@ fn cert_dir_certificates() {
 
 #[test]
 fn fixtures_are_made_once_and_last_a_century() {
-    let disk = world::Disk::memory(std::sync::Arc::new(world::MemoryDisk::default()));
+    let memory = std::sync::Arc::new(world::MemoryDisk::default());
+    let disk = world::Disk::memory(memory.clone());
     let spec = SelfSigned {
         host: "a".to_owned(),
         ips: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
@@ -135,10 +136,11 @@ fn fixtures_are_made_once_and_last_a_century() {
     };
     let now = at("2026-01-01T00:00:00Z");
     let make = || self_signed_with_fixtures(&spec, &disk, "/fixtures".as_ref(), now, &chance());
+    memory.set_full(true);
     let error = make().unwrap_err().to_string();
+    memory.set_full(false);
     let certificate = "/fixtures/a_10.0.0.1-10.0.0.2_b-c.crt";
     assert!(error.starts_with(&format!("failed to write cert fixture to {certificate}: ")), "{error}");
-    disk.create_dir_all("/fixtures").unwrap();
     let made = make().unwrap();
     assert_eq!(
         made.leaf().unwrap().not_after(),

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     Body, Cause,
-    gather::Gather,
-    runtime::{Executor, Timer},
+    gather::{Driver, Gather},
+    runtime::Timer,
     stream::{Ends, Fate, FirstBytes, Io, Tap},
 };
 
@@ -166,10 +166,10 @@ impl Connector {
 
     async fn http2(&self, io: Box<dyn Io>, fate: Arc<Fate>) -> Result<Connected, Cause> {
         let io = Gather::new(io);
-        let driver = io.sender();
+        let driver = Driver::new(&self.host, io.sender());
         let io = TokioIo::new(Tap::new(Box::new(io), fate.clone()));
         let periods = self.host.periods();
-        let (sender, connection) = http2::Builder::new(Executor(self.host.clone()))
+        let (sender, connection) = http2::Builder::new(driver)
             .timer(self.timer.clone())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -182,7 +182,7 @@ impl Connector {
             .handshake::<_, Body>(io)
             .await
             .map_err(|e| words::of_hyper(&e, &fate, words::Protocol::Http2))?;
-        let http2 = Http2::run(&self.host, sender, driver.drive(connection), fate, periods.of(IDLE));
+        let http2 = Http2::run(&self.host, sender, connection, fate, periods.of(IDLE));
         Ok(Connected::Http2(Arc::new(http2)))
     }
 }

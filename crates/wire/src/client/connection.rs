@@ -25,8 +25,7 @@ use crate::{
     Body, BoxError, Cause,
     activity::{Activity, InProgress},
     body,
-    gather::Sending,
-    runtime::Executor,
+    gather::Driver,
     stream::{Fate, Tap},
 };
 
@@ -93,7 +92,7 @@ impl Http2 {
     pub(super) fn run(
         host: &Host,
         sender: http2::SendRequest<Body>,
-        mut connection: Sending<http2::Connection<TokioIo<Tap>, Body, Executor>>,
+        mut connection: http2::Connection<TokioIo<Tap>, Body, Driver>,
         fate: Arc<Fate>,
         idle: Duration,
     ) -> Self {
@@ -105,7 +104,7 @@ impl Http2 {
         host.spawn(async move {
             let running = poll_fn(|cx| {
                 let polled = Pin::new(&mut connection).poll(cx);
-                this.room.store(connection.connection().current_max_send_streams(), Ordering::Relaxed);
+                this.room.store(connection.current_max_send_streams(), Ordering::Relaxed);
                 polled
             });
             tokio::select! {

@@ -97,7 +97,7 @@ pub(super) fn volumes(pod: &Subject<'_>) -> Option<Finding> {
         // What names no source at all is an empty directory by default.
         let is_bare = volume.as_object().is_some_and(|v| v.len() == 1 && v.contains_key("name"));
         let has_image = pod.release >= IMAGE_VOLUMES_SINCE && has(&"image");
-        if is_bare || has_image || VOLUMES.iter().any(|kind| has(kind)) {
+        if is_bare || has_image || VOLUMES.iter().any(has) {
             continue;
         }
         names.push(volume.str_at("/name"));
