@@ -296,7 +296,7 @@ pub struct WebhookArgs {
     #[arg(long)]
     kubeconfig: PathBuf,
     /// Where to listen: an address at which the cluster reaches it, so not 127.0.0.1, which each host takes for itself
-    #[arg(long, default_value = "127.0.0.1:9443")]
+    #[arg(long, default_value = "127.253.0.1:9443")]
     listen: SocketAddr,
     /// What becomes of pods when it cannot be asked: Fail or Ignore
     #[arg(long, default_value = "Fail")]
