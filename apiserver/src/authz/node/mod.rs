@@ -1,7 +1,7 @@
 //! The node authorizer: a kubelet reaches its own node, lease and CSINode, the pods bound to its node, what those
 //! pods refer to, and what is attached to its node or describes its devices.
 //!
-//! Who leads where is in the [`graph`]. It allows or has no opinion; it never denies.
+//! Who leads where is in the `graph`. It allows or has no opinion; it never denies.
 
 mod graph;
 mod volume_references;

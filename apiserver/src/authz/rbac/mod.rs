@@ -1,6 +1,6 @@
 //! Rules by subject: who holds which roles, everywhere or in one namespace.
 //!
-//! Four informers feed the [`index`]; a change touches what it is about and nothing else. Reading is a look-up by
+//! Four informers feed the `index`; a change touches what it is about and nothing else. Reading is a look-up by
 //! user name and one per group, without allocation. When the informers stand still, so does what everybody may do.
 
 mod index;
