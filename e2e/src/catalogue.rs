@@ -1,16 +1,22 @@
-//! All stories, with the range of releases in which each happens.
-
-use std::{future::Future, pin::Pin};
+//! All stories, with the range of releases in which each happens and the words by which people know it.
 
 use api::profile::Profile;
 
 use crate::{
-    stories,
+    scenarios,
     story::{Settings, StoryError, Teller},
 };
 
 /// The story itself.
-pub type Tell = fn(Settings, Teller) -> Pin<Box<dyn Future<Output = Result<(), StoryError>>>>;
+pub type Tell = fn(&Settings, &Teller) -> Result<(), StoryError>;
+
+/// Stories about one thing.
+pub struct Family {
+    /// What about.
+    pub title: &'static str,
+    /// In the order in which they are best read.
+    pub entries: &'static [Entry],
+}
 
 /// One story.
 pub struct Entry {
@@ -20,6 +26,8 @@ pub struct Entry {
     pub sentence: &'static str,
     /// Where people met it.
     pub reference: &'static str,
+    /// What people saw, word for word; `…` stands for what differs from case to case. The story checks each.
+    pub symptoms: &'static [&'static str],
     /// First and last minor of 1.x in which it happens as told.
     pub range: (u16, u16),
     /// How it is told.
@@ -31,28 +39,38 @@ impl Entry {
     pub fn newest(&self) -> Profile {
         Profile::parse(&format!("1.{}", self.range.1)).unwrap_or_default()
     }
-}
 
-/// In the order in which they are best read.
-pub const ALL: &[Entry] = &[Entry {
-    id: "loopback-expiry",
-    sentence: "An apiserver outlives its loopback certificate: writes are rejected with an x509 error, and health stays green.",
-    reference: "kubernetes/kubernetes#86552, #121580",
-    range: (8, 32),
-    tell: |settings, teller| Box::pin(stories::loopback_expiry::tell(settings, teller)),
-}];
+    /// The oldest release in its range.
+    pub fn oldest(&self) -> Profile {
+        Profile::parse(&format!("1.{}", self.range.0)).unwrap_or_default()
+    }
+
+    /// The releases, as people write them.
+    pub fn releases(&self) -> String {
+        match self.range {
+            (from, to) if from == to => format!("1.{from}"),
+            (from, to) => format!("1.{from}–1.{to}"),
+        }
+    }
+}
 
 /// The story of that id.
 pub fn find(id: &str) -> Option<&'static Entry> {
-    ALL.iter().find(|e| e.id == id)
+    scenarios::all().find(|e| e.id == id)
 }
 
 /// The catalogue for people.
 pub fn table() -> String {
-    let mut text = String::from("ID               RELEASES    STORY\n");
-    for e in ALL {
-        text += &format!("{:<16} {:<11} {}\n", e.id, format!("1.{}–1.{}", e.range.0, e.range.1), e.sentence);
-        text += &format!("{:<16} {:<11} {}\n", "", "", e.reference);
+    let width = scenarios::all().map(|e| e.id.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for family in scenarios::FAMILIES {
+        text += &format!("{}\n", family.title.to_uppercase());
+        for e in family.entries {
+            text += &format!("  {:<width$}  {:<10} {}\n", e.id, e.releases(), e.sentence);
+            text += &format!("  {:<width$}  {:<10} {}\n", "", "", e.reference);
+        }
+        text += "\n";
     }
+    text += "chronoplane run <story> tells one; chronoplane explain \"<error text>\" finds the one that shows an error.\n";
     text
 }

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, cfssl, components, conformance, out, pod_webhook, story, up};
+use crate::{bench, catalogue, cfssl, components, conformance, explain, out, scenarios, pod_webhook, story, up};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -41,6 +41,11 @@ enum Command {
     Up(UpArgs),
     /// List the stories
     List,
+    /// Find the stories that show an error text: paste it as one argument
+    Explain {
+        /// The text, as a log, a terminal or a bug report has it
+        text: String,
+    },
     /// Measure
     Bench(bench::BenchArgs),
     /// Check over raw HTTP whether a server behaves as Kubernetes' clients expect
@@ -160,6 +165,16 @@ pub fn main() -> ExitCode {
             out::write(format_args!("{}", catalogue::table()));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Explain { text } => match explain::answer(&text) {
+            Some(found) => {
+                out::write(format_args!("{found}"));
+                Ok(ExitCode::SUCCESS)
+            }
+            None => {
+                eprintln!("no story shows this; `chronoplane list` has them all");
+                Ok(ExitCode::FAILURE)
+            }
+        },
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
         Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),
@@ -181,12 +196,8 @@ pub fn main() -> ExitCode {
 fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     let entry = catalogue::find(&args.story).ok_or_else(|| {
-        let near: Vec<&str> = catalogue::ALL.iter().map(|e| e.id).collect();
-        Refusal(format!(
-            "there is no story {:?}; there is: {} (see `chronoplane list`)",
-            args.story,
-            near.join(", ")
-        ))
+        let near = scenarios::nearest(&args.story);
+        Refusal(format!("there is no story {:?}; did you mean {near}? `chronoplane list` has them all", args.story))
     })?;
     let settings = story::Settings {
         profile: args.kubernetes_version.unwrap_or_else(|| entry.newest()),

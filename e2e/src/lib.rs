@@ -4,6 +4,7 @@
 //! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear)
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
+//!      ├─ explain      from an error text to the stories that show it
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ webhook        an admission webhook for a cluster to ask about its pods
@@ -11,6 +12,9 @@
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
 //! ```
+
+// A story under construction may be compiled into a test of its own, with the same paths.
+extern crate self as chronoplane_cli;
 
 #[macro_use]
 mod out;
@@ -21,9 +25,9 @@ pub mod cfssl;
 pub mod cli;
 pub mod components;
 pub mod conformance;
+pub mod explain;
 pub mod keystone;
-pub mod peek;
 pub mod pod_webhook;
-pub mod stories;
+pub mod scenarios;
 pub mod story;
 pub mod up;

@@ -29,6 +29,13 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct StoryError(pub String);
 
+impl StoryError {
+    /// Wraps any error's words.
+    pub fn new(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
 impl fmt::Display for StoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -173,9 +180,7 @@ pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, R
             entry.range.1
         ));
     }
-    // Each world of a story has a runtime of its own; the story itself only needs to be driven.
-    let outcome = futures::executor::block_on((entry.tell)(settings.clone(), teller.clone()));
-    outcome.map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
+    (entry.tell)(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
     let told = std::mem::take(&mut *teller.told.lock());
     Ok(Telling { checks: told.checks, lines: told.lines, events: told.events })
 }

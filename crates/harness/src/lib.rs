@@ -13,6 +13,8 @@
 //! * [`ControlPlane`]: one apiserver on a memory store, ready in milliseconds, with an
 //!   administrator's `kube::Client`. What envtest gives, in the process.
 //! * [`Cluster`]: kubeadm init and joins on simulated hosts: certificates, static pods, kubelets.
+//!   Its clocks are yours: [`Cluster::elapse`], [`Cluster::step`], [`Cluster::suspend`] and their like, and
+//!   [`Cluster::expirations`] tells what ends next.
 //! * [`balancer`]: what stands in front of several apiservers, on layer 4 and on layer 7.
 //! * [`testing`]: what `#[chronoplane::test]` expands to.
 //! * [`Machinery`]: who runs what a kubelet is told to run; the seam to processes of one's own.
@@ -20,13 +22,18 @@
 pub mod balancer;
 pub mod cluster;
 mod control_plane;
+pub mod expirations;
 mod launcher;
 pub mod machinery;
+pub mod peek;
 pub mod testing;
+mod time;
 
 pub use cluster::{Cluster, ClusterOptions, HarnessError};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use expirations::{Credential, Expiration};
 pub use launcher::TaskLauncher;
 pub use machinery::Machinery;
+pub use time::Who;
 pub use macros::test;
 pub use world::sim::Sim;

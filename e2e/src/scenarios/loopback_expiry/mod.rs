@@ -12,22 +12,24 @@ use std::time::Duration;
 use chronoplane::{
     Cluster, ClusterOptions,
     cluster::{CONTROL_PLANE, WORKSTATION},
+    expirations::LOOPBACK as NAME,
+    peek,
 };
 use jiff::SignedDuration;
 use pki::Certificate;
 use world::{
     Host, Periods, Wall, rfc3339,
-    sim::{Config, Sim, run},
+    sim::{Sim, run},
 };
 
+use super::config;
 use crate::{
-    peek,
+    catalogue::Entry,
     story::{Settings, StoryError, Teller},
 };
 use matrix::Expect;
 use words::Words;
 
-const NAME: &str = "apiserver-loopback-client";
 const PORT: u16 = 6443;
 const SECOND: Duration = Duration::from_secs(1);
 /// Of all certificates but the loopback one, so that only that one dies. kubeadm can set it from
@@ -39,16 +41,26 @@ const NOTICE: Duration = Duration::from_secs(40);
 /// Eight probes ten seconds apart, the server's farewell, and its new start.
 const KUBELET_ACTS: Duration = Duration::from_secs(180);
 
-/// Tells it.
-///
-/// # Errors
-/// The world broke.
-pub async fn tell(settings: Settings, teller: Teller) -> Result<(), StoryError> {
+/// Its place in the catalogue.
+pub(super) const ENTRY: Entry = Entry {
+    id: "loopback-expiry",
+    sentence: "An apiserver outlives its loopback certificate: writes are rejected with an x509 error, and health stays green.",
+    reference: "kubernetes/kubernetes#86552, #121580",
+    symptoms: &[
+        "Internal error occurred: Get \"https://…/api/v1/namespaces/…\": … x509: certificate has expired or is not yet valid",
+        "is forbidden: Get \"https://…/limitranges\": … x509: certificate has expired or is not yet valid",
+        "Failed to list *v1.Role … x509: certificate has expired or is not yet valid",
+    ],
+    range: (8, 32),
+    tell,
+};
+
+fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let minor = settings.profile.minor();
-    fault(&settings, &teller)?;
-    control(&settings, &teller)?;
+    fault(settings, teller)?;
+    control(settings, teller)?;
     if minor >= 36 {
-        wall_step(&settings, &teller)?;
+        wall_step(settings, teller)?;
     }
     let (made, held) = teller.tally();
     teller.say(format!(
@@ -134,10 +146,6 @@ impl Scene {
     fn record(&self, teller: &Teller) {
         teller.record(self.cluster.sim().events());
     }
-}
-
-fn config(settings: &Settings) -> Config {
-    Config { seed: settings.seed, periods: Periods::sparse(), ..Config::default() }
 }
 
 fn day(at: Wall) -> String {

@@ -1,0 +1,157 @@
+//! The clocks of a cluster: everything that can happen to time, for one host or for all of them.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::SignedDuration;
+use world::{Wall, rfc3339, sim::Sim};
+
+use crate::{
+    Cluster, HarnessError,
+    cluster::{CONTROL_PLANE, WORKSTATION},
+};
+
+/// How often [`Cluster::elapse_until`] looks, as a part of the longest wait.
+const LOOKS: u32 = 1_000;
+/// The least between two of its looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Whose clock an operation moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// The host of that name.
+    Host(&'a str),
+    /// Every host of the cluster. The workstation, from which people look, stays in true time.
+    Members,
+}
+
+impl<'a> From<&'a str> for Who<'a> {
+    fn from(host: &'a str) -> Self {
+        Self::Host(host)
+    }
+}
+
+impl Who<'_> {
+    fn names(self, cluster: &Cluster) -> Vec<String> {
+        match self {
+            Self::Host(name) => vec![name.to_owned()],
+            Self::Members => cluster.members(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Names of the cluster's hosts: the control plane's, then the workers'.
+    pub fn members(&self) -> Vec<String> {
+        let workers = (1..=self.options().nodes).map(|n| format!("node{n}"));
+        std::iter::once(CONTROL_PLANE.to_owned()).chain(workers).collect()
+    }
+
+    /// Time passes everywhere; all tasks run.
+    pub async fn elapse(&self, d: Duration) {
+        self.sim().elapse(d).await;
+    }
+
+    /// Time passes until `look` finds something, `at_most` that long. Looks after each thousandth of `at_most`, but not
+    /// more than five times a second.
+    ///
+    /// # Errors
+    /// Nothing found in that time; names what was waited for.
+    pub async fn elapse_until<T>(
+        &self,
+        what: &str,
+        at_most: Duration,
+        mut look: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T, HarnessError> {
+        let clock = self.sim().host(WORKSTATION).clock().clone();
+        let deadline = clock.monotonic() + at_most;
+        loop {
+            if let Some(found) = look().await {
+                return Ok(found);
+            }
+            if clock.monotonic() >= deadline {
+                return Err(HarnessError::new(format!("waited {at_most:?} in vain until {what}")));
+            }
+            clock.sleep((at_most / LOOKS).max(LOOK)).await;
+        }
+    }
+
+    /// Time passes until the control plane's wall clock reads `instant`.
+    ///
+    /// # Errors
+    /// That clock is past it already, or stands still.
+    pub async fn at(&self, instant: Wall) -> Result<(), HarnessError> {
+        self.until_clock(CONTROL_PLANE, instant).await
+    }
+
+    /// Time passes until the wall clock of `host` reads `instant`.
+    ///
+    /// # Errors
+    /// That clock is past it already, or stands still.
+    pub async fn until_clock(&self, host: &str, instant: Wall) -> Result<(), HarnessError> {
+        let clock = self.sim().host(host).clock().clone();
+        loop {
+            let now = clock.wall();
+            let Ok(left) = Duration::try_from(instant.duration_since(now)) else {
+                return Err(HarnessError::new(format!(
+                    "it is {} on {host}, {} is past: only a step goes back",
+                    rfc3339(now),
+                    rfc3339(instant)
+                )));
+            };
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.elapse(left).await;
+            if clock.wall() == now {
+                return Err(HarnessError::new(format!("the wall clock of {host} stands still at {}", rfc3339(now))));
+            }
+            // A clock that runs fast or slow is there a little early or late.
+            if clock.wall() > instant {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sets the wall clock by `by`, as NTP or `date -s` would. No sleeper wakes.
+    pub fn step<'a>(&self, who: impl Into<Who<'a>>, by: SignedDuration) {
+        self.each(who.into(), |sim, name| sim.step(name, by));
+    }
+
+    /// A closed lid, a suspended virtual machine: tasks and monotonic clock stand still for `d`, the wall clock goes on.
+    pub async fn suspend<'a>(&self, who: impl Into<Who<'a>>, d: Duration) {
+        let names = who.into().names(self);
+        join_all(names.iter().map(|name| self.sim().suspend(name, d))).await;
+    }
+
+    /// SIGSTOP, `docker pause`: tasks stand still for `d`, both clocks go on.
+    pub async fn pause<'a>(&self, who: impl Into<Who<'a>>, d: Duration) {
+        let names = who.into().names(self);
+        join_all(names.iter().map(|name| self.sim().pause(name, d))).await;
+    }
+
+    /// Switched off for `d`, then on: every process ends, files stay, enabled units start.
+    pub async fn reboot<'a>(&self, who: impl Into<Who<'a>>, d: Duration) {
+        let names = who.into().names(self);
+        join_all(names.iter().map(|name| self.sim().reboot(name, d))).await;
+    }
+
+    /// Both clocks run `ppm` parts per million too fast from now on (negative: slow).
+    pub fn drift<'a>(&self, who: impl Into<Who<'a>>, ppm: i32) {
+        self.each(who.into(), |sim, name| sim.drift(name, ppm));
+    }
+
+    /// The wall clock stands still (a broken clock source); monotonic time goes on.
+    pub fn freeze<'a>(&self, who: impl Into<Who<'a>>) {
+        self.each(who.into(), Sim::freeze);
+    }
+
+    /// Ends [`Cluster::freeze`]: the wall clock goes on from where it stood.
+    pub fn thaw<'a>(&self, who: impl Into<Who<'a>>) {
+        self.each(who.into(), Sim::thaw);
+    }
+
+    fn each(&self, who: Who<'_>, act: impl Fn(&Sim, &str)) {
+        who.names(self).iter().for_each(|name| act(self.sim(), name));
+    }
+}

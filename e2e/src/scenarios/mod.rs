@@ -1,0 +1,30 @@
+//! The stories, one file each or one for a family that shares its stage. Each file's head tells the incident.
+
+pub mod loopback_expiry;
+mod stage;
+
+pub use stage::{Stage, config};
+
+use crate::catalogue::{Entry, Family};
+
+/// Expired by its own clock: the certificate by which an apiserver talks to itself.
+pub(crate) const LOOPBACK: Family = Family {
+    title: "Loopback certificate",
+    entries: &[loopback_expiry::ENTRY],
+};
+
+/// All of them, in the order in which they are best read.
+pub(crate) const FAMILIES: &[Family] = &[LOOPBACK];
+
+/// Every story.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    FAMILIES.iter().flat_map(|family| family.entries)
+}
+
+/// The id that looks most like `text`: for who mistyped it.
+pub(crate) fn nearest(text: &str) -> &'static str {
+    let pairs = |s: &str| s.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let wanted = pairs(text);
+    let shared = |e: &&Entry| pairs(e.id).iter().filter(|pair| wanted.contains(pair)).count();
+    all().max_by_key(shared).map_or("loopback-expiry", |e| e.id)
+}
