@@ -8,7 +8,9 @@ use std::{path::PathBuf, process::ExitCode};
 use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, catalogue, cfssl, components, conformance, explain, out, scenarios, pod_webhook, story, up};
+use crate::{
+    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, story, up,
+};
 
 const SHORT_HELP: &str = "\
 chronoplane: a Kubernetes control plane whose clocks you own
@@ -197,7 +199,10 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     let entry = catalogue::find(&args.story).ok_or_else(|| {
         let near = scenarios::nearest(&args.story);
-        Refusal(format!("there is no story {:?}; did you mean {near}? `chronoplane list` has them all", args.story))
+        Refusal(format!(
+            "there is no story {:?}; did you mean {near}? `chronoplane list` has them all",
+            args.story
+        ))
     })?;
     let settings = story::Settings {
         profile: args.kubernetes_version.unwrap_or_else(|| entry.newest()),

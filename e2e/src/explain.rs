@@ -77,7 +77,13 @@ pub fn answer(text: &str) -> Option<String> {
             Fit::Words(_) => "shows exactly this",
             Fit::Like(_) => "shows something like it",
         };
-        out += &format!("{} ({}) {how}:\n  {symptom}\n  {}\n  {}\n", entry.id, entry.releases(), entry.sentence, entry.reference);
+        out += &format!(
+            "{} ({}) {how}:\n  {symptom}\n  {}\n  {}\n",
+            entry.id,
+            entry.releases(),
+            entry.sentence,
+            entry.reference
+        );
         out += &format!("  chronoplane run {}\n\n", entry.id);
     }
     Some(out)

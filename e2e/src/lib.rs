@@ -13,9 +13,6 @@
 //!                      the components by themselves, which `up --processes` starts
 //! ```
 
-// A story under construction may be compiled into a test of its own, with the same paths.
-extern crate self as chronoplane_cli;
-
 #[macro_use]
 mod out;
 

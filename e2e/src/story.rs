@@ -173,11 +173,10 @@ pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, R
     let teller = Teller::new(live);
     if settings.profile.minor() < entry.range.0 || settings.profile.minor() > entry.range.1 {
         teller.say(format!(
-            "(told for {}; {} happens in 1.{}–1.{}: what differs is said on the way)\n",
+            "(told for {}; {} happens in {}: what differs is said on the way)\n",
             settings.profile.git_version(),
             entry.id,
-            entry.range.0,
-            entry.range.1
+            entry.releases()
         ));
     }
     (entry.tell)(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;

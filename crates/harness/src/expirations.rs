@@ -90,16 +90,25 @@ impl Cluster {
 
     async fn loopback(&self) -> Result<Option<Expiration>, HarnessError> {
         let (from, server) = (self.sim().host(WORKSTATION), self.sim().host(CONTROL_PLANE));
-        let chain = peek::served_chain(&from, self.options().profile, &server.net().address().to_string(), PORT, LOOPBACK)
-            .await
-            .map_err(HarnessError::new)?;
+        let chain = peek::served_chain(
+            &from,
+            self.options().profile,
+            &server.net().address().to_string(),
+            PORT,
+            LOOPBACK,
+        )
+        .await
+        .map_err(HarnessError::new)?;
         // Who asks for a name that the server does not know is shown its serving certificate.
         let own = chain.into_iter().next().filter(|c| c.subject_cn().starts_with(LOOPBACK));
         Ok(own.map(|c| told(&server, LOOPBACK, Credential::Loopback, &c)))
     }
 
     async fn tokens(&self) -> Result<Vec<Expiration>, HarnessError> {
-        let only = ListParams { field_selector: Some("type=bootstrap.kubernetes.io/token".into()), ..ListParams::default() };
+        let only = ListParams {
+            field_selector: Some("type=bootstrap.kubernetes.io/token".into()),
+            ..ListParams::default()
+        };
         let secrets = self.admin().list(&Resource::core("secrets"), Some("kube-system"), &only).await;
         let tokens = secrets.map_err(HarnessError::new)?;
         let tokens = tokens.items.iter().filter_map(|secret| TokenSecret::from_object(secret).ok());
@@ -148,7 +157,8 @@ fn on_disk(host: &Host) -> Vec<Expiration> {
     }
     for path in listed("/etc/kubernetes").into_iter().filter(|path| path.ends_with(".conf")) {
         let Ok(config) = Kubeconfig::load(disk, &path) else { continue };
-        let embedded = config.user().ok().flatten().and_then(|(_, user)| user.client_certificate_data.clone());
+        let embedded =
+            config.user().ok().flatten().and_then(|(_, user)| user.client_certificate_data.clone());
         let Some(pair) = embedded.and_then(|_| config.client_pair(disk).ok().flatten()) else { continue };
         if let Some(certificate) = pair.chain.first() {
             found.push(told(host, &path, Credential::Kubeconfig, certificate));

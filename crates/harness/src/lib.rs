@@ -34,6 +34,6 @@ pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use expirations::{Credential, Expiration};
 pub use launcher::TaskLauncher;
 pub use machinery::Machinery;
-pub use time::Who;
 pub use macros::test;
+pub use time::Who;
 pub use world::sim::Sim;

@@ -104,7 +104,10 @@ impl Cluster {
             }
             self.elapse(left).await;
             if clock.wall() == now {
-                return Err(HarnessError::new(format!("the wall clock of {host} stands still at {}", rfc3339(now))));
+                return Err(HarnessError::new(format!(
+                    "the wall clock of {host} stands still at {}",
+                    rfc3339(now)
+                )));
             }
             // A clock that runs fast or slow is there a little early or late.
             if clock.wall() > instant {

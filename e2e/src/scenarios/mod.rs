@@ -3,15 +3,13 @@
 pub mod loopback_expiry;
 mod stage;
 
-pub use stage::{Stage, config};
+pub use stage::{Stage, config, raw, verdict};
 
 use crate::catalogue::{Entry, Family};
 
 /// Expired by its own clock: the certificate by which an apiserver talks to itself.
-pub(crate) const LOOPBACK: Family = Family {
-    title: "Loopback certificate",
-    entries: &[loopback_expiry::ENTRY],
-};
+pub(crate) const LOOPBACK: Family =
+    Family { title: "Loopback certificate", entries: &[loopback_expiry::ENTRY] };
 
 /// All of them, in the order in which they are best read.
 pub(crate) const FAMILIES: &[Family] = &[LOOPBACK];

@@ -53,7 +53,12 @@ impl Stage {
         })?
     }
 
-    async fn set(sim: &Sim, settings: &Settings, teller: &Teller, options: ClusterOptions) -> Result<Self, StoryError> {
+    async fn set(
+        sim: &Sim,
+        settings: &Settings,
+        teller: &Teller,
+        options: ClusterOptions,
+    ) -> Result<Self, StoryError> {
         let options = ClusterOptions {
             profile: settings.profile,
             check_certificate_dates: settings.check_certificate_dates,
