@@ -1,11 +1,12 @@
 //! nodelifecycle: what counts is when this controller saw a sign of life, on its own running clock.
-//! A node's skewed wall clock changes nothing.
+//! A node's skewed wall clock changes nothing, but one that goes back does for a moment: a lease that was
+//! not renewed later than before is no sign of life (kubernetes/kubernetes#113081).
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
-use world::{Host, Mono, Periods, rfc3339};
+use world::{Host, Mono, Periods, Wall, rfc3339};
 
 use super::{
     LEASES, NODES, PODS,
@@ -15,14 +16,16 @@ use super::{
 };
 use crate::{
     context::Context,
-    objects::{condition, condition_is, list, text},
+    objects::{condition, condition_is, list, text, time},
 };
 
 /// What was last seen of a node, and when on the running clock.
 struct Sign {
     seen: Mono,
     known_since: Mono,
-    renew_time: String,
+    /// When the lease was renewed last, by the node's clock. Unknown after another sign of life, as upstream forgets
+    /// it then: whatever the lease says next counts.
+    renewed: Option<Wall>,
     ready: Value,
 }
 
@@ -174,21 +177,22 @@ impl Lifecycle {
     /// Notes signs of life; whether the node has been silent for too long, and whether it ever spoke.
     fn observe(&mut self, node: &Value, now: Mono) -> (bool, bool) {
         let name = text(node, "/metadata/name");
-        let lease = self.leases.get("kube-node-lease", name);
-        let renew_time = lease.as_deref().map(|l| text(l, "/spec/renewTime")).unwrap_or_default();
+        let renewed = self.renewed(name);
         let ready = condition(node, "Ready").cloned().unwrap_or(Value::Null);
         let sign = self.signs.entry(name.to_owned()).or_insert_with(|| Sign {
             seen: now,
             known_since: now,
-            renew_time: renew_time.to_owned(),
+            renewed: None,
             ready: ready.clone(),
         });
-        // What this controller wrote itself is no sign of life.
-        let spoke = sign.ready != ready && text(&ready, "/reason") != "NodeStatusUnknown";
-        if sign.renew_time != renew_time || spoke {
-            sign.seen = now;
+        let before = sign.renewed;
+        // This controller leaves the heartbeat as it is: what it wrote itself is no sign of life.
+        if text(&sign.ready, "/lastHeartbeatTime") != text(&ready, "/lastHeartbeatTime") {
+            (sign.seen, sign.renewed) = (now, None);
         }
-        sign.renew_time = renew_time.to_owned();
+        if renewed.is_some_and(|at| before.is_none_or(|before| before < at)) {
+            (sign.seen, sign.renewed) = (now, renewed);
+        }
         sign.ready = ready.clone();
         let never = ready.is_null();
         let grace = self.periods.of(if never { self.startup_grace } else { self.grace });
@@ -196,7 +200,12 @@ impl Lifecycle {
         (now.since(since) > grace, never)
     }
 
-    async fn mark_unknown(&self, node: &Arc<Value>, never: bool) -> Arc<Value> {
+    /// When the node's lease was renewed last.
+    fn renewed(&self, node: &str) -> Option<Wall> {
+        self.leases.get("kube-node-lease", node).and_then(|lease| time(&lease, "/spec/renewTime"))
+    }
+
+    async fn mark_unknown(&mut self, node: &Arc<Value>, never: bool) -> Arc<Value> {
         if condition_is(node, "Ready", "Unknown") {
             return node.clone();
         }
@@ -219,6 +228,11 @@ impl Lifecycle {
         match self.rest.patch(&NODES, None, name, Patch::Strategic(&patch), Some("status")).await {
             Ok(updated) => {
                 self.host.record("node", vec![("name", name.to_owned()), ("state", "unknown".into())]);
+                let renewed = self.renewed(name);
+                if let Some(sign) = self.signs.get_mut(name) {
+                    sign.renewed = renewed;
+                    sign.ready = condition(&updated, "Ready").cloned().unwrap_or(Value::Null);
+                }
                 if condition_is(node, "Ready", "True") {
                     let words = format!("Node {name} status is now: NodeNotReady");
                     self.recorder.normal(node, "NodeNotReady", words);
