@@ -31,6 +31,9 @@ pub struct Election {
     pub renew_deadline: Duration,
     /// Between two tries.
     pub retry_period: Duration,
+    /// Whether others wait as long as the leader's record says, as client-go does from 1.27 on. Before, each waited for
+    /// its own `lease_duration`, and a hasty one took the lease from a patient leader.
+    pub heeds_record: bool,
 }
 
 impl Election {
@@ -43,6 +46,7 @@ impl Election {
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
+            heeds_record: true,
         }
     }
 }
@@ -262,7 +266,10 @@ impl LeaderElector {
     fn is_valid(&self) -> bool {
         let observed = self.observed.lock();
         let seconds = observed.lease.i64_at("/spec/leaseDurationSeconds").unwrap_or(0);
-        let duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let duration = match self.election.heeds_record {
+            true => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+            false => self.host.periods().of(self.election.lease_duration),
+        };
         self.host.clock().monotonic() < observed.at + duration
     }
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{
-    Auth, Rest,
-    leader::{Election, LeaderElector},
-};
+use client::{Auth, Rest, leader::LeaderElector};
 use pki::kubeconfig::Kubeconfig;
 use world::{Exit, Host};
 
@@ -38,7 +35,7 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
     if !options.leader_elect {
         return run_loops(context, signing).await;
     }
-    let election = Election::new(host, "kube-system", "kube-controller-manager");
+    let election = options.election.election(host, "kube-controller-manager", profile);
     let electing = root.with_rate(options.kube_api_qps, options.kube_api_burst);
     let elector = LeaderElector::new(host, &electing, election).map_err(|e| e.to_string())?;
     match elector.run(|| run_loops(context, signing)).await {

@@ -4,7 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use api::{duration, profile::Profile};
 use clap::{CommandFactory, Parser};
-use client::{Bucket, QueueOptions};
+use client::{Bucket, QueueOptions, leader::Election};
+use world::Host;
 
 /// Wrong flags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,33 @@ pub enum OptionsError {
     /// In the parser's words.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Times of the leader election, which must fit together.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct ElectionFlags {
+    /// How long others wait after the leader's last renewal
+    #[arg(long, default_value = "15s", value_parser = duration::parse, help_heading = "Leader election flags")]
+    pub leader_elect_lease_duration: Duration,
+    /// How long the leader tries to renew before it gives up
+    #[arg(long, default_value = "10s", value_parser = duration::parse, help_heading = "Leader election flags")]
+    pub leader_elect_renew_deadline: Duration,
+    /// Between two tries
+    #[arg(long, default_value = "2s", value_parser = duration::parse, help_heading = "Leader election flags")]
+    pub leader_elect_retry_period: Duration,
+}
+
+impl ElectionFlags {
+    /// The election for the Lease `name` in kube-system, as `profile` holds it.
+    pub(crate) fn election(self, host: &Host, name: &str, profile: Profile) -> Election {
+        Election {
+            lease_duration: self.leader_elect_lease_duration,
+            renew_deadline: self.leader_elect_renew_deadline,
+            retry_period: self.leader_elect_retry_period,
+            heeds_record: profile.candidates_heed_the_record(),
+            ..Election::new(host, "kube-system", name)
+        }
+    }
 }
 
 /// Flags of kube-controller-manager.
@@ -88,6 +116,9 @@ pub struct ManagerOptions {
     /// Run only while leading
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Leader election flags")]
     pub leader_elect: bool,
+    /// Its times
+    #[command(flatten)]
+    pub election: ElectionFlags,
     /// For aggregated servers; accepted
     #[arg(long, help_heading = "Authentication flags")]
     pub requestheader_client_ca_file: Option<String>,
@@ -179,6 +210,9 @@ pub struct SchedulerOptions {
     /// Run only while leading
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Leader election flags")]
     pub leader_elect: bool,
+    /// Its times
+    #[command(flatten)]
+    pub election: ElectionFlags,
     /// Requests a second that the scheduler may send; a negative rate is no limit
     #[arg(long, default_value_t = 50.0, allow_hyphen_values = true, help_heading = "Deprecated flags")]
     pub kube_api_qps: f64,

@@ -103,6 +103,10 @@ facts! {
         8 => Duration::from_secs(40), 32 => Duration::from_secs(50),
     }
 
+    /// Whether a candidate waits as long as the leader's record says, or as long as its own flags say.
+    // kubernetes/kubernetes#114872.
+    candidates_heed_the_record: bool = "candidates wait as long as the leader's record says" { 8 => false, 27 => true }
+
     /// What the scheduler says of a node whose taint keeps a pod away; `<taint>` stands for key and value.
     // 18 is kubernetes/kubernetes#87250. 35 is #134740, backported to later patch releases of 1.34.
     untolerated_taint: &'static str = "the scheduler's word for a taint" {

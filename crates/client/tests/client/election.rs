@@ -19,9 +19,14 @@ struct Candidate {
 }
 
 fn candidate(world: &World, name: &str) -> Candidate {
+    candidate_with(world, name, |election| election)
+}
+
+fn candidate_with(world: &World, name: &str, set: impl Fn(Election) -> Election) -> Candidate {
     let host = world.sim.host(name);
     let log = Arc::new(Mutex::new(Vec::new()));
-    let election = Election { identity: name.to_owned(), ..Election::new(&host, "kube-system", "manager") };
+    let election =
+        set(Election { identity: name.to_owned(), ..Election::new(&host, "kube-system", "manager") });
     let elector = LeaderElector::new(&host, &rest(&host, client::Auth::None), election).unwrap();
     let (to, clock) = (log.clone(), world.sim.host("server").clock().clone());
     host.spawn(async move {
@@ -73,6 +78,27 @@ fn the_first_leads_and_renews_every_two_seconds() {
             seen.iter().filter(|s| s.line.starts_with("GET")).map(|s| s.at).skip(2).collect();
         assert!(looks.windows(2).all(|w| (2.0..4.41).contains(&(w[1] - w[0]))), "{looks:?}");
     });
+}
+
+#[test]
+fn a_hasty_candidate_waits_as_long_as_the_record_says_if_it_reads_it() {
+    for heeds_record in [true, false] {
+        run(move |world| async move {
+            let s = Duration::from_secs;
+            let patient = |election| Election {
+                lease_duration: s(60),
+                renew_deadline: s(40),
+                retry_period: s(20),
+                ..election
+            };
+            let a = candidate_with(&world, "a", patient);
+            world.elapse(1.0).await;
+            let b = candidate_with(&world, "b", |election| Election { heeds_record, ..election });
+            world.elapse(90.0).await;
+            let expect = if heeds_record { (vec!["leads"], vec![]) } else { (vec!["leads", "lost"], vec!["leads"]) };
+            assert_eq!((a.words(), b.words()), expect, "the record says a minute: {heeds_record}");
+        });
+    }
 }
 
 #[test]

@@ -30,11 +30,7 @@ use std::{
 };
 
 use api::profile::Profile;
-use client::{
-    Informer, InformerOptions, Resource, Rest,
-    leader::{Election, LeaderElector},
-    recorder::Recorder,
-};
+use client::{Informer, InformerOptions, Resource, Rest, leader::LeaderElector, recorder::Recorder};
 use parking_lot::Mutex;
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
@@ -82,7 +78,7 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
         schedule(host, &scheduling, profile).await;
         return Ok(());
     }
-    let election = Election::new(host, "kube-system", "kube-scheduler");
+    let election = options.election.election(host, "kube-scheduler", profile);
     let electing = rest.with_rate(options.kube_api_qps, options.kube_api_burst);
     let elector = LeaderElector::new(host, &electing, election).map_err(|e| e.to_string())?;
     elector.run(|| schedule(host, &scheduling, profile)).await.map_err(|lost| lost.to_string())
