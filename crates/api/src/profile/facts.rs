@@ -107,6 +107,19 @@ facts! {
     // kubernetes/kubernetes#114872.
     candidates_heed_the_record: bool = "candidates wait as long as the leader's record says" { 8 => false, 27 => true }
 
+    /// With which words a CronJob that missed more than a hundred times is never started again; empty when only the
+    /// missed ones are left out (the second controller, CronJobControllerV2).
+    // The step at 16, a golint clean-up, was not looked up to the minor.
+    cron_job_gives_up: &'static str = "a CronJob that missed more than a hundred times" {
+        8 => "Too many missed start time (> 100). Set or decrease .spec.startingDeadlineSeconds or check clock skew.",
+        16 => "too many missed start time (> 100). Set or decrease .spec.startingDeadlineSeconds or check clock skew",
+        21 => "",
+    }
+
+    /// Whether the warning of too many missed times says how many.
+    // The step at 28 was not looked up to the minor.
+    cron_job_counts_missed: bool = "a CronJob's warning counts what was missed" { 8 => true, 28 => false }
+
     /// What the scheduler says of a node whose taint keeps a pod away; `<taint>` stands for key and value.
     // 18 is kubernetes/kubernetes#87250. 35 is #134740, backported to later patch releases of 1.34.
     untolerated_taint: &'static str = "the scheduler's word for a taint" {

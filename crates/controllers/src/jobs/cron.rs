@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::profile::Profile;
 use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ struct Loop {
     recorder: Recorder,
     cron_jobs: Informer,
     jobs: Informer,
+    profile: Profile,
     /// Statuses: a job that has been started must not look like a stranger's.
     written: Arc<Expectations>,
 }
@@ -46,6 +48,7 @@ pub(crate) fn run(c: &Context) {
         rest,
         cron_jobs: c.informer(CRON_JOBS),
         jobs: c.informer(JOBS),
+        profile: c.options.kubernetes_version,
         written: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
@@ -191,7 +194,17 @@ impl Loop {
             return Ok(comes_next());
         };
         if count > 100 {
-            let words = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
+            let gives_up = self.profile.cron_job_gives_up();
+            if !gives_up.is_empty() {
+                let words = format!("Cannot determine if job needs to be started: {gives_up}");
+                self.recorder.warning(cron, "FailedNeedsStart", words);
+                return Ok(comes_next());
+            }
+            let many =
+                if self.profile.cron_job_counts_missed() { format!(": {count}") } else { String::new() };
+            let words = format!(
+                "too many missed start times{many}. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
+            );
             self.recorder.warning(cron, "TooManyMissedTimes", words);
         }
         if deadline.is_some_and(|d| now.duration_since(scheduled) > d) {
