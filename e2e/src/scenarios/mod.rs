@@ -3,7 +3,7 @@
 pub mod loopback_expiry;
 mod stage;
 
-pub use stage::{Stage, config, raw, verdict};
+pub use stage::{Stage, briefly, config, raw, verdict};
 
 use crate::catalogue::{Entry, Family};
 

@@ -45,7 +45,23 @@ impl Stage {
         options: ClusterOptions,
         act: impl AsyncFnOnce(&Stage) -> Result<(), StoryError>,
     ) -> Result<(), StoryError> {
+        Self::play_after(settings, teller, config, options, |_| Ok(()), act)
+    }
+
+    /// As [`Stage::play`], after `prepare` has put into the world what is there before the cluster.
+    ///
+    /// # Errors
+    /// As [`Stage::play`], or what cannot be prepared.
+    pub fn play_after(
+        settings: &Settings,
+        teller: &Teller,
+        config: Config,
+        options: ClusterOptions,
+        prepare: impl FnOnce(&Sim) -> Result<(), StoryError>,
+        act: impl AsyncFnOnce(&Stage) -> Result<(), StoryError>,
+    ) -> Result<(), StoryError> {
         run(config, async |sim| {
+            prepare(&sim)?;
             let stage = Self::set(&sim, settings, teller, options).await?;
             let outcome = act(&stage).await;
             teller.record(sim.events());
@@ -164,6 +180,27 @@ impl Stage {
         let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default().to_owned();
         (text("status"), text("reason"))
     }
+}
+
+/// Tells a run of which only the outcome matters, such as a control run, in one line: how many of its checks hold.
+/// Those that do not are shown.
+///
+/// # Errors
+/// The run's own.
+pub fn briefly(
+    teller: &Teller,
+    what: &str,
+    run: impl FnOnce() -> Result<(), StoryError>,
+) -> Result<(), StoryError> {
+    let (made_before, held_before) = teller.tally();
+    teller.quietly();
+    let outcome = run();
+    teller.aloud();
+    let (made, held) = teller.tally();
+    let (all, fine) = (made - made_before, held - held_before);
+    let mark = if all == fine { "✓" } else { "✗" };
+    teller.say(format!("  {mark} {what}: {fine} of {all} checks hold."));
+    outcome
 }
 
 /// A plain GET: status (0: no answer) and body, or why there is none.
