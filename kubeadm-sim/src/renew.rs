@@ -26,8 +26,9 @@ pub(crate) struct RenewArgs {
 /// Runs the command.
 pub(crate) async fn run(s: &mut Session<'_>, args: RenewArgs) -> Result<()> {
     let all = args.certificate == "all";
-    let rows: Vec<&Managed> =
-        managed::of(s.profile, false).filter(|row| all || row.name == args.certificate).collect();
+    let renewed = |row: &&Managed| s.profile.renews_kubeconfigs() || !matches!(row.place, Place::Kubeconfig);
+    let wanted = |row: &&Managed| all || row.name == args.certificate;
+    let rows: Vec<&Managed> = managed::of(s.profile, false).filter(renewed).filter(wanted).collect();
     if rows.is_empty() {
         let known: Vec<&str> = managed::of(s.profile, false).map(|row| row.name).collect();
         return Err(Failure::new(format!(

@@ -597,6 +597,10 @@ facts! {
     /// Whether `kubeadm upgrade` says `Moving new manifest` and no longer mentions TLS for etcd.
     upgrade_words_of_131: bool = "kubeadm upgrade's shorter words" { 8 => false, 31 => true }
 
+    /// Whether `kubeadm certs renew all` renews the certificates in kubeconfigs too.
+    // kubernetes/kubernetes#77180.
+    renews_kubeconfigs: bool = "kubeadm renews the certificates in kubeconfigs" { 8 => false, 15 => true }
+
     /// Whether an upgrade renews etcd's certificates, and restarts it, when only the apiserver's manifest changes.
     // kubernetes/kubernetes#124688.
     upgrade_renews_unchanged_etcd: bool = "upgrades renew an unchanged etcd's certificates" { 8 => false, 31 => true }
