@@ -313,7 +313,8 @@ pub(super) async fn raw(cluster: &Cluster, path: &str) -> (u16, String) {
     }
 }
 
-/// What creating a pod in default is answered with, if it is refused.
+/// What creating a pod in default is answered with, if it is refused. Under another name each time.
 pub(super) async fn pod_refusal(cluster: &Cluster) -> Option<(u16, String)> {
-    answer(cluster.admin().create(&PODS, Some("default"), &pod("p-step")).await).err()
+    let name = format!("p-{}", cluster.sim().host(WORKSTATION).entropy().name_suffix(5));
+    answer(cluster.admin().create(&PODS, Some("default"), &pod(&name)).await).err()
 }

@@ -4,40 +4,24 @@
 //! connection is reset), the control (the same reset, two minutes before the end), and from 1.36 on a
 //! third, where the wall clock is stepped instead. `docs/loopback.md` tells what each row means.
 
-mod matrix;
-mod words;
-
 use std::time::Duration;
 
-use chronoplane::{
-    Cluster, ClusterOptions,
-    cluster::{CONTROL_PLANE, WORKSTATION},
-    expirations::LOOPBACK as NAME,
-    peek,
-};
+use chronoplane::{cluster::CONTROL_PLANE, expirations::LOOPBACK as NAME};
 use jiff::SignedDuration;
-use pki::Certificate;
-use world::{
-    Host, Periods, Wall, rfc3339,
-    sim::{Sim, run},
-};
+use world::{Periods, rfc3339};
 
-use super::config;
+use super::{
+    matrix::{self, Expect},
+    scene::{NOTICE, Scene, day, just_before, options, outcome},
+    words,
+};
 use crate::{
     catalogue::Entry,
+    scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
-use matrix::Expect;
-use words::Words;
 
-const PORT: u16 = 6443;
 const SECOND: Duration = Duration::from_secs(1);
-/// Of all certificates but the loopback one, so that only that one dies. kubeadm can set it from
-/// 1.31 on; before, operators renewed every year.
-const OTHERS: Duration = Duration::from_secs(4 * 366 * 86_400);
-/// Informers notice a reset within their first backoff; what admission asked for last is kept for 30 s.
-const NOTICE: Duration = Duration::from_secs(40);
-
 /// Eight probes ten seconds apart, the server's farewell, and its new start.
 const KUBELET_ACTS: Duration = Duration::from_secs(180);
 
@@ -78,84 +62,10 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Ok(())
 }
 
-/// A cluster and what the story knows of its loopback certificate.
-struct Scene {
-    cluster: Cluster,
-    workstation: Host,
-    server: Host,
-    address: String,
-    chain: Vec<Certificate>,
-    settings: Settings,
-}
-
-impl Scene {
-    async fn set(sim: &Sim, settings: &Settings, nodes: usize) -> Result<Self, StoryError> {
-        let options = ClusterOptions {
-            profile: settings.profile,
-            nodes,
-            leaf_validity: Some(OTHERS),
-            check_certificate_dates: settings.check_certificate_dates,
-            ..ClusterOptions::default()
-        };
-        let cluster = Cluster::start(sim, options).await?;
-        let (workstation, server) = (sim.host(WORKSTATION), sim.host(CONTROL_PLANE));
-        let address = server.net().address().to_string();
-        let chain = peek::served_chain(&workstation, settings.profile, &address, PORT, NAME)
-            .await
-            .map_err(StoryError)?;
-        if chain.is_empty() {
-            return Err(StoryError("the server shows no loopback certificate".into()));
-        }
-        Ok(Self { cluster, workstation, server, address, chain, settings: settings.clone() })
-    }
-
-    fn leaf(&self) -> &Certificate {
-        // Scene::set has looked that there is one.
-        &self.chain[0]
-    }
-
-    fn words(&self) -> Words {
-        Words::new(self.settings.profile, self.leaf().not_after())
-    }
-
-    /// Moves every clock to `at`.
-    async fn until(&self, at: Wall) {
-        let left = at.duration_since(self.server.clock().wall());
-        self.cluster.sim().elapse(left.try_into().unwrap_or_default()).await;
-    }
-
-    async fn handshake(&self) -> Result<(), String> {
-        peek::strict_handshake(
-            &self.workstation,
-            self.settings.profile,
-            &self.address,
-            PORT,
-            NAME,
-            &self.chain,
-        )
-        .await
-    }
-
-    /// Kills the connection that the apiserver holds to itself, as a TCP reset would.
-    async fn reset(&self) -> usize {
-        let n = self.cluster.sim().reset_connections(CONTROL_PLANE, CONTROL_PLANE, PORT);
-        self.cluster.sim().elapse(NOTICE).await;
-        n
-    }
-
-    fn record(&self, teller: &Teller) {
-        teller.record(self.cluster.sim().events());
-    }
-}
-
-fn day(at: Wall) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    run(config(settings), async |sim| {
+    Stage::play(settings, teller, config(settings), options(3), async |stage| {
         teller.say(format!("A cluster is born: kubeadm init on {CONTROL_PLANE}, three nodes join (Kubernetes {}, recurring work stretched).", settings.profile.git_version()));
-        let scene = Scene::set(&sim, settings, 3).await?;
+        let scene = Scene::of(stage).await?;
         introduce(&scene, teller);
         at_the_edge(&scene, teller).await;
         unnoticed(&scene, teller).await;
@@ -166,19 +76,18 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             NOTICE.as_secs()
         ));
         told_by_informers(&scene, teller);
-        matrix::walk(&scene.cluster, &scene.words(), Expect::Dead, teller).await;
+        matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Dead, teller).await;
         if settings.profile.minor() >= 36 {
             blind_hour(&scene, teller).await?;
         } else {
             heal(&scene, teller).await?;
         }
-        scene.record(teller);
         Ok(())
-    })?
+    })
 }
 
-fn introduce(scene: &Scene, teller: &Teller) {
-    let events = scene.cluster.sim().events();
+fn introduce(scene: &Scene<'_>, teller: &Teller) {
+    let events = scene.stage.cluster.sim().events();
     let field = |e: &world::Event, key: &str| {
         e.fields.iter().find(|(k, _)| *k == key).map(|(_, v)| v.clone()).unwrap_or_default()
     };
@@ -208,45 +117,35 @@ fn introduce(scene: &Scene, teller: &Teller) {
 }
 
 /// One second before and one second after its end, as a client that checks it sees it.
-async fn at_the_edge(scene: &Scene, teller: &Teller) {
+async fn at_the_edge(scene: &Scene<'_>, teller: &Teller) {
     let end = scene.leaf().not_after();
     teller.say(format!("\nTime passes, to {}.", day(end)));
-    scene.until(end - SignedDuration::from_secs(1)).await;
+    scene.until(just_before(end)).await;
     let before = scene.handshake().await;
-    teller.check(
-        "one second before its end",
-        before.is_ok(),
-        outcome(&before, "a fresh handshake is accepted"),
-    );
-    scene.cluster.sim().elapse(SECOND * 2).await;
+    teller.check("one second before its end", before.is_ok(), outcome(&before));
+    scene.stage.cluster.sim().elapse(SECOND * 2).await;
     let after = scene.handshake().await;
     let refused = after
         .as_ref()
         .is_err_and(|why| why.contains(&scene.words().x509_at(end + SignedDuration::from_secs(1))));
-    teller.check("one second after", refused, outcome(&after, "a fresh handshake is accepted"));
-}
-
-fn outcome(result: &Result<(), String>, fine: &str) -> String {
-    match result {
-        Ok(()) => fine.to_owned(),
-        Err(why) => words::tail(why).to_owned(),
-    }
+    teller.check("one second after", refused, outcome(&after));
 }
 
 /// Nothing happens while the one internal connection stays open.
-async fn unnoticed(scene: &Scene, teller: &Teller) {
-    scene.cluster.sim().elapse(Duration::from_secs(15)).await;
+async fn unnoticed(scene: &Scene<'_>, teller: &Teller) {
+    scene.stage.cluster.sim().elapse(Duration::from_secs(15)).await;
     teller.say(format!(
         "\n{} UTC: dead for 16 s, and nothing happens: the server still uses the connection that it has.",
         day(scene.server.clock().wall())
     ));
-    matrix::walk(&scene.cluster, &scene.words(), Expect::Alive("before"), teller).await;
+    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("before"), teller).await;
 }
 
-fn told_by_informers(scene: &Scene, teller: &Teller) {
+fn told_by_informers(scene: &Scene<'_>, teller: &Teller) {
     let wanted = scene.words().list_failure("rbac.authorization.k8s.io/v1/roles", "*v1.Role");
     let since = scene.leaf().not_after();
     let lines: Vec<String> = scene
+        .stage
         .cluster
         .sim()
         .events()
@@ -265,82 +164,66 @@ fn told_by_informers(scene: &Scene, teller: &Teller) {
     }
 }
 
-async fn heal(scene: &Scene, teller: &Teller) -> Result<(), StoryError> {
-    scene.cluster.restart_apiserver().await?;
+async fn heal(scene: &Scene<'_>, teller: &Teller) -> Result<(), StoryError> {
+    scene.stage.cluster.restart_apiserver().await?;
     teller.say(format!("\n{} UTC: the kube-apiserver is restarted.", day(scene.server.clock().wall())));
-    let chain = peek::served_chain(&scene.workstation, scene.settings.profile, &scene.address, PORT, NAME)
-        .await
-        .map_err(StoryError)?;
-    let renewed = chain.first().map(Certificate::not_after);
-    teller.check(
-        "a new loopback certificate",
-        renewed > Some(scene.leaf().not_after()),
-        renewed.map(|t| format!("until {}", rfc3339(t))).unwrap_or_default(),
-    );
-    matrix::walk(&scene.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
+    let (renewed, until) = scene.renewed().await?;
+    teller.check("a new loopback certificate", renewed, until);
+    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
     Ok(())
 }
 
 /// From 1.36 on: livez counts running time from the start, so it is an hour late; then the kubelet acts.
-async fn blind_hour(scene: &Scene, teller: &Teller) -> Result<(), StoryError> {
-    let facts = scene.settings.profile.loopback();
+async fn blind_hour(scene: &Scene<'_>, teller: &Teller) -> Result<(), StoryError> {
+    let facts = scene.stage.settings.profile.loopback();
     let red = scene.leaf().not_after() + SignedDuration::try_from(facts.backdate).unwrap_or_default();
-    let livez = async || matrix::raw(&scene.cluster, "/livez/loopback-serving-certificate").await;
     teller.say(format!("\nThe blind hour: the certificate is dead, livez is green until {}.", day(red)));
-    scene.until(red - SignedDuration::from_secs(1)).await;
-    let (code, body) = livez().await;
+    scene.until(just_before(red)).await;
+    let (code, body) = scene.livez().await;
     teller.check("one second before the hour is over", code == 200, format!("livez {code} {}", body.trim()));
-    scene.cluster.sim().elapse(SECOND * 2).await;
-    let (code, body) = livez().await;
+    scene.stage.cluster.sim().elapse(SECOND * 2).await;
+    let (code, body) = scene.livez().await;
     let words = "internal server error: loopback serving certificate is expired";
     teller.check(
         "one second after",
         code == 500 && body.trim() == words,
         format!("livez {code} {}", body.trim()),
     );
-    let (ready, _) = matrix::raw(&scene.cluster, "/readyz").await;
+    let (ready, _) = matrix::raw(&scene.stage.cluster, "/readyz").await;
     teller.check("readyz does not include the check", ready == 200, format!("readyz {ready}"));
     // From here on the kubelet probes as upstream's does: eight failures, ten seconds apart.
-    scene.cluster.sim().set_periods(Periods::upstream());
-    scene.cluster.sim().elapse(KUBELET_ACTS).await;
-    let chain = peek::served_chain(&scene.workstation, scene.settings.profile, &scene.address, PORT, NAME)
-        .await
-        .map_err(StoryError)?;
-    let renewed = chain.first().map(Certificate::not_after);
-    teller.check(
-        "the kubelet restarts the static pod",
-        renewed > Some(scene.leaf().not_after()),
-        renewed.map(|t| format!("new certificate until {}", rfc3339(t))).unwrap_or_default(),
-    );
-    matrix::walk(&scene.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
+    scene.stage.cluster.sim().set_periods(Periods::upstream());
+    scene.stage.cluster.sim().elapse(KUBELET_ACTS).await;
+    let (renewed, until) = scene.renewed().await?;
+    teller.check("the kubelet restarts the static pod", renewed, until);
+    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
     Ok(())
 }
 
 /// The same story without the fault: the connection is reset while the certificate lives.
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    run(config(settings), async |sim| {
-        let scene = Scene::set(&sim, settings, 3).await?;
+    Stage::play(settings, teller, config(settings), options(3), async |stage| {
+        let scene = Scene::of(stage).await?;
         scene.until(scene.leaf().not_after() - SignedDuration::from_secs(120)).await;
         let n = scene.reset().await;
         teller.say(format!("\nControl run: the same reset ({n} connections), two minutes before the end."));
-        matrix::walk(&scene.cluster, &scene.words(), Expect::Alive("control"), teller).await;
-        scene.record(teller);
+        matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("control"), teller).await;
         Ok(())
-    })?
+    })
 }
 
 /// From 1.36 on: the check counts running time, so a stepped wall clock leaves it green for years.
 fn wall_step(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    run(config(settings), async |sim| {
-        let scene = Scene::set(&sim, settings, 0).await?;
+    Stage::play(settings, teller, config(settings), options(0), async |stage| {
+        let scene = Scene::of(stage).await?;
         let ahead = scene.leaf().not_after().duration_since(scene.server.clock().wall())
             + SignedDuration::from_hours(2);
-        sim.step(CONTROL_PLANE, ahead);
+        stage.cluster.step(CONTROL_PLANE, ahead);
         scene.reset().await;
         teller.say(format!("\nThe same end reached by a step of {CONTROL_PLANE}'s wall clock: dead, and livez does not see it."));
-        let (code, body) = matrix::raw(&scene.cluster, "/livez/loopback-serving-certificate").await;
+        let (code, body) = scene.livez().await;
         teller.check("two hours past its end", code == 200, format!("livez {code} {}", body.trim()));
-        let failure = matrix::pod_refusal(&scene.cluster).await;
+        let failure = matrix::pod_refusal(&scene.stage.cluster).await;
         let held = failure.as_ref().is_some_and(|(code, message)| {
             *code == 403 && message.contains("x509: certificate has expired or is not yet valid")
         });
@@ -351,7 +234,6 @@ fn wall_step(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
                 .map(|(code, message)| format!("{code} {}", words::tail(&message)))
                 .unwrap_or_else(|| "works".into()),
         );
-        scene.record(teller);
         Ok(())
-    })?
+    })
 }
