@@ -201,6 +201,42 @@ fn a_browsers_websocket_carries_the_token_in_a_protocol() {
     });
 }
 
+/// Tokens that name no audience are good for the server alone, whoever asks.
+#[test]
+fn a_token_without_audiences_is_good_for_the_server_alone() {
+    run(|_, fake| async move {
+        let own = vec!["https://api".to_owned(), "api".to_owned()];
+        let config = Config {
+            loopback: loopback(),
+            static_tokens: table(fake.host.disk()),
+            audiences: own,
+            ..Config::default()
+        };
+        let authn = authn(&fake, config, &Informers::empty());
+        let now = fake.host.clock().wall();
+        let check = async |token: &str, asked: &[&str], good_for: Option<&[&str]>| {
+            let mut review = json!({"metadata": {}, "spec": {"token": token, "audiences": asked}});
+            authn.review_token(&mut review, now).await.unwrap();
+            let status = &review["status"];
+            match good_for {
+                Some(good_for) => {
+                    assert_eq!(status["authenticated"], true, "{token} for {asked:?}");
+                    assert_eq!(status["audiences"], json!(good_for), "{token} for {asked:?}");
+                }
+                None => {
+                    assert_eq!(*status, json!({"error": "invalid bearer token"}), "{token} for {asked:?}")
+                }
+            }
+        };
+        for token in ["table-token", "loopback-token"] {
+            check(token, &[], Some(&["https://api", "api"])).await;
+            check(token, &["api"], Some(&["api"])).await;
+            check(token, &["vault", "api"], Some(&["api"])).await;
+            check(token, &["vault"], None).await;
+        }
+    });
+}
+
 #[test]
 fn a_token_review_tells_whose_it_is() {
     run(|_, fake| async move {
