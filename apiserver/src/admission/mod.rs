@@ -29,6 +29,7 @@ mod pod_rules;
 mod pod_security;
 pub(crate) mod policy;
 mod priority;
+mod ready;
 mod refusal;
 mod resource_quota;
 mod runtime_class;
@@ -314,17 +315,17 @@ impl Admission {
                 Plugin::TaintNodesByCondition => small::taint_new_node(review),
                 Plugin::AlwaysPullImages => images::mutate(review),
                 Plugin::PodNodeSelector => self.node_selector.mutate(tools, review).await?,
-                Plugin::Priority => priority::mutate(tools, review)?,
+                Plugin::Priority => priority::mutate(tools, review).await?,
                 Plugin::DefaultTolerationSeconds => small::tolerate_not_ready(review, self.tolerations),
                 Plugin::PodTolerationRestriction => {
                     self.toleration_restriction.mutate(tools, review).await?;
                 }
                 Plugin::ExtendedResourceToleration => tolerations::for_devices(review),
-                Plugin::DefaultStorageClass => classes::of_claim(tools, review)?,
+                Plugin::DefaultStorageClass => classes::of_claim(tools, review).await?,
                 Plugin::StorageObjectInUseProtection => small::protect_storage(review),
                 Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
-                Plugin::DefaultIngressClass => classes::of_ingress(tools, review)?,
-                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review),
+                Plugin::DefaultIngressClass => classes::of_ingress(tools, review).await?,
+                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review).await?,
                 Plugin::MutatingAdmissionPolicy => self.policies.mutate(tools, review, policies).await?,
                 Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
@@ -350,7 +351,7 @@ impl Admission {
                 Plugin::AlwaysPullImages => images::validate(review)?,
                 Plugin::PodSecurity => self.pod_security.validate(tools, review).await?,
                 Plugin::PodNodeSelector => self.node_selector.validate(tools, review).await?,
-                Plugin::Priority => priority::validate(tools, review)?,
+                Plugin::Priority => priority::validate(tools, review).await?,
                 Plugin::PodTolerationRestriction => {
                     self.toleration_restriction.validate(tools, review).await?;
                 }
@@ -358,7 +359,7 @@ impl Admission {
                 Plugin::OwnerReferencesPermissionEnforcement => {
                     owner_references::validate(tools, review).await?
                 }
-                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review)?,
+                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review).await?,
                 Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
                 Plugin::CertificateApproval => certificates::approval(tools, review).await?,
                 Plugin::CertificateSigning => certificates::signing(tools, review).await?,

@@ -14,7 +14,7 @@ use super::{
     },
     Policies,
     compile::Compiled,
-    configuration, fails, is_exempt, namespace_of, params, patch,
+    configuration, fails, namespace_of, params, patch,
     request::{Asking, Seen, namespace_object, request},
     version::{restored, versioned},
 };
@@ -92,8 +92,9 @@ impl Policies {
         passes: &mut Passes,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(tools, &informers.mutating_policies, &informers.mutating_bindings);
-        if hooks.is_empty() || is_exempt(review) {
+        let (policies, bindings) = (&informers.mutating_policies, &informers.mutating_bindings);
+        let hooks = self.hooks(tools, review, policies, bindings).await?;
+        if hooks.is_empty() {
             return Ok(());
         }
         let mut errors = Vec::new();

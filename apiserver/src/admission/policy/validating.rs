@@ -10,7 +10,7 @@ use super::{
     super::{Review, Tools, matching, refusal::forbidden},
     Policies,
     compile::{Compiled, OutOfBudget, Validation},
-    configuration, fails, is_exempt, namespace_of, params,
+    configuration, fails, namespace_of, params,
     request::{Asking, Seen, namespace_object, request},
     version::versioned,
 };
@@ -70,8 +70,9 @@ impl Policies {
         review: &Review<'_>,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(tools, &informers.validating_policies, &informers.validating_bindings);
-        if hooks.is_empty() || is_exempt(review) {
+        let (policies, bindings) = (&informers.validating_policies, &informers.validating_bindings);
+        let hooks = self.hooks(tools, review, policies, bindings).await?;
+        if hooks.is_empty() {
             return Ok(());
         }
         let asking = Asking::new(&tools.authz, review);

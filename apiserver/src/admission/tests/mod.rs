@@ -15,6 +15,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use api::{profile::Profile, status::Status};
+use client::{Informer, InformerOptions, Resource};
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
@@ -187,6 +188,11 @@ fn furnished() -> Informers {
         ]),
         ..Informers::empty()
     }
+}
+
+/// An informer that is told each time that there is no such list.
+fn unlisted(fake: &Fake) -> Informer {
+    Informer::start(&fake.host, &fake.rest, Resource::core("things"), InformerOptions::default())
 }
 
 fn pod(name: &str) -> Value {
