@@ -255,8 +255,11 @@ impl Admission {
                 .map_err(fail("PodTolerationRestriction"))?,
             event_rate_limit: event_rate_limit::EventRateLimit::new(own("EventRateLimit"))
                 .map_err(fail("EventRateLimit"))?,
-            resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
-                .map_err(fail("ResourceQuota"))?,
+            resource_quota: resource_quota::ResourceQuota::new(
+                own("ResourceQuota"),
+                &informers.resource_quotas,
+            )
+            .map_err(fail("ResourceQuota"))?,
             policies: policy::Policies::default(),
             webhooks: Webhooks::new(
                 host,
