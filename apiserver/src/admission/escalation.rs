@@ -29,7 +29,7 @@ pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), S
         version: review.version,
         resource: review.resource,
         namespace: review.namespace,
-        name: review.object_name(),
+        name: review.name,
         resource_request: true,
         ..Attributes::of(review.user)
     };
