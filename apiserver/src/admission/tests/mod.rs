@@ -142,6 +142,7 @@ impl Chain {
             aside: Aside::default(),
         };
         self.admission.mutate(&mut review).await?;
+        self.admission.check_escalation(&review).await?;
         self.admission.validate(&review).await?;
         Ok(object.unwrap_or_default())
     }
