@@ -143,10 +143,10 @@ impl Gear {
             idp,
         };
         let configs = if table.believes.iter().any(|b| b == "oidc-flags") {
-            vec![JwtConfig::from_flags(&gear.oidc_flags(), Some(gear.idp.ca_pem())).unwrap()]
+            vec![JwtConfig::from_flags(&gear.oidc_flags(), Some(gear.idp.ca_pem()), &[]).unwrap()]
         } else if table.believes.iter().any(|b| b == "authentication-config") {
             let pem = gear.idp.ca_pem().replace('\n', "\\n");
-            AuthenticationConfig::parse(table.file.replace("$CA", &pem).as_bytes()).unwrap().jwt
+            AuthenticationConfig::parse(table.file.replace("$CA", &pem).as_bytes(), &[]).unwrap().jwt
         } else {
             Vec::new()
         };
@@ -216,7 +216,7 @@ impl Gear {
                     let text = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n\
                                 anonymous: {enabled: true, conditions: [{path: /livez}]}\n";
                     config.anonymous =
-                        AuthenticationConfig::parse(text.as_bytes()).unwrap().anonymous.unwrap();
+                        AuthenticationConfig::parse(text.as_bytes(), &[]).unwrap().anonymous.unwrap();
                 }
                 other => panic!("nobody believes {other}"),
             }
