@@ -65,6 +65,7 @@ pub(super) fn config(
         anonymous: anonymous.unwrap_or(AnonymousConfig::everywhere(options.anonymous_auth)),
         issuer,
         go: options.profile.go(),
+        certificates_name_uids: options.profile.certificates_name_uids(),
     };
     Ok((config, keys))
 }

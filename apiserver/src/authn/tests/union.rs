@@ -54,6 +54,38 @@ fn a_certificate_serves_until_its_end_on_any_connection() {
     });
 }
 
+/// Of `jane`, whose UID is `u-1`; valid from November 2026 on, and its own authority.
+const WITH_UID: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBgTCCASagAwIBAgIUcZ+M6DJqoI190fBmUF3EiVXvNU0wCgYIKoZIzj0EAwIw
+IzENMAsGA1UEAwwEamFuZTESMBAGCSsGAQQBg8JTAgwDdS0xMCAXDTI2MTEyOTAz
+NDIzOVoYDzIxMjYxMTA1MDM0MjM5WjAjMQ0wCwYDVQQDDARqYW5lMRIwEAYJKwYB
+BAGDwlMCDAN1LTEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARiy+uJCqw2Ihl3
+jgIiSqkpMdfnYMSKPzOm0WyYQmBGrb6q8TlWpr5CwbW91lpgW9jmVjfu8od/N/GX
+pXGdqNmVozYwNDATBgNVHSUEDDAKBggrBgEFBQcDAjAdBgNVHQ4EFgQUBgHzloGX
+uj0n4k6lZu9FX/+9teAwCgYIKoZIzj0EAwIDSQAwRgIhAN1beeBHvRjjsVXIfPL6
+IVmkcWegPxfAZj/BzN7vL3mRAiEA5eEIQS/9Q2zzSrfinFG8hcuOIV+V7pRwD4xR
+OFXsojk=
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn a_certificate_names_a_uid_where_the_release_reads_it() {
+    run(|_, fake| async move {
+        let certificates = pki::Certificate::parse_pem(WITH_UID.as_bytes()).unwrap();
+        let now = fake.host.clock().wall() + 365 * DAY;
+        for (certificates_name_uids, uid) in [(true, "u-1"), (false, "")] {
+            let client_ca = Some(CaBundle::fixed(certificates[0].clone().into()));
+            let config = Config { client_ca, certificates_name_uids, ..Config::default() };
+            let authn = authn(&fake, config, &Informers::empty());
+            let (mut headers, peer) = (headers(&[]), peer(certificates.clone()));
+            let found = authn.authenticate(&mut headers, &peer, "/api", now, &mut Remarks::default()).await;
+            let user = found.unwrap();
+            assert_eq!((user.name.as_str(), user.uid.as_str()), ("jane", uid));
+        }
+    });
+}
+
 #[test]
 fn a_reloaded_bundle_counts_for_open_connections() {
     run(|_, fake| async move {
