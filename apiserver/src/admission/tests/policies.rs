@@ -139,6 +139,7 @@ async fn check(chain: Chain, row: Value) {
 #[test]
 fn each_row_has_its_verdict() {
     for row in rows() {
+        assert!(!row.str_at("/fact").is_empty(), "{} names no fact", row.str_at("/name"));
         story(informers(&row), |chain| check(chain, row));
     }
 }
