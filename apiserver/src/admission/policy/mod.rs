@@ -10,6 +10,7 @@
 //! have seen it. An expression is compiled when its policy is first met, and kept while that is as it was.
 
 mod compile;
+mod invocation;
 mod mutating;
 mod params;
 mod patch;
