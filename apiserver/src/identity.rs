@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::names::{is_dns1123_label, is_dns1123_subdomain};
 use serde_json::{Map, Value, json};
 
 /// The group that is allowed everything.
@@ -51,9 +52,14 @@ impl User {
         Self {
             name: format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"),
             uid: uid.to_owned(),
-            groups: vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
+            groups: Self::service_account_groups(namespace).to_vec(),
             extra: BTreeMap::new(),
         }
+    }
+
+    /// The groups of every service account of a namespace.
+    pub fn service_account_groups(namespace: &str) -> [String; 2] {
+        ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
     }
 
     /// Whether the user is in `group`.
@@ -68,9 +74,11 @@ impl User {
         self.is_in(NODES).then_some(name)
     }
 
-    /// Namespace and name of the service account that this user is.
+    /// Namespace and name of the service account that this user is: a name with the prefix that no account could
+    /// have is anybody's.
     pub fn service_account_name(&self) -> Option<(&str, &str)> {
-        self.name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')
+        let (namespace, name) = self.name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')?;
+        (is_dns1123_label(namespace) && is_dns1123_subdomain(name)).then_some((namespace, name))
     }
 
     /// Adds `system:authenticated`, unless the user is anonymous or the groups already say which of
@@ -126,6 +134,22 @@ mod tests {
         check("system:node:", &["system:nodes"], Some(""));
         check("system:node:n1", &[], None);
         check("n1", &["system:nodes"], None);
+    }
+
+    #[test]
+    fn a_service_account_has_a_namespace_and_a_name() {
+        let check = |name: &str, account: Option<(&str, &str)>| {
+            assert_eq!(User::new(name, &[]).service_account_name(), account, "{name}");
+        };
+        check("system:serviceaccount:ns:robot", Some(("ns", "robot")));
+        check("system:serviceaccount:ns:robot.v2", Some(("ns", "robot.v2")));
+        check("system:serviceaccount:ns:robot:x", None);
+        check("system:serviceaccount:ns", None);
+        check("system:serviceaccount:ns:", None);
+        check("system:serviceaccount::robot", None);
+        check("system:serviceaccount:n.s:robot", None);
+        check("system:serviceaccount:NS:robot", None);
+        check("jane", None);
     }
 
     #[test]

@@ -13,8 +13,12 @@ const OWN: [(&str, &str); 6] = [
     ("networking.k8s.io", "v1"),
     ("rbac.authorization.k8s.io", "v1"),
 ];
-/// And these two.
-const MORE: [(&str, &str); 2] = [("flowcontrol.apiserver.k8s.io", "v1"), ("scheduling.k8s.io", "v1")];
+/// And these. Without the last, webhooks and policies that are stored would let everything pass unasked.
+const MORE: [(&str, &str); 3] = [
+    ("flowcontrol.apiserver.k8s.io", "v1"),
+    ("scheduling.k8s.io", "v1"),
+    ("admissionregistration.k8s.io", "v1"),
+];
 
 /// What is turned on and off: by kind of version, then by group version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,6 +114,11 @@ mod tests {
         check("api/legacy", &["apps/v1", "/v1"], &[]);
         check("batch/v1=false", &["apps/v1"], &["batch/v1"]);
         check("api/all=false", &["/v1", "rbac.authorization.k8s.io/v1"], &["apps/v1", "autoscaling/v2"]);
+        check(
+            "api/all=false",
+            &["admissionregistration.k8s.io/v1"],
+            &["admissionregistration.k8s.io/v1beta1"],
+        );
         check("api/all=false,apps/v1", &["apps/v1"], &["batch/v1"]);
         check("api/beta=false", &["apps/v1"], &["storage.k8s.io/v1beta1"]);
         check("api/all=false,api/ga=true", &["apps/v1"], &["storage.k8s.io/v1alpha1"]);
@@ -124,5 +133,9 @@ mod tests {
         check("apps/v1=maybe", "invalid value of apps/v1=maybe, failed to parse bool");
         check("example.org/v1=true", "unknown api groups example.org");
         check("api/v1=false", "api/v1 cannot be turned off: the server itself lives on it");
+        check(
+            "admissionregistration.k8s.io/v1=false",
+            "admissionregistration.k8s.io/v1 cannot be turned off: the server itself lives on it",
+        );
     }
 }

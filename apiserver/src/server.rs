@@ -233,6 +233,8 @@ async fn start(
     let loopback = Loopback::new(host, &options, local.port(), now)?;
     let tls = tls::serving(host, &options, &loopback)?;
     let (authentication, keys) = authentication::config(host, &options, loopback.token())?;
+    let proxies = authentication.request_headers.as_ref().map(|front| &front.ca);
+    let authorities: Vec<_> = authentication.client_ca.iter().chain(proxies).cloned().collect();
     let store = match store {
         Some(store) => store,
         None => open(host, &options).await?,
@@ -296,14 +298,7 @@ async fn start(
     let _ = ctx.pages.set(pages(&ctx, &keys, &aggregator));
     let _ = ctx.delegate.set(Arc::new(Delegation::new(host, aggregator.backends.clone())));
     ctx.lifecycle.set_installed();
-    let mut serve = match options.tls_sni.is_empty() {
-        true => {
-            let config = tls.config();
-            ServeOptions::tls(move || config.clone())
-        }
-        // A pair may be meant for one of our addresses.
-        false => ServeOptions::tls_at(move |local| tls.config_at(Some(local))),
-    };
+    let mut serve = ServeOptions::tls_at(move |local| tls::for_handshake(&tls, &authorities, local));
     serve.max_streams = options.http2_max_streams;
     serve.go = options.profile.go();
     serve.handshake_errors = ctx.metrics.handshake_errors.clone();

@@ -39,7 +39,7 @@ fn default_class(
 }
 
 /// DefaultStorageClass: a claim that names no class gets the default one. An empty name is a name.
-pub(super) fn of_claim(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
+pub(super) async fn of_claim(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
     let applies = review.operation == Operation::Create
         && review.is("", "persistentvolumeclaims")
         && review.subresource.is_empty();
@@ -47,6 +47,7 @@ pub(super) fn of_claim(tools: &Tools, review: &mut Review<'_>) -> Result<(), Sta
     if claim.annotation(OLD_STORAGE_CLASS).is_some() || is_set(claim, "/spec/storageClassName") {
         return Ok(());
     }
+    tools.ready(review, &[&tools.informers.storage_classes]).await?;
     let classes = tools.informers.storage_classes.list();
     let found = default_class(tools, review, classes, &STORAGE_DEFAULT, "StorageClasses were found")?;
     if let (Some(class), Some(claim)) = (found, review.object.as_deref_mut()) {
@@ -56,7 +57,7 @@ pub(super) fn of_claim(tools: &Tools, review: &mut Review<'_>) -> Result<(), Sta
 }
 
 /// DefaultIngressClass: the same for ingresses.
-pub(super) fn of_ingress(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
+pub(super) async fn of_ingress(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
     let applies = review.operation == Operation::Create
         && review.is("networking.k8s.io", "ingresses")
         && review.subresource.is_empty();
@@ -64,6 +65,7 @@ pub(super) fn of_ingress(tools: &Tools, review: &mut Review<'_>) -> Result<(), S
     if ingress.annotation(OLD_INGRESS_CLASS).is_some() || is_set(ingress, "/spec/ingressClassName") {
         return Ok(());
     }
+    tools.ready(review, &[&tools.informers.ingress_classes]).await?;
     let classes = tools.informers.ingress_classes.list();
     let too_many = "IngressClasses were found, only 1 allowed";
     let found = default_class(tools, review, classes, &[INGRESS_DEFAULT], too_many)?;
@@ -74,7 +76,7 @@ pub(super) fn of_ingress(tools: &Tools, review: &mut Review<'_>) -> Result<(), S
 }
 
 /// PersistentVolumeClaimResize: claims grow only when they are bound and their class lets them.
-pub(super) fn growth(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn growth(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     let applies = review.operation == Operation::Update
         && review.is("", "persistentvolumeclaims")
         && review.subresource.is_empty();
@@ -95,6 +97,7 @@ pub(super) fn growth(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
         Some(class) => class.to_owned(),
         None => claim.str_at("/spec/storageClassName").to_owned(),
     };
+    tools.ready(review, &[&tools.informers.storage_classes]).await?;
     let (now, before) = (class(new), class(old));
     let expands = !now.is_empty()
         && now == before

@@ -1,7 +1,8 @@
-//! The last question to a write of a role or binding, whatever plugins are on: does the writer hold
-//! what it grants?
+//! A question to each write of a role or binding, whatever plugins are on: does the writer hold what it
+//! grants?
 //!
-//! Upstream asks in the storage of these kinds; here it is asked at the end of the validating pass.
+//! As upstream, whose storage of these kinds asks it before anything else: of what the mutating pass made,
+//! before the object is validated and before webhooks and quotas see it.
 
 use api::status::Status;
 use client::Resource;
@@ -16,7 +17,7 @@ use crate::{
     policy::GROUP,
 };
 
-pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn check(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     let applies = review.group == GROUP
         && review.subresource.is_empty()
         && matches!(review.operation, Operation::Create | Operation::Update)
@@ -29,7 +30,7 @@ pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), S
         version: review.version,
         resource: review.resource,
         namespace: review.namespace,
-        name: review.object_name(),
+        name: review.name,
         resource_request: true,
         ..Attributes::of(review.user)
     };

@@ -2,7 +2,7 @@
 //! object, then those that may only refuse it, each pass in the order of `plugins`, or of the list that old
 //! releases are given.
 //!
-//! Last, whatever plugins are on, a role or binding must not grant more than its writer holds.
+//! Between the two, whatever plugins are on, a role or binding must not grant more than its writer holds.
 //!
 //! What a plugin needs to know it reads from the server's informers, and what these do not have it
 //! asks through the loopback client: the failures of that client surface here, in users' faces.
@@ -29,6 +29,7 @@ mod pod_rules;
 mod pod_security;
 pub(crate) mod policy;
 mod priority;
+mod ready;
 mod refusal;
 mod resource_quota;
 mod runtime_class;
@@ -254,8 +255,11 @@ impl Admission {
                 .map_err(fail("PodTolerationRestriction"))?,
             event_rate_limit: event_rate_limit::EventRateLimit::new(own("EventRateLimit"))
                 .map_err(fail("EventRateLimit"))?,
-            resource_quota: resource_quota::ResourceQuota::new(own("ResourceQuota"))
-                .map_err(fail("ResourceQuota"))?,
+            resource_quota: resource_quota::ResourceQuota::new(
+                own("ResourceQuota"),
+                &informers.resource_quotas,
+            )
+            .map_err(fail("ResourceQuota"))?,
             policies: policy::Policies::default(),
             webhooks: Webhooks::new(
                 host,
@@ -314,17 +318,17 @@ impl Admission {
                 Plugin::TaintNodesByCondition => small::taint_new_node(review),
                 Plugin::AlwaysPullImages => images::mutate(review),
                 Plugin::PodNodeSelector => self.node_selector.mutate(tools, review).await?,
-                Plugin::Priority => priority::mutate(tools, review)?,
+                Plugin::Priority => priority::mutate(tools, review).await?,
                 Plugin::DefaultTolerationSeconds => small::tolerate_not_ready(review, self.tolerations),
                 Plugin::PodTolerationRestriction => {
                     self.toleration_restriction.mutate(tools, review).await?;
                 }
                 Plugin::ExtendedResourceToleration => tolerations::for_devices(review),
-                Plugin::DefaultStorageClass => classes::of_claim(tools, review)?,
+                Plugin::DefaultStorageClass => classes::of_claim(tools, review).await?,
                 Plugin::StorageObjectInUseProtection => small::protect_storage(review),
                 Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
-                Plugin::DefaultIngressClass => classes::of_ingress(tools, review)?,
-                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review),
+                Plugin::DefaultIngressClass => classes::of_ingress(tools, review).await?,
+                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review).await?,
                 Plugin::MutatingAdmissionPolicy => self.policies.mutate(tools, review, policies).await?,
                 Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
                 Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
@@ -332,6 +336,14 @@ impl Admission {
             }
         }
         Ok(())
+    }
+
+    /// What stands between the passes: whether a role or binding grants more than its writer holds.
+    ///
+    /// # Errors
+    /// 403 that names what is missing; 404 for the role that a binding refers to.
+    pub async fn check_escalation(&self, review: &Review<'_>) -> Result<(), Status> {
+        escalation::check(&self.tools, review).await
     }
 
     /// The validating pass.
@@ -350,7 +362,7 @@ impl Admission {
                 Plugin::AlwaysPullImages => images::validate(review)?,
                 Plugin::PodSecurity => self.pod_security.validate(tools, review).await?,
                 Plugin::PodNodeSelector => self.node_selector.validate(tools, review).await?,
-                Plugin::Priority => priority::validate(tools, review)?,
+                Plugin::Priority => priority::validate(tools, review).await?,
                 Plugin::PodTolerationRestriction => {
                     self.toleration_restriction.validate(tools, review).await?;
                 }
@@ -358,7 +370,7 @@ impl Admission {
                 Plugin::OwnerReferencesPermissionEnforcement => {
                     owner_references::validate(tools, review).await?
                 }
-                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review)?,
+                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review).await?,
                 Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
                 Plugin::CertificateApproval => certificates::approval(tools, review).await?,
                 Plugin::CertificateSigning => certificates::signing(tools, review).await?,
@@ -373,7 +385,7 @@ impl Admission {
                 _ => {}
             }
         }
-        escalation::validate(tools, review).await
+        Ok(())
     }
 }
 

@@ -18,8 +18,6 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const MISSING_NAMESPACE_WAIT: Duration = Duration::from_millis(50);
 /// How long after a deletion the informer is not believed when it says Active.
 const FORCED_LOOKUP: Duration = Duration::from_secs(30);
-/// How long a plugin waits for the first list of its informer.
-const READY_WAIT: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Default)]
@@ -55,9 +53,7 @@ impl NamespaceLifecycle {
         }
 
         let informer = &tools.informers.namespaces;
-        if !informer.has_synced() && clock.timeout(READY_WAIT, informer.synced()).await.is_err() {
-            return Err(forbidden(review, "not yet ready to handle request"));
-        }
+        tools.ready(review, &[informer]).await?;
         let mut known = informer.get(None, review.namespace);
         if known.is_none() && review.operation == Operation::Create {
             clock.sleep(MISSING_NAMESPACE_WAIT).await;

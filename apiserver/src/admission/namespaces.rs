@@ -1,18 +1,15 @@
 //! The namespace of a request, for plugins that read it; and two plugins about namespaces that are not
 //! there: NamespaceExists refuses, NamespaceAutoProvision makes them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use api::status::Status;
 use client::{ClientError, Resource};
 use serde_json::{Value, json};
 
-use super::{Operation, Review, Tools, refusal::forbidden};
+use super::{Operation, Review, Tools};
 
 const NAMESPACES: Resource = Resource::core("namespaces");
-/// How long a plugin waits for the first list of its informer.
-const READY_WAIT: Duration = Duration::from_secs(10);
-
 /// The namespace from the informer; one that it does not know yet from the server itself.
 pub(super) async fn find(tools: &Tools, name: &str) -> Result<Arc<Value>, ClientError> {
     match tools.informers.namespaces.get(None, name) {
@@ -31,11 +28,7 @@ pub(super) async fn demand(tools: &Tools, name: &str) -> Result<Arc<Value>, Stat
 
 /// Waits for the first list of namespaces.
 pub(super) async fn ready(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
-    let informer = &tools.informers.namespaces;
-    if informer.has_synced() || tools.host.clock().timeout(READY_WAIT, informer.synced()).await.is_ok() {
-        return Ok(());
-    }
-    Err(forbidden(review, "not yet ready to handle request"))
+    tools.ready(review, &[&tools.informers.namespaces]).await
 }
 
 fn is_within(review: &Review<'_>) -> bool {

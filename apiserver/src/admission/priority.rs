@@ -10,12 +10,12 @@ use super::{Operation, Review, Tools, refusal::forbidden};
 const PREEMPT: &str = "PreemptLowerPriority";
 
 /// Resolves the class of a new pod; on an update, keeps what was resolved when the pod was created.
-pub(super) fn mutate(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
+pub(super) async fn mutate(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
     if !(review.is("", "pods") && review.subresource.is_empty()) {
         return Ok(());
     }
     match review.operation {
-        Operation::Create => resolve(tools, review),
+        Operation::Create => resolve(tools, review).await,
         Operation::Update => {
             if let (Some(pod), Some(old)) = (review.object.as_deref_mut(), review.old) {
                 for field in ["/spec/priority", "/spec/preemptionPolicy"] {
@@ -30,7 +30,8 @@ pub(super) fn mutate(tools: &Tools, review: &mut Review<'_>) -> Result<(), Statu
     }
 }
 
-fn resolve(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
+async fn resolve(tools: &Tools, review: &mut Review<'_>) -> Result<(), Status> {
+    tools.ready(review, &[&tools.informers.priority_classes]).await?;
     let Some(pod) = review.new_object() else { return Ok(()) };
     let asked = pod.str_at("/spec/priorityClassName").to_owned();
     let class =
@@ -81,12 +82,13 @@ fn default_class(tools: &Tools) -> Option<Arc<Value>> {
 }
 
 /// Refuses a second default.
-pub(super) fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
+pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
     let applies = review.is("scheduling.k8s.io", "priorityclasses")
         && matches!(review.operation, Operation::Create | Operation::Update);
     let Some(class) = review.new_object().filter(|class| applies && class.bool_at("/globalDefault")) else {
         return Ok(());
     };
+    tools.ready(review, &[&tools.informers.priority_classes]).await?;
     match default_class(tools) {
         Some(held) if review.operation == Operation::Create || held.name() != class.name() => {
             let why = format!(

@@ -86,6 +86,8 @@ pub struct Config {
     pub issuer: Option<TokenIssuer>,
     /// In whose words certificates are refused in the log.
     pub go: GoVersion,
+    /// Whether the subject of a client certificate may name a UID.
+    pub certificates_name_uids: bool,
 }
 
 /// The identity of the server's client of itself.
@@ -119,6 +121,7 @@ pub struct Authn {
     anonymous: AnonymousConfig,
     issuer: Option<TokenIssuer>,
     go: GoVersion,
+    certificates_name_uids: bool,
 }
 
 /// What one authenticator says.
@@ -152,6 +155,7 @@ impl Authn {
             anonymous: config.anonymous,
             issuer: config.issuer.map(|issuer| issuer.with_nodes(informers.nodes.clone())),
             go: config.go,
+            certificates_name_uids: config.certificates_name_uids,
         }
     }
 
@@ -222,7 +226,8 @@ impl Authn {
             }
         }
         if let Some(ca) = &self.client_ca
-            && let Some(user) = take(x509::authenticate(ca, &peer.certificates, now, self.go))
+            && let Some(user) =
+                take(x509::authenticate(ca, &peer.certificates, now, self.go, self.certificates_name_uids))
         {
             return Some(user);
         }

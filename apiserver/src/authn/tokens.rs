@@ -41,8 +41,11 @@ impl TokenUnion {
     /// The first that knows the token; the errors of all if none does.
     pub(super) async fn authenticate(&self, token: &str, audiences: Option<&[String]>, now: Wall) -> Answer {
         let (mut errors, mut remarks) = (Vec::new(), Remarks::default());
-        if let Some(user) = self.static_tokens.as_ref().and_then(|table| table.authenticate(token)) {
-            return Answer::user(user);
+        let implicit = self.implicit(audiences);
+        if let Some(audiences) = &implicit
+            && let Some(user) = self.static_tokens.as_ref().and_then(|table| table.authenticate(token))
+        {
+            return Answer::user(user, audiences);
         }
         if let Some(accounts) = &self.service_accounts {
             match accounts.authenticate(token, audiences, now, &mut remarks).await {
@@ -53,15 +56,15 @@ impl TokenUnion {
                 Err(why) => errors.extend(why),
             }
         }
-        if let Some(secrets) = &self.bootstrap
+        if let (Some(secrets), Some(audiences)) = (&self.bootstrap, &implicit)
             && let Some(user) = bootstrap_user(secrets, token, now)
         {
-            return Answer::user(user);
+            return Answer::user(user, audiences);
         }
         // After the service accounts: an issuer may have to be asked for its keys.
-        if let Some(issuers) = &self.issuers {
+        if let (Some(issuers), Some(audiences)) = (&self.issuers, &implicit) {
             match issuers.authenticate(token, now).await {
-                Ok(Some(user)) => return Answer::user(user),
+                Ok(Some(user)) => return Answer::user(user, audiences),
                 Ok(None) => {}
                 Err(why) => errors.extend(why),
             }
@@ -78,19 +81,29 @@ impl TokenUnion {
         let why = if errors.is_empty() { INVALID.to_owned() } else { aggregate(&errors) };
         Answer { opinion: Opinion::Bad(why), audiences: Vec::new(), remarks }
     }
+
+    /// What a token that names no audiences is good for among those asked about: for this server, and nobody
+    /// else. `None`: for none of them, so that it proves nothing here.
+    pub(super) fn implicit(&self, asked: Option<&[String]>) -> Option<Vec<String>> {
+        let asked = asked.unwrap_or(&self.audiences);
+        let good_for: Vec<String> =
+            asked.iter().filter(|audience| self.audiences.contains(audience)).cloned().collect();
+        // A server without audiences that is asked about none compares nothing.
+        (!good_for.is_empty() || asked.is_empty()).then_some(good_for)
+    }
 }
 
 /// What is known of a token.
 pub(super) struct Answer {
     pub(super) opinion: Opinion,
-    /// The audiences that it is good for; empty where tokens have none.
+    /// The audiences, of those asked about, that it is good for; empty where nobody asked and the server has none.
     pub(super) audiences: Vec<String>,
     pub(super) remarks: Remarks,
 }
 
 impl Answer {
-    fn user(user: User) -> Self {
-        Self { opinion: Opinion::User(user), audiences: Vec::new(), remarks: Remarks::default() }
+    fn user(user: User, audiences: &[String]) -> Self {
+        Self { opinion: Opinion::User(user), audiences: audiences.to_vec(), remarks: Remarks::default() }
     }
 }
 

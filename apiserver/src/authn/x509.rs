@@ -10,12 +10,18 @@ use world::Wall;
 use super::{CaBundle, Opinion};
 use crate::identity::{CREDENTIAL_ID, User};
 
-/// The user that the certificate names, if it holds at `now`.
-pub(super) fn authenticate(ca: &CaBundle, chain: &[Certificate], now: Wall, go: GoVersion) -> Opinion {
+/// The user that the certificate names, if it holds at `now`; `reads_uid`: with the UID in its subject.
+pub(super) fn authenticate(
+    ca: &CaBundle,
+    chain: &[Certificate],
+    now: Wall,
+    go: GoVersion,
+    reads_uid: bool,
+) -> Opinion {
     let Some(leaf) = chain.first() else { return Opinion::None };
     match verify(&ca.roots(), chain, now) {
         Ok(()) if leaf.subject_cn().is_empty() => Opinion::None,
-        Ok(()) => Opinion::User(user(leaf)),
+        Ok(()) => Opinion::User(user(leaf, reads_uid)),
         Err(error) => {
             Opinion::Bad(format!("verifying certificate {} failed: {}", identifier(leaf), error.words(go)))
         }
@@ -27,10 +33,10 @@ pub(super) fn verify(roots: &Roots, chain: &[Certificate], now: Wall) -> Result<
     verify_chain(chain, roots, now, Usage::ClientAuth, None)
 }
 
-fn user(leaf: &Certificate) -> User {
+fn user(leaf: &Certificate, reads_uid: bool) -> User {
     let mut user = User {
         name: leaf.subject_cn().to_owned(),
-        uid: leaf.subject_uid().unwrap_or_default().to_owned(),
+        uid: leaf.subject_uid().filter(|_| reads_uid).unwrap_or_default().to_owned(),
         groups: leaf.organizations().to_vec(),
         ..User::default()
     };

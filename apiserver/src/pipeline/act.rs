@@ -9,7 +9,7 @@ use super::{Identified, Parsed, Refusal, request_info::percent_decode};
 use crate::{
     authz::{Attributes, Authz},
     context::Ctx,
-    identity::User,
+    identity::{ANONYMOUS, UNAUTHENTICATED, User},
 };
 
 /// A request with the user that it is carried out as.
@@ -96,36 +96,31 @@ impl Identified {
                 Err(Authz::forbidden(&attributes, &verdict))
             }
         };
-        match account_of(&name) {
+        let mut user = User { name, uid, groups, extra };
+        match user.service_account_name() {
             Some((namespace, account)) => may("", "serviceaccounts", "", namespace, account).await?,
-            None => may("", "users", "", "", &name).await?,
+            None => may("", "users", "", "", &user.name).await?,
         }
-        for group in &groups {
+        for group in &user.groups {
             may("", "groups", "", "", group).await?;
         }
-        if !uid.is_empty() {
-            may(IDENTITIES, "uids", "", "", &uid).await?;
+        if !user.uid.is_empty() {
+            may(IDENTITIES, "uids", "", "", &user.uid).await?;
         }
-        for (key, values) in &extra {
+        for (key, values) in &user.extra {
             for value in values {
                 may(IDENTITIES, "userextras", key, "", value).await?;
             }
         }
-        let mut user = User { name, uid, groups, extra };
-        if let Some((namespace, _)) = account_of(&user.name)
+        if let Some((namespace, _)) = user.service_account_name()
             && user.groups.is_empty()
         {
-            user.groups =
-                vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+            user.groups = User::service_account_groups(namespace).to_vec();
         }
-        let known = ["system:authenticated", "system:unauthenticated"];
-        if user.name == "system:anonymous" {
-            if user.groups.is_empty() {
-                user.groups.push("system:unauthenticated".to_owned());
-            }
-        } else if !user.groups.iter().any(|g| known.contains(&g.as_str())) {
-            user.groups.push("system:authenticated".to_owned());
+        if user.name == ANONYMOUS && !user.is_in(UNAUTHENTICATED) {
+            user.groups.push(UNAUTHENTICATED.to_owned());
         }
+        user.mark_authenticated();
         let headers = &mut self.parsed.framed.headers;
         let named: Vec<_> =
             headers.keys().filter(|k| k.as_str().starts_with("impersonate-")).cloned().collect();
@@ -134,8 +129,4 @@ impl Identified {
         }
         Ok(Acting { parsed: self.parsed, user, impersonates: true })
     }
-}
-
-fn account_of(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix("system:serviceaccount:")?.split_once(':')
 }

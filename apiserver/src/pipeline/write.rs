@@ -202,10 +202,10 @@ impl<'s, 'r> Decoded<'s, 'r> {
         Self { scope, object, old }
     }
 
-    /// The mutating pass of admission.
+    /// The mutating pass of admission, and what no writer may do with what it made.
     ///
     /// # Errors
-    /// By whichever plugin says no.
+    /// By whichever plugin says no; 403 for a role or binding that grants more than its writer holds.
     pub async fn mutate(mut self, ctx: &Ctx) -> Result<Mutated<'s, 'r>, Status> {
         let scope = self.scope;
         if !scope.consequence {
@@ -214,6 +214,7 @@ impl<'s, 'r> Decoded<'s, 'r> {
             let outside = Outside::new(ctx, scope, operation, None);
             let mut review = scope.review(ctx, operation, Some(&mut self.object), old, &outside);
             ctx.admission.mutate(&mut review).await?;
+            ctx.admission.check_escalation(&review).await?;
         }
         Ok(Mutated { scope: self.scope, object: self.object, old: self.old })
     }

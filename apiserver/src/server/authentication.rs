@@ -65,6 +65,7 @@ pub(super) fn config(
         anonymous: anonymous.unwrap_or(AnonymousConfig::everywhere(options.anonymous_auth)),
         issuer,
         go: options.profile.go(),
+        certificates_name_uids: options.profile.certificates_name_uids(),
     };
     Ok((config, keys))
 }
@@ -171,10 +172,12 @@ impl Reader<'_> {
     /// Issuers of ID tokens, and who may be anonymous if a file says so.
     fn issuers(&self) -> Result<(Option<Arc<Issuers>>, Option<AnonymousConfig>), StartError> {
         let (host, go) = (self.host, self.options.profile.go());
+        let disallowed = &self.options.service_account_issuers;
         if let Some(path) = &self.options.authentication_config {
             let flag = "authentication-config";
             let content = self.content(flag, path)?;
-            let config = AuthenticationConfig::parse(&content).map_err(|e| failed(flag, path, e))?;
+            let config =
+                AuthenticationConfig::parse(&content, disallowed).map_err(|e| failed(flag, path, e))?;
             let is_flag = self.options.given.iter().any(|(flag, _)| flag == "anonymous-auth");
             if config.anonymous.is_some() && is_flag {
                 return Err(StartError::Flags(
@@ -182,12 +185,13 @@ impl Reader<'_> {
                 ));
             }
             let issuers = Issuers::new(host, config.jwt, go);
-            issuers.keep_fresh(host.disk(), path.clone(), content);
+            issuers.keep_fresh(host.disk(), path.clone(), content, disallowed.clone());
             return Ok((Some(issuers), config.anonymous));
         }
         let Some(flags) = &self.options.oidc else { return Ok((None, None)) };
         let ca = self.roots("oidc-ca-file", flags.ca_file.as_deref())?.map(|roots| roots.to_pem());
-        let config = JwtConfig::from_flags(flags, ca).map_err(|e| StartError::Flags(e.to_string()))?;
+        let config = JwtConfig::from_flags(flags, ca, disallowed);
+        let config = config.map_err(|e| StartError::Flags(e.to_string()))?;
         Ok((Some(Issuers::new(host, vec![config], go)), None))
     }
 }

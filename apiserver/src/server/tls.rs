@@ -1,7 +1,9 @@
 //! TLS of the listener: the loopback certificate first, then the flags' pairs, then the default.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +17,7 @@ use world::Host;
 use super::StartError;
 use crate::{
     allocate::Subnet,
+    authn::CaBundle,
     loopback::{Loopback, record_certificate},
     options::Options,
 };
@@ -40,15 +43,12 @@ pub(super) fn serving(host: &Host, options: &Options, loopback: &Loopback) -> Re
         record_certificate(host, "loaded", &leaf);
     }
     let mut tls = ServerTls::new(host)
-        .default_cert(std::sync::Arc::new(default))
+        .default_cert(Arc::new(default))
         .sni(LOOPBACK_NAME, &loopback.pair)
         .map_err(|e| StartError::Flags(e.to_string()))?;
     for sni in &options.tls_sni {
         let identity = pair(host, "tls-sni-cert-key", &sni.certificate, &sni.key)?;
-        tls = tls.sni_identity(&sni.names, std::sync::Arc::new(identity));
-    }
-    if let Some(path) = &options.client_ca_file {
-        tls = tls.request_client_cert(Some(roots(host, "client-ca-file", path)?));
+        tls = tls.sni_identity(&sni.names, Arc::new(identity));
     }
     if options.disable_http2 {
         tls = tls.alpn(&[b"http/1.1"]);
@@ -67,9 +67,18 @@ fn pair(host: &Host, flag: &'static str, certificate: &Path, key: &Path) -> Resu
     }
 }
 
-fn roots(host: &Host, flag: &'static str, path: &Path) -> Result<Roots, StartError> {
-    let bytes = host.disk().read(path).map_err(|e| failed(flag, path, e))?;
-    Roots::from_pem(&bytes).map_err(|e| failed(flag, path, e))
+/// The configuration for one handshake, at our address `local`. Where there are `authorities`, clients are asked
+/// for a certificate, and told whose are known at this moment.
+pub(super) fn for_handshake(
+    tls: &ServerTls,
+    authorities: &[Arc<CaBundle>],
+    local: IpAddr,
+) -> Arc<rustls::ServerConfig> {
+    if authorities.is_empty() {
+        return tls.config_at(Some(local));
+    }
+    let known = authorities.iter().flat_map(|bundle| bundle.roots().certificates().to_vec());
+    tls.clone().request_client_cert(Some(Roots::new(known.collect()))).config_at(Some(local))
 }
 
 /// Where the server's own key is, once [`serving`] has run.
@@ -125,4 +134,102 @@ fn self_signed(host: &Host, options: &Options) -> Result<(PathBuf, PathBuf), Sta
         record_certificate(host, "made", leaf);
     }
     Ok((certificate, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use pki::{Authority, CertSpec, CertifiedKey, ClientTls, KeyAlgorithm, PrivateKey, StaticIdentity};
+    use rustls::{ClientConnection, ServerConnection, SignatureScheme, client::ResolvesClientCert, sign};
+
+    use super::*;
+
+    /// A client that notes whose certificates it is asked for, and shows none.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<Vec<u8>>>);
+
+    impl ResolvesClientCert for Asked {
+        fn resolve(&self, hints: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<sign::CertifiedKey>> {
+            *self.0.lock() = hints.iter().map(|hint| hint.to_vec()).collect();
+            None
+        }
+
+        fn has_certs(&self) -> bool {
+            true
+        }
+    }
+
+    /// The names that a client is told in a handshake.
+    fn told(host: &Host, server: Arc<rustls::ServerConfig>) -> Vec<Vec<u8>> {
+        let asked = Arc::new(Asked::default());
+        let mut config = (*ClientTls::new(host, (1, 26)).insecure().config(&[])).clone();
+        config.client_auth_cert_resolver = asked.clone();
+        let mut client = ClientConnection::new(Arc::new(config), "cp".try_into().unwrap()).unwrap();
+        let mut server = ServerConnection::new(server).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            let mut rest = wire.as_slice();
+            while !rest.is_empty() {
+                server.read_tls(&mut rest).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut rest = wire.as_slice();
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        std::mem::take(&mut *asked.0.lock())
+    }
+
+    #[test]
+    fn clients_are_told_whose_certificates_are_known_now() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let host = sim.host("cp");
+            let (now, day) = (host.clock().wall(), Duration::from_secs(86_400));
+            let authority = |name: &str| {
+                let algorithm = KeyAlgorithm::EcdsaP256;
+                Authority::new_root(host.entropy(), algorithm, name, &[], now, now + day).unwrap()
+            };
+            let [old, new, proxies] = ["old", "new", "front-proxy-ca"].map(authority);
+            let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+            let spec = CertSpec {
+                common_name: "cp".to_owned(),
+                organizations: vec![],
+                dns_names: vec!["cp".to_owned()],
+                ips: vec![],
+                client_auth: false,
+                server_auth: true,
+                not_before: now,
+                not_after: now + day,
+            };
+            let leaf = old.issue(host.entropy(), &spec, &key.public()).unwrap();
+            let identity = StaticIdentity::new(&CertifiedKey::new(vec![leaf], key).unwrap()).unwrap();
+            let tls = ServerTls::new(&host).default_cert(Arc::new(identity));
+            let write = |authority: &Authority| {
+                host.disk().write("/ca.crt", authority.certificate.to_pem(), 0o644).unwrap();
+            };
+            write(&old);
+            let clients = CaBundle::file(host.disk(), "/ca.crt").unwrap();
+            let front = CaBundle::fixed(proxies.certificate.clone().into());
+            let check = |authorities: &[Arc<CaBundle>], wanted: &[&Authority]| {
+                let wanted: Vec<_> = wanted.iter().map(|a| a.certificate.subject_der().to_vec()).collect();
+                assert_eq!(told(&host, for_handshake(&tls, authorities, host.net().address())), wanted);
+            };
+            check(&[], &[]);
+            check(&[clients.clone(), front.clone()], &[&old, &proxies]);
+            check(std::slice::from_ref(&front), &[&proxies]);
+            write(&new);
+            assert!(clients.reload().unwrap());
+            check(&[clients, front], &[&new, &proxies]);
+        })
+        .unwrap();
+    }
 }

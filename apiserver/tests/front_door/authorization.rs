@@ -267,3 +267,42 @@ fn attack_paths_that_mean_something_else() {
         }
     });
 }
+
+/// As upstream, whose storage asks before it looks at anything else.
+#[test]
+fn who_grants_too_much_is_told_so_before_what_else_is_wrong() {
+    with_plane(&[], |plane| async move {
+        make(&plane, "/api/v1/namespaces", json!({"metadata": {"name": "ns"}})).await;
+        let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/ns";
+        let (group, roles) = ("rbac.authorization.k8s.io", format!("{rbac}/roles"));
+        let role =
+            |name: &str, rules: Value| json!({"metadata": {"name": name, "namespace": "ns"}, "rules": rules});
+        let mine = json!([
+            {"verbs": ["create", "update"], "apiGroups": [group], "resources": ["roles"]},
+            {"verbs": ["escalate"], "apiGroups": [group], "resources": ["roles"], "resourceNames": ["grown"]},
+        ]);
+        make(&plane, &roles, role("mine", mine)).await;
+        let bound = json!({
+            "metadata": {"name": "mine"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "mine"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "eve"}],
+        });
+        make(&plane, &format!("{rbac}/rolebindings"), bound).await;
+        let eve = [("impersonate-user", "eve")];
+        becomes(&plane, &eve, "POST", &roles, &role("none", json!([])).to_string(), 201).await;
+
+        let secrets = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]});
+        let bad = role("bad", json!([secrets, {"verbs": [], "apiGroups": [""], "resources": ["pods"]}]));
+        becomes(&plane, &[], "POST", &roles, &bad.to_string(), 422).await;
+        let answer = becomes(&plane, &eve, "POST", &roles, &bad.to_string(), 403).await;
+        let why = "is attempting to grant RBAC permissions not currently held";
+        assert!(answer.body.contains(why), "{}", answer.body);
+
+        // She may let the one role grow, and not make it: what is posted has no name yet.
+        let grown = role("grown", json!([secrets])).to_string();
+        let answer = becomes(&plane, &eve, "POST", &roles, &grown, 403).await;
+        assert!(answer.body.contains(why), "{}", answer.body);
+        becomes(&plane, &[], "POST", &roles, &role("grown", json!([])).to_string(), 201).await;
+        becomes(&plane, &eve, "PUT", &format!("{roles}/grown"), &grown, 200).await;
+    });
+}

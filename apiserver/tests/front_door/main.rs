@@ -14,6 +14,7 @@ mod authorization;
 mod boot;
 mod custom;
 mod discovery;
+mod identities;
 mod kinds;
 mod life;
 mod limits;

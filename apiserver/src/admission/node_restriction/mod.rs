@@ -3,6 +3,7 @@
 
 mod labels;
 mod pods;
+mod tokens;
 
 use api::{
     object::ObjectExt as _,
@@ -11,10 +12,7 @@ use api::{
 use serde_json::Value;
 
 use super::{Operation, Review, Tools, certificates, refusal::forbidden};
-use crate::{
-    authz::{Attributes, pod_references},
-    identity::NODE_USER_PREFIX,
-};
+use crate::identity::NODE_USER_PREFIX;
 
 const NODE_LEASES: &str = "kube-node-lease";
 const KUBELET_SIGNERS: [&str; 2] =
@@ -60,12 +58,12 @@ async fn judge(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
         ("", "pods") => pods::judge(tools, review, node),
         ("", "nodes") => own_node(review, node),
         ("", "persistentvolumeclaims") => claim(review, node),
-        ("", "serviceaccounts") => token(tools, review, node).await,
+        ("", "serviceaccounts") => tokens::judge(tools, review, node).await,
         ("coordination.k8s.io", "leases") => lease(review, node),
         ("storage.k8s.io", "csinodes") => {
             only_own_name(review, node, "can only access CSINode with the same name as the requesting node")
         }
-        ("certificates.k8s.io", "certificatesigningrequests") => signing_request(review, node),
+        ("certificates.k8s.io", "certificatesigningrequests") => signing_request(tools, review, node),
         ("resource.k8s.io", "resourceslices") => slice(review, node),
         _ => Ok(()),
     }
@@ -167,64 +165,6 @@ fn claim(review: &Review<'_>, node: &str) -> Answer {
     .into())
 }
 
-async fn token(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
-    if review.operation != Operation::Create || review.subresource != "token" {
-        return Ok(());
-    }
-    let Some(request) = review.new_object() else { return Ok(()) };
-    let bound = |field: &str| request.str_at(&format!("/spec/boundObjectRef/{field}"));
-    if bound("apiVersion") != "v1" || bound("kind") != "Pod" || bound("name").is_empty() {
-        return Err("node requested token not bound to a pod".into());
-    }
-    let uid = bound("uid");
-    if uid.is_empty() {
-        return Err("node requested token with a pod binding without a uid".into());
-    }
-    let Some(pod) = tools.informers.pods.get(review.namespace, bound("name")) else {
-        return Err(not_found("pod", bound("name")));
-    };
-    if pod.uid() != uid {
-        return Err(format!(
-            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might \
-             have been deleted and then recreated"
-        )
-        .into());
-    }
-    if pod.str_at("/spec/nodeName") != node {
-        return Err("node requested token bound to a pod scheduled on a different node".into());
-    }
-    audience(tools, review, request, &pod).await
-}
-
-/// A kubelet asks for the audiences that its pods name, or that somebody granted it.
-async fn audience(tools: &Tools, review: &Review<'_>, request: &Value, pod: &Value) -> Answer {
-    let audiences: Vec<&str> = request.list_at("/spec/audiences").iter().filter_map(Value::as_str).collect();
-    let asked = match audiences.as_slice() {
-        [] => "",
-        [one] => one,
-        _ => return Err("node may only request 0 or 1 audiences".into()),
-    };
-    let named = pod_references::projected_sources(pod)
-        .filter(|source| source.get("serviceAccountToken").is_some())
-        .any(|source| source.str_at("/serviceAccountToken/audience") == asked);
-    let question = Attributes {
-        verb: "request-serviceaccounts-token-audience",
-        resource: asked,
-        namespace: review.namespace,
-        name: review.name,
-        resource_request: true,
-        ..Attributes::of(review.user)
-    };
-    if named || tools.authz.authorize(&question).await.is_allowed() {
-        return Ok(());
-    }
-    Err(format!(
-        "audience {asked:?} not found in pod spec volume, {} is not authorized to request tokens for this audience",
-        review.user.name
-    )
-    .into())
-}
-
 /// The node authorizer cannot see what is created, nor what a collection holds; the rest it decides.
 fn slice(review: &Review<'_>, node: &str) -> Answer {
     let (object, verb) = match review.operation {
@@ -240,11 +180,11 @@ fn slice(review: &Review<'_>, node: &str) -> Answer {
     }
 }
 
-fn signing_request(review: &Review<'_>, node: &str) -> Answer {
-    if review.operation != Operation::Create || !review.subresource.is_empty() {
-        return Ok(());
-    }
-    let Some(object) = review.new_object() else { return Ok(()) };
+fn signing_request(tools: &Tools, review: &Review<'_>, node: &str) -> Answer {
+    let applies = tools.profile.node_csr_restricted()
+        && review.operation == Operation::Create
+        && review.subresource.is_empty();
+    let Some(object) = review.new_object().filter(|_| applies) else { return Ok(()) };
     if !KUBELET_SIGNERS.contains(&object.str_at("/spec/signerName")) {
         return Ok(());
     }

@@ -8,7 +8,10 @@ pub(super) mod config;
 mod existing;
 mod policy;
 
-use api::{object::ObjectExt as _, status::Status};
+use api::{
+    object::ObjectExt as _,
+    status::{FieldError, Status},
+};
 use serde_json::Value;
 
 use super::{Operation, Review, Tools, namespaces};
@@ -56,7 +59,7 @@ impl PodSecurity {
         }
     }
 
-    fn policy_of(&self, tools: &Tools, namespace: &Value) -> (Policy, Vec<api::status::FieldError>) {
+    fn policy_of(&self, tools: &Tools, namespace: &Value) -> (Policy, Vec<FieldError>) {
         let warn_follows = tools.profile.minor() >= WARN_FOLLOWS_SINCE;
         Policy::of(namespace, &self.config.defaults, warn_follows)
     }
@@ -126,7 +129,8 @@ impl PodSecurity {
         {
             return Ok(());
         }
-        self.judge(tools, review, &policy, wrong, pod.get("metadata"), pod.get("spec"), true)
+        let (metadata, spec) = (pod.get("metadata"), pod.get("spec"));
+        self.judge(tools, review, Case { policy, wrong, metadata, spec, is_enforced: true })
     }
 
     async fn template(&self, tools: &Tools, review: &Review<'_>, metadata: Option<&Value>, spec: &Value) {
@@ -144,7 +148,8 @@ impl PodSecurity {
         let is_silent = [policy.warn, policy.audit].iter().all(|mode| mode.level == Level::Privileged);
         if !(wrong.is_empty() && is_silent) {
             // Nothing is enforced on templates, so nothing can be refused.
-            let _ = self.judge(tools, review, &policy, wrong, metadata, Some(spec), false);
+            let case = Case { policy, wrong, metadata, spec: Some(spec), is_enforced: false };
+            let _ = self.judge(tools, review, case);
         }
     }
 
@@ -160,17 +165,8 @@ impl PodSecurity {
         true
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one question, asked from two places")]
-    fn judge(
-        &self,
-        tools: &Tools,
-        review: &Review<'_>,
-        policy: &Policy,
-        wrong: Vec<api::status::FieldError>,
-        metadata: Option<&Value>,
-        spec: Option<&Value>,
-        enforce: bool,
-    ) -> Result<(), Status> {
+    fn judge(&self, tools: &Tools, review: &Review<'_>, case: Case<'_>) -> Result<(), Status> {
+        let Case { policy, wrong, metadata, spec, is_enforced } = case;
         let (metadata, spec) = (metadata.unwrap_or(&Value::Null), spec.unwrap_or(&Value::Null));
         if self.config.runtime_classes.contains(spec.str_at("/runtimeClassName")) {
             annotate(review, "exempt", "runtimeClass");
@@ -184,7 +180,7 @@ impl PodSecurity {
         let would = |mode: LevelVersion, findings: &[Finding]| {
             format!("would violate PodSecurity \"{mode}\": {}", checks::in_detail(findings))
         };
-        let enforced = if enforce {
+        let enforced = if is_enforced {
             annotate(review, "enforce-policy", policy.enforce.to_string());
             found(policy.enforce)
         } else {
@@ -205,6 +201,18 @@ impl PodSecurity {
         }
         Ok(())
     }
+}
+
+/// What is judged: a pod, or what the pods of a template will be.
+struct Case<'a> {
+    /// The namespace's.
+    policy: Policy,
+    /// What could not be read of it.
+    wrong: Vec<FieldError>,
+    metadata: Option<&'a Value>,
+    spec: Option<&'a Value>,
+    /// Nothing is enforced on templates.
+    is_enforced: bool,
 }
 
 fn annotate(review: &Review<'_>, key: &str, value: impl Into<String>) {

@@ -10,6 +10,7 @@
 //! have seen it. An expression is compiled when its policy is first met, and kept while that is as it was.
 
 mod compile;
+mod invocation;
 mod mutating;
 mod params;
 mod patch;
@@ -24,7 +25,7 @@ pub(crate) use write::violations;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::object::ObjectExt as _;
+use api::{object::ObjectExt as _, status::Status};
 use client::Informer;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -73,8 +74,21 @@ struct Hook {
 }
 
 impl Policies {
-    /// The policies that something binds, by name, each with its bindings.
-    fn hooks(&self, tools: &Tools, policies: &Informer, bindings: &Informer) -> Vec<Hook> {
+    /// The policies that something binds, by name, each with its bindings; none for what no policy judges.
+    ///
+    /// # Errors
+    /// 403: what there is is not known yet.
+    async fn hooks(
+        &self,
+        tools: &Tools,
+        review: &Review<'_>,
+        policies: &Informer,
+        bindings: &Informer,
+    ) -> Result<Vec<Hook>, Status> {
+        if is_exempt(review) {
+            return Ok(Vec::new());
+        }
+        tools.ready(review, &[policies, bindings, &tools.informers.namespaces]).await?;
         self.params.keep(|api_version, kind| {
             let informers = [&tools.informers.validating_policies, &tools.informers.mutating_policies];
             informers.into_iter().flat_map(Informer::list).any(|policy| {
@@ -83,7 +97,7 @@ impl Policies {
             })
         });
         if bindings.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut bound: BTreeMap<String, Vec<Arc<Value>>> = BTreeMap::new();
         for binding in bindings.list() {
@@ -94,7 +108,7 @@ impl Policies {
             let compiled = self.compiled(&policy, policies);
             Some(Hook { policy, bindings, compiled })
         };
-        bound.into_iter().filter_map(hook).collect()
+        Ok(bound.into_iter().filter_map(hook).collect())
     }
 
     fn compiled(&self, policy: &Arc<Value>, policies: &Informer) -> Arc<Compiled> {
@@ -123,7 +137,7 @@ fn fails(policy: &Value) -> bool {
 }
 
 /// The namespace that expressions see: none for what is in none, namespaces included.
-async fn namespace_of(tools: &Tools, review: &Review<'_>) -> Result<Option<Arc<Value>>, api::status::Status> {
+async fn namespace_of(tools: &Tools, review: &Review<'_>) -> Result<Option<Arc<Value>>, Status> {
     if review.namespace.is_empty() || (review.group, review.kind) == ("", "Namespace") {
         return Ok(None);
     }

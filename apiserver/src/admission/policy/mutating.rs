@@ -7,38 +7,24 @@ use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
 
 use super::{
-    super::{
-        Review, Tools,
-        matching::{self, Target},
-        refusal::forbidden,
-    },
-    Policies,
-    compile::Compiled,
-    configuration, fails, is_exempt, namespace_of, params, patch,
+    super::{Review, Tools, matching::Target, refusal::forbidden},
+    Policies, fails,
+    invocation::{Invocation, Misconfigured},
+    namespace_of, patch,
     request::{Asking, Seen, namespace_object, request},
     version::{restored, versioned},
 };
 
-/// A policy with a binding and a param, all of which mean the request.
-struct Invocation {
-    policy: Arc<Json>,
-    binding: Arc<Json>,
-    compiled: Arc<Compiled>,
-    target: Target,
-    params: Option<Arc<Json>>,
-}
+/// By name: policy, binding, namespace and name of the param.
+type Key = [String; 4];
 
-impl Invocation {
-    /// By name: policy, binding, namespace and name of the param.
-    fn key(&self) -> [String; 4] {
-        let param = self.params.as_deref();
-        [
-            self.policy.name().to_owned(),
-            self.binding.name().to_owned(),
-            param.map(|param| param.namespace().to_owned()).unwrap_or_default(),
-            param.map(|param| param.name().to_owned()).unwrap_or_default(),
-        ]
-    }
+fn key_of(invocation: &Invocation, param: Option<&Json>) -> Key {
+    [
+        invocation.policy.name().to_owned(),
+        invocation.binding.name().to_owned(),
+        param.map(|param| param.namespace().to_owned()).unwrap_or_default(),
+        param.map(|param| param.name().to_owned()).unwrap_or_default(),
+    ]
 }
 
 /// What the policies of one request remember between its passes.
@@ -47,9 +33,9 @@ pub(in crate::admission) struct Passes {
     /// The object after the last pass.
     last: Option<Json>,
     /// Who ran and wants to run again if something changes after it.
-    ran: BTreeSet<[String; 4]>,
+    ran: BTreeSet<Key>,
     /// Who is to run again.
-    again: BTreeSet<[String; 4]>,
+    again: BTreeSet<Key>,
     /// Whether another pass is needed.
     pub(in crate::admission) changed: bool,
     /// Whether this is that other pass.
@@ -92,57 +78,17 @@ impl Policies {
         passes: &mut Passes,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(tools, &informers.mutating_policies, &informers.mutating_bindings);
-        if hooks.is_empty() || is_exempt(review) {
-            return Ok(());
-        }
-        let mut errors = Vec::new();
-        let mut invocations = Vec::new();
-        for hook in hooks {
-            let failed = |why: &str, binding: Option<&Json>| PolicyError {
-                policy: hook.policy.clone(),
-                binding: binding.map(|binding| binding.name().to_owned()),
-                why: configuration(why, binding.is_some()),
-                reason: "",
-            };
-            let constraints = hook.policy.at("/spec/matchConstraints").unwrap_or(&Json::Null);
-            let target = match matching::matches(tools, review, constraints).await {
-                Ok(Some(target)) => target,
-                Ok(None) => continue,
-                Err(status) => {
-                    errors.push(failed(&status.message, None));
-                    continue;
-                }
-            };
-            let kind = match self.params.kind(tools, &hook.policy) {
-                Ok(kind) => kind,
-                Err(why) => {
-                    errors.push(failed(&why, None));
-                    continue;
-                }
-            };
-            for binding in &hook.bindings {
-                let resources = binding.at("/spec/matchResources").filter(|resources| resources.is_object());
-                if let Some(resources) = resources {
-                    match matching::matches(tools, review, resources).await {
-                        Ok(Some(_)) => {}
-                        Ok(None) => continue,
-                        Err(status) => {
-                            errors.push(failed(&status.message, Some(&**binding)));
-                            continue;
-                        }
-                    }
-                }
-                match params::collect(tools, kind.as_ref(), binding, review.namespace).await {
-                    Ok(params) => invocations.extend(params.into_iter().map(|params| Invocation {
-                        policy: hook.policy.clone(),
-                        binding: binding.clone(),
-                        compiled: hook.compiled.clone(),
-                        target: target.clone(),
-                        params,
-                    })),
-                    Err(why) => errors.push(failed(&why, Some(&**binding))),
-                }
+        let (policies, bindings) = (&informers.mutating_policies, &informers.mutating_bindings);
+        let (mut errors, mut invocations) = (Vec::new(), Vec::new());
+        for invocation in self.invocations(tools, review, policies, bindings).await? {
+            match invocation {
+                Ok(invocation) => invocations.push(invocation),
+                Err(Misconfigured { policy, binding, why }) => errors.push(PolicyError {
+                    policy,
+                    binding: binding.map(|binding| binding.name().to_owned()),
+                    why,
+                    reason: "",
+                }),
             }
         }
         if !invocations.is_empty() {
@@ -166,11 +112,12 @@ async fn invoke(
     if passes.is_second && passes.last.as_ref() != review.new_object() {
         passes.everybody_again();
     }
-    for invocation in invocations {
+    let each = invocations.iter().flat_map(|one| one.params.iter().map(move |param| (one, param.as_deref())));
+    for (invocation, param) in each.collect::<Vec<_>>() {
         let asking = Asking::new(&tools.authz, review);
         let ran = loop {
             let mut own = Vec::new();
-            let ran = run(tools, review, passes, invocation, (namespace, &asking), &mut own);
+            let ran = run(tools, review, passes, (invocation, param), (namespace, &asking), &mut own);
             if !asking.settle().await {
                 errors.append(&mut own);
                 break ran?;
@@ -183,7 +130,7 @@ async fn invoke(
             passes.changed = true;
         }
         if invocation.policy.str_at("/spec/reinvocationPolicy") == "IfNeeded" {
-            passes.ran.insert(invocation.key());
+            passes.ran.insert(key_of(invocation, param));
         }
     }
     passes.last = review.new_object().cloned();
@@ -200,7 +147,7 @@ fn run(
     tools: &Tools,
     review: &Review<'_>,
     passes: &Passes,
-    invocation: &Invocation,
+    (invocation, param): (&Invocation, Option<&Json>),
     (namespace, asking): (Option<&Json>, &Asking<'_>),
     errors: &mut Vec<PolicyError>,
 ) -> Result<Option<Ran>, Status> {
@@ -221,7 +168,7 @@ fn run(
         old: old.as_deref(),
         request: &request,
         namespace,
-        params: invocation.params.as_deref(),
+        params: param,
         asker: asking,
     };
     match invocation.compiled.applies(seen.variables(true)) {
@@ -232,7 +179,7 @@ fn run(
             return Ok(None);
         }
     }
-    if passes.is_second && !passes.again.contains(&invocation.key()) {
+    if passes.is_second && !passes.again.contains(&key_of(invocation, param)) {
         return Ok(None);
     }
     let mut made: Option<Json> = None;

@@ -10,7 +10,9 @@ use super::{
     super::{Review, Tools, matching, refusal::forbidden},
     Policies,
     compile::{Compiled, OutOfBudget, Validation},
-    configuration, fails, is_exempt, namespace_of, params,
+    configuration, fails,
+    invocation::Invocation,
+    namespace_of,
     request::{Asking, Seen, namespace_object, request},
     version::versioned,
 };
@@ -70,36 +72,20 @@ impl Policies {
         review: &Review<'_>,
     ) -> Result<(), Status> {
         let informers = &tools.informers;
-        let hooks = self.hooks(tools, &informers.validating_policies, &informers.validating_bindings);
-        if hooks.is_empty() || is_exempt(review) {
+        let (policies, bindings) = (&informers.validating_policies, &informers.validating_bindings);
+        let invocations = self.invocations(tools, review, policies, bindings).await?;
+        if invocations.is_empty() {
             return Ok(());
         }
         let asking = Asking::new(&tools.authz, review);
         let own = matching::Target::of(tools, review);
         let mut denied = Vec::new();
-        for hook in hooks {
-            let policy = &*hook.policy;
-            let misconfigured = |why: &str, binding: Option<&Json>| {
-                fails(policy).then(|| Denied {
-                    policy: policy.name().to_owned(),
-                    binding: binding.map(|binding| binding.name().to_owned()),
-                    message: configuration(why, binding.is_some()),
-                    reason: String::new(),
-                })
-            };
-            let constraints = policy.at("/spec/matchConstraints").unwrap_or(&Json::Null);
-            let target = match matching::matches(tools, review, constraints).await {
-                Ok(Some(target)) => target,
-                Ok(None) => continue,
-                Err(status) => {
-                    denied.extend(misconfigured(&status.message, None));
-                    continue;
-                }
-            };
-            let kind = match self.params.kind(tools, policy) {
-                Ok(kind) => kind,
-                Err(why) => {
-                    denied.extend(misconfigured(&why, None));
+        let mut published: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for invocation in invocations {
+            let Invocation { policy, binding, compiled, target, params } = match invocation {
+                Ok(invocation) => invocation,
+                Err(error) => {
+                    denied.extend(misconfigured(&error.policy, error.binding.as_deref(), error.why));
                     continue;
                 }
             };
@@ -108,63 +94,50 @@ impl Policies {
             let (new, old) = match objects {
                 Ok(objects) => objects,
                 Err(why) => {
-                    let why = format!("failed to convert object version: {why}");
-                    denied.extend(misconfigured(&why, None));
+                    let why = configuration(&format!("failed to convert object version: {why}"), false);
+                    denied.extend(misconfigured(&policy, None, why));
                     continue;
                 }
             };
             let request = request(review, &target, &own);
-            let mut published: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for binding in &hook.bindings {
-                let resources = binding.at("/spec/matchResources").filter(|resources| resources.is_object());
-                let meant = match resources {
-                    Some(resources) => matching::matches(tools, review, resources).await,
-                    None => Ok(Some(target.clone())),
+            let namespace = namespace_of(tools, review).await?;
+            let namespace = namespace.map(|namespace| namespace_object(&namespace));
+            for params in params {
+                let seen = Seen {
+                    object: new.as_deref(),
+                    old: old.as_deref(),
+                    request: &request,
+                    namespace: namespace.as_ref(),
+                    params: params.as_deref(),
+                    asker: &asking,
                 };
-                match meant {
-                    Ok(Some(_)) => {}
-                    Ok(None) => continue,
-                    Err(status) => {
-                        denied.extend(misconfigured(&status.message, Some(&**binding)));
-                        continue;
-                    }
-                }
-                let params = match params::collect(tools, kind.as_ref(), binding, review.namespace).await {
-                    Ok(params) => params,
-                    Err(why) => {
-                        denied.extend(misconfigured(&why, Some(&**binding)));
-                        continue;
+                let outcome = loop {
+                    let outcome = evaluate(&compiled, &policy, &seen);
+                    if !asking.settle().await {
+                        break outcome;
                     }
                 };
-                let namespace = namespace_of(tools, review).await?;
-                let namespace = namespace.map(|namespace| namespace_object(&namespace));
-                for params in params {
-                    let seen = Seen {
-                        object: new.as_deref(),
-                        old: old.as_deref(),
-                        request: &request,
-                        namespace: namespace.as_ref(),
-                        params: params.as_deref(),
-                        asker: &asking,
-                    };
-                    let outcome = loop {
-                        let outcome = evaluate(&hook.compiled, policy, &seen);
-                        if !asking.settle().await {
-                            break outcome;
-                        }
-                    };
-                    act(review, policy, binding, outcome, &mut denied, &mut published);
-                }
+                act(review, &policy, &binding, outcome, &mut denied, &mut published);
             }
-            for (key, values) in published {
-                review.remarks.annotate(&format!("{}/{key}", policy.name()), values.join(", "));
-            }
+        }
+        for (key, values) in published {
+            review.remarks.annotate(&key, values.join(", "));
         }
         match denied.into_iter().next() {
             Some(denied) => Err(refusal(review, denied)),
             None => Ok(()),
         }
     }
+}
+
+/// A denial by a policy that cannot be asked, if its failures deny.
+fn misconfigured(policy: &Json, binding: Option<&Json>, why: String) -> Option<Denied> {
+    fails(policy).then(|| Denied {
+        policy: policy.name().to_owned(),
+        binding: binding.map(|binding| binding.name().to_owned()),
+        message: why,
+        reason: String::new(),
+    })
 }
 
 /// What a binding makes of what its policy says.
@@ -200,7 +173,7 @@ fn act(
     for annotation in outcome.annotations {
         match annotation {
             Annotation::Publish(key, value) => {
-                let values = published.entry(key).or_default();
+                let values = published.entry(format!("{}/{key}", policy.name())).or_default();
                 if !values.contains(&value) {
                     values.push(value);
                 }

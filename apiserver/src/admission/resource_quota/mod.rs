@@ -12,7 +12,7 @@ mod usage;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{object::ObjectExt as _, status::Status};
-use client::{ListParams, Resource};
+use client::{Change, Informer, ListParams, Resource};
 use parking_lot::Mutex;
 use serde_json::Value;
 use world::Mono;
@@ -34,6 +34,8 @@ const QUOTAS: Resource = Resource::core("resourcequotas");
 
 type Quotas = Vec<Arc<Value>>;
 type Turn = Arc<tokio::sync::Mutex<()>>;
+/// Quotas as this server wrote or read them last, for as long as the informer is behind.
+type Written = Arc<Mutex<BTreeMap<(String, String), Arc<Value>>>>;
 
 /// See the module.
 #[derive(Default)]
@@ -41,19 +43,32 @@ pub(super) struct ResourceQuota {
     limited: Limited,
     /// One evaluation per namespace at a time: each sees what the one before added.
     turns: Mutex<BTreeMap<String, Turn>>,
-    /// Quotas as this server wrote or read them last, for as long as the informer is behind.
-    written: Mutex<BTreeMap<(String, String), Arc<Value>>>,
+    written: Written,
     live: Mutex<BTreeMap<String, (Mono, Quotas)>>,
 }
 
 impl ResourceQuota {
-    /// With a section of the admission configuration, or none.
+    /// With a section of the admission configuration, or none, over the informer of quotas.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(section: Option<&Value>) -> Result<Self, String> {
+    pub(super) fn new(section: Option<&Value>, informer: &Informer) -> Result<Self, String> {
         let limited = section.map(Limited::read).transpose()?.unwrap_or_default();
-        Ok(Self { limited, ..Self::default() })
+        let written = Written::default();
+        let held = written.clone();
+        // With its namespace perhaps, so that nobody asks for it again.
+        informer.on(move |change| {
+            if let Change::Deleted(gone) = change {
+                held.lock().remove(&key(gone));
+            }
+        });
+        Ok(Self { limited, written, ..Self::default() })
+    }
+
+    /// How many quotas the informer is behind with.
+    #[cfg(test)]
+    pub(super) fn ahead(&self) -> usize {
+        self.written.lock().len()
     }
 
     pub(super) async fn validate(&self, tools: &Tools, review: &Review<'_>) -> Result<(), Status> {
@@ -104,7 +119,7 @@ impl ResourceQuota {
             for quota in &changed {
                 let (namespace, name) = (quota.namespace(), quota.name());
                 match tools.rest.update_sub(&QUOTAS, Some(namespace), name, "status", quota).await {
-                    Ok(stored) => self.remember(stored),
+                    Ok(stored) => self.remember(tools, stored),
                     Err(error) => {
                         lost.push(name.to_owned());
                         last = Some(error);
@@ -118,7 +133,7 @@ impl ResourceQuota {
             retries -= 1;
             for name in &lost {
                 if let Ok(fresh) = tools.rest.get(&QUOTAS, Some(review.namespace), name).await {
-                    self.remember(fresh);
+                    self.remember(tools, fresh);
                 }
             }
             // The others are charged; one that is gone by now limits nothing.
@@ -127,9 +142,13 @@ impl ResourceQuota {
         }
     }
 
-    fn remember(&self, quota: Value) {
-        let key = (quota.namespace().to_owned(), quota.name().to_owned());
-        self.written.lock().insert(key, Arc::new(quota));
+    fn remember(&self, tools: &Tools, quota: Value) {
+        let (key, informer) = (key(&quota), &tools.informers.resource_quotas);
+        let mut written = self.written.lock();
+        // One that the informer saw go in the meantime would stay for ever.
+        if !informer.has_synced() || informer.get(key.0.as_str(), &key.1).is_some() {
+            written.insert(key, Arc::new(quota));
+        }
     }
 
     /// The namespace's quotas: the informer's, or what this server itself wrote since.
@@ -142,7 +161,7 @@ impl ResourceQuota {
         let version = |quota: &Value| quota.resource_version().parse::<u64>().unwrap_or(0);
         let mut written = self.written.lock();
         for quota in &mut quotas {
-            let key = (namespace.to_owned(), quota.name().to_owned());
+            let key = key(quota);
             match written.get(&key) {
                 Some(own) if own.uid() == quota.uid() && version(own) > version(quota) => {
                     *quota = own.clone();
@@ -171,4 +190,8 @@ impl ResourceQuota {
         live.insert(namespace.to_owned(), (until, quotas.clone()));
         Ok(quotas)
     }
+}
+
+fn key(quota: &Value) -> (String, String) {
+    (quota.namespace().to_owned(), quota.name().to_owned())
 }

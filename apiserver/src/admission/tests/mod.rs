@@ -15,6 +15,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use api::{profile::Profile, status::Status};
+use client::{Informer, InformerOptions, Resource};
 use serde_json::{Value, json};
 use world::sim::{Config, Sim};
 
@@ -141,6 +142,7 @@ impl Chain {
             aside: Aside::default(),
         };
         self.admission.mutate(&mut review).await?;
+        self.admission.check_escalation(&review).await?;
         self.admission.validate(&review).await?;
         Ok(object.unwrap_or_default())
     }
@@ -187,6 +189,11 @@ fn furnished() -> Informers {
         ]),
         ..Informers::empty()
     }
+}
+
+/// An informer that is told each time that there is no such list.
+fn unlisted(fake: &Fake) -> Informer {
+    Informer::start(&fake.host, &fake.rest, Resource::core("things"), InformerOptions::default())
 }
 
 fn pod(name: &str) -> Value {

@@ -4,7 +4,7 @@ use api::object::ObjectExt as _;
 use client::Informer;
 use serde_json::{Map, Value, json};
 
-use super::{Chain, Operation, Write, furnished, story};
+use super::{Chain, Fake, Operation, Write, furnished, story, unlisted};
 use crate::{audit::Level, identity::User, informers::Informers};
 
 const ROWS: &str = include_str!("policies.yaml");
@@ -139,6 +139,7 @@ async fn check(chain: Chain, row: Value) {
 #[test]
 fn each_row_has_its_verdict() {
     for row in rows() {
+        assert!(!row.str_at("/fact").is_empty(), "{} names no fact", row.str_at("/name"));
         story(informers(&row), |chain| check(chain, row));
     }
 }
@@ -185,6 +186,30 @@ fn a_policy_counts_from_when_the_informer_has_seen_it() {
         chain.informers.validating_policies.remove(None, "p");
         chain.admit(config("c")).await.unwrap();
     });
+}
+
+/// A policy that is stored and not seen yet must not let pass what it would refuse.
+#[test]
+fn nothing_is_judged_before_the_first_list() {
+    let missing: [fn(&mut Informers) -> &mut Informer; 4] = [
+        |all| &mut all.validating_policies,
+        |all| &mut all.validating_bindings,
+        |all| &mut all.mutating_policies,
+        |all| &mut all.mutating_bindings,
+    ];
+    for slot in missing {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let fake = Fake::plain(&sim).await;
+            let mut informers = furnished();
+            *slot(&mut informers) = unlisted(&fake);
+            let chain = Chain::new(sim, fake, informers).await;
+            let start = chain.fake.host.clock().monotonic();
+            let outcome = chain.admit(config("c")).await;
+            Chain::refused(outcome, 403, r#"configmaps "c" is forbidden: not yet ready to handle request"#);
+            assert_eq!(chain.fake.host.clock().monotonic().since(start).as_secs(), 10);
+        })
+        .unwrap();
+    }
 }
 
 /// What could lock everybody out, and questions about who may what, are not judged.

@@ -55,6 +55,21 @@ fn what_fits_is_written_down_before_it_is_stored() {
 }
 
 #[test]
+fn what_was_written_to_a_quota_is_forgotten_when_it_goes() {
+    let held = quota(json!({}), json!({"pods": "10"}), json!({"pods": "3"}));
+    story(with(held.clone()), |chain| async move {
+        let mut stored = held.clone();
+        stored["metadata"]["resourceVersion"] = "6".into();
+        chain.fake.put(STATUS, 200, stored);
+        chain.admit(Write::create("pods", "ns", pod("p"))).await.unwrap();
+        assert_eq!(chain.admission.resource_quota.ahead(), 1);
+        // Nobody writes into its namespace any more.
+        chain.informers.resource_quotas.remove("ns", "q");
+        assert_eq!(chain.admission.resource_quota.ahead(), 0);
+    });
+}
+
+#[test]
 fn refusals() {
     let check = |quota: Value, object: Value, words: &'static str| {
         story(with(quota), |chain| async move {

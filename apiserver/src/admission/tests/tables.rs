@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use world::sim::{Config, Sim};
 
-use super::{Chain, Fake, Operation, Write, furnished};
+use super::{Chain, Fake, Operation, Write, furnished, unlisted};
 use crate::{
     admission::{Admission, ConfigFile, Enabled, PluginFlags, Setup, plugins},
     audit::Level,
@@ -44,6 +44,9 @@ struct Row {
     /// What the server's informers hold beside a namespace `ns` with its account, by plural.
     #[serde(default)]
     given: BTreeMap<String, Vec<Value>>,
+    /// Of what the informers have had no first list yet, and get none.
+    #[serde(default)]
+    unlisted: Vec<String>,
     /// What the server answers when it is asked: code and body by `METHOD /path`.
     #[serde(default)]
     answers: BTreeMap<String, (u16, Value)>,
@@ -196,25 +199,31 @@ fn tables() -> Vec<Table> {
     FILES.iter().map(read).collect()
 }
 
-fn informers(given: &BTreeMap<String, Vec<Value>>) -> Informers {
+fn slot<'a>(informers: &'a mut Informers, plural: &str) -> &'a mut Informer {
+    match plural {
+        "namespaces" => &mut informers.namespaces,
+        "limitranges" => &mut informers.limit_ranges,
+        "resourcequotas" => &mut informers.resource_quotas,
+        "serviceaccounts" => &mut informers.service_accounts,
+        "pods" => &mut informers.pods,
+        "nodes" => &mut informers.nodes,
+        "clusterroles" => &mut informers.cluster_roles,
+        "clusterrolebindings" => &mut informers.cluster_role_bindings,
+        "priorityclasses" => &mut informers.priority_classes,
+        "storageclasses" => &mut informers.storage_classes,
+        "ingressclasses" => &mut informers.ingress_classes,
+        "runtimeclasses" => &mut informers.runtime_classes,
+        other => panic!("no informer of {other}"),
+    }
+}
+
+fn informers(fake: &Fake, row: &Row) -> Informers {
     let mut informers = furnished();
-    for (plural, objects) in given {
-        let slot = match plural.as_str() {
-            "namespaces" => &mut informers.namespaces,
-            "limitranges" => &mut informers.limit_ranges,
-            "resourcequotas" => &mut informers.resource_quotas,
-            "serviceaccounts" => &mut informers.service_accounts,
-            "pods" => &mut informers.pods,
-            "nodes" => &mut informers.nodes,
-            "clusterroles" => &mut informers.cluster_roles,
-            "clusterrolebindings" => &mut informers.cluster_role_bindings,
-            "priorityclasses" => &mut informers.priority_classes,
-            "storageclasses" => &mut informers.storage_classes,
-            "ingressclasses" => &mut informers.ingress_classes,
-            "runtimeclasses" => &mut informers.runtime_classes,
-            other => panic!("no informer of {other}"),
-        };
-        *slot = Informer::fixed(objects.clone());
+    for (plural, objects) in &row.given {
+        *slot(&mut informers, plural) = Informer::fixed(objects.clone());
+    }
+    for plural in &row.unlisted {
+        *slot(&mut informers, plural) = unlisted(fake);
     }
     informers
 }
@@ -224,7 +233,7 @@ async fn chain(sim: Sim, plugin: &str, row: &Row) -> Chain {
     for (line, (code, body)) in &row.answers {
         fake.put(line, *code, body.clone());
     }
-    let informers = informers(&row.given);
+    let informers = informers(&fake, row);
     let authz = std::sync::Arc::new(Authz::new(Profile::NEWEST, &[Mode::Rbac], &informers).unwrap());
     let profile = row.profile.as_ref().map_or(Profile::NEWEST, |text| Profile::parse(text).unwrap());
     let only = [plugin.to_owned()];

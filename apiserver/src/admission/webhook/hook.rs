@@ -53,7 +53,7 @@ pub(super) struct Hook {
     /// Whether it is asked again when others changed the object after it.
     pub reinvoked: bool,
     client_config: Value,
-    webhook: OnceLock<Result<Webhook, String>>,
+    webhook: OnceLock<Webhook>,
 }
 
 impl Hook {
@@ -94,7 +94,12 @@ impl Hook {
     /// # Errors
     /// Its configuration names nobody, or trusts nothing that is a certificate.
     pub(super) fn webhook(&self, callouts: &Callouts) -> Result<&Webhook, String> {
-        self.webhook.get_or_init(|| callouts.to(&self.client_config)).as_ref().map_err(String::clone)
+        if let Some(webhook) = self.webhook.get() {
+            return Ok(webhook);
+        }
+        // A failure is not kept: what it is for, a file of credentials perhaps, may be there next time.
+        let webhook = callouts.to(&self.client_config)?;
+        Ok(self.webhook.get_or_init(|| webhook))
     }
 }
 
@@ -150,4 +155,61 @@ fn read(configuration: &Value) -> Vec<Arc<Hook>> {
             Arc::new(hook)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pki::{Authority, CertSpec, KeyAlgorithm, PrivateKey};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        callout::{Credentials, Services},
+        informers::Informers,
+    };
+
+    const LOGIN: &str = "
+apiVersion: v1
+kind: Config
+users:
+- name: '*'
+  user: {client-certificate: /own.crt, client-key: /own.key}
+";
+
+    #[test]
+    fn what_kept_a_webhook_from_being_called_may_pass() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let host = sim.host("cp");
+            let disk = host.disk();
+            disk.write("/hooks.conf", LOGIN, 0o600).unwrap();
+            let login = Credentials::load(&host, Path::new("/hooks.conf")).unwrap();
+            let services = Services::new(&host, &Informers::empty());
+            let callouts = Callouts::new(&host, (1, 26), services).known_as(Some(login));
+            let webhook = json!({"name": "w", "clientConfig": {"url": "https://hook:8443/"}});
+            let hook = Hook::new("c", &webhook, 0);
+            assert!(hook.webhook(&callouts).is_err_and(|why| why.contains("/own.crt")));
+
+            let (now, day) = (host.clock().wall(), Duration::from_secs(86_400));
+            let algorithm = KeyAlgorithm::EcdsaP256;
+            let ca = Authority::new_root(host.entropy(), algorithm, "ca", &[], now, now + day).unwrap();
+            let key = PrivateKey::generate(algorithm).unwrap();
+            let spec = CertSpec {
+                common_name: "apiserver".to_owned(),
+                organizations: vec![],
+                dns_names: vec![],
+                ips: vec![],
+                client_auth: true,
+                server_auth: false,
+                not_before: now,
+                not_after: now + day,
+            };
+            let leaf = ca.issue(host.entropy(), &spec, &key.public()).unwrap();
+            disk.write("/own.crt", leaf.to_pem(), 0o644).unwrap();
+            disk.write("/own.key", key.to_pem(), 0o600).unwrap();
+            assert_eq!(hook.webhook(&callouts).err(), None);
+        })
+        .unwrap();
+    }
 }

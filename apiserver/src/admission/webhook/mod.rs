@@ -20,14 +20,14 @@ mod rules;
 mod seen;
 mod validating;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use api::status::Status;
 use client::Informer;
 use serde_json::Value;
 use world::Host;
 
-use super::{Review, refusal::forbidden};
+use super::{Review, ready::ready};
 use crate::{
     callout::{Callouts, Services},
     informers::Informers,
@@ -38,8 +38,6 @@ use hook::Hooks;
 pub(super) use logins::Logins;
 pub(super) use rounds::Rounds;
 
-/// How long a plugin waits for the first list of its informers.
-const READY_WAIT: Duration = Duration::from_secs(10);
 /// Whose words are used until somebody says whose.
 const GO: pki::GoVersion = (1, 26);
 
@@ -83,16 +81,7 @@ impl Webhooks {
         if rules::is_exempt(review) {
             return Ok(true);
         }
-        let synced = || hooks.informer.has_synced() && self.namespaces.has_synced();
-        if !synced() {
-            let both = async {
-                hooks.informer.synced().await;
-                self.namespaces.synced().await;
-            };
-            if self.host.clock().timeout(READY_WAIT, both).await.is_err() {
-                return Err(forbidden(review, "not yet ready to handle request"));
-            }
-        }
+        ready(self.host.clock(), review, &[&hooks.informer, &self.namespaces]).await?;
         Ok(hooks.informer.is_empty())
     }
 

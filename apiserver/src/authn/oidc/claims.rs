@@ -54,7 +54,12 @@ fn name(config: &JwtConfig, claims: &Claims, document: &Value) -> Result<String,
             let found = expression.text("claims", document);
             let found =
                 found.and_then(|t| t.ok_or("username claim expression must return a string".to_owned()));
-            return found.map_err(|why| format!("oidc: error evaluating username claim expression: {why}"));
+            let name =
+                found.map_err(|why| format!("oidc: error evaluating username claim expression: {why}"))?;
+            if name.is_empty() {
+                return Err("oidc: empty username via CEL expression is not allowed".to_owned());
+            }
+            return Ok(name);
         }
         ClaimOrExpression::Claim { claim, prefix } => (claim, prefix),
         ClaimOrExpression::None => return Ok(String::new()),

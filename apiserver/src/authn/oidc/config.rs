@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     expressions::Expression,
-    validate::{Found, url},
+    validate::{Found, issuer_url},
 };
 use crate::options::Oidc;
 
@@ -16,7 +16,7 @@ use crate::options::Oidc;
 pub struct ConfigError(pub(super) String);
 
 /// One issuer, its rules compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JwtConfig {
     /// Who it is.
     pub issuer: Issuer,
@@ -32,7 +32,7 @@ pub struct JwtConfig {
 }
 
 /// An issuer of tokens.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Issuer {
     /// What tokens must name as `iss`, and where discovery begins.
@@ -56,7 +56,7 @@ pub struct Issuer {
 }
 
 /// Where a part of the user comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum ClaimOrExpression {
     None,
     Claim { claim: String, prefix: String },
@@ -64,13 +64,13 @@ pub(super) enum ClaimOrExpression {
 }
 
 impl JwtConfig {
-    /// What the flags say; `ca` is the content of `--oidc-ca-file`.
+    /// What the flags say; `ca` is the content of `--oidc-ca-file`. The issuer must be none of `disallowed`.
     ///
     /// # Errors
     /// The issuer's URL is none that could be believed.
-    pub fn from_flags(flags: &Oidc, ca: Option<String>) -> Result<Self, ConfigError> {
+    pub fn from_flags(flags: &Oidc, ca: Option<String>, disallowed: &[String]) -> Result<Self, ConfigError> {
         let mut found = Found::default();
-        url(&flags.issuer_url, "issuer.url", &mut found);
+        issuer_url(&flags.issuer_url, "issuer.url", disallowed, &mut found);
         found.outcome()?;
         let prefix = match flags.username_prefix.as_str() {
             "-" => String::new(),

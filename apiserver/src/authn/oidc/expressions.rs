@@ -31,6 +31,13 @@ pub(super) struct Expression {
     program: Arc<Program>,
 }
 
+/// Two that are written alike.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.source, &self.message) == (&other.source, &other.message)
+    }
+}
+
 const MUST_BE_TEXTS: &str = "expression must return a string or a list of strings";
 
 impl Expression {

@@ -138,11 +138,11 @@ pub(super) struct Extra {
 }
 
 impl AuthenticationConfig {
-    /// Reads the file.
+    /// Reads the file. No issuer may be one of `disallowed`, which are those of service accounts.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(content: &[u8]) -> Result<Self, ConfigError> {
+    pub fn parse(content: &[u8], disallowed: &[String]) -> Result<Self, ConfigError> {
         if content.is_empty() {
             return Err(ConfigError("empty config data".to_owned()));
         }
@@ -174,7 +174,7 @@ impl AuthenticationConfig {
             {
                 found.add(FieldError::duplicate(format!("{at}.issuer.discoveryURL"), discovery.clone()));
             }
-            jwt.push(compile(one, &at, &mut found));
+            jwt.push(compile(one, &at, disallowed, &mut found));
         }
         if let Some(anonymous) = &file.anonymous
             && !anonymous.enabled
@@ -185,5 +185,17 @@ impl AuthenticationConfig {
         }
         found.outcome()?;
         Ok(Self { jwt, anonymous: file.anonymous })
+    }
+
+    /// The same, if it says of anonymous requests what the file said at start.
+    ///
+    /// # Errors
+    /// It says something else.
+    pub(super) fn with_anonymous(self, at_start: Option<&AnonymousConfig>) -> Result<Self, ConfigError> {
+        let mut found = Found::default();
+        if self.anonymous.as_ref() != at_start {
+            found.add(FieldError::forbidden("anonymous", "changed from initial configuration file"));
+        }
+        found.outcome().map(|()| self)
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! An issuer that cannot be reached at start is asked again every ten seconds; until then its tokens are refused.
+//! A new file counts from when all its issuers have been reached: until then the old ones are believed.
 
 mod claims;
 mod config;
@@ -22,13 +23,15 @@ use parking_lot::RwLock;
 use pki::{GoVersion, jwt::UnverifiedToken};
 use world::{Disk, Host, Task, Wall};
 
-use crate::identity::User;
+use crate::{authz::rbac::aggregate, identity::User};
 pub use config::{ConfigError, JwtConfig};
 pub use file::{AnonymousCondition, AnonymousConfig, AuthenticationConfig};
-use provider::Provider;
+use provider::{Provider, RETRY};
 
 /// How often the file is looked at.
 const RELOAD_PERIOD: Duration = Duration::from_secs(60);
+/// How long the issuers of a new file may be looked for, until the file is given up.
+const FOUND_WAIT: Duration = Duration::from_secs(60);
 
 /// One issuer with its keys.
 #[derive(Debug)]
@@ -71,16 +74,45 @@ pub struct Issuers {
 impl Issuers {
     /// Believes these, and begins to look for their keys.
     pub fn new(host: &Host, configs: Vec<JwtConfig>, go: GoVersion) -> Arc<Self> {
-        let this = Self { host: host.clone(), go, current: RwLock::default() };
-        this.replace(configs);
-        Arc::new(this)
+        let issuers = configs.into_iter().map(|config| Issuer::start(host, config, go)).collect();
+        Arc::new(Self { host: host.clone(), go, current: RwLock::new(issuers) })
     }
 
-    fn replace(&self, configs: Vec<JwtConfig>) {
-        let issuers = configs.into_iter().map(|config| Issuer::start(&self.host, config, self.go)).collect();
-        let gone = std::mem::replace(&mut *self.current.write(), issuers);
-        for issuer in gone {
-            issuer.provider.stop();
+    /// Believes these instead, once all of them have been found; those that are believed already need not be. Until
+    /// then, and if it takes too long, everything stays as it is.
+    ///
+    /// # Errors
+    /// Who was not found, and why.
+    async fn replace(&self, configs: Vec<JwtConfig>) -> Result<(), String> {
+        let old = self.current.read().clone();
+        let known = |config: &JwtConfig| old.iter().find(|issuer| issuer.config == *config).cloned();
+        let start = |config| known(&config).unwrap_or_else(|| Issuer::start(&self.host, config, self.go));
+        let new: Vec<_> = configs.into_iter().map(start).collect();
+        let outcome = self.found(&new).await;
+        let gone = match &outcome {
+            Ok(()) => {
+                *self.current.write() = new.clone();
+                without(&old, &new)
+            }
+            Err(_) => without(&new, &old),
+        };
+        gone.for_each(|issuer| issuer.provider.stop());
+        outcome
+    }
+
+    /// Waits for all of them.
+    async fn found(&self, issuers: &[Arc<Issuer>]) -> Result<(), String> {
+        let clock = self.host.clock();
+        let missing =
+            || -> Vec<String> { issuers.iter().filter_map(|i| i.provider.health().err()).collect() };
+        let all = async {
+            while !missing().is_empty() {
+                clock.sleep(RETRY).await;
+            }
+        };
+        match clock.timeout(FOUND_WAIT, all).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(aggregate(&missing())),
         }
     }
 
@@ -99,30 +131,51 @@ impl Issuers {
         if errors.is_empty() { Ok(None) } else { Err(errors) }
     }
 
-    /// Reads the file again every minute; what cannot be used is reported, and the issuers in use stay.
-    pub fn keep_fresh(self: &Arc<Self>, disk: &Disk, path: PathBuf, content: Vec<u8>) -> Task<()> {
+    /// Reads the file again every minute; what cannot be used is reported, and the issuers in use stay. Who may be
+    /// anonymous is settled at start. `disallowed` as for [`AuthenticationConfig::parse`].
+    pub fn keep_fresh(
+        self: &Arc<Self>,
+        disk: &Disk,
+        path: PathBuf,
+        content: Vec<u8>,
+        disallowed: Vec<String>,
+    ) -> Task<()> {
         let (this, disk, host) = (self.clone(), disk.clone(), self.host.clone());
+        let anonymous = AuthenticationConfig::parse(&content, &disallowed).ok().and_then(|c| c.anonymous);
         self.host.spawn(async move {
-            let mut in_use = content;
+            let mut seen = content;
             loop {
                 host.recur(RELOAD_PERIOD).await;
-                let read = disk.read(&path).map_err(|e| e.to_string());
-                let fresh = match read {
-                    Ok(content) if content == in_use => continue,
-                    Ok(content) => AuthenticationConfig::parse(&content)
-                        .map(|config| (config, content))
-                        .map_err(|e| e.to_string()),
-                    Err(why) => Err(why),
-                };
-                match fresh {
-                    Ok((config, content)) => {
-                        tracing::info!("reloaded authentication config");
-                        this.replace(config.jwt);
-                        in_use = content;
+                let content = match disk.read(&path) {
+                    Ok(content) if content == seen => continue,
+                    Ok(content) => content,
+                    Err(error) => {
+                        tracing::error!(%error, "failed to read authentication config");
+                        continue;
                     }
+                };
+                let fresh = AuthenticationConfig::parse(&content, &disallowed);
+                match fresh.and_then(|config| config.with_anonymous(anonymous.as_ref())) {
+                    Ok(config) => match this.replace(config.jwt).await {
+                        Ok(()) => tracing::info!("reloaded authentication config"),
+                        Err(error) => {
+                            // Not seen: the issuers may be there in a minute.
+                            tracing::error!(error, "failed to update authentication config");
+                            continue;
+                        }
+                    },
                     Err(error) => tracing::error!(%error, "failed to load authentication config"),
                 }
+                seen = content;
             }
         })
     }
+}
+
+/// Those of `issuers` that are not among `others`.
+fn without<'a>(
+    issuers: &'a [Arc<Issuer>],
+    others: &'a [Arc<Issuer>],
+) -> impl Iterator<Item = &'a Arc<Issuer>> {
+    issuers.iter().filter(|issuer| !others.iter().any(|other| Arc::ptr_eq(issuer, other)))
 }

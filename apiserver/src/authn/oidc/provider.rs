@@ -16,7 +16,9 @@ use super::{super::outbound::Outbound, JwtConfig};
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// How long to wait before an issuer is asked again that was not there.
-const RETRY: Duration = Duration::from_secs(10);
+pub(super) const RETRY: Duration = Duration::from_secs(10);
+/// The longest time that keys count as fresh, whatever the issuer says: beyond any, and within what a clock can tell.
+const LONGEST_AGE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How much the issuer's idea of when its keys end may differ from ours.
 const EXPIRY_DELTA: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,8 @@ pub(super) struct Provider {
 #[derive(Default)]
 struct Found {
     keys: Option<Arc<RemoteKeys>>,
+    /// Why there are none yet.
+    error: Option<String>,
     is_over: bool,
 }
 
@@ -75,7 +79,10 @@ impl Provider {
                         found.lock().keys = Some(Arc::new(keys));
                         return;
                     }
-                    Err(why) => tracing::error!("oidc authenticator: initializing plugin: {why}"),
+                    Err(why) => {
+                        tracing::error!("oidc authenticator: initializing plugin: {why}");
+                        found.lock().error = Some(why);
+                    }
                 }
                 ticking.clock().sleep(RETRY).await;
                 if found.lock().is_over {
@@ -88,6 +95,19 @@ impl Provider {
     /// Nobody asks for this issuer's keys any more.
     pub(super) fn stop(&self) {
         self.found.lock().is_over = true;
+    }
+
+    /// Whether discovery succeeded.
+    ///
+    /// # Errors
+    /// Why it has not so far.
+    pub(super) fn health(&self) -> Result<(), String> {
+        let found = self.found.lock();
+        if found.keys.is_some() {
+            return Ok(());
+        }
+        let unasked = || format!("oidc: authenticator for issuer {:?} is not initialized", self.issuer);
+        Err(found.error.clone().unwrap_or_else(unasked))
     }
 
     /// `None` until discovery succeeded.
@@ -180,8 +200,8 @@ fn max_age(cache_control: &str) -> Option<Duration> {
     if directives().any(|d| matches!(d.as_str(), "no-store" | "no-cache")) {
         return None;
     }
-    let seconds = directives().find_map(|d| d.strip_prefix("max-age=")?.parse().ok())?;
-    Some(Duration::from_secs(seconds))
+    let seconds: u64 = directives().find_map(|d| d.strip_prefix("max-age=")?.parse().ok())?;
+    Some(Duration::from_secs(seconds).min(LONGEST_AGE))
 }
 
 impl std::fmt::Debug for Provider {

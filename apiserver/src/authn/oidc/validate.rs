@@ -34,9 +34,9 @@ impl Found {
     }
 }
 
-/// Checks one issuer's part of the file.
-pub(super) fn compile(jwt: Jwt, at: &str, found: &mut Found) -> JwtConfig {
-    issuer(&jwt.issuer, &format!("{at}.issuer"), found);
+/// Checks one issuer's part of the file. The issuer must be none of `disallowed`.
+pub(super) fn compile(jwt: Jwt, at: &str, disallowed: &[String], found: &mut Found) -> JwtConfig {
+    issuer(&jwt.issuer, &format!("{at}.issuer"), disallowed, found);
     let (required_claims, claim_rules) = claim_rules(&jwt.claim_validation_rules, at, found);
     let mappings = &jwt.claim_mappings;
     let under = |part: &str| format!("{at}.claimMappings.{part}");
@@ -75,8 +75,8 @@ fn reads(source: &str, claim: &str) -> bool {
     Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(source))
 }
 
-fn issuer(issuer: &Issuer, at: &str, found: &mut Found) {
-    url(&issuer.url, &format!("{at}.url"), found);
+fn issuer(issuer: &Issuer, at: &str, disallowed: &[String], found: &mut Found) {
+    issuer_url(&issuer.url, &format!("{at}.url"), disallowed, found);
     if let Some(discovery) = &issuer.discovery_url {
         let at = format!("{at}.discoveryURL");
         if discovery.trim_end_matches('/') == issuer.url.trim_end_matches('/') {
@@ -118,8 +118,20 @@ fn issuer(issuer: &Issuer, at: &str, found: &mut Found) {
     }
 }
 
+/// An issuer's URL. Those of service accounts are disallowed: their tokens have an authenticator of their own,
+/// which knows what became of their accounts.
+pub(super) fn issuer_url(issuer: &str, at: &str, disallowed: &[String], found: &mut Found) {
+    if disallowed.iter().any(|own| own == issuer) {
+        let own: BTreeSet<&str> = disallowed.iter().map(String::as_str).collect();
+        let own: Vec<&str> = own.into_iter().collect();
+        let why = format!("URL must not overlap with disallowed issuers: [{}]", own.join(" "));
+        found.invalid(at.to_owned(), issuer, why);
+    }
+    url(issuer, at, found);
+}
+
 /// An issuer's URL, or one that leads to it.
-pub(super) fn url(url: &str, at: &str, found: &mut Found) {
+fn url(url: &str, at: &str, found: &mut Found) {
     if url.is_empty() {
         return found.add(FieldError::required(at.to_owned(), "URL is required"));
     }

@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use api::object::ObjectExt as _;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use client::Informer;
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -143,10 +147,10 @@ impl Gear {
             idp,
         };
         let configs = if table.believes.iter().any(|b| b == "oidc-flags") {
-            vec![JwtConfig::from_flags(&gear.oidc_flags(), Some(gear.idp.ca_pem())).unwrap()]
+            vec![JwtConfig::from_flags(&gear.oidc_flags(), Some(gear.idp.ca_pem()), &[]).unwrap()]
         } else if table.believes.iter().any(|b| b == "authentication-config") {
             let pem = gear.idp.ca_pem().replace('\n', "\\n");
-            AuthenticationConfig::parse(table.file.replace("$CA", &pem).as_bytes()).unwrap().jwt
+            AuthenticationConfig::parse(table.file.replace("$CA", &pem).as_bytes(), &[]).unwrap().jwt
         } else {
             Vec::new()
         };
@@ -216,7 +220,7 @@ impl Gear {
                     let text = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n\
                                 anonymous: {enabled: true, conditions: [{path: /livez}]}\n";
                     config.anonymous =
-                        AuthenticationConfig::parse(text.as_bytes()).unwrap().anonymous.unwrap();
+                        AuthenticationConfig::parse(text.as_bytes(), &[]).unwrap().anonymous.unwrap();
                 }
                 other => panic!("nobody believes {other}"),
             }
@@ -292,7 +296,7 @@ impl Gear {
             headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
         if let Some(pair) = &show.basic {
-            let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+            let pair = STANDARD.encode(pair);
             headers.insert("authorization", format!("Basic {pair}").parse().unwrap());
         }
         let certificates = show.certificate.as_ref().map(|shown| self.certificates(shown));
@@ -300,10 +304,16 @@ impl Gear {
     }
 }
 
-fn informers(table: &Table) -> Informers {
-    let of = |resource: &str| Informer::fixed(table.objects.get(resource).cloned().unwrap_or_default());
+/// What a table's servers know. `$SHOWN` as the token of a secret is the one that the row shows.
+fn informers(table: &Table, shown: &str) -> Informers {
+    let objects = |resource: &str| table.objects.get(resource).cloned().unwrap_or_default();
+    let of = |resource: &str| Informer::fixed(objects(resource));
+    let mut secrets = objects("secrets");
+    for secret in secrets.iter_mut().filter(|secret| secret.str_at("/data/token") == "$SHOWN") {
+        secret.set_at("/data/token", STANDARD.encode(shown));
+    }
     Informers {
-        secrets: of("secrets"),
+        secrets: Informer::fixed(secrets),
         service_accounts: of("serviceaccounts"),
         pods: of("pods"),
         nodes: of("nodes"),
@@ -319,10 +329,12 @@ fn check(name: &'static str, text: &'static str) {
         for Row { fact, why, show, at, path, is, log, user } in &table.rows {
             let told = format!("{name}, {fact}: {why}");
             // A new one for each row: what the last row showed is not remembered.
-            let authn = authn(&fake, gear.config(&table), &informers(&table));
+            let (mut headers, certificates) = gear.request(show);
+            let token =
+                headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            let authn = authn(&fake, gear.config(&table), &informers(&table, token.unwrap_or_default()));
             let away = Duration::from_secs_f64(at.abs());
             let now = if *at < 0.0 { gear.start - away } else { gear.start + away };
-            let (mut headers, certificates) = gear.request(show);
             let peer = peer(certificates);
             let mut errors = Vec::new();
             authn.identify(&mut headers.clone(), &peer, now, &mut errors, &mut Remarks::default()).await;

@@ -46,7 +46,7 @@ fn flags() -> Oidc {
 }
 
 fn believing(fake: &Fake, idp: &Idp) -> Authn {
-    let config = JwtConfig::from_flags(&flags(), Some(idp.ca_pem())).unwrap();
+    let config = JwtConfig::from_flags(&flags(), Some(idp.ca_pem()), &[]).unwrap();
     let issuers = Issuers::new(&fake.host, vec![config], (1, 26));
     authn(fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty())
 }
@@ -162,8 +162,9 @@ fn the_file_is_read_again_every_minute_and_a_bad_one_changes_nothing() {
         };
         let file = FILE.replace("$CA", &ca);
         let content = write(&file.replace("$PREFIX", "a:"));
-        let issuers = Issuers::new(&fake.host, AuthenticationConfig::parse(&content).unwrap().jwt, (1, 26));
-        let _task = issuers.keep_fresh(disk, "/authn.yaml".into(), content);
+        let issuers =
+            Issuers::new(&fake.host, AuthenticationConfig::parse(&content, &[]).unwrap().jwt, (1, 26));
+        let _task = issuers.keep_fresh(disk, "/authn.yaml".into(), content, vec![]);
         let authn = authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
         check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
         write("kind: Nonsense");
@@ -175,21 +176,89 @@ fn the_file_is_read_again_every_minute_and_a_bad_one_changes_nothing() {
     });
 }
 
+/// The file's issuer, and one that nobody is.
+fn two_issuers(file: &str) -> String {
+    let nobody = "- issuer: {url: \"https://nobody:8443\", audiences: [kubernetes]}\n  claimMappings: {username: {claim: sub, prefix: \"\"}}\n";
+    format!("{file}{nobody}")
+}
+
+#[test]
+fn a_new_file_counts_once_all_its_issuers_are_there() {
+    run(|sim, fake| async move {
+        let key = key();
+        let idp = Idp::start(&sim, &[&key]).await;
+        let disk = fake.host.disk();
+        let file = FILE.replace("$CA", &idp.ca_pem().replace('\n', "\\n"));
+        let write = |text: String| disk.write("/authn.yaml", &text, 0o600).unwrap();
+        let content = file.replace("$PREFIX", "a:");
+        write(content.clone());
+        let config = AuthenticationConfig::parse(content.as_bytes(), &[]).unwrap();
+        let issuers = Issuers::new(&fake.host, config.jwt, (1, 26));
+        let _task = issuers.keep_fresh(disk, "/authn.yaml".into(), content.into_bytes(), vec![]);
+        let authn = authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
+        check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
+        let asked = || idp.seen().iter().filter(|line| line.contains("well-known")).count();
+        assert_eq!(asked(), 1);
+        // One of two is not found: who was believed is believed, and looked for by nobody.
+        write(two_issuers(&file.replace("$PREFIX", "a:")));
+        sim.elapse(Duration::from_secs(200)).await;
+        check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
+        assert_eq!(asked(), 0, "an issuer that did not change is kept with its keys");
+        // What changed in the other one waits for it too.
+        write(two_issuers(&file.replace("$PREFIX", "b:")));
+        sim.elapse(Duration::from_secs(200)).await;
+        check(&sim, &fake, &authn, &key, "a:jane@example.com [system:authenticated]").await;
+        write(file.replace("$PREFIX", "b:"));
+        sim.elapse(Duration::from_secs(130)).await;
+        check(&sim, &fake, &authn, &key, "b:jane@example.com [system:authenticated]").await;
+        // Who may be anonymous was settled at start.
+        write(format!("{}anonymous: {{enabled: true}}\n", file.replace("$PREFIX", "c:")));
+        sim.elapse(Duration::from_secs(130)).await;
+        check(&sim, &fake, &authn, &key, "b:jane@example.com [system:authenticated]").await;
+    });
+}
+
+#[test]
+fn keys_are_fresh_for_no_longer_than_a_clock_can_tell() {
+    run(|sim, fake| async move {
+        let key = key();
+        let idp = Idp::start(&sim, &[&key]).await;
+        idp.state.lock().cache_control = "max-age=9999999999999".to_owned();
+        check(&sim, &fake, &believing(&fake, &idp), &key, JANE).await;
+    });
+}
+
+#[test]
+fn the_flags_issuer_is_none_of_service_accounts() {
+    let own = [Idp::URL.to_owned(), "https://api".to_owned()];
+    assert_eq!(
+        JwtConfig::from_flags(&flags(), None, &own).unwrap_err().to_string(),
+        "issuer.url: Invalid value: \"https://idp:8443\": URL must not overlap with disallowed issuers: \
+         [https://api https://idp:8443]"
+    );
+}
+
 #[test]
 fn a_bad_file_is_told_in_upstreams_words() {
+    let disallowed = ["https://own".to_owned(), "https://api".to_owned()];
     let check = |change: fn(&str) -> String, words: &str| {
         let good = FILE.replace("certificateAuthority: \"$CA\"", "discoveryURL: \"https://elsewhere\"");
-        let error = AuthenticationConfig::parse(change(&good).as_bytes()).unwrap_err().to_string();
+        let error =
+            AuthenticationConfig::parse(change(&good).as_bytes(), &disallowed).unwrap_err().to_string();
         assert!(error.contains(words), "{error}\n does not say {words}");
     };
     let good = FILE.replace("certificateAuthority: \"$CA\"", "discoveryURL: \"https://elsewhere\"");
-    AuthenticationConfig::parse(good.as_bytes()).unwrap();
+    AuthenticationConfig::parse(good.as_bytes(), &[]).unwrap();
     check(|_| String::new(), "empty config data");
     check(|f| f.replace("kind: A", "kind: B"), "no kind \"ButhenticationConfiguration\" is registered");
     check(|f| f.replace("audiences:", "audience:"), "strict decoding error");
     check(
         |f| f.replace("https://idp:8443", "http://idp:8443"),
         "jwt[0].issuer.url: Invalid value: \"http://idp:8443\": URL scheme must be https",
+    );
+    check(
+        |f| f.replace("https://idp:8443", "https://api"),
+        "jwt[0].issuer.url: Invalid value: \"https://api\": URL must not overlap with disallowed issuers: [https://api https://own]",
     );
     check(|f| f.replace("https://idp:8443", ""), "jwt[0].issuer.url: Required value: URL is required");
     check(

@@ -54,6 +54,38 @@ fn a_certificate_serves_until_its_end_on_any_connection() {
     });
 }
 
+/// Of `jane`, whose UID is `u-1`; valid from November 2026 on, and its own authority.
+const WITH_UID: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBgTCCASagAwIBAgIUcZ+M6DJqoI190fBmUF3EiVXvNU0wCgYIKoZIzj0EAwIw
+IzENMAsGA1UEAwwEamFuZTESMBAGCSsGAQQBg8JTAgwDdS0xMCAXDTI2MTEyOTAz
+NDIzOVoYDzIxMjYxMTA1MDM0MjM5WjAjMQ0wCwYDVQQDDARqYW5lMRIwEAYJKwYB
+BAGDwlMCDAN1LTEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARiy+uJCqw2Ihl3
+jgIiSqkpMdfnYMSKPzOm0WyYQmBGrb6q8TlWpr5CwbW91lpgW9jmVjfu8od/N/GX
+pXGdqNmVozYwNDATBgNVHSUEDDAKBggrBgEFBQcDAjAdBgNVHQ4EFgQUBgHzloGX
+uj0n4k6lZu9FX/+9teAwCgYIKoZIzj0EAwIDSQAwRgIhAN1beeBHvRjjsVXIfPL6
+IVmkcWegPxfAZj/BzN7vL3mRAiEA5eEIQS/9Q2zzSrfinFG8hcuOIV+V7pRwD4xR
+OFXsojk=
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn a_certificate_names_a_uid_where_the_release_reads_it() {
+    run(|_, fake| async move {
+        let certificates = pki::Certificate::parse_pem(WITH_UID.as_bytes()).unwrap();
+        let now = fake.host.clock().wall() + 365 * DAY;
+        for (certificates_name_uids, uid) in [(true, "u-1"), (false, "")] {
+            let client_ca = Some(CaBundle::fixed(certificates[0].clone().into()));
+            let config = Config { client_ca, certificates_name_uids, ..Config::default() };
+            let authn = authn(&fake, config, &Informers::empty());
+            let (mut headers, peer) = (headers(&[]), peer(certificates.clone()));
+            let found = authn.authenticate(&mut headers, &peer, "/api", now, &mut Remarks::default()).await;
+            let user = found.unwrap();
+            assert_eq!((user.name.as_str(), user.uid.as_str()), ("jane", uid));
+        }
+    });
+}
+
 #[test]
 fn a_reloaded_bundle_counts_for_open_connections() {
     run(|_, fake| async move {
@@ -198,6 +230,42 @@ fn a_browsers_websocket_carries_the_token_in_a_protocol() {
         ]);
         assert_eq!(who(&authn, &mut request, &peer(vec![]), now).await, "jane [dev system:authenticated]");
         assert_eq!(request["sec-websocket-protocol"], "v4.channel.k8s.io");
+    });
+}
+
+/// Tokens that name no audience are good for the server alone, whoever asks.
+#[test]
+fn a_token_without_audiences_is_good_for_the_server_alone() {
+    run(|_, fake| async move {
+        let own = vec!["https://api".to_owned(), "api".to_owned()];
+        let config = Config {
+            loopback: loopback(),
+            static_tokens: table(fake.host.disk()),
+            audiences: own,
+            ..Config::default()
+        };
+        let authn = authn(&fake, config, &Informers::empty());
+        let now = fake.host.clock().wall();
+        let check = async |token: &str, asked: &[&str], good_for: Option<&[&str]>| {
+            let mut review = json!({"metadata": {}, "spec": {"token": token, "audiences": asked}});
+            authn.review_token(&mut review, now).await.unwrap();
+            let status = &review["status"];
+            match good_for {
+                Some(good_for) => {
+                    assert_eq!(status["authenticated"], true, "{token} for {asked:?}");
+                    assert_eq!(status["audiences"], json!(good_for), "{token} for {asked:?}");
+                }
+                None => {
+                    assert_eq!(*status, json!({"error": "invalid bearer token"}), "{token} for {asked:?}")
+                }
+            }
+        };
+        for token in ["table-token", "loopback-token"] {
+            check(token, &[], Some(&["https://api", "api"])).await;
+            check(token, &["api"], Some(&["api"])).await;
+            check(token, &["vault", "api"], Some(&["api"])).await;
+            check(token, &["vault"], None).await;
+        }
     });
 }
 

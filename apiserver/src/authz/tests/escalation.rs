@@ -51,6 +51,29 @@ fn a_role_holds_no_more_than_its_writer() {
     );
     check(User::new("m", &["system:masters"]), new(get("secrets")), None, Ok(()));
     check(User::new("root", &[]), new(get("secrets")), None, Ok(()));
+    // A right to escalate one role by its name is none to make it: a POST has no name.
+    informers.cluster_roles.put(role(
+        "ClusterRole",
+        "",
+        "r-escalator",
+        json!([
+            {"verbs": ["escalate"], "apiGroups": [GROUP], "resources": ["clusterroles"], "resourceNames": ["r"]},
+        ]),
+    ));
+    informers.cluster_role_bindings.put(binding(
+        "",
+        "r-escalators",
+        "ClusterRole",
+        "r-escalator",
+        user("ed"),
+    ));
+    let ed = User::new("ed", &[]);
+    for (question, allowed) in [("update", true), ("create", false)] {
+        let name = if allowed { "r" } else { "-" };
+        let question = format!("{question} clusterroles.rbac.authorization.k8s.io - {name}");
+        let found = now(check_role(&authz, &ask(&ed, &question), &new(get("secrets")), None));
+        assert_eq!(found.is_ok(), allowed, "{question}");
+    }
     // Taking a finalizer away is no grant, whatever the rules are.
     let mut finalized = new(get("secrets"));
     finalized["metadata"]["finalizers"] = json!(["x"]);

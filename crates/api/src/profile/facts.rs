@@ -166,6 +166,14 @@ facts! {
     /// Whether kubelets may only request certificates in their own name (admission NodeRestriction).
     node_csr_restricted: bool = "NodeRestriction checks the CN of kubelet CSRs" { 8 => false, 31 => true }
 
+    /// Whether kubelets may only request tokens for audiences that their pods need (gate
+    /// ServiceAccountNodeAudienceRestriction, on by default).
+    node_audience_restricted: bool = "NodeRestriction checks the audience of kubelets' tokens" { 8 => false, 33 => true }
+
+    /// Whether the subject of a client certificate may name a UID (gate AllowParsingUserUIDFromCertAuth, on by
+    /// default).
+    certificates_name_uids: bool = "client certificates name UIDs" { 8 => false, 33 => true }
+
     /// Whether authorizers see what a list selects, and the node authorizer demands it (gates AuthorizeWithSelectors
     /// and AuthorizeNodeWithSelectors, on by default).
     authorizes_by_selectors: bool = "authorization looks at selectors" { 8 => false, 32 => true }
