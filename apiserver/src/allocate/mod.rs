@@ -203,6 +203,12 @@ impl Shared {
         Bitmap::new(key, text, subnet.size())
     }
 
+    /// Where in the range a port is.
+    fn port_offset(&self, port: u16) -> Option<u64> {
+        let inside = (self.first_port..=self.last_port).contains(&port);
+        inside.then(|| u64::from(port - self.first_port))
+    }
+
     async fn post(&self, service: &Value, ip: IpAddr) -> Result<(), client::ClientError> {
         let object = json!({
             "apiVersion": "networking.k8s.io/v1",
@@ -229,8 +235,11 @@ impl Shared {
     async fn free(&self, taken: Taken) {
         let outcome = match taken {
             Taken::Port(port) => {
-                let offset = u64::from(port.saturating_sub(self.first_port));
-                self.ports.free(&*self.store, offset).await.map_err(words)
+                // A service may hold a port of a range that the flags named before: none of these bits is its.
+                match self.port_offset(port) {
+                    Some(offset) => self.ports.free(&*self.store, offset).await.map_err(words),
+                    None => Ok(()),
+                }
             }
             Taken::Address(ip) if self.by_objects => {
                 let params = DeleteParams::default();

@@ -329,29 +329,67 @@ impl Admitted<'_, '_> {
             Some(old) => old.lease,
             None => ctx.leases.lease_for(ctx, scope).await?,
         };
-        let (mut raw, key) = (convert::stored_form(ctx, &scope.served, &object).await?, Bytes::from(key));
         let expected = old.map_or(0, |o| o.revision);
+        let put = Put { served: scope.served.clone(), key: key.into(), object, expected, lease };
+        let Stood { outcome, raw, mut object } = if reservation.is_empty() {
+            put.run(ctx).await?
+        } else {
+            // Whether what was taken is in use is known when the store has answered, and a client that goes away,
+            // or a request whose time is over, does not wait for that.
+            let ctx = ctx.clone();
+            let host = ctx.host.clone();
+            let task = host.spawn(async move {
+                let stood = put.run(&ctx).await;
+                if matches!(&stood, Ok(Stood { outcome: Outcome::Committed(_), .. })) {
+                    reservation.confirm();
+                }
+                stood
+            });
+            task.join().await.unwrap_or_else(|| Err(Status::internal("the write was cut off")))?
+        };
+        match outcome {
+            Outcome::Committed(revision) => {
+                object.set_resource_version(&revision.to_string());
+                let (served, object) = (scope.served.clone(), Arc::new(object));
+                Ok(Committed::Written(Item::written(short, revision, raw, served, object)))
+            }
+            Outcome::Conflict(found) => match old {
+                Some(_) => Ok(Committed::Lost),
+                None => Err(taken(scope, &object, found.as_ref())),
+            },
+        }
+    }
+}
+
+/// An object on its way into the store.
+struct Put {
+    served: Arc<Served>,
+    key: Bytes,
+    object: Value,
+    expected: i64,
+    lease: i64,
+}
+
+/// What the store said of it, and the object as it was put.
+struct Stood {
+    outcome: Outcome,
+    raw: Bytes,
+    object: Value,
+}
+
+impl Put {
+    async fn run(self, ctx: &Ctx) -> Result<Stood, Status> {
+        let Self { served, key, mut object, expected, lease } = self;
+        let mut raw = convert::stored_form(ctx, &served, &object).await?;
         let mut outcome = ctx.store.put_if(key.clone(), raw.clone(), expected, lease).await;
         // Who owns what is given up before an object is.
         if matches!(outcome, Err(StoreError::TooLarge { .. }))
             && object.remove_at("/metadata/managedFields").is_some()
         {
-            raw = convert::stored_form(ctx, &scope.served, &object).await?;
+            raw = convert::stored_form(ctx, &served, &object).await?;
             outcome = ctx.store.put_if(key, raw.clone(), expected, lease).await;
         }
-        match outcome {
-            Ok(Outcome::Committed(revision)) => {
-                reservation.confirm();
-                object.set_resource_version(&revision.to_string());
-                let (served, object) = (scope.served.clone(), Arc::new(object));
-                Ok(Committed::Written(Item::written(short, revision, raw, served, object)))
-            }
-            Ok(Outcome::Conflict(found)) => match old {
-                Some(_) => Ok(Committed::Lost),
-                None => Err(taken(scope, &object, found.as_ref())),
-            },
-            Err(error) => Err(write_status(&error)),
-        }
+        Ok(Stood { outcome: outcome.map_err(|error| write_status(&error))?, raw, object })
     }
 }
 
