@@ -61,7 +61,10 @@ struct Shared {
 #[derive(Default)]
 struct Feed {
     ready: bool,
-    revision: i64,
+    /// Up to here the caches hold what happened: the revision of every view.
+    applied: i64,
+    /// Up to here every watcher was told: what a bookmark may say.
+    delivered: i64,
     last_error: String,
     caches: BTreeMap<Slot, Cache>,
     prefixes: BTreeMap<String, Vec<Slot>>,
@@ -123,9 +126,9 @@ impl Caches {
         let _ = self.0.commands.send(Command::Forget { slot: slot(served) });
     }
 
-    /// The revision up to which everything is known here.
+    /// The revision up to which every watcher was told.
     pub fn revision(&self) -> i64 {
-        self.0.feed.lock().revision
+        self.0.feed.lock().delivered
     }
 
     /// Whether the feed has the store's state.
@@ -164,7 +167,7 @@ impl Caches {
                     if !feed.ready {
                         return Err(reinitialising(&feed.last_error));
                     }
-                    if feed.revision >= revision {
+                    if feed.applied >= revision {
                         return Ok(());
                     }
                 }
@@ -218,7 +221,7 @@ impl Caches {
         let (mut items, revision) = {
             let feed = self.0.feed.lock();
             match feed.caches.get(&slot(served)) {
-                Some(cache) if feed.ready => (cache.select(filter), feed.revision),
+                Some(cache) if feed.ready => (cache.select(filter), feed.applied),
                 _ => return Err(reinitialising(&feed.last_error)),
             }
         };
@@ -236,7 +239,7 @@ impl Caches {
     pub fn list(&self, served: &Served, namespace: &str) -> Result<(Vec<Arc<Item>>, i64), Status> {
         let feed = self.0.feed.lock();
         match feed.caches.get(&slot(served)) {
-            Some(cache) if feed.ready => Ok((cache.list(namespace), feed.revision)),
+            Some(cache) if feed.ready => Ok((cache.list(namespace), feed.applied)),
             _ => Err(reinitialising(&feed.last_error)),
         }
     }
@@ -252,7 +255,7 @@ impl Caches {
         from: Option<i64>,
     ) -> Result<Subscription, Status> {
         let mut feed = self.0.feed.lock();
-        let revision = feed.revision;
+        let revision = feed.applied;
         let (ready, error) = (feed.ready, feed.last_error.clone());
         match feed.caches.get_mut(&slot(served)) {
             Some(cache) if ready => cache.subscribe(filter, from, revision),
@@ -294,7 +297,7 @@ impl Shared {
                 let mut feed = self.feed.lock();
                 feed.ready = false;
                 feed.last_error = error.to_string();
-                let revision = feed.revision;
+                let revision = feed.applied;
                 feed.caches.values_mut().for_each(|cache| cache.reset(revision));
             }
             self.advanced.notify_waiters();
@@ -325,7 +328,8 @@ impl Shared {
         let watch = self.store.watch(Range::all(), revision + 1, WatchOptions::default()).await?;
         {
             let mut feed = self.feed.lock();
-            feed.revision = feed.revision.max(revision);
+            feed.applied = feed.applied.max(revision);
+            feed.delivered = feed.applied;
             feed.ready = true;
         }
         self.advanced.notify_waiters();
@@ -385,7 +389,10 @@ impl Shared {
                     }
                 }
             }
+            // With the items: a view's revision is never older than what it shows.
+            feed.applied = feed.applied.max(batch.revision);
         }
+        self.advanced.notify_waiters();
         // Watchers with a full buffer get what is left of the budget, then they are closed.
         let mut closed: Vec<mpsc::Sender<Arc<Change>>> = Vec::new();
         for Delayed { sender, change } in delayed {
@@ -402,23 +409,28 @@ impl Shared {
                 closed.push(sender);
             }
         }
-        {
-            let mut feed = self.feed.lock();
-            feed.revision = feed.revision.max(batch.revision);
-        }
-        self.advanced.notify_waiters();
+        let mut feed = self.feed.lock();
+        feed.delivered = feed.delivered.max(batch.revision);
     }
 
     async fn obey(&self, command: Command) -> Result<(), StoreError> {
         match command {
             Command::Register { served, done } => {
                 let (slot, prefix) = (slot(&served), served.prefix(""));
-                let at = self.feed.lock().revision;
+                let at = self.feed.lock().applied;
                 let options = ListOptions { at: Some(at), ..ListOptions::default() };
-                let listing = self.store.list(Range::prefix(prefix.clone()), options).await?;
+                let listing = self.store.list(Range::prefix(prefix.clone()), options).await;
                 {
                     let mut feed = self.feed.lock();
                     feed.add(&served);
+                    let listing = match listing {
+                        Ok(listing) => listing,
+                        Err(error) => {
+                            // The feed starts over, and loads this resource with all others.
+                            feed.ready = false;
+                            return Err(error);
+                        }
+                    };
                     if let Some(cache) = feed.caches.get_mut(&slot) {
                         cache.reset(at);
                         for kv in listing.kvs {
@@ -439,3 +451,6 @@ impl Shared {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
