@@ -4,6 +4,7 @@
 
 mod extension;
 mod plane;
+mod staged;
 mod trust;
 
 mod aggregated;
@@ -22,6 +23,7 @@ mod metrics;
 mod objects;
 mod openapi;
 mod policies;
+mod races;
 mod self_made;
 mod serving;
 mod streams;
