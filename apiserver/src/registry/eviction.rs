@@ -56,10 +56,10 @@ pub(super) async fn evict(
     let mut tries = 1;
     loop {
         match attempt(ctx, &scope, delete.clone()).await? {
-            Attempt::Done => break,
+            None => break,
             // Upstream's EvictionsRetry.
-            Attempt::Moved(_) if tries < ATTEMPTS => tries += 1,
-            Attempt::Moved(conflict) => return Err(conflict.into()),
+            Some(_) if tries < ATTEMPTS => tries += 1,
+            Some(conflict) => return Err(conflict.into()),
         }
         ctx.host.clock().sleep(ctx.host.entropy().jitter(BETWEEN_ATTEMPTS, 0.1)).await;
     }
@@ -68,27 +68,22 @@ pub(super) async fn evict(
     Ok(wanted.value(201, &success))
 }
 
-/// How an attempt went.
-enum Attempt {
-    Done,
-    /// The pod that no budget had to be asked about has changed meanwhile: this one may be another matter.
-    Moved(Status),
-}
-
-async fn attempt(ctx: &Ctx, scope: &Scope<'_>, mut delete: DeleteOptions) -> Result<Attempt, Status> {
+/// One attempt. A conflict is returned where the pod that no budget had to be asked about has changed meanwhile: as
+/// it is now it may be another matter.
+async fn attempt(ctx: &Ctx, scope: &Scope<'_>, mut delete: DeleteOptions) -> Result<Option<Status>, Status> {
     let pods = scope.consequence(scope.served.clone(), &scope.name, "");
     let pod = fetch(ctx, &scope.served, &scope.namespace, &scope.name).await?.object;
     let own_version = delete.resource_version.is_some();
     let phase = pod.str_at("/status/phase");
     if matches!(phase, "Succeeded" | "Failed") || pod.is_terminating() {
-        return delete::remove(ctx, &pods, &delete).await.map(|_| Attempt::Done);
+        return delete::remove(ctx, &pods, &delete).await.map(|_| None);
     }
     // A disruption that no budget counts is one of the pod as it was read: it may be ready by now.
     if phase == "Pending" {
         delete.resource_version.get_or_insert_with(|| pod.resource_version().to_owned());
         return match delete::remove(ctx, &pods, &delete).await {
-            Err(conflict) if conflict.is_conflict() && !own_version => Ok(Attempt::Moved(conflict)),
-            outcome => outcome.map(|_| Attempt::Done),
+            Err(conflict) if conflict.is_conflict() && !own_version => Ok(Some(conflict)),
+            outcome => outcome.map(|_| None),
         };
     }
     let uncharged = ask_budget(ctx, scope, &pod).await?;
@@ -106,7 +101,7 @@ async fn attempt(ctx: &Ctx, scope: &Scope<'_>, mut delete: DeleteOptions) -> Res
         (Err(conflict), Some(budget)) if conflict.is_conflict() && !own_version => {
             Err(still_processed(&budget))
         }
-        (outcome, _) => outcome.map(|_| Attempt::Done),
+        (outcome, _) => outcome.map(|_| None),
     }
 }
 
