@@ -65,6 +65,8 @@ pub struct Context {
     pub health: Health,
     pub hooks: HookBoard,
     pub lifecycle: Lifecycle,
+    /// Held by who changes the endpoints of the service `kubernetes`: one who comes and one who leaves take turns.
+    pub(crate) endpoints_turn: tokio::sync::Mutex<()>,
     /// Who answers what is no resource; set once at start.
     pub pages: OnceLock<Vec<Arc<dyn Pages>>>,
     /// The aggregator, set once at start.

@@ -7,7 +7,7 @@ use wire::Body;
 
 use crate::{
     context::{Context, Ctx},
-    hooks::{self, HOOKS},
+    hooks,
     pipeline::Query,
     respond,
 };
@@ -98,9 +98,9 @@ impl Health {
             checks.push(Check::Loopback);
         }
         checks.extend([Check::Etcd, Check::EtcdReadiness, Check::InformerSync]);
-        for hook in HOOKS {
+        for hook in hooks::names() {
             checks.push(Check::Hook(hook));
-            if *hook == hooks::AUTOREGISTRATION {
+            if hook == hooks::AUTOREGISTRATION {
                 checks.push(Check::Autoregister);
             }
         }

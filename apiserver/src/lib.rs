@@ -59,5 +59,5 @@ pub mod runtime_config;
 pub mod webhook_client;
 pub mod zpages;
 
-pub use options::{Options, UsageError};
+pub use options::{EndpointReconciler, Options, UsageError};
 pub use server::{Server, StartError, run, run_until};

@@ -28,7 +28,6 @@ use crate::{
     callout::{Callouts, Services},
     catalog::Catalog,
     context::{Context, Ctx, Lifecycle},
-    crd,
     discovery::Discovery,
     flow::{Fairness, FlowPage},
     health::Health,
@@ -279,6 +278,7 @@ async fn start(
         audit,
         hooks: HookBoard::default(),
         lifecycle: Lifecycle::default(),
+        endpoints_turn: tokio::sync::Mutex::default(),
         pages: OnceLock::new(),
         delegate: OnceLock::new(),
         host: host.clone(),
@@ -311,7 +311,6 @@ async fn start(
         wire::Server::spawn(host, listener, ServeOptions::plain(), Arc::new(Pipeline(ctx.clone())));
     }
     hooks::start(&ctx);
-    crd::start(&ctx);
     aggregator::start(&ctx, &aggregator);
     tracing::info!("Serving securely on {local}");
     Ok(Server { ctx, wire, local, loopback, process: process.clone() })

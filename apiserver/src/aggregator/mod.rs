@@ -16,10 +16,11 @@ mod remotes;
 
 use std::sync::Arc;
 
-use crate::{context::Ctx, hooks, informers::Informers, options::Options};
+use crate::{context::Ctx, informers::Informers, options::Options};
 
 pub(crate) use backends::Backends;
 pub use delegate::Delegation;
+pub(crate) use registration::run as register;
 pub(crate) use remotes::{Remote, Remotes};
 
 /// Of groups that custom resources bring.
@@ -29,17 +30,6 @@ pub(crate) const CUSTOM_VERSION_PRIORITY: i64 = 100;
 
 /// Headers of one connection only.
 const HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
-
-/// Upstream's hooks around API services whose work is done as soon as the informers have synced.
-const AFTER_SYNC: [&str; 7] = [
-    "aggregator-reload-proxy-client-cert",
-    "start-kube-aggregator-informers",
-    "apiservice-status-local-available-controller",
-    "apiservice-status-remote-available-controller",
-    "apiservice-registration-controller",
-    "apiservice-discovery-controller",
-    "apiservice-openapi-controller",
-];
 
 /// The ways to other servers, and what they said.
 #[derive(Clone, Debug)]
@@ -54,17 +44,8 @@ impl Aggregator {
     }
 }
 
-/// Starts the controllers and their hooks.
+/// Starts the controllers.
 pub(crate) fn start(ctx: &Ctx, aggregator: &Aggregator) {
-    for name in AFTER_SYNC {
-        hooks::run(ctx, name, |ctx| async move {
-            ctx.informers.api_services.synced().await;
-            Ok(())
-        });
-    }
-    // Its documents are made when they are asked for.
-    hooks::run(ctx, "apiservice-openapiv3-controller", |_| async { Ok(()) });
-    hooks::run(ctx, hooks::AUTOREGISTRATION, registration::run);
     availability::start(ctx, &aggregator.backends);
     remotes::start(ctx, &aggregator.backends, &aggregator.remotes);
     if aggregator.backends.has_identity() {

@@ -53,7 +53,7 @@ fn expected(catalog: &Catalog) -> Vec<Value> {
 }
 
 /// Posts what is missing and goes on with the groups of custom resources.
-pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
+pub(crate) async fn run(ctx: Ctx) -> Result<(), String> {
     let informer = &ctx.informers.api_services;
     informer.synced().await;
     follow_definitions(&ctx);

@@ -8,7 +8,9 @@ use api::{
 };
 use serde_json::{Value, json};
 
-use super::{Allocator, IP_ADDRESSES, Subnet, Taken, bitmap::Refused, reservation::Reservation, words};
+use super::{
+    Allocator, IP_ADDRESSES, Subnet, Taken, bitmap::Refused, family, reservation::Reservation, words,
+};
 use crate::pipeline::write::Scope;
 
 /// How often another address is tried when one turns out to be taken.
@@ -56,7 +58,7 @@ impl Allocator {
         if let Some(first) = texts.first() {
             object.set_at("/spec/clusterIP", first.as_str());
         }
-        let families: Vec<&str> = taken.iter().map(|ip| if ip.is_ipv6() { "IPv6" } else { "IPv4" }).collect();
+        let families: Vec<&str> = taken.iter().map(|ip| family(*ip)).collect();
         object.set_at("/spec/ipFamilies", json!(families));
         object.set_at("/spec/clusterIPs", json!(texts));
         Ok(())
@@ -125,7 +127,7 @@ impl Allocator {
     }
 }
 
-fn belongs_to(address: &Value, service: &Value) -> bool {
+pub(super) fn belongs_to(address: &Value, service: &Value) -> bool {
     address.str_at("/spec/parentRef/resource") == "services"
         && address.str_at("/spec/parentRef/namespace") == service.namespace()
         && address.str_at("/spec/parentRef/name") == service.name()

@@ -3,7 +3,7 @@
 use api::status::Status;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use store::{Outcome, Store};
+use store::{Outcome, Store, StoreError};
 
 use crate::watch_cache::{encode, store_status};
 
@@ -28,7 +28,7 @@ pub(super) struct Bitmap {
 
 /// Little-endian in memory; in the store, as Go's `big.Int`, big-endian without leading zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Bits(Vec<u8>);
+pub(super) struct Bits(Vec<u8>);
 
 impl Bits {
     fn from_stored(text: &str) -> Self {
@@ -43,11 +43,16 @@ impl Bits {
         STANDARD.encode(big_endian)
     }
 
-    fn has(&self, offset: u64) -> bool {
+    pub(super) fn has(&self, offset: u64) -> bool {
         self.0.get((offset / 8) as usize).is_some_and(|b| b & (1 << (offset % 8)) != 0)
     }
 
-    fn put(&mut self, offset: u64, on: bool) {
+    /// The offsets that are given out, ascending.
+    pub(super) fn given_out(&self) -> impl Iterator<Item = u64> {
+        (0..self.0.len() as u64 * 8).filter(|offset| self.has(*offset))
+    }
+
+    pub(super) fn put(&mut self, offset: u64, on: bool) {
         let at = (offset / 8) as usize;
         if at >= self.0.len() {
             self.0.resize(at + 1, 0);
@@ -105,28 +110,50 @@ impl Bitmap {
         store: &dyn Store,
         mut apply: impl FnMut(&mut Bits) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        let failed = |e| Refused::Store(Box::new(store_status(&e)));
         loop {
-            let (found, _) = store.get(self.key.as_bytes(), None).await.map_err(failed)?;
-            let (mut object, revision) = match found {
-                Some(kv) => (serde_json::from_slice::<Value>(&kv.value).unwrap_or_default(), kv.mod_revision),
-                None => (Value::Null, 0),
-            };
-            if !object.is_object() || object.get("range").and_then(Value::as_str) != Some(&self.range) {
-                object = json!({
-                    "kind": "RangeAllocation", "apiVersion": "v1", "metadata": {}, "range": self.range, "data": "",
-                });
-            }
-            let mut bits = Bits::from_stored(object.get("data").and_then(Value::as_str).unwrap_or_default());
+            let (mut bits, revision) = self.read(store).await.map_err(failed)?;
             let result = apply(&mut bits)?;
-            object["data"] = bits.to_stored().into();
-            let written =
-                store.put_if(self.key.into(), encode(&object), revision, 0).await.map_err(failed)?;
-            if let Outcome::Committed(_) = written {
+            if self.write(store, &bits, revision).await.map_err(failed)? {
                 return Ok(result);
             }
         }
     }
+
+    /// What is given out, and the revision that wrote it. Offsets of another range are none of this one's.
+    pub(super) async fn read(&self, store: &dyn Store) -> Result<(Bits, i64), StoreError> {
+        let (found, _) = store.get(self.key.as_bytes(), None).await?;
+        let Some(kv) = found else { return Ok((Bits::default(), 0)) };
+        let object: Value = serde_json::from_slice(&kv.value).unwrap_or_default();
+        let bits = match object.get("range").and_then(Value::as_str) {
+            Some(range) if range == self.range => {
+                Bits::from_stored(object.get("data").and_then(Value::as_str).unwrap_or_default())
+            }
+            _ => Bits::default(),
+        };
+        Ok((bits, kv.mod_revision))
+    }
+
+    /// Whether it was written: not if somebody was faster.
+    pub(super) async fn write(
+        &self,
+        store: &dyn Store,
+        bits: &Bits,
+        revision: i64,
+    ) -> Result<bool, StoreError> {
+        let object = json!({
+            "kind": "RangeAllocation",
+            "apiVersion": "v1",
+            "metadata": {},
+            "range": self.range,
+            "data": bits.to_stored(),
+        });
+        let written = store.put_if(self.key.into(), encode(&object), revision, 0).await?;
+        Ok(matches!(written, Outcome::Committed(_)))
+    }
+}
+
+fn failed(error: StoreError) -> Refused {
+    Refused::Store(Box::new(store_status(&error)))
 }
 
 #[cfg(test)]
@@ -145,5 +172,7 @@ mod tests {
         bits.put(9, false);
         assert_eq!(STANDARD.decode(bits.to_stored()).unwrap(), [0x01]);
         assert!(bits.has(0) && !bits.has(9) && !bits.has(4000));
+        bits.put(17, true);
+        assert_eq!(bits.given_out().collect::<Vec<_>>(), [0, 17]);
     }
 }

@@ -7,6 +7,7 @@
 mod addresses;
 mod bitmap;
 mod ports;
+mod repair;
 mod reservation;
 mod subnet;
 
@@ -20,6 +21,7 @@ use world::Host;
 
 use bitmap::{Bitmap, Refused};
 use ports::{has_node_ports, node_ports};
+pub(crate) use repair::run as repair;
 pub use reservation::Reservation;
 use reservation::Taken;
 pub use subnet::Subnet;
@@ -203,34 +205,24 @@ impl Shared {
         Bitmap::new(key, text, subnet.size())
     }
 
+    /// Where in the range a port is.
+    fn port_offset(&self, port: u16) -> Option<u64> {
+        let inside = (self.first_port..=self.last_port).contains(&port);
+        inside.then(|| u64::from(port - self.first_port))
+    }
+
     async fn post(&self, service: &Value, ip: IpAddr) -> Result<(), client::ClientError> {
-        let object = json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IPAddress",
-            "metadata": {
-                "name": ip.to_string(),
-                "labels": {
-                    "ipaddress.kubernetes.io/ip-family": if ip.is_ipv6() { "IPv6" } else { "IPv4" },
-                    "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-                },
-            },
-            "spec": {
-                "parentRef": {
-                    "group": "",
-                    "resource": "services",
-                    "namespace": service.namespace(),
-                    "name": service.name(),
-                },
-            },
-        });
-        self.rest.create(&IP_ADDRESSES, None, &object).await.map(drop)
+        self.rest.create(&IP_ADDRESSES, None, &address_object(service, ip)).await.map(drop)
     }
 
     async fn free(&self, taken: Taken) {
         let outcome = match taken {
             Taken::Port(port) => {
-                let offset = u64::from(port.saturating_sub(self.first_port));
-                self.ports.free(&*self.store, offset).await.map_err(words)
+                // A service may hold a port of a range that the flags named before: none of these bits is its.
+                match self.port_offset(port) {
+                    Some(offset) => self.ports.free(&*self.store, offset).await.map_err(words),
+                    None => Ok(()),
+                }
             }
             Taken::Address(ip) if self.by_objects => {
                 let params = DeleteParams::default();
@@ -250,4 +242,32 @@ impl Shared {
             tracing::warn!("failed to release {taken:?}: {why}");
         }
     }
+}
+
+const FAMILY: &str = "ipaddress.kubernetes.io/ip-family";
+const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
+const MANAGER: &str = "ipallocator.k8s.io";
+
+fn family(ip: IpAddr) -> &'static str {
+    if ip.is_ipv6() { "IPv6" } else { "IPv4" }
+}
+
+/// The address of a service, as an object.
+fn address_object(service: &Value, ip: IpAddr) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IPAddress",
+        "metadata": {
+            "name": ip.to_string(),
+            "labels": { FAMILY: family(ip), MANAGED_BY: MANAGER },
+        },
+        "spec": {
+            "parentRef": {
+                "group": "",
+                "resource": "services",
+                "namespace": service.namespace(),
+                "name": service.name(),
+            },
+        },
+    })
 }

@@ -67,14 +67,13 @@ impl Allocator {
                 Status::invalid("Service", &name, vec![FieldError::invalid(field.clone(), shown, why)])
             };
             let offset = match wanted {
-                Some(port) if !(shared.first_port..=shared.last_port).contains(&port) => {
+                Some(port) => Some(shared.port_offset(port).ok_or_else(|| {
                     let why = format!(
                         "provided port is not in the valid range. The range of valid ports is {}-{}",
                         shared.first_port, shared.last_port
                     );
-                    return Err(refuse(i64::from(port), &why));
-                }
-                Some(port) => Some(u64::from(port - shared.first_port)),
+                    refuse(i64::from(port), &why)
+                })?),
                 None => None,
             };
             let span = u64::from(shared.last_port - shared.first_port) + 1;

@@ -21,6 +21,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// Whether nothing depends on the write.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.freed.is_empty()
+    }
+
     /// The write happened.
     pub fn confirm(mut self) {
         self.taken.clear();

@@ -26,7 +26,8 @@ struct Entry {
 
 type Entries = Arc<Mutex<BTreeMap<String, Entry>>>;
 
-pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
+/// Serves what is established, and follows the definitions from there.
+pub(crate) async fn run(ctx: Ctx) -> Result<(), String> {
     let informer = &ctx.informers.crds;
     informer.synced().await;
     let entries = Entries::default();

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use api::object::ObjectExt;
+use api::{meta, object::ObjectExt};
 use client::{ClientError, DeleteParams, ListParams, Next, Resource};
 use serde_json::Value;
+use store::{ListOptions, Outcome, Range, StoreError};
 
 use super::{FINALIZER, controller::resource, is_true, set_condition};
-use crate::context::Ctx;
+use crate::{
+    context::Ctx,
+    watch_cache::{encode, store_status},
+};
 
 /// Between two looks at whether instances with finalizers are gone.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -52,12 +56,15 @@ fn settled(written: Result<Value, ClientError>) -> Result<Next, ClientError> {
 
 /// Deletes what there is; whether nothing is left.
 async fn delete_instances(ctx: &Ctx, definition: &Value) -> Result<bool, ClientError> {
-    let versions = definition.list_at("/spec/versions");
-    // Never served: nobody could make an instance. A version that is served now shows them all.
-    let Some(version) =
-        versions.iter().find(|v| v.bool_at("/served")).filter(|_| is_true(definition, "Established"))
-    else {
+    // Never served: nobody could make an instance.
+    if !is_true(definition, "Established") {
         return Ok(true);
+    }
+    // A version that is served now shows them all.
+    let versions = definition.list_at("/spec/versions");
+    let Some(version) = versions.iter().find(|v| v.bool_at("/served")) else {
+        let deleted = delete_stored(ctx, definition).await;
+        return deleted.map_err(|error| ClientError::Status(Box::new(store_status(&error))));
     };
     let instances = Resource::named(
         definition.str_at("/spec/group"),
@@ -76,4 +83,28 @@ async fn delete_instances(ctx: &Ctx, definition: &Value) -> Result<bool, ClientE
             .await?;
     }
     Ok(ctx.rest.list_all(&instances, None, &ListParams::default()).await?.items.is_empty())
+}
+
+/// Deletes what no version shows where it is kept; whether nothing is left. What has finalizers waits for them, as
+/// it would if it were shown.
+async fn delete_stored(ctx: &Ctx, definition: &Value) -> Result<bool, StoreError> {
+    let (group, plural) = (definition.str_at("/spec/group"), definition.str_at("/spec/names/plural"));
+    let instances = Range::prefix(format!("/registry/{group}/{plural}/"));
+    let listing = ctx.store.list(instances, ListOptions::default()).await?;
+    let mut left = false;
+    for kv in listing.kvs {
+        // What cannot be read holds nothing up.
+        let mut object: Value = serde_json::from_slice(&kv.value).unwrap_or_default();
+        if object.finalizers().next().is_none() {
+            let deleted = ctx.store.delete_if(kv.key, kv.mod_revision).await?;
+            left |= matches!(deleted, Outcome::Conflict(_));
+            continue;
+        }
+        left = true;
+        if !object.is_terminating() {
+            meta::mark_deleted(&mut object, ctx.host.clock().wall(), 0);
+            ctx.store.put_if(kv.key, encode(&object), kv.mod_revision, kv.lease).await?;
+        }
+    }
+    Ok(!left)
 }

@@ -19,11 +19,10 @@ mod schema;
 use api::object::ObjectExt;
 use serde_json::Value;
 
+pub(crate) use controller::run as follow;
 pub use convert::Webhook;
 pub(crate) use definition::validate as validate_definition;
 pub(crate) use schema::is_uuid;
-
-use crate::{context::Ctx, hooks};
 
 /// Holds a definition until its instances are deleted.
 pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -33,18 +32,6 @@ pub(crate) fn begin_end(definition: &mut Value, now: world::Wall) {
     definition.add_finalizer(FINALIZER);
     let why = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
     set_condition(definition, "Terminating", "True", "InstanceDeletionPending", why, now);
-}
-
-/// Starts the controller and its hooks.
-pub(crate) fn start(ctx: &Ctx) {
-    for name in ["start-apiextensions-informers", "start-apiextensions-controllers"] {
-        hooks::run(ctx, name, |ctx| async move {
-            ctx.informers.crds.synced().await;
-            Ok(())
-        });
-    }
-    // What was established before a restart is served when the server is ready.
-    hooks::run(ctx, "crd-informer-synced", controller::run);
 }
 
 /// Whether a condition of a definition is true.

@@ -14,8 +14,10 @@ const DURATION_SECONDS: i64 = 3600;
 const RENEW: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(7);
-const NAMESPACE: &str = "kube-system";
-const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
+pub(super) const NAMESPACE: &str = "kube-system";
+/// The leases of apiservers, among those of others.
+pub(super) const SELECTOR: &str = "apiserver.kubernetes.io/identity=kube-apiserver";
+pub(super) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 
 pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
     let holder = format!("{}_{}", name(&ctx), ctx.host.entropy().uuid());

@@ -5,6 +5,7 @@
 mod authentication_info;
 mod compaction;
 pub(crate) mod identity_lease;
+mod identity_lease_gc;
 pub(crate) mod kubernetes_service;
 mod priority_classes;
 mod roles;
@@ -12,9 +13,10 @@ mod service_cidr;
 mod system_namespaces;
 mod token_tracking;
 
-use std::{collections::BTreeSet, future::Future};
+use std::collections::BTreeSet;
 
 use client::{ClientError, Resource, Rest};
+use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -24,47 +26,55 @@ use crate::context::Ctx;
 /// After this hook the check `autoregister-completion` is shown.
 pub const AUTOREGISTRATION: &str = "kube-apiserver-autoregistration";
 
+/// What a hook of upstream's does here.
+enum Work {
+    /// This, and the hook is done when it ends.
+    Run(fn(Ctx) -> BoxFuture<'static, Result<(), String>>),
+    /// Nothing, for this reason: it is done from the start.
+    Nothing(&'static str),
+}
+
+use Work::{Nothing, Run};
+
 /// All hooks, in the order in which health shows them.
-pub const HOOKS: &[&str] = &[
-    "start-apiserver-admission-initializer",
-    "generic-apiserver-start-informers",
-    "priority-and-fairness-config-consumer",
-    "priority-and-fairness-filter",
-    "storage-object-count-tracker-hook",
-    "start-apiextensions-informers",
-    "start-apiextensions-controllers",
-    "crd-informer-synced",
-    "start-system-namespaces-controller",
-    "start-cluster-authentication-info-controller",
-    "start-kube-apiserver-identity-lease-controller",
-    "start-kube-apiserver-identity-lease-garbage-collector",
-    "start-legacy-token-tracking-controller",
-    "start-service-ip-repair-controllers",
-    "rbac/bootstrap-roles",
-    "scheduling/bootstrap-system-priority-classes",
-    "priority-and-fairness-config-producer",
-    "bootstrap-controller",
-    "start-kubernetes-service-cidr-controller",
-    "storage-readiness",
-    "aggregator-reload-proxy-client-cert",
-    "start-kube-aggregator-informers",
-    "apiservice-status-local-available-controller",
-    "apiservice-status-remote-available-controller",
-    "apiservice-registration-controller",
-    "apiservice-discovery-controller",
-    AUTOREGISTRATION,
-    "apiservice-openapi-controller",
-    "apiservice-openapiv3-controller",
+#[rustfmt::skip]
+const HOOKS: &[(&str, Work)] = &[
+    ("start-apiserver-admission-initializer", Nothing("admission is whole before the server listens")),
+    ("generic-apiserver-start-informers", Run(|ctx| informers_synced(ctx).boxed())),
+    ("priority-and-fairness-config-consumer", Run(|ctx| crate::flow::consume(ctx).boxed())),
+    ("priority-and-fairness-filter", Nothing("seats are counted where they are taken and given back")),
+    ("storage-object-count-tracker-hook", Nothing("a list costs the same seats whatever there is to list")),
+    ("start-apiextensions-informers", Run(|ctx| definitions_synced(ctx).boxed())),
+    ("start-apiextensions-controllers", Run(|ctx| definitions_synced(ctx).boxed())),
+    // What was established before a restart is served when the server is ready.
+    ("crd-informer-synced", Run(|ctx| crate::crd::follow(ctx).boxed())),
+    ("start-system-namespaces-controller", Run(|ctx| system_namespaces::run(ctx).boxed())),
+    ("start-cluster-authentication-info-controller", Run(|ctx| authentication_info::run(ctx).boxed())),
+    ("start-kube-apiserver-identity-lease-controller", Run(|ctx| identity_lease::run(ctx).boxed())),
+    ("start-kube-apiserver-identity-lease-garbage-collector", Run(|ctx| identity_lease_gc::run(ctx).boxed())),
+    ("start-legacy-token-tracking-controller", Run(|ctx| token_tracking::run(ctx).boxed())),
+    ("start-service-ip-repair-controllers", Run(|ctx| crate::allocate::repair(ctx).boxed())),
+    ("rbac/bootstrap-roles", Run(|ctx| roles::run(ctx).boxed())),
+    ("scheduling/bootstrap-system-priority-classes", Run(|ctx| priority_classes::run(ctx).boxed())),
+    ("priority-and-fairness-config-producer", Run(|ctx| crate::flow::produce(ctx).boxed())),
+    ("bootstrap-controller", Run(|ctx| kubernetes_service::run(ctx).boxed())),
+    ("start-kubernetes-service-cidr-controller", Run(|ctx| service_cidr::run(ctx).boxed())),
+    ("storage-readiness", Run(|ctx| storage_ready(ctx).boxed())),
+    ("aggregator-reload-proxy-client-cert", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("start-kube-aggregator-informers", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("apiservice-status-local-available-controller", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("apiservice-status-remote-available-controller", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("apiservice-registration-controller", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("apiservice-discovery-controller", Run(|ctx| api_services_synced(ctx).boxed())),
+    (AUTOREGISTRATION, Run(|ctx| crate::aggregator::register(ctx).boxed())),
+    ("apiservice-openapi-controller", Run(|ctx| api_services_synced(ctx).boxed())),
+    ("apiservice-openapiv3-controller", Nothing("its documents are made when they are asked for")),
 ];
 
-/// Hooks of upstream whose work this server does elsewhere or not at all: done from the start.
-const NOTHING_TO_DO: &[&str] = &[
-    "start-apiserver-admission-initializer",
-    "priority-and-fairness-filter",
-    "storage-object-count-tracker-hook",
-    "start-kube-apiserver-identity-lease-garbage-collector",
-    "start-service-ip-repair-controllers",
-];
+/// The names of all hooks, in the order in which health shows them.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    HOOKS.iter().map(|(name, _)| *name)
+}
 
 /// Which hooks are done, and whether one failed.
 #[derive(Debug)]
@@ -81,7 +91,13 @@ struct State {
 
 impl Default for HookBoard {
     fn default() -> Self {
-        let done = NOTHING_TO_DO.iter().copied().collect();
+        let mut done = BTreeSet::new();
+        for (name, work) in HOOKS {
+            if let Nothing(why) = work {
+                tracing::trace!("PostStartHook {name:?} has nothing to do: {why}");
+                done.insert(*name);
+            }
+        }
         Self { state: Mutex::new(State { done, failure: None }), changed: Notify::new() }
     }
 }
@@ -128,44 +144,47 @@ impl HookBoard {
     }
 }
 
-/// Starts all hooks of this crate's core. Those of [`crate::crd`] and [`crate::aggregator`] start there.
+/// Starts all hooks.
 pub(crate) fn start(ctx: &Ctx) {
-    run(ctx, "generic-apiserver-start-informers", |ctx| async move {
-        for (_, informer) in ctx.informers.named() {
-            informer.synced().await;
+    for (name, work) in HOOKS {
+        if let Run(hook) = work {
+            run(ctx, name, hook(ctx.clone()));
         }
-        Ok(())
-    });
-    run(ctx, "storage-readiness", |ctx| async move {
-        ctx.caches.ready().await;
-        Ok(())
-    });
-    run(ctx, "start-system-namespaces-controller", system_namespaces::run);
-    run(ctx, "start-cluster-authentication-info-controller", authentication_info::run);
-    run(ctx, "start-kube-apiserver-identity-lease-controller", identity_lease::run);
-    run(ctx, "start-legacy-token-tracking-controller", token_tracking::run);
-    run(ctx, "rbac/bootstrap-roles", roles::run);
-    run(ctx, "scheduling/bootstrap-system-priority-classes", priority_classes::run);
-    run(ctx, "bootstrap-controller", kubernetes_service::run);
-    run(ctx, "start-kubernetes-service-cidr-controller", service_cidr::run);
-    run(ctx, "priority-and-fairness-config-consumer", crate::flow::consume);
-    run(ctx, "priority-and-fairness-config-producer", crate::flow::produce);
+    }
     crate::admission::policy::types::start(ctx);
     let compactor = ctx.clone();
     ctx.host.spawn(async move { compaction::run(compactor).await });
 }
 
+async fn informers_synced(ctx: Ctx) -> Result<(), String> {
+    for (_, informer) in ctx.informers.named() {
+        informer.synced().await;
+    }
+    Ok(())
+}
+
+async fn storage_ready(ctx: Ctx) -> Result<(), String> {
+    ctx.caches.ready().await;
+    Ok(())
+}
+
+async fn definitions_synced(ctx: Ctx) -> Result<(), String> {
+    ctx.informers.crds.synced().await;
+    Ok(())
+}
+
+/// Upstream's hooks around API services whose work is done as soon as these are known.
+async fn api_services_synced(ctx: Ctx) -> Result<(), String> {
+    ctx.informers.api_services.synced().await;
+    Ok(())
+}
+
 /// Runs one hook in a task of its own.
-pub fn run<F, Fut>(ctx: &Ctx, name: &'static str, hook: F)
-where
-    F: FnOnce(Ctx) -> Fut,
-    Fut: Future<Output = Result<(), String>> + Send + 'static,
-{
-    let future = hook(ctx.clone());
+fn run(ctx: &Ctx, name: &'static str, hook: BoxFuture<'static, Result<(), String>>) {
     let ctx = ctx.clone();
     let host = ctx.host.clone();
     host.spawn(async move {
-        match future.await {
+        match hook.await {
             Ok(()) => ctx.hooks.done(name),
             Err(why) => ctx.hooks.fail(name, &why),
         }
@@ -197,4 +216,20 @@ pub(crate) async fn ensure_namespace(rest: &Rest, name: &str) -> Result<(), Clie
     let namespace =
         serde_json::json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
     ensure(rest, &Resource::core("namespaces"), None, &namespace).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hook_is_one() {
+        let all: BTreeSet<&str> = names().collect();
+        assert_eq!(all.len(), HOOKS.len());
+        let reasons = HOOKS.iter().filter_map(|(_, work)| match work {
+            Nothing(why) => Some(*why),
+            Run(_) => None,
+        });
+        assert!(reasons.into_iter().all(|why| !why.is_empty()));
+    }
 }

@@ -32,7 +32,7 @@ use wire::Peer;
 use world::{Host, Wall};
 
 use crate::identity::User;
-use histogram::Histogram;
+pub(crate) use histogram::Histogram;
 pub(crate) use page::MetricsPage;
 pub(crate) use requests::{Requests, Row};
 use storage::{StoreTimes, Timed};
@@ -59,6 +59,44 @@ const CERTIFICATE_SECONDS: &[f64] = &[
     180.0 * DAY,
     360.0 * DAY,
 ];
+
+/// Upstream's buckets of `apiserver_request_filter_duration_seconds`.
+const FILTER_SECONDS: &[f64] =
+    &[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 5.0, 10.0, 15.0, 30.0];
+
+/// How long requests spend in upstream's filters.
+#[derive(Debug)]
+pub(crate) struct Filters {
+    pub(crate) authentication: Histogram,
+    pub(crate) impersonation: Histogram,
+    pub(crate) fairness: Histogram,
+    pub(crate) authorization: Histogram,
+}
+
+impl Filters {
+    fn new() -> Self {
+        let histogram = || Histogram::new(FILTER_SECONDS);
+        Self {
+            authentication: histogram(),
+            impersonation: histogram(),
+            fairness: histogram(),
+            authorization: histogram(),
+        }
+    }
+
+    fn write(&self, text: &mut Text) {
+        let name = "apiserver_request_filter_duration_seconds";
+        text.family(name, "histogram", "[ALPHA] Seconds that requests spent in a filter.");
+        for (filter, seconds) in [
+            ("authentication", &self.authentication),
+            ("authorization", &self.authorization),
+            ("impersonation", &self.impersonation),
+            ("priorityandfairness", &self.fairness),
+        ] {
+            text.histogram(name, &[("filter", filter)], seconds);
+        }
+    }
+}
 
 /// What authentication was asked, and what it said.
 #[derive(Debug)]
@@ -105,6 +143,7 @@ fn compressed(name: &str) -> &'static str {
 pub struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) filters: Filters,
     pub(crate) authn: AuthnCounts,
     /// 401, 429, 503, 504 that were given before anybody looked at what was asked, by code.
     pub(crate) terminations: Mutex<BTreeMap<u16, u64>>,
@@ -121,6 +160,7 @@ impl Metrics {
         Self {
             requests: Requests::default(),
             watches: Arc::default(),
+            filters: Filters::new(),
             authn: AuthnCounts {
                 success: AtomicU64::new(0),
                 failure: AtomicU64::new(0),

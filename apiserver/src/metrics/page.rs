@@ -67,6 +67,7 @@ fn all(ctx: &Ctx) -> String {
     if let Some(fairness) = &ctx.fairness {
         crate::flow::write(fairness, &mut text);
     }
+    metrics.filters.write(&mut text);
     metrics.requests.write(&mut text);
     let name = "apiserver_request_terminations_total";
     text.family(name, "counter", "[ALPHA] Requests sent away before they were looked at, by HTTP code.");

@@ -189,10 +189,10 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("Misc", &[
         ("aggregator-reject-forwarding-redirect", ""),
         ("allow-privileged", ""),
-        ("apiserver-count", ""),
+        ("apiserver-count", "How many apiservers there are, with --endpoint-reconciler-type=master-count"),
         ("enable-aggregator-routing", ""),
         ("enable-logs-handler", "Serve the files of /var/log under /logs/"),
-        ("endpoint-reconciler-type", ""),
+        ("endpoint-reconciler-type", "How the endpoints of kubernetes are kept: master-count, lease, none"),
         ("event-ttl", "How long events are kept"),
         ("kubelet-certificate-authority", "Authority of kubelets' serving certificates"),
         ("kubelet-client-certificate", "Certificate for kubelets"),

@@ -48,6 +48,17 @@ pub enum Backend {
     Memory,
 }
 
+/// `--endpoint-reconciler-type`: how the endpoints of the service `kubernetes` are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointReconciler {
+    /// Each server adds itself; when there are more than so many, somebody goes.
+    MasterCount,
+    /// Whoever has a lease in the store is one of them.
+    Lease,
+    /// Somebody else does it.
+    None,
+}
+
 /// `--tls-sni-cert-key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SniPair {
@@ -83,6 +94,8 @@ pub struct Options {
 
     pub service_cluster_ip_ranges: Vec<String>,
     pub service_node_ports: (u16, u16),
+    pub endpoint_reconciler: EndpointReconciler,
+    pub apiserver_count: usize,
 
     pub client_ca_file: Option<PathBuf>,
     pub token_auth_file: Option<PathBuf>,
@@ -181,6 +194,8 @@ impl Default for Options {
             compaction_interval: Duration::from_secs(300),
             service_cluster_ip_ranges: texts(&["10.0.0.0/24"]),
             service_node_ports: (30_000, 32_767),
+            endpoint_reconciler: EndpointReconciler::Lease,
+            apiserver_count: 1,
             client_ca_file: None,
             token_auth_file: None,
             basic_auth_file: None,

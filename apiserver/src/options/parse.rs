@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::IpAddr, path::PathBuf, str::
 use api::profile::Profile;
 use pki::KeyAlgorithm;
 
-use super::{Backend, Options, SniPair, audit, authentication, authorization, flags};
+use super::{Backend, EndpointReconciler, Options, SniPair, audit, authentication, authorization, flags};
 use crate::{pipeline::ExtraHeaders, runtime_config::RuntimeConfig};
 use flags::{Shape, Standing};
 
@@ -162,6 +162,7 @@ pub(super) fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Resul
         o.profile = Profile::parse(value).map_err(|e| invalid("kubernetes-version", value, e))?;
     }
     serving(&v, &mut o)?;
+    endpoints(&v, &mut o)?;
     storage(&v, &mut o)?;
     authentication::read(&v, &mut o)?;
     authorization::read(&v, &mut o)?;
@@ -305,6 +306,28 @@ fn serving(v: &Values, o: &mut Options) -> Result<(), UsageError> {
             invalid("service-node-port-range", range, "expected two ports such as 30000-32767")
         })?;
     }
+    Ok(())
+}
+
+fn endpoints(v: &Values, o: &mut Options) -> Result<(), UsageError> {
+    let mut count = 1_i64;
+    v.parsed("apiserver-count", &mut count)?;
+    o.apiserver_count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or_else(|| {
+        UsageError::Together(format!(
+            "--apiserver-count should be a positive number, but value '{count}' provided"
+        ))
+    })?;
+    o.endpoint_reconciler = match v.last("endpoint-reconciler-type") {
+        Some("master-count") => EndpointReconciler::MasterCount,
+        Some("lease") => EndpointReconciler::Lease,
+        Some("none") => EndpointReconciler::None,
+        None if o.profile.endpoints_by_lease() => EndpointReconciler::Lease,
+        None => EndpointReconciler::MasterCount,
+        Some(other) => {
+            let why = "use one of master-count, lease, none";
+            return Err(invalid("endpoint-reconciler-type", other, why));
+        }
+    };
     Ok(())
 }
 

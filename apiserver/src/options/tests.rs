@@ -1,6 +1,6 @@
 //! Command lines that are right, and what is said about those that are not.
 
-use super::{Backend, Options, flags};
+use super::{Backend, EndpointReconciler, Options, flags};
 
 const MEMORY: &str = "--storage-backend=memory";
 
@@ -35,6 +35,14 @@ fn wrong_flags_are_refused_in_one_sentence() {
         &[MEMORY, "--event-ttl=soon"],
         "invalid argument \"soon\" for \"--event-ttl\" flag: time: invalid duration \"soon\"",
     );
+    refused(
+        &[MEMORY, "--apiserver-count=0"],
+        "--apiserver-count should be a positive number, but value '0' provided",
+    );
+    refused(
+        &[MEMORY, "--endpoint-reconciler-type=magic"],
+        "invalid argument \"magic\" for \"--endpoint-reconciler-type\" flag: use one of master-count, lease, none",
+    );
     refused(&[MEMORY, "--audit-log-maxage=-1"], "--audit-log-maxage -1 can't be a negative number");
     refused(
         &[MEMORY, "--audit-webhook-mode=async"],
@@ -56,6 +64,20 @@ fn wrong_flags_are_refused_in_one_sentence() {
         "--storage-backend=sled needs --data-dir, the directory to keep the objects in",
     );
     refused(&[MEMORY, "--authorization-mode=Magic"], "authorization-mode \"Magic\" is not a valid mode");
+}
+
+#[test]
+fn how_endpoints_are_kept_is_the_release_s_unless_a_flag_says_it() {
+    for (args, expected) in [
+        (&[][..], EndpointReconciler::Lease),
+        (&["--kubernetes-version=1.11"], EndpointReconciler::Lease),
+        (&["--kubernetes-version=1.10"], EndpointReconciler::MasterCount),
+        (&["--kubernetes-version=1.10", "--endpoint-reconciler-type=lease"], EndpointReconciler::Lease),
+        (&["--endpoint-reconciler-type=none"], EndpointReconciler::None),
+    ] {
+        let options = Options::parse([MEMORY].iter().chain(args)).unwrap();
+        assert_eq!(options.endpoint_reconciler, expected, "{args:?}");
+    }
 }
 
 #[test]

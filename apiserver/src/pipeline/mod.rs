@@ -73,7 +73,7 @@ use crate::{
     audit::Draft,
     context::{Ctx, InProgress},
     flow::Schema,
-    metrics::Row,
+    metrics::{Histogram, Row},
     respond::{self, Encoded, Wanted},
 };
 
@@ -313,16 +313,30 @@ fn may_still(parsed: &Parsed) -> bool {
 }
 
 async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<Body>, Refusal> {
-    let mut identified = parsed.identify(ctx, note).await?;
+    let (clock, filters) = (ctx.host.clock(), &ctx.metrics.filters);
+    let mut since = clock.monotonic();
+    let mut lap = |filter: &Histogram| {
+        let now = clock.monotonic();
+        filter.observe(now.since(since).as_secs_f64());
+        since = now;
+    };
+    let identified = parsed.identify(ctx, note).await;
+    lap(&filters.authentication);
+    let mut identified = identified?;
     if let (Some(audit), Some(draft)) = (&ctx.audit, note.audit.take()) {
         note.audit = audit.received(ctx, draft, &mut identified.parsed.framed, &identified.user);
     }
-    let acting = identified.act(ctx).await?;
+    let acting = identified.act(ctx).await;
+    lap(&filters.impersonation);
+    let acting = acting?;
     if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {
         draft.impersonates(&acting.user);
     }
-    let seated = acting.seat(ctx, note).await?;
-    let permitted = seated.permit(ctx, note).await?;
+    let seated = acting.seat(ctx, note).await;
+    lap(&filters.fairness);
+    let permitted = seated?.permit(ctx, note).await;
+    lap(&filters.authorization);
+    let permitted = permitted?;
     note.reached = true;
     Box::pin(director::direct(ctx, permitted)).await
 }

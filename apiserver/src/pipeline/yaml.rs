@@ -1,7 +1,7 @@
 //! YAML bodies, read as upstream reads them: made JSON first, where the last of equal keys counts and a whole
 //! number is an integer however it was written.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use api::status::quoted;
 use serde::{
@@ -66,10 +66,11 @@ impl Tree {
     fn look(&self, found: &mut Vec<String>) {
         match self {
             Self::Map(entries) => {
-                for (n, (key, inner)) in entries.iter().enumerate() {
+                // As JSON, in which text stands in quotes: `1` and `'1'` are two keys.
+                let mut seen = BTreeSet::new();
+                for (key, inner) in entries {
                     inner.value.look(found);
-                    let before = entries.get(..n).unwrap_or_default();
-                    if found.len() < MOST && before.iter().any(|(other, _)| other == key) {
+                    if !seen.insert(key.to_string()) && found.len() < MOST {
                         let shown = key.as_str().map_or_else(|| key.to_string(), quoted);
                         found.push(format!(
                             "line {}: key {shown} already set in map",
@@ -183,9 +184,20 @@ mod tests {
             ),
             ("l:\n- {a: 1, a: 2}\n", Some("line 2: key \"a\" already set in map")),
             ("{1: a, 1: b}", Some("line 1: key 1 already set in map")),
+            ("{1: a, '1': b}", None),
         ] {
             let expected = expected.map(|lines| format!("yaml: unmarshal errors:\n  {lines}"));
             assert_eq!(repeated(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_body_of_many_keys_is_read_in_a_time_that_grows_with_it() {
+        let body: String = (0..200_000).map(|n| format!("k{n}: 0\n")).collect();
+        let (done, wait) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(repeated(&body)));
+        // Each key against all before it would take minutes.
+        let found = wait.recv_timeout(std::time::Duration::from_secs(40));
+        assert_eq!(found, Ok(None));
     }
 }

@@ -199,7 +199,15 @@ fn short_key(scope: &Scope<'_>) -> String {
     if scope.served.namespaced { format!("{}/{}", scope.namespace, scope.name) } else { scope.name.clone() }
 }
 
-fn preconditions(scope: &Scope<'_>, options: &DeleteOptions, object: &Value) -> Result<(), Status> {
+/// Refuses another object, or another version of it, than the options want.
+///
+/// # Errors
+/// 409.
+pub(super) fn preconditions(
+    scope: &Scope<'_>,
+    options: &DeleteOptions,
+    object: &Value,
+) -> Result<(), Status> {
     let conflict = |why: String| Err(Status::conflict(&scope.served.qualified(), &scope.name, why));
     if let Some(uid) = &options.uid
         && uid != object.uid()

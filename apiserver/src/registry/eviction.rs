@@ -1,6 +1,12 @@
 //! `pods/eviction`: a deletion that asks first whether a disruption budget allows it.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use api::{object::ObjectExt, selector::LabelSelector, status::Status};
 use http::Response;
@@ -24,6 +30,9 @@ use crate::{
 
 /// Evictions that the controller has not confirmed (`MaxDisruptedPodSize`).
 const MOST_DISRUPTED: usize = 2000;
+/// How often an eviction begins anew because its pod has changed meanwhile, and how long it waits for that.
+const ATTEMPTS: u32 = 20;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
 pub(super) async fn evict(
     ctx: &Ctx,
@@ -44,27 +53,70 @@ pub(super) async fn evict(
     options.dry_run |= delete.dry_run;
     let scope = Scope::new(&permitted, served, options);
     scope.admit_posted(ctx, &mut eviction).await?;
-    let pod = fetch(ctx, &scope.served, &scope.namespace, &scope.name).await?;
-    let done = matches!(pod.object.str_at("/status/phase"), "Succeeded" | "Failed" | "Pending");
-    if !done && !pod.object.is_terminating() {
-        ask_budget(ctx, &scope, &pod.object).await?;
-        // Whoever insists on a version would not find it any more.
-        if delete.resource_version.is_none() && !scope.options.dry_run {
-            announce(ctx, &scope, &pod.object).await?;
+    let mut tries = 1;
+    loop {
+        match attempt(ctx, &scope, delete.clone()).await? {
+            None => break,
+            // Upstream's EvictionsRetry.
+            Some(_) if tries < ATTEMPTS => tries += 1,
+            Some(conflict) => return Err(conflict.into()),
         }
+        ctx.host.clock().sleep(ctx.host.entropy().jitter(BETWEEN_ATTEMPTS, 0.1)).await;
     }
-    let pod_scope = scope.consequence(scope.served.clone(), &scope.name, "");
-    delete::remove(ctx, &pod_scope, &delete).await?;
     let success =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     Ok(wanted.value(201, &success))
 }
 
-/// Whoever counts pods learns that this one does not end by its own fault.
-async fn announce(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Status> {
+/// One attempt. A conflict is returned where the pod that no budget had to be asked about has changed meanwhile: as
+/// it is now it may be another matter.
+async fn attempt(ctx: &Ctx, scope: &Scope<'_>, mut delete: DeleteOptions) -> Result<Option<Status>, Status> {
+    let pods = scope.consequence(scope.served.clone(), &scope.name, "");
+    let pod = fetch(ctx, &scope.served, &scope.namespace, &scope.name).await?.object;
+    let own_version = delete.resource_version.is_some();
+    let phase = pod.str_at("/status/phase");
+    if matches!(phase, "Succeeded" | "Failed") || pod.is_terminating() {
+        return delete::remove(ctx, &pods, &delete).await.map(|_| None);
+    }
+    // A disruption that no budget counts is one of the pod as it was read: it may be ready by now.
+    if phase == "Pending" {
+        delete.resource_version.get_or_insert_with(|| pod.resource_version().to_owned());
+        return match delete::remove(ctx, &pods, &delete).await {
+            Err(conflict) if conflict.is_conflict() && !own_version => Ok(Some(conflict)),
+            outcome => outcome.map(|_| None),
+        };
+    }
+    let uncharged = ask_budget(ctx, scope, &pod).await?;
+    if uncharged.is_some() {
+        delete.resource_version.get_or_insert_with(|| pod.resource_version().to_owned());
+    }
+    let gone = async {
+        if !scope.options.dry_run {
+            announce(ctx, scope, &pod, &mut delete).await?;
+        }
+        delete::remove(ctx, &pods, &delete).await
+    };
+    match (gone.await, uncharged) {
+        // The client is to come again, and then the pod is judged as it is.
+        (Err(conflict), Some(budget)) if conflict.is_conflict() && !own_version => {
+            Err(still_processed(&budget))
+        }
+        (outcome, _) => outcome.map(|_| None),
+    }
+}
+
+/// Whoever counts pods learns that this one does not end by its own fault. Who insists on a version means the one
+/// that comes of it.
+async fn announce(
+    ctx: &Ctx,
+    scope: &Scope<'_>,
+    pod: &Value,
+    delete: &mut DeleteOptions,
+) -> Result<(), Status> {
     let now = rfc3339(ctx.host.clock().wall());
     let status = scope.consequence(scope.served.clone(), &scope.name, "status");
     let told = change(ctx, &status, |stored| {
+        delete::preconditions(scope, delete, &stored.object)?;
         if stored.object.uid() != pod.uid() {
             return Ok(Value::clone(&stored.object));
         }
@@ -83,8 +135,14 @@ async fn announce(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Statu
         Ok(next)
     });
     match told.await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
+        Ok(told) => {
+            if let Some(version) = &mut delete.resource_version {
+                *version = told.revision().to_string();
+            }
+            Ok(())
+        }
+        Err(status) if status.is_not_found() => Ok(()),
+        Err(status) => Err(status),
     }
 }
 
@@ -94,9 +152,10 @@ fn is_true(object: &Value, kind: &str) -> bool {
 }
 
 /// Takes one disruption from the budget that covers the pod, so that the next eviction does not count
-/// on it too before the controller has looked; refuses when nothing is left.
-async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Status> {
-    let Some(served) = ctx.catalog.find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+/// on it too before the controller has looked; refuses when nothing is left. The name of the budget that lets go
+/// of the pod without counting it, because it is not ready.
+async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<Option<String>, Status> {
+    let Some(served) = ctx.catalog.find("policy", "v1", "poddisruptionbudgets") else { return Ok(None) };
     let (budgets, _) = ctx.caches.list(&served, pod.namespace())?;
     let mut covering = Vec::new();
     for budget in budgets {
@@ -107,7 +166,7 @@ async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Sta
         }
     }
     let name = match covering.as_slice() {
-        [] => return Ok(()),
+        [] => return Ok(None),
         [name] => name,
         _ => {
             return Err(Status::unclassified(
@@ -117,9 +176,12 @@ async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Sta
     };
     let now = rfc3339(ctx.host.clock().wall());
     let budget = scope.consequence(served, name, "status");
+    let uncharged = AtomicBool::new(false);
     let decided = change(ctx, &budget, |stored| {
         let stored = &stored.object;
-        if !is_true(pod, "Ready") && unready_may_go(stored) {
+        let free = !is_true(pod, "Ready") && unready_may_go(stored);
+        uncharged.store(free, Relaxed);
+        if free {
             return Ok(Value::clone(stored));
         }
         let allowed = left(stored)? - 1;
@@ -139,9 +201,19 @@ async fn ask_budget(ctx: &Ctx, scope: &Scope<'_>, pod: &Value) -> Result<(), Sta
     });
     match decided.await {
         // The budget went meanwhile.
-        Err(status) if status.is_not_found() => Ok(()),
-        outcome => outcome.map(drop),
+        Err(status) if status.is_not_found() => Ok(None),
+        outcome => outcome.map(|_| uncharged.load(Relaxed).then(|| name.clone())),
     }
+}
+
+const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
+
+/// A refusal that waiting is enough for: upstream's clients come back by themselves when they are told when.
+fn still_processed(budget: &str) -> Status {
+    let mut status = Status::too_many_requests(REFUSED, 10);
+    let cause = format!("The disruption budget {budget} is still being processed by the server.");
+    status.push_cause("DisruptionBudget", &cause, "");
+    status
 }
 
 /// Whether the budget lets go of pods that are not ready, disruptions or not.
@@ -156,15 +228,8 @@ fn unready_may_go(budget: &Value) -> bool {
 fn left(budget: &Value) -> Result<i64, Status> {
     let number = |at: &str| budget.i64_at(at).unwrap_or(0);
     let name = budget.name();
-    // Upstream's clients come back by themselves when they are told when: only where waiting is all it takes.
-    let refuse = |cause: &str, retry_after: u32| {
-        let words = "Cannot evict pod as it would violate the pod's disruption budget.";
-        let mut status = Status::too_many_requests(words, retry_after);
-        status.push_cause("DisruptionBudget", cause, "");
-        Err(status)
-    };
     if number("/status/observedGeneration") < number("/metadata/generation") {
-        return refuse(&format!("The disruption budget {name} is still being processed by the server."), 10);
+        return Err(still_processed(name));
     }
     let allowed = number("/status/disruptionsAllowed");
     if allowed < 0 {
@@ -195,7 +260,9 @@ fn left(budget: &Value) -> Result<i64, Status> {
                 number("/status/currentHealthy")
             ),
         };
-        return refuse(&cause, 0);
+        let mut status = Status::too_many_requests(REFUSED, 0);
+        status.push_cause("DisruptionBudget", &cause, "");
+        return Err(status);
     }
     Ok(allowed)
 }

@@ -36,6 +36,8 @@ pub(super) async fn update(
     let creates = scope.served.create_on_update && scope.subresource.is_empty();
     if creates && fetch_opt(ctx, &scope.served, &scope.namespace, &scope.name).await?.is_none() {
         if object.resource_version().is_empty() || object.resource_version() == "0" {
+            // Who may only change what is there makes nothing new.
+            permitted.also_by(ctx, "create").await?;
             match create::store_new(ctx, &scope, object.clone()).await {
                 Ok(item) => return written(&scope, wanted, 201, &item),
                 // Somebody created it in between: now it is an update.

@@ -119,6 +119,7 @@ struct Watcher {
     /// The bookmark that ends the present state is still to come.
     initial_end: bool,
     bookmarks: bool,
+    began: Mono,
     next_bookmark: Mono,
     /// When the last bookmark is due.
     last_bookmark: Mono,
@@ -149,6 +150,7 @@ impl Watcher {
             missed: subscription.missed.into(),
             live: subscription.live,
             revision: subscription.revision,
+            began: now,
             next_bookmark: now + ctx.host.periods().of(BOOKMARK_PERIOD).min(before_end),
             last_bookmark: now + before_end,
             end: now + lifetime,
@@ -174,6 +176,8 @@ impl Watcher {
             return Some(chunk);
         }
         if std::mem::take(&mut self.initial_end) {
+            let took = self.ctx.host.clock().monotonic().since(self.began);
+            self.ctx.metrics.watches.listed(&self.served, &self.filter.namespace, took);
             return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
         }
         while let Some(change) = self.missed.pop_front() {

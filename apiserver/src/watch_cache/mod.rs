@@ -7,21 +7,20 @@
 mod budget;
 mod cache;
 mod change;
+mod feed;
 mod item;
 mod watchers;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
 
 use api::status::Status;
-use bytes::Bytes;
 use parking_lot::Mutex;
-use store::{EventKind, ListOptions, Range, Store, StoreError, Watch, WatchOptions};
+use store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::Host;
 
-use budget::Budget;
+use cache::Cache;
 pub use cache::Subscription;
-use cache::{Cache, Delayed};
 pub use change::{Change, EventType, Filter};
 pub use item::{Item, decode, encode, encode_stored};
 
@@ -31,11 +30,6 @@ use crate::catalog::Served;
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two requests that ask the store how far it is, for one who waits (upstream's period).
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// Between two attempts to start over.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// So many batches of a burst are passed on before watchers get to take theirs: who keeps up is not overrun.
-const AT_A_TIME: usize = 100;
 
 type Slot = (String, String, String);
 
@@ -61,7 +55,10 @@ struct Shared {
 #[derive(Default)]
 struct Feed {
     ready: bool,
-    revision: i64,
+    /// Up to here the caches hold what happened: the revision of every view.
+    applied: i64,
+    /// Up to here every watcher was told: what a bookmark may say.
+    delivered: i64,
     last_error: String,
     caches: BTreeMap<Slot, Cache>,
     prefixes: BTreeMap<String, Vec<Slot>>,
@@ -123,9 +120,9 @@ impl Caches {
         let _ = self.0.commands.send(Command::Forget { slot: slot(served) });
     }
 
-    /// The revision up to which everything is known here.
+    /// The revision up to which every watcher was told.
     pub fn revision(&self) -> i64 {
-        self.0.feed.lock().revision
+        self.0.feed.lock().delivered
     }
 
     /// Whether the feed has the store's state.
@@ -164,7 +161,7 @@ impl Caches {
                     if !feed.ready {
                         return Err(reinitialising(&feed.last_error));
                     }
-                    if feed.revision >= revision {
+                    if feed.applied >= revision {
                         return Ok(());
                     }
                 }
@@ -218,7 +215,7 @@ impl Caches {
         let (mut items, revision) = {
             let feed = self.0.feed.lock();
             match feed.caches.get(&slot(served)) {
-                Some(cache) if feed.ready => (cache.select(filter), feed.revision),
+                Some(cache) if feed.ready => (cache.select(filter), feed.applied),
                 _ => return Err(reinitialising(&feed.last_error)),
             }
         };
@@ -236,7 +233,7 @@ impl Caches {
     pub fn list(&self, served: &Served, namespace: &str) -> Result<(Vec<Arc<Item>>, i64), Status> {
         let feed = self.0.feed.lock();
         match feed.caches.get(&slot(served)) {
-            Some(cache) if feed.ready => Ok((cache.list(namespace), feed.revision)),
+            Some(cache) if feed.ready => Ok((cache.list(namespace), feed.applied)),
             _ => Err(reinitialising(&feed.last_error)),
         }
     }
@@ -252,7 +249,7 @@ impl Caches {
         from: Option<i64>,
     ) -> Result<Subscription, Status> {
         let mut feed = self.0.feed.lock();
-        let revision = feed.revision;
+        let revision = feed.applied;
         let (ready, error) = (feed.ready, feed.last_error.clone());
         match feed.caches.get_mut(&slot(served)) {
             Some(cache) if ready => cache.subscribe(filter, from, revision),
@@ -282,160 +279,5 @@ pub fn store_status(error: &StoreError) -> Status {
     }
 }
 
-impl Shared {
-    async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>) {
-        loop {
-            let error = match self.begin().await {
-                Ok(watch) => self.follow(watch, &mut inbox).await,
-                Err(e) => e,
-            };
-            tracing::warn!(error = %error, "watch of the store ended, starting over");
-            {
-                let mut feed = self.feed.lock();
-                feed.ready = false;
-                feed.last_error = error.to_string();
-                let revision = feed.revision;
-                feed.caches.values_mut().for_each(|cache| cache.reset(revision));
-            }
-            self.advanced.notify_waiters();
-            if matches!(error, StoreError::Closed) {
-                return;
-            }
-            self.host.clock().sleep(RETRY).await;
-        }
-    }
-
-    /// Loads everything and opens the watch that goes on from there.
-    async fn begin(&self) -> Result<Watch, StoreError> {
-        let listing = self.store.list(Range::all(), ListOptions::default()).await?;
-        let revision = listing.revision;
-        {
-            let mut feed = self.feed.lock();
-            feed.caches.values_mut().for_each(|cache| cache.reset(revision));
-            for kv in listing.kvs {
-                let Ok(key) = std::str::from_utf8(&kv.key) else { continue };
-                let Some((slots, rest)) = feed.owners(key) else { continue };
-                for slot in slots {
-                    if let Some(cache) = feed.caches.get_mut(&slot) {
-                        cache.load(rest, kv.mod_revision, kv.value.clone());
-                    }
-                }
-            }
-        }
-        let watch = self.store.watch(Range::all(), revision + 1, WatchOptions::default()).await?;
-        {
-            let mut feed = self.feed.lock();
-            feed.revision = feed.revision.max(revision);
-            feed.ready = true;
-        }
-        self.advanced.notify_waiters();
-        Ok(watch)
-    }
-
-    async fn follow(&self, mut watch: Watch, inbox: &mut mpsc::UnboundedReceiver<Command>) -> StoreError {
-        enum Turn {
-            Batch(Option<Result<store::Batch, StoreError>>),
-            Command(Command),
-            Impatient,
-        }
-        let mut budget = Budget::new(self.host.clock().monotonic());
-        let mut passed_on = 0;
-        loop {
-            let turn = tokio::select! {
-                biased;
-                Some(command) = inbox.recv() => Turn::Command(command),
-                batch = watch.next() => Turn::Batch(batch),
-                () = self.impatient.notified() => Turn::Impatient,
-            };
-            match turn {
-                Turn::Batch(Some(Ok(batch))) => {
-                    self.take(batch, &mut budget).await;
-                    passed_on += 1;
-                    if passed_on % AT_A_TIME == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                Turn::Batch(Some(Err(error))) => return error,
-                Turn::Batch(None) => return StoreError::Transport("the watch was closed".to_owned()),
-                Turn::Command(command) => {
-                    if let Err(error) = self.obey(command).await {
-                        return error;
-                    }
-                }
-                Turn::Impatient => watch.request_progress(),
-            }
-        }
-    }
-
-    async fn take(&self, batch: store::Batch, budget: &mut Budget) {
-        let now = self.host.clock().monotonic();
-        let mut delayed: Vec<Delayed> = Vec::new();
-        {
-            let mut feed = self.feed.lock();
-            for event in batch.events.iter() {
-                let Ok(key) = std::str::from_utf8(&event.kv.key) else { continue };
-                let Some((slots, rest)) = feed.owners(key) else { continue };
-                let raw: Option<Bytes> = match event.kind {
-                    EventKind::Put => Some(event.kv.value.clone()),
-                    EventKind::Delete => None,
-                };
-                for slot in slots {
-                    if let Some(cache) = feed.caches.get_mut(&slot) {
-                        cache.apply(rest, event.kv.mod_revision, raw.clone(), now, &mut delayed);
-                    }
-                }
-            }
-        }
-        // Watchers with a full buffer get what is left of the budget, then they are closed.
-        let mut closed: Vec<mpsc::Sender<Arc<Change>>> = Vec::new();
-        for Delayed { sender, change } in delayed {
-            // Who has lost one event gets none after it, or would never know.
-            if closed.iter().any(|lost| lost.same_channel(&sender)) {
-                continue;
-            }
-            let patience = budget.take(self.host.clock().monotonic());
-            let sent = self.host.clock().timeout(patience, sender.send(change)).await;
-            budget.give_back(self.host.clock().monotonic());
-            if !matches!(sent, Ok(Ok(()))) {
-                let mut feed = self.feed.lock();
-                feed.caches.values_mut().for_each(|cache| cache.drop_watcher(&sender));
-                closed.push(sender);
-            }
-        }
-        {
-            let mut feed = self.feed.lock();
-            feed.revision = feed.revision.max(batch.revision);
-        }
-        self.advanced.notify_waiters();
-    }
-
-    async fn obey(&self, command: Command) -> Result<(), StoreError> {
-        match command {
-            Command::Register { served, done } => {
-                let (slot, prefix) = (slot(&served), served.prefix(""));
-                let at = self.feed.lock().revision;
-                let options = ListOptions { at: Some(at), ..ListOptions::default() };
-                let listing = self.store.list(Range::prefix(prefix.clone()), options).await?;
-                {
-                    let mut feed = self.feed.lock();
-                    feed.add(&served);
-                    if let Some(cache) = feed.caches.get_mut(&slot) {
-                        cache.reset(at);
-                        for kv in listing.kvs {
-                            let Ok(key) = std::str::from_utf8(&kv.key) else { continue };
-                            let Some(rest) = key.strip_prefix(&prefix) else { continue };
-                            cache.load(rest, kv.mod_revision, kv.value);
-                        }
-                    }
-                }
-                let _ = done.send(());
-            }
-            Command::Forget { slot } => {
-                let mut feed = self.feed.lock();
-                feed.caches.remove(&slot);
-                feed.prefixes.values_mut().for_each(|slots| slots.retain(|s| *s != slot));
-            }
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,34 @@ fn attack_by_impersonation() {
         assert_eq!(who(&gear, &bob).await, "403");
     });
 }
+
+#[test]
+fn attack_by_changing_what_is_not_there() {
+    attack(|gear| async move {
+        let rules = |verbs: &[&str]| {
+            let groups = ["", "coordination.k8s.io"];
+            json!([{"apiGroups": groups, "resources": ["leases", "limitranges", "services"], "verbs": verbs}])
+        };
+        gear.grant("changes", "bob", rules(&["get", "update", "patch"])).await;
+        gear.grant("makes", "carol", rules(&["get", "update", "create"])).await;
+        let (bob, carol) = (Caller::token("bob-token"), Caller::token("carol-token"));
+        for (path, resource, spec) in [
+            ("/apis/coordination.k8s.io/v1", "leases", json!({"holderIdentity": "x"})),
+            ("/api/v1", "limitranges", json!({"limits": []})),
+            ("/api/v1", "services", json!({"ports": [{"port": 80}]})),
+        ] {
+            let object = json!({"metadata": {"name": "new"}, "spec": spec});
+            let path = format!("{path}/namespaces/default/{resource}/new");
+            let answer = gear.send(&bob, "PUT", &path, &object).await;
+            assert_eq!(answer.code, 403, "{path}: {}", answer.body);
+            let words = format!("User \"bob\" cannot create resource \"{resource}\"");
+            assert!(answer.message().contains(&words), "{}", answer.body);
+            assert_eq!(gear.get(&gear.admin(), &path).await.code, 404, "{path}");
+            // The twin may create; and what is there bob may change.
+            let answer = gear.send(&carol, "PUT", &path, &object).await;
+            assert_eq!(answer.code, 201, "{path}: {}", answer.body);
+            let answer = gear.send(&bob, "PUT", &path, &answer.json()).await;
+            assert_eq!(answer.code, 200, "{path}: {}", answer.body);
+        }
+    });
+}

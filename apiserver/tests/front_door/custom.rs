@@ -235,6 +235,44 @@ fn a_definition_takes_its_instances_along() {
 }
 
 #[test]
+fn a_definition_that_is_served_no_more_takes_its_instances_along() {
+    with_plane(&[], |plane| async move {
+        define(&plane).await;
+        let (resource, ns) = (foos(), Some("default"));
+        let mut held = foo("held", json!({}));
+        held.add_finalizer("example.com/hold");
+        plane.admin.create(&resource, ns, &held).await.unwrap();
+        plane.admin.create(&resource, ns, &foo("free", json!({}))).await.unwrap();
+        let serve = async |served: bool| {
+            let mut there = plane.admin.get(&definitions(), None, "foos.example.com").await.unwrap();
+            there.set_at("/spec/versions/0/served", served);
+            there.set_at("/spec/versions/1/served", served);
+            plane.admin.update(&definitions(), None, "foos.example.com", &there).await.unwrap();
+            plane.sim.elapse(TURN).await;
+        };
+        serve(false).await;
+        plane.admin.delete(&definitions(), None, "foos.example.com", &DeleteParams::default()).await.unwrap();
+        plane.sim.elapse(TURN).await;
+        let store = plane.server.context().store.clone();
+        let kept = async || {
+            let range = store::Range::prefix("/registry/example.com/foos/");
+            let kept = store.list(range, store::ListOptions::default()).await.unwrap().kvs;
+            kept.iter().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()).collect::<Vec<_>>()
+        };
+        // What has a finalizer waits for it, and the definition waits for that.
+        let left = kept().await;
+        assert!(left.len() == 1 && left[0].contains("deletionTimestamp"), "{left:?}");
+        serve(true).await;
+        let patch = json!({ "metadata": { "finalizers": null } });
+        plane.admin.patch(&resource, ns, "held", Patch::Merge(&patch), None).await.unwrap();
+        plane.sim.elapse(Duration::from_secs(10)).await;
+        assert_eq!(kept().await, Vec::<String>::new());
+        let gone = plane.admin.get(&definitions(), None, "foos.example.com").await;
+        assert!(gone.unwrap_err().is_not_found());
+    });
+}
+
+#[test]
 fn without_the_loopback_connection_a_definition_is_never_served() {
     with_plane(&[], |plane| async move {
         plane.sim.step("cp", SignedDuration::from_hours(24 * 365 * 5));

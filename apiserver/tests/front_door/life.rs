@@ -41,6 +41,32 @@ fn wrong_flags_end_the_program_with_a_sentence() {
 }
 
 #[test]
+fn who_started_it_hears_that_it_is_ready_when_its_hooks_have_run() {
+    world::sim::run(Config::default(), |sim| async move {
+        let host = sim.host("cp");
+        let args = vec!["--storage-backend=memory".to_owned(), "--authorization-mode=RBAC".to_owned()];
+        let program = host.clone();
+        let server = host.spawn(async move { apiserver::run(program, args).await });
+        sim.elapse(Duration::from_secs(5)).await;
+        let events = host.trace().events();
+        let notes: Vec<usize> =
+            events.iter().enumerate().filter(|(_, e)| e.kind == "notify").map(|(at, _)| at).collect();
+        assert_eq!(notes.len(), 1);
+        // The last of what hooks that must have run write.
+        for made in ["clusterrolebindings", "priorityclasses", "apiservices", "flowschemas"] {
+            let is_write = |e: &world::Event| {
+                let text = format!("{e:?}");
+                e.kind == "request" && text.contains("create") && text.contains(made)
+            };
+            let last = events.iter().rposition(is_write).unwrap_or_else(|| panic!("nobody made {made}"));
+            assert!(last < notes[0], "{made} came after the note");
+        }
+        server.abort();
+    })
+    .unwrap();
+}
+
+#[test]
 fn after_a_shutdown_the_next_server_starts_on_the_same_store() {
     world::sim::run(Config::default(), |sim| async move {
         let store = store::memory(&sim.host("cp"));

@@ -4,6 +4,7 @@
 
 mod extension;
 mod plane;
+mod staged;
 mod trust;
 
 mod aggregated;
@@ -15,6 +16,7 @@ mod boot;
 mod custom;
 mod discovery;
 mod identities;
+mod endpoints;
 mod kinds;
 mod life;
 mod limits;
@@ -23,10 +25,12 @@ mod metrics;
 mod objects;
 mod openapi;
 mod policies;
+mod races;
 mod self_made;
 mod serving;
 mod streams;
 mod surface;
+mod upkeep;
 mod versions;
 mod watches;
 mod workloads;

@@ -21,6 +21,34 @@ fn value(page: &str, sample: &str) -> Option<f64> {
 }
 
 #[test]
+fn filters_and_lists_of_watches_are_timed() {
+    with_plane(&[], |plane| async move {
+        let params = client::WatchParams {
+            allow_bookmarks: true,
+            send_initial_events: Some(true),
+            resource_version_match: Some("NotOlderThan".to_owned()),
+            ..client::WatchParams::default()
+        };
+        let maps = Resource::core("configmaps");
+        let mut watch = plane.admin.watch(&maps, Some("default"), &params).await.unwrap();
+        assert!(watch.next().await.is_some());
+        let page = plane.get("/metrics").await.body;
+        let labels = "group=\"\",resource=\"configmaps\",scope=\"namespace\",version=\"v1\"";
+        let lists = format!("apiserver_watch_list_duration_seconds_count{{{labels}}}");
+        assert_eq!(value(&page, &lists), Some(1.0), "{page}");
+        let passed = |filter: &str| {
+            let name = "apiserver_request_filter_duration_seconds_count";
+            value(&page, &format!("{name}{{filter=\"{filter}\"}}")).unwrap_or_default()
+        };
+        // Who is sent away by one filter does not come to the next.
+        assert!(passed("authorization") > 20.0, "{page}");
+        assert!(passed("authentication") >= passed("impersonation"));
+        assert!(passed("impersonation") >= passed("priorityandfairness"));
+        assert!(passed("priorityandfairness") >= passed("authorization"));
+    });
+}
+
+#[test]
 fn requests_are_counted_by_what_they_asked_for() {
     with_plane(&[], |plane| async move {
         let secret = json!({ "metadata": { "name": "m" } });

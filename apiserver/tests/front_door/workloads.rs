@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::object::ObjectExt;
 use client::{DeleteParams, Resource};
 use serde_json::{Value, json};
+use world::sim::Config;
 
 use crate::plane::{ADMIN, Plane, with_plane};
 
@@ -47,6 +48,30 @@ fn a_bound_pod_ends_gracefully_an_unbound_one_at_once() {
         plane.admin.delete(&pods, DEFAULT, "b", &DeleteParams::default()).await.unwrap();
         assert!(plane.admin.get(&pods, DEFAULT, "b").await.unwrap_err().is_not_found());
     });
+}
+
+#[test]
+fn a_port_of_another_range_takes_no_port_of_this_one_along() {
+    world::sim::run(Config::default(), |sim| async move {
+        let store = store::memory(&sim.host("cp"));
+        let service = |name: &str, port: u16| {
+            let ports = json!([{ "port": 80, "nodePort": port }]);
+            json!({ "metadata": { "name": name }, "spec": { "type": "NodePort", "ports": ports } })
+        };
+        let services = Resource::core("services");
+        let flags = ["--service-node-port-range=20000-20010"];
+        let before = Plane::start_on(&sim, &flags, Some(store.clone())).await;
+        before.admin.create(&services, DEFAULT, &service("old", 20_005)).await.unwrap();
+        before.server.shutdown().await;
+
+        let plane = Plane::start_on(&sim, &[], Some(store)).await;
+        plane.admin.create(&services, DEFAULT, &service("first", 30_000)).await.unwrap();
+        plane.admin.delete(&services, DEFAULT, "old", &DeleteParams::default()).await.unwrap();
+        plane.sim.elapse(Duration::from_secs(1)).await;
+        let second = plane.admin.create(&services, DEFAULT, &service("second", 30_000)).await.unwrap_err();
+        assert!(second.to_string().contains("provided port is already allocated"), "{second}");
+    })
+    .unwrap();
 }
 
 #[test]

@@ -167,8 +167,9 @@ impl Host {
     }
 
     /// Tells whoever started this process how it is: systemd's `sd_notify`. On a simulated host, and
-    /// where nobody wants to know, nothing happens.
+    /// where nobody wants to know, it is only recorded.
     pub fn notify(&self, state: &str) {
+        self.record("notify", vec![("state", state.to_owned())]);
         if self.gear() == Gear::Real {
             crate::real::notify(state);
         }

@@ -95,6 +95,10 @@ facts! {
     /// Whether service addresses are allocated by posting ipaddresses objects through the loopback.
     ip_allocation_by_objects: bool = "service addresses are allocated as ipaddresses objects" { 8 => false, 33 => true }
 
+    /// Whether apiservers find each other by leases in the store, instead of being told how many they are
+    /// (the default of `--endpoint-reconciler-type`).
+    endpoints_by_lease: bool = "apiservers find each other by leases" { 8 => false, 11 => true }
+
     /// Whether the server streams the initial list of a watch (gate WatchList).
     watch_list: bool = "watches stream their initial list" { 8 => false, 32 => true, 33 => false, 34 => true }
 
