@@ -97,7 +97,21 @@ impl Place {
 
     /// The host as this process sees it. `root` is the host's own: no name is added to it.
     pub fn host(&self) -> Host {
-        Real::rooted(self.root.clone(), Block::joined(self.address)).host_at(&self.name, self.address)
+        self.world().host_at(&self.name, self.address)
+    }
+
+    /// [`Place::host`] whose connections are on threads of their own: for a process that serves or loads a server.
+    ///
+    /// # Errors
+    /// There are no threads.
+    pub(crate) fn serving_host(&self) -> std::io::Result<Host> {
+        let world = self.world();
+        world.open_lanes(cores())?;
+        Ok(world.host_at(&self.name, self.address))
+    }
+
+    fn world(&self) -> Real {
+        Real::rooted(self.root.clone(), Block::joined(self.address))
     }
 }
 
@@ -106,7 +120,19 @@ impl Place {
 /// # Errors
 /// The operating system gives none.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Refusal> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    runtime_of(cores())
+}
+
+/// How many threads are of use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(4)
+}
+
+/// A runtime with so many threads.
+///
+/// # Errors
+/// The operating system gives none.
+pub(crate) fn runtime_of(threads: usize) -> Result<tokio::runtime::Runtime, Refusal> {
     let built = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_stack_size(8 << 20)
@@ -166,9 +192,11 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
         Component::Kubeadm => rooted(args, &mut place)?,
         _ => args,
     };
-    let runtime = runtime()?;
+    // An API server's connections are on lanes; what is left needs no two threads that wake each other.
+    let serves = component == Component::Apiserver;
+    let runtime = if serves { runtime_of(1)? } else { runtime()? };
+    let host = if serves { place.serving_host()? } else { place.host() };
     let exit = runtime.block_on(async {
-        let host = place.host();
         let process = host.process(component.command());
         let inner = process.host().clone();
         let (tell, told) = tokio::sync::oneshot::channel();

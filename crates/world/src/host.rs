@@ -16,7 +16,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace};
+use crate::{
+    Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace, real::Lanes,
+};
 
 /// Which of the two gears a host runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ struct Shared {
     pace: Pace,
     gate: Gate,
     commons: Option<Commons>,
+    lanes: Option<Arc<Lanes>>,
     local: Commons,
     boots: AtomicU64,
     init: Arc<Group>,
@@ -62,6 +65,7 @@ pub(crate) struct Parts {
     pub pace: Pace,
     pub gate: Gate,
     pub commons: Option<Commons>,
+    pub lanes: Option<Arc<Lanes>>,
 }
 
 impl Host {
@@ -80,6 +84,7 @@ impl Host {
                 pace: p.pace,
                 gate: p.gate,
                 commons: p.commons,
+                lanes: p.lanes,
                 local: Commons::default(),
                 boots: AtomicU64::new(1),
                 init: init.clone(),
@@ -217,6 +222,34 @@ impl Host {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_with(future, None)
+    }
+
+    /// As [`Host::spawn`], for a connection and all that is done for it: on the next lane, if the world has some.
+    pub fn spawn_on_lane<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let lane = self.shared.lanes.as_ref().map(|lanes| lanes.next());
+        self.spawn_on(lane.unwrap_or_default(), future)
+    }
+
+    /// As [`Host::spawn_on_lane`], on the lane of that number (of any number: they are counted round and round).
+    pub fn spawn_on<F>(&self, lane: usize, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let lane = self.shared.lanes.as_ref().and_then(|lanes| lanes.lane(lane)).cloned();
+        self.spawn_with(future, lane)
+    }
+
+    fn spawn_with<F>(&self, future: F, on: Option<tokio::runtime::Handle>) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let (member, id) = Group::enter(&self.group);
         let gated = Gated {
             gate: self.shared.gate.clone(),
@@ -228,7 +261,10 @@ impl Host {
         gated.killed = id.is_none();
         // The one place where a task is born: everything else goes through here.
         #[allow(clippy::disallowed_methods)]
-        let handle = tokio::spawn(gated);
+        let handle = match on {
+            Some(lane) => lane.spawn(gated),
+            None => tokio::spawn(gated),
+        };
         if let Some(id) = id {
             self.group.attach(id, handle.abort_handle());
         }

@@ -16,7 +16,7 @@ use world::{
 
 use crate::{
     cli::Refusal,
-    components::{PLACE, Place},
+    components::{self, PLACE, Place},
 };
 
 /// How long a server may take to be ready.
@@ -54,6 +54,7 @@ impl OwnServer {
         std::fs::write(root.join("etc/tokens.csv"), format!("{TOKEN},bench,1,\"system:masters\"\n"))?;
         let place = Place { name: "server".into(), address, root };
         let world = Real::new(dir.path().to_owned(), block);
+        world.open_lanes(components::cores())?;
         // Takes the address that the process is given.
         let _server = world.host("server")?;
         let client = world.host("client")?;

@@ -201,7 +201,7 @@ async fn accept(shared: Arc<connection::Shared>, mut listener: Listener, token: 
         match accepted {
             Ok(stream) => {
                 backoff = ACCEPT_BACKOFF;
-                shared.host.spawn(connection::serve(shared.clone(), stream, token.clone()));
+                shared.host.spawn_on_lane(connection::serve(shared.clone(), stream, token.clone()));
             }
             Err(e) => {
                 tracing::debug!("http: Accept error: {e}; retrying in {backoff:?}");

@@ -4,6 +4,7 @@
 //! in blocks: one /24 for the first 250 hosts, and further ones when it is full.
 //! The tokio runtime is never paused: a paused one fires a 30 s timeout on a real socket at once.
 
+mod lanes;
 mod net;
 mod notify;
 
@@ -12,7 +13,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
     time::{Instant, SystemTime},
@@ -21,6 +22,7 @@ use std::{
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
+pub(crate) use lanes::Lanes;
 pub(crate) use notify::notify;
 
 use crate::{
@@ -102,6 +104,7 @@ struct World {
     start: SignedDuration,
     hosts: Mutex<BTreeMap<String, (Host, Arc<RealClock>)>>,
     names: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
+    lanes: OnceLock<Arc<Lanes>>,
 }
 
 impl Real {
@@ -115,6 +118,7 @@ impl Real {
             start: SignedDuration::ZERO,
             hosts: Mutex::default(),
             names: Arc::default(),
+            lanes: OnceLock::new(),
         }))
     }
 
@@ -129,6 +133,7 @@ impl Real {
             start,
             hosts: Mutex::default(),
             names: Arc::default(),
+            lanes: OnceLock::new(),
         }))
     }
 
@@ -143,7 +148,19 @@ impl Real {
             start: SignedDuration::ZERO,
             hosts: Mutex::default(),
             names: Arc::default(),
+            lanes: OnceLock::new(),
         }))
+    }
+
+    /// Gives every host that is made from now on `count` threads on which its connections are served
+    /// ([`Host::spawn_on_lane`]): for a process that is one server. A second call changes nothing.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn open_lanes(&self, count: usize) -> std::io::Result<()> {
+        let lanes = Lanes::start(count)?;
+        let _ = self.0.lanes.set(Arc::new(lanes));
+        Ok(())
     }
 
     /// The host of that name, switched on when first asked for, with the next free address. A world
@@ -203,6 +220,7 @@ impl Real {
             net: Net(Arc::new(net::RealEndpoint {
                 address: IpAddr::V4(address),
                 names: self.0.names.clone(),
+                lanes: self.0.lanes.get().is_some(),
             })),
             disk: Disk::real(if self.0.single { self.0.root.clone() } else { self.0.root.join(name) }),
             entropy: Entropy::system(),
@@ -210,6 +228,7 @@ impl Real {
             pace: Pace::new(Periods::upstream()),
             gate: Gate::default(),
             commons: None,
+            lanes: self.0.lanes.get().cloned(),
         });
         hosts.insert(name.to_owned(), (host.clone(), clock));
         host

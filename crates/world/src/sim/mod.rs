@@ -125,6 +125,7 @@ impl Sim {
             pace: self.0.pace.clone(),
             gate: gate.clone(),
             commons: Some(self.0.commons.clone()),
+            lanes: None,
         });
         let machine = Machine { host, clock, gate, disk };
         hosts.insert(name.to_owned(), machine.clone());

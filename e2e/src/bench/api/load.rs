@@ -1,6 +1,6 @@
 //! The client of the measurements: config maps of 1 KiB in a namespace of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use client::Auth;
@@ -8,7 +8,7 @@ use futures::future::join_all;
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use wire::{Body, HttpClient, body};
-use world::Host;
+use world::{Host, Task};
 
 use super::figure::Figure;
 use crate::cli::Refusal;
@@ -43,11 +43,13 @@ struct Line {
     auth: Auth,
 }
 
-/// Several connections to one server.
+/// Several connections to one server, each with all its requests on a thread of its own.
 #[derive(Clone)]
 pub(super) struct Load {
     host: Host,
     lines: Arc<Vec<Line>>,
+    /// The thread of the first connection; the others follow.
+    lane: usize,
     namespace: Arc<str>,
 }
 
@@ -55,12 +57,13 @@ impl Load {
     pub(super) fn new(
         host: &Host,
         connections: u32,
+        lane: usize,
         connect: impl Fn() -> Result<(HttpClient, Auth), Refusal>,
     ) -> Result<Self, Refusal> {
         let lines: Result<Vec<Line>, Refusal> =
             (0..connections).map(|_| connect().map(|(http, auth)| Line { http, auth })).collect();
         let namespace = format!("bench-{}", host.entropy().name_suffix(8)).into();
-        Ok(Self { host: host.clone(), lines: Arc::new(lines?), namespace })
+        Ok(Self { host: host.clone(), lines: Arc::new(lines?), lane, namespace })
     }
 
     pub(super) fn host(&self) -> &Host {
@@ -76,21 +79,49 @@ impl Load {
     pub(super) async fn begin(&self) -> Result<(), Refusal> {
         let name = &*self.namespace;
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        self.call(0, Method::POST, "/api/v1/namespaces", body.to_string().into()).await?;
+        let load = self.clone();
+        let body = body.to_string().into();
+        self.at(0, async move { load.call(0, Method::POST, "/api/v1/namespaces", body).await }).await?;
         for line in 0..self.lines.len() {
-            for _ in 0..50 {
-                let path = format!("/api/v1/namespaces/{name}");
-                self.call(line, Method::GET, &path, Bytes::new()).await?;
-            }
+            let (load, path) = (self.clone(), format!("/api/v1/namespaces/{name}"));
+            self.at(line, async move {
+                for _ in 0..50 {
+                    load.call(line, Method::GET, &path, Bytes::new()).await?;
+                }
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }
 
     /// Removes what was made, as far as the server does that by itself.
     pub(super) async fn end(&self) -> Result<(), Refusal> {
-        self.call(0, Method::DELETE, &self.collection(), Bytes::new()).await?;
-        let path = format!("/api/v1/namespaces/{}", self.namespace);
-        self.call(0, Method::DELETE, &path, Bytes::new()).await.map(drop)
+        let load = self.clone();
+        self.at(0, async move {
+            load.call(0, Method::DELETE, &load.collection(), Bytes::new()).await?;
+            let path = format!("/api/v1/namespaces/{}", load.namespace);
+            load.call(0, Method::DELETE, &path, Bytes::new()).await.map(drop)
+        })
+        .await
+    }
+
+    /// Does something with a connection, on its thread.
+    pub(super) async fn at<T: Send + 'static>(
+        &self,
+        line: usize,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.spawn(line, work).join().await.ok_or_else(lost)?
+    }
+
+    /// As [`Load::at`], going on meanwhile.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        line: usize,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        self.host.spawn_on(self.lane + line % self.lines.len().max(1), work)
     }
 
     /// One object, as it is sent.
@@ -149,7 +180,7 @@ impl Load {
         let began = clock.monotonic();
         let workers = (0..at_once).map(|worker| {
             let (load, clock) = (self.clone(), clock.clone());
-            self.host.spawn(async move {
+            self.spawn(worker as usize, async move {
                 let mut took = Vec::new();
                 for number in (worker..count).step_by(at_once as usize) {
                     let began = clock.monotonic();
@@ -162,7 +193,7 @@ impl Load {
         let workers: Vec<_> = workers.collect();
         let mut took = Vec::new();
         for done in join_all(workers.into_iter().map(|w| w.join())).await {
-            took.extend(done.ok_or_else(|| Refusal("a worker of the benchmark came to grief".into()))??);
+            took.extend(done.ok_or_else(lost)??);
         }
         Ok(Figure::new(what, count as usize, clock.monotonic().since(began), took))
     }
@@ -182,18 +213,26 @@ impl Load {
 
     /// Lists of the collection of `objects`, `limit` of them (0: all), one after another.
     pub(super) async fn lists(&self, objects: u32, limit: u32, rounds: u32) -> Result<Figure, Refusal> {
-        let clock = self.host.clock().clone();
         let (path, what) = match limit {
             0 => (self.collection(), format!("list {objects}")),
             limit => (format!("{}?limit={limit}", self.collection()), format!("list {limit} of {objects}")),
         };
-        let mut took: Vec<Duration> = Vec::new();
-        let began = clock.monotonic();
-        for _ in 0..rounds {
+        let load = self.clone();
+        self.at(0, async move {
+            let clock = load.host.clock().clone();
+            let mut took: Vec<Duration> = Vec::new();
             let began = clock.monotonic();
-            self.call(0, Method::GET, &path, Bytes::new()).await?;
-            took.push(clock.monotonic().since(began));
-        }
-        Ok(Figure::new(&what, rounds as usize, clock.monotonic().since(began), took))
+            for _ in 0..rounds {
+                let began = clock.monotonic();
+                load.call(0, Method::GET, &path, Bytes::new()).await?;
+                took.push(clock.monotonic().since(began));
+            }
+            Ok(Figure::new(&what, rounds as usize, clock.monotonic().since(began), took))
+        })
+        .await
     }
+}
+
+fn lost() -> Refusal {
+    Refusal("a worker of the benchmark came to grief".into())
 }

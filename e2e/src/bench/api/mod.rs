@@ -8,7 +8,11 @@ mod figure;
 mod load;
 mod watchers;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use api::profile::Profile;
 use clap::Args;
@@ -87,16 +91,17 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
 async fn own(plan: &Plan, name: &str, flags: &[&str]) -> Result<Measured, Refusal> {
     let (server, _) = OwnServer::start(flags).await?;
     let figures =
-        measure(plan, || Load::new(server.client(), plan.connections, || server.connection())).await?;
+        measure(plan, |lane| Load::new(server.client(), plan.connections, lane, || server.connection()))
+            .await?;
     Ok(Measured { server: name.to_owned(), figures, resident: mebibytes(process::resident(server.pid())) })
 }
 
 async fn foreign(plan: &Plan, path: &std::path::Path) -> Result<Measured, Refusal> {
-    let host = Place::of_this_process()?.host();
+    let host = Place::of_this_process()?.serving_host()?;
     let config = Kubeconfig::load(host.disk(), std::path::absolute(path)?)?;
     let server = config.server()?.to_owned();
     let connect = || Ok(client::connection(&host, &config, Profile::default().go())?);
-    let figures = measure(plan, || Load::new(&host, plan.connections, connect)).await?;
+    let figures = measure(plan, |lane| Load::new(&host, plan.connections, lane, connect)).await?;
     let pid = process::listening_at(&server);
     Ok(Measured { figures, resident: mebibytes(pid.and_then(process::resident)), server })
 }
@@ -105,8 +110,11 @@ fn mebibytes(bytes: Option<u64>) -> Option<f64> {
     bytes.map(|bytes| bytes as f64 / f64::from(1 << 20))
 }
 
-async fn measure(plan: &Plan, load: impl Fn() -> Result<Load, Refusal>) -> Result<Vec<Figure>, Refusal> {
+async fn measure(plan: &Plan, load: impl Fn(usize) -> Result<Load, Refusal>) -> Result<Vec<Figure>, Refusal> {
     let mut figures = Vec::new();
+    // Loads of one connection after another are on one thread after another.
+    let made = AtomicUsize::new(0);
+    let load = || load(made.fetch_add(1, Ordering::Relaxed));
     let (count, many) = (plan.requests, plan.in_flight);
     let requests = load()?;
     requests.begin().await?;

@@ -61,14 +61,32 @@ pub(super) async fn fan_out(
         if number % ON_ONE_CONNECTION == 0 {
             line = load()?;
         }
-        let response = line.send(0, Method::GET, &path, bytes::Bytes::new()).await?;
-        readers.push(writer.host().spawn(read(response.into_body(), seen.clone())));
+        let (asking, path, seen) = (line.clone(), path.clone(), seen.clone());
+        let (open, opened) = tokio::sync::oneshot::channel();
+        readers.push(line.spawn(0, async move {
+            let answer = asking.send(0, Method::GET, &path, bytes::Bytes::new()).await;
+            let (told, body) = match answer {
+                Ok(response) => (Ok(()), Some(response.into_body())),
+                Err(e) => (Err(e), None),
+            };
+            let _ = open.send(told);
+            if let Some(body) = body {
+                read(body, seen).await;
+            }
+        }));
+        opened.await.map_err(|_| Refusal("a watcher of the benchmark came to grief".into()))??;
     }
     let began = clock.monotonic();
-    for number in 0..changes {
-        seen.asked.lock().push(clock.monotonic());
-        writer.once(0, Verb::Create, number).await?;
-    }
+    let (writing, told) = (writer.clone(), seen.clone());
+    writer
+        .at(0, async move {
+            for number in 0..changes {
+                told.asked.lock().push(told.clock.monotonic());
+                writing.once(0, Verb::Create, number).await?;
+            }
+            Ok(())
+        })
+        .await?;
     let all = async {
         while seen.events.load(Ordering::SeqCst) < seen.expected {
             let told = seen.all.notified();
