@@ -68,57 +68,6 @@ fn it_is_told_on_two_screens_with_the_words_that_people_reported() {
     assert!(told.lines().count() <= 60, "{} lines are more than two screens", told.lines().count());
 }
 
-/// What one release's story must say, and must not.
-fn check(version: &str, says: &[&str], never: &[&str]) {
-    let output = story(&["--kubernetes-version", version]);
-    let told = text(&output);
-    assert!(output.status.success(), "{version}: {told}");
-    for words in says {
-        assert!(told.contains(words), "{version}: missing {words:?} in\n{told}");
-    }
-    for words in never {
-        assert!(!told.contains(words), "{version}: {words:?} in\n{told}");
-    }
-}
-
-#[test]
-fn before_go_1_15_the_words_name_no_time_and_before_go_1_20_no_tls() {
-    check(
-        "1.11",
-        &["limitranges\": x509: certificate has expired or is not yet valid\n"],
-        &["tls: failed", "current time"],
-    );
-    check(
-        "1.26",
-        &["limitranges\": x509: certificate has expired or is not yet valid: current time"],
-        &["tls: failed"],
-    );
-}
-
-#[test]
-fn from_1_33_it_lives_three_years_and_services_fail_too() {
-    let service = "422 Service \"s-dead\" is invalid: spec.clusterIPs: Invalid value: [\"\"]: failed to allocate IP: Post \"https://127.0.0.1:6443/apis/networking.k8s.io/v1/ipaddresses\"";
-    check(
-        "1.33",
-        &[service, "loopback, served by SNI               2025-12-31T23:00:00Z  2028-12-31T23:00:00Z"],
-        &["blind hour"],
-    );
-}
-
-#[test]
-fn from_1_36_livez_tells_an_hour_late_the_kubelet_restarts_it_and_a_wall_step_stays_unseen() {
-    check(
-        "1.36",
-        &[
-            "one second before the hour is over     livez 200 ok",
-            "livez 500 internal server error: loopback serving certificate is expired",
-            "the kubelet restarts the static pod    new certificate until",
-            "two hours past its end                 livez 200 ok",
-        ],
-        &["kube-apiserver is restarted."],
-    );
-}
-
 #[test]
 fn it_fails_when_nobody_checks_the_dates() {
     let output = story(&["--ignore-certificate-dates"]);

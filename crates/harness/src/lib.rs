@@ -4,7 +4,7 @@
 //! # use std::time::Duration;
 //! #[chronoplane::test(nodes = 3, version = "1.32", sparse)]
 //! async fn certificates_end_after_a_year(cluster: chronoplane::Cluster) {
-//!     cluster.sim().elapse(Duration::from_secs(364 * 86_400)).await;
+//!     cluster.elapse(Duration::from_secs(364 * 86_400)).await;
 //!     let nodes = cluster.admin().list(&client::Resource::core("nodes"), None, &Default::default()).await;
 //!     assert_eq!(nodes.expect("the API answers").items.len(), 4);
 //! }
