@@ -105,6 +105,43 @@ async fn orphans_stay_and_forget_their_owner(cluster: Cluster) {
     }
 }
 
+/// A write that comes between what the collector has seen and what it does must not cost a dependent its life.
+#[chronoplane::test]
+async fn orphans_stay_while_others_write_to_them(cluster: Cluster) {
+    define(&cluster).await;
+    for round in 0..5 {
+        let owner = create(&cluster, &WIDGETS, "owner", &[]).await;
+        let names: Vec<String> = (0..20).map(|n| format!("kept-{round}-{n}")).collect();
+        for name in &names {
+            create(&cluster, &WIDGETS, name, &[&owner]).await;
+        }
+        let writers: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let (rest, name) = (cluster.admin().clone(), name.clone());
+                cluster.sim().host("workstation").spawn(async move {
+                    for turn in 0..20 {
+                        let patch = json!({"data": {"turn": turn}});
+                        // One that went is found below.
+                        let _ = rest.patch(&WIDGETS, NS, &name, Patch::Merge(&patch), None).await;
+                    }
+                })
+            })
+            .collect();
+        delete(&cluster, &WIDGETS, "owner", "Orphan").await;
+        for writer in writers {
+            writer.join().await.expect("it ends");
+        }
+        gone(&cluster, &WIDGETS, "owner").await;
+        cluster.sim().elapse(Duration::from_secs(30)).await;
+        for name in &names {
+            let orphan =
+                cluster.admin().get(&WIDGETS, NS, name).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(orphan.owner_refs().count(), 0, "{orphan}");
+        }
+    }
+}
+
 #[chronoplane::test]
 async fn an_owner_deleted_in_the_foreground_goes_last(cluster: Cluster) {
     define(&cluster).await;

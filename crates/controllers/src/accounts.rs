@@ -1,11 +1,12 @@
 //! Every namespace's own: the service account `default` and the ConfigMap `kube-root-ca.crt`.
 
-use client::{Informer, Resource, Rest, WorkQueue, run_workers};
+use client::{Informer, Resource, Rest, WorkQueue};
 use serde_json::{Value, json};
 
 use crate::{
     context::Context,
     objects::{is_deleting, text},
+    start::start,
 };
 
 const NAMESPACES: Resource = Resource::core("namespaces");
@@ -17,14 +18,8 @@ fn is_active(namespace: &Value) -> bool {
     !is_deleting(namespace) && text(namespace, "/status/phase") != "Terminating"
 }
 
-/// A queue of namespaces: all of them as they come, and those where `resource` `name` changes.
-fn namespaces_to_check(
-    c: &Context,
-    namespaces: &Informer,
-    watched: &Informer,
-    name: &'static str,
-) -> WorkQueue {
-    let queue = WorkQueue::new(&c.host, c.queue_options());
+/// Tells `queue` of all namespaces as they come, and of those where the watched object `name` changes.
+fn follow(queue: &WorkQueue, namespaces: &Informer, watched: &Informer, name: &'static str) {
     let feed = queue.clone();
     namespaces.on(move |change| feed.add(change.key()));
     let feed = queue.clone();
@@ -34,15 +29,16 @@ fn namespaces_to_check(
             feed.add(text(object, "/metadata/namespace"));
         }
     });
-    queue
 }
 
 /// Starts the serviceaccount loop.
 pub(crate) fn service_accounts(c: &Context) {
     let (namespaces, accounts) = (c.informer(NAMESPACES), c.informer(ACCOUNTS));
-    let (rest, queue) =
-        (c.rest("service-account-controller"), namespaces_to_check(c, &namespaces, &accounts, "default"));
-    run_workers(&c.host, 1, &queue, move |namespace| {
+    let (rest, queue) = (c.rest("service-account-controller"), WorkQueue::new(&c.host, c.queue_options()));
+    let informers = [namespaces.clone(), accounts.clone()];
+    let [all, watched] = informers.clone();
+    let follow = move |queue: &WorkQueue| follow(queue, &all, &watched, "default");
+    start(&c.host, informers, queue, 1, follow, move |namespace| {
         let (rest, namespaces, accounts) = (rest.clone(), namespaces.clone(), accounts.clone());
         async move {
             let there = accounts.get(namespace.as_str(), "default").is_some();
@@ -61,7 +57,7 @@ pub(crate) fn service_accounts(c: &Context) {
 
 /// The namespace is on its way out: nothing to be made there any more.
 fn is_ending(e: &client::ClientError) -> bool {
-    e.is_not_found() || (e.is_forbidden() && e.to_string().contains("because it is being terminated"))
+    e.is_not_found() || e.is_namespace_terminating()
 }
 
 /// Starts the root-ca-cert-publisher loop; off without --root-ca-file.
@@ -77,9 +73,11 @@ pub(crate) fn publish_root_ca(c: &Context) -> Result<(), String> {
         .map_err(|e| format!("error reading root-ca-file at {path}: {e}"))?;
     let (namespaces, maps) = (c.informer(NAMESPACES), c.informer(CONFIG_MAPS));
     let described = c.options.kubernetes_version.root_ca_described();
-    let (rest, queue) =
-        (c.rest("root-ca-cert-publisher"), namespaces_to_check(c, &namespaces, &maps, ROOT_CA));
-    run_workers(&c.host, 1, &queue, move |namespace| {
+    let (rest, queue) = (c.rest("root-ca-cert-publisher"), WorkQueue::new(&c.host, c.queue_options()));
+    let informers = [namespaces.clone(), maps.clone()];
+    let [all, watched] = informers.clone();
+    let follow = move |queue: &WorkQueue| follow(queue, &all, &watched, ROOT_CA);
+    start(&c.host, informers, queue, 1, follow, move |namespace| {
         let (rest, namespaces, maps, ca) = (rest.clone(), namespaces.clone(), maps.clone(), ca.clone());
         async move {
             if !namespaces.get(None, &namespace).is_some_and(|n| is_active(&n)) {

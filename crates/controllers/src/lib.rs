@@ -45,6 +45,9 @@ mod pods;
 mod quota;
 mod roles;
 pub mod scheduler;
+mod start;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod volumes;
 mod workloads;

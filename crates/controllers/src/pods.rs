@@ -1,9 +1,12 @@
-//! What loops that own pods share: which are theirs, which count, and how one is made.
+//! What loops that own pods, and those that own the owners, share: which are theirs, which count, and how one
+//! is made.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use api::selector::LabelSelector;
-use client::{ClientError, DeleteParams, Informer, Next, Patch, Resource, Rest, recorder::Recorder};
+use api::{selector::LabelSelector, status::Status};
+use client::{
+    Change, ClientError, DeleteParams, Informer, Next, Patch, Resource, Rest, WorkQueue, recorder::Recorder,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Wall;
@@ -47,12 +50,27 @@ pub(crate) fn is_available(pod: &Value, min_ready: SignedDuration, now: Wall) ->
     since.is_some_and(|since| now.duration_since(since) >= min_ready)
 }
 
-/// Whether the `spec.selector` of a workload selects `pod`.
-pub(crate) fn selects(owner: &Value, pod: &Value) -> bool {
+/// How long until the next ready one of `pods` counts as available; `None` if none is to come.
+pub(crate) fn until_available<'a>(
+    pods: impl IntoIterator<Item = &'a Arc<Value>>,
+    min_ready: SignedDuration,
+    now: Wall,
+) -> Option<Duration> {
+    let waiting = pods.into_iter().filter(|p| is_ready(p) && !is_available(p, min_ready, now));
+    let left = waiting.map(|pod| {
+        let since = condition(pod, "Ready").and_then(|c| time(c, "/lastTransitionTime"));
+        // A time that lies ahead is of another clock, or of one that was set back.
+        since.map_or(min_ready, |since| (min_ready - now.duration_since(since)).min(min_ready))
+    });
+    left.min().map(|left| Duration::try_from(left).unwrap_or_default())
+}
+
+/// Whether the `spec.selector` of a workload selects `object`.
+pub(crate) fn selects(owner: &Value, object: &Value) -> bool {
     owner
         .pointer("/spec/selector")
         .and_then(|s| LabelSelector::from_object(s).ok())
-        .is_some_and(|s| s.matches(pod))
+        .is_some_and(|s| s.matches(object))
 }
 
 /// Keys of the `owners` that want to know of a change of `object`: the one that controls it, or,
@@ -70,39 +88,84 @@ pub(crate) fn interested(owners: &Informer, object: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Pods that `owner` controls; orphans that it selects are adopted, pods it no longer selects let go.
-pub(crate) async fn claimed(
-    rest: &Rest,
-    pods: &Informer,
-    owner: &Value,
-) -> Result<Vec<Arc<Value>>, ClientError> {
-    let (uid, namespace) = (text(owner, "/metadata/uid"), text(owner, "/metadata/namespace"));
-    let mut mine = Vec::new();
-    for pod in pods.by_namespace(namespace) {
-        match controller_uid(&pod) {
-            Some(controller) if controller == uid && selects(owner, &pod) => mine.push(pod),
-            Some(controller) if controller == uid && !is_deleting(&pod) => {
-                let patch = json!({"metadata": {"ownerReferences": [{"$patch": "delete", "uid": uid}], "uid": text(&pod, "/metadata/uid")}});
-                patch_pod(rest, &pod, &patch).await?;
-            }
-            None if is_active(&pod) && !is_deleting(owner) && selects(owner, &pod) => {
-                let patch = json!({"metadata": {"ownerReferences": [owner_reference(owner)], "uid": text(&pod, "/metadata/uid")}});
-                patch_pod(rest, &pod, &patch).await?;
-                mine.push(pod);
-            }
-            _ => {}
+/// Tells `queue` of `owners` that change, and of those that a change of what they own concerns.
+pub(crate) fn follow(queue: &WorkQueue, owners: &Informer, owned: &Informer) {
+    let feed = queue.clone();
+    owners.on(move |change| feed.add(change.key()));
+    let (feed, owners) = (queue.clone(), owners.clone());
+    owned.on(move |change| {
+        interested(&owners, change.object()).into_iter().for_each(|key| feed.add(key));
+        if let Change::Updated { old, new } = change
+            && controller_uid(old) != controller_uid(new)
+        {
+            interested(&owners, old).into_iter().for_each(|key| feed.add(key));
         }
-    }
-    Ok(mine)
+    });
 }
 
-/// Patches a pod; one that is gone or another one meanwhile needs nothing.
-pub(crate) async fn patch_pod(rest: &Rest, pod: &Value, patch: &Value) -> Result<(), ClientError> {
-    let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-    match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(patch), None).await {
-        Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
-        Err(e) => Err(e),
+/// Who claims what.
+pub(crate) struct Claim<'a> {
+    pub rest: &'a Rest,
+    /// Of the owner.
+    pub owners: &'a Resource,
+    pub owned: &'a Resource,
+    pub informer: &'a Informer,
+}
+
+impl Claim<'_> {
+    /// Objects that `owner` controls; orphans that it selects are adopted, objects it no longer selects let
+    /// go (`controller_ref_manager.go`).
+    pub(crate) async fn of(&self, owner: &Value) -> Result<Vec<Arc<Value>>, ClientError> {
+        let (uid, namespace) = (text(owner, "/metadata/uid"), text(owner, "/metadata/namespace"));
+        let mut mine = Vec::new();
+        let mut checked = false;
+        for object in self.informer.by_namespace(namespace) {
+            match controller_uid(&object) {
+                Some(controller) if controller == uid && selects(owner, &object) => mine.push(object),
+                Some(controller) if controller == uid && !is_deleting(owner) => {
+                    self.patch(&object, json!({"$patch": "delete", "uid": uid})).await?;
+                }
+                None if is_active(&object) && !is_deleting(owner) && selects(owner, &object) => {
+                    if !std::mem::replace(&mut checked, true) {
+                        self.check_there(owner).await?;
+                    }
+                    mine.extend(self.patch(&object, owner_reference(owner)).await?);
+                }
+                _ => {}
+            }
+        }
+        Ok(mine)
+    }
+
+    /// The owner is there still and stays, says the server: what is adopted for one that is gone would follow it
+    /// (`RecheckDeletionTimestamp`).
+    async fn check_there(&self, owner: &Value) -> Result<(), ClientError> {
+        let (namespace, name) = (text(owner, "/metadata/namespace"), text(owner, "/metadata/name"));
+        let live = self.rest.get(self.owners, Some(namespace), name).await?;
+        let (got, wanted) = (text(&live, "/metadata/uid"), text(owner, "/metadata/uid"));
+        if got != wanted {
+            let why = format!("original {namespace}/{name} not found: got uid {got}, wanted {wanted}");
+            return Err(Status::conflict(&self.owners.qualified(), name, why).into());
+        }
+        if let deleted = text(&live, "/metadata/deletionTimestamp")
+            && !deleted.is_empty()
+        {
+            let why = format!("{namespace}/{name} has just been deleted at {deleted}");
+            return Err(Status::conflict(&self.owners.qualified(), name, why).into());
+        }
+        Ok(())
+    }
+
+    /// Changes a reference, if it is still the same object; what is gone is nobody's to claim.
+    async fn patch(&self, object: &Value, reference: Value) -> Result<Option<Arc<Value>>, ClientError> {
+        let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+        let uid = text(object, "/metadata/uid");
+        let patch = json!({"metadata": {"ownerReferences": [reference], "uid": uid}});
+        match self.rest.patch(self.owned, Some(namespace), name, Patch::Strategic(&patch), None).await {
+            Ok(patched) => Ok(Some(Arc::new(patched))),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 }
 

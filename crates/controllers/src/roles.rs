@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
-use client::{Patch, Resource, WorkQueue, run_workers};
+use client::{Patch, Resource, WorkQueue};
 use serde_json::{Value, json};
 
 use crate::{
     context::Context,
     objects::{list, text},
+    start::start,
 };
 
 const ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
@@ -39,15 +40,16 @@ fn sum(role: &Value, all: &[Arc<Value>]) -> Vec<Value> {
 pub(crate) fn aggregate(c: &Context) {
     let (roles, rest) = (c.informer(ROLES), c.rest("clusterrole-aggregation-controller"));
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let (feed, all) = (queue.clone(), roles.clone());
-    roles.on(move |_| {
-        all.list().iter().filter(|r| is_aggregated(r)).for_each(|r| feed.add(client::key_of(r)));
-    });
-    run_workers(&c.host, 5, &queue, move |name| {
+    let all = roles.clone();
+    let follow = move |queue: &WorkQueue| {
+        let (feed, roles) = (queue.clone(), all.clone());
+        all.on(move |_| {
+            roles.list().iter().filter(|r| is_aggregated(r)).for_each(|r| feed.add(client::key_of(r)));
+        });
+    };
+    start(&c.host, [roles.clone()], queue, 5, follow, move |name| {
         let (roles, rest) = (roles.clone(), rest.clone());
         async move {
-            // A part of the roles would take rights away.
-            roles.synced().await;
             let Some(role) = roles.get(None, &name).filter(|r| is_aggregated(r)) else { return Ok(()) };
             let wanted = sum(&role, &roles.list());
             if list(&role, "/rules").eq(wanted.iter()) {

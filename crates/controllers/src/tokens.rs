@@ -6,8 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use client::{
-    Change, ClientError, DeleteParams, Informer, QueueOptions, Resource, Rest, WorkQueue, run_workers,
-    split_key,
+    Change, ClientError, DeleteParams, Informer, QueueOptions, Resource, Rest, WorkQueue, split_key,
 };
 use pki::{
     PrivateKey,
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     context::Context,
     objects::{base64, is_deleting, list, text},
+    start::start,
 };
 
 const SECRETS: Resource = Resource::core("secrets");
@@ -69,14 +69,34 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
         root_ca,
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let host = c.host.clone();
-    c.host.spawn(async move {
-        this.accounts.synced().await;
-        this.secrets.synced().await;
-        let feed = queue.clone();
-        let leaving = WorkQueue::new(&host, QueueOptions::default());
-        let gone = leaving.clone();
-        this.secrets.on(move |change| {
+    let leaving = WorkQueue::new(&c.host, QueueOptions::default());
+    let informers = [this.accounts.clone(), this.secrets.clone()];
+    let (following, gone) = (this.clone(), leaving.clone());
+    let follow = move |queue: &WorkQueue| following.follow(queue, &gone);
+    let unreferring = this.clone();
+    start(
+        &c.host,
+        informers.clone(),
+        leaving,
+        1,
+        |_| (),
+        move |key| {
+            let this = unreferring.clone();
+            async move { this.forget(&key).await.map_err(|e| e.to_string()) }
+        },
+    );
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+    Ok(())
+}
+
+impl Loop {
+    /// Tells `queue` of secrets to be filled, and `leaving` of accounts whose secret is gone.
+    fn follow(&self, queue: &WorkQueue, leaving: &WorkQueue) {
+        let (feed, gone) = (queue.clone(), leaving.clone());
+        self.secrets.on(move |change| {
             let secret = change.object();
             if text(secret, "/type") != KIND {
                 return;
@@ -89,8 +109,8 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
                 _ => feed.add(change.key()),
             }
         });
-        let (feed, secrets) = (queue.clone(), this.secrets.clone());
-        this.accounts.on(move |change| {
+        let (feed, secrets) = (queue.clone(), self.secrets.clone());
+        self.accounts.on(move |change| {
             let (namespace, name) =
                 (text(change.object(), "/metadata/namespace"), text(change.object(), "/metadata/name"));
             for secret in secrets.by_namespace(namespace) {
@@ -99,20 +119,8 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
                 }
             }
         });
-        let unreferring = this.clone();
-        run_workers(&host, 1, &leaving, move |key| {
-            let this = unreferring.clone();
-            async move { this.forget(&key).await.map_err(|e| e.to_string()) }
-        });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = this.clone();
-            async move { this.sync(&key).await }
-        });
-    });
-    Ok(())
-}
+    }
 
-impl Loop {
     async fn sync(&self, key: &str) -> Result<(), String> {
         let Some(secret) = self.secrets.get_key(key).filter(|s| !is_deleting(s)) else { return Ok(()) };
         let (namespace, name) = (text(&secret, "/metadata/namespace"), text(&secret, "/metadata/name"));

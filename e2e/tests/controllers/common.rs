@@ -15,6 +15,7 @@ pub const SERVICES: Resource = Resource::core("services");
 pub const ENDPOINTS: Resource = Resource::core("endpoints");
 pub const SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
 pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
+pub const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub const NS: Option<&str> = Some("default");
 
 pub const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");

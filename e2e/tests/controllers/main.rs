@@ -7,6 +7,7 @@ mod daemons;
 mod jobs;
 mod nodes;
 mod quotas;
+mod restarts;
 mod roles;
 mod rollout;
 mod scheduling;

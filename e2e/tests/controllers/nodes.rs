@@ -165,3 +165,52 @@ async fn nodes_are_greeted_and_told_how_long_to_believe_what_they_read(cluster: 
     let node = cluster.admin().get(&NODES, None, "node1").await.expect("there");
     assert_eq!(text(&node, "/metadata/annotations/node.alpha.kubernetes.io~1ttl"), "0");
 }
+
+#[chronoplane::test(nodes = 1)]
+async fn the_wall_clock_does_not_shorten_a_toleration(cluster: Cluster) {
+    let mut pod = template(json!({"app": "guest"}));
+    pod["metadata"]["name"] = "guest".into();
+    pod["spec"]["tolerations"] =
+        json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 120}]);
+    create(&cluster, &PODS, pod).await;
+    until(&cluster, "it runs", &PODS, NS, "guest", |p| p["status"]["phase"] == "Running").await;
+    // Whoever set the taint has a clock of their own.
+    let taint = json!({"spec": {"taints": [{"key": "k", "effect": "NoExecute", "timeAdded": "2020-01-01T00:00:00Z"}]}});
+    cluster.admin().patch(&NODES, None, "node1", Patch::Strategic(&taint), None).await.expect("tainted");
+    cluster.sim().elapse(seconds(30)).await;
+    cluster.sim().step("cp1", jiff::SignedDuration::from_mins(5));
+    let touch = json!({"metadata": {"annotations": {"touched": "yes"}}});
+    cluster.admin().patch(&PODS, NS, "guest", Patch::Merge(&touch), None).await.expect("touched");
+    cluster.sim().elapse(seconds(80)).await;
+    let guest = cluster.admin().get(&PODS, NS, "guest").await.expect("there");
+    assert_eq!(guest["metadata"].get("deletionTimestamp"), None, "before its time: {guest}");
+    cluster.sim().elapse(seconds(12)).await;
+    let guest = cluster.admin().get_opt(&PODS, NS, "guest").await.expect("an answer");
+    let leaves = |p: Value| p["metadata"].get("deletionTimestamp").is_some();
+    assert!(guest.is_none_or(leaves), "its time is over");
+}
+
+#[chronoplane::test(nodes = 1)]
+async fn a_taint_that_goes_in_time_cancels_the_eviction(cluster: Cluster) {
+    let mut pod = template(json!({"app": "guest"}));
+    pod["metadata"]["name"] = "guest".into();
+    pod["spec"]["tolerations"] =
+        json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]);
+    create(&cluster, &PODS, pod).await;
+    until(&cluster, "it runs", &PODS, NS, "guest", |p| p["status"]["phase"] == "Running").await;
+    // By hand, as `kubectl taint`: without a time.
+    let taint = json!({"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}});
+    let clean = json!({"spec": {"taints": null}});
+    cluster.admin().patch(&NODES, None, "node1", Patch::Strategic(&taint), None).await.expect("tainted");
+    cluster.sim().elapse(seconds(50)).await;
+    cluster.admin().patch(&NODES, None, "node1", Patch::Merge(&clean), None).await.expect("clean");
+    until_event(&cluster, "guest", "TaintManagerEviction", "Cancelling deletion of Pod default/guest").await;
+    cluster.admin().patch(&NODES, None, "node1", Patch::Strategic(&taint), None).await.expect("tainted");
+    cluster.sim().elapse(seconds(55)).await;
+    let guest = cluster.admin().get(&PODS, NS, "guest").await.expect("there");
+    assert_eq!(guest["metadata"].get("deletionTimestamp"), None, "a new time has begun: {guest}");
+    cluster.sim().elapse(seconds(7)).await;
+    let guest = cluster.admin().get_opt(&PODS, NS, "guest").await.expect("an answer");
+    let leaves = |p: Value| p["metadata"].get("deletionTimestamp").is_some();
+    assert!(guest.is_none_or(leaves), "its time is over");
+}

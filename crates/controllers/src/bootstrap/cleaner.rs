@@ -2,27 +2,29 @@
 
 use std::time::Duration;
 
-use client::{DeleteParams, Next, Rest, WorkQueue, run_workers};
+use client::{DeleteParams, Next, Rest, WorkQueue};
 use jiff::SignedDuration;
 use pki::token::{NAMESPACE, Refusal, TokenSecret};
 use serde_json::Value;
 use world::Host;
 
 use super::{SECRETS, is_token};
-use crate::{context::Context, objects::text};
+use crate::{context::Context, objects::text, start::start};
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let (secrets, rest) = (c.informer(SECRETS), c.rest("token-cleaner"));
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    secrets.on(move |change| {
-        if is_token(change.object()) {
-            feed.add(change.key());
-        }
-    });
-    let host = c.host.clone();
-    run_workers(&c.host, 1, &queue, move |key| {
+    let (host, all) = (c.host.clone(), secrets.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all.on(move |change| {
+            if is_token(change.object()) {
+                feed.add(change.key());
+            }
+        });
+    };
+    start(&c.host, [secrets.clone()], queue, 1, follow, move |key| {
         let (host, rest, secrets) = (host.clone(), rest.clone(), secrets.clone());
         async move {
             match secrets.get_key(&key) {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use client::{Informer, Resource, Rest, WorkQueue, run_workers};
+use client::{Informer, Resource, Rest, WorkQueue};
 use pki::token::{NAMESPACE, TokenSecret, jws};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
 use super::{SECRETS, is_token};
-use crate::{context::Context, objects::text};
+use crate::{context::Context, objects::text, start::start};
 
 const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const PREFIX: &str = "jws-kubeconfig-";
@@ -18,20 +18,23 @@ const PREFIX: &str = "jws-kubeconfig-";
 pub(crate) fn run(c: &Context) {
     let (maps, secrets) = (c.informer(CONFIG_MAPS), c.informer(SECRETS));
     let (rest, queue) = (c.rest("bootstrap-signer"), WorkQueue::new(&c.host, c.queue_options()));
-    let feed = queue.clone();
-    maps.on(move |change| {
-        if change.key() == "kube-public/cluster-info" {
-            feed.add("cluster-info");
-        }
-    });
-    let feed = queue.clone();
-    secrets.on(move |change| {
-        if is_token(change.object()) {
-            feed.add("cluster-info");
-        }
-    });
-    let host = c.host.clone();
-    run_workers(&c.host, 1, &queue, move |_| {
+    let (host, informers) = (c.host.clone(), [maps.clone(), secrets.clone()]);
+    let [all_maps, all_secrets] = informers.clone();
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all_maps.on(move |change| {
+            if change.key() == "kube-public/cluster-info" {
+                feed.add("cluster-info");
+            }
+        });
+        let feed = queue.clone();
+        all_secrets.on(move |change| {
+            if is_token(change.object()) {
+                feed.add("cluster-info");
+            }
+        });
+    };
+    start(&c.host, informers, queue, 1, follow, move |_| {
         let (host, rest, maps, secrets) = (host.clone(), rest.clone(), maps.clone(), secrets.clone());
         async move { sign(&host, &rest, &maps, &secrets).await }
     });

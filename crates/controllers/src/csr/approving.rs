@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{Resource, Rest, WorkQueue, run_workers};
+use client::{Resource, Rest, WorkQueue};
 use pki::csr::Csr;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
@@ -11,6 +11,7 @@ use super::{CSRS, rules};
 use crate::{
     context::Context,
     objects::{bytes, list, text},
+    start::start,
 };
 
 /// Of all CSR loops: 200 ms doubling to 1000 s.
@@ -21,10 +22,13 @@ pub(super) fn queue(c: &Context) -> WorkQueue {
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
     let (informer, rest, queue) = (c.informer(CSRS), c.rest("certificate-controller"), queue(c));
-    let feed = queue.clone();
-    informer.on(move |change| feed.add(change.key()));
-    let host = c.host.clone();
-    run_workers(&c.host, c.options.chronoplane_concurrent_csr_syncs, &queue, move |key| {
+    let (host, all) = (c.host.clone(), informer.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all.on(move |change| feed.add(change.key()));
+    };
+    let workers = c.options.chronoplane_concurrent_csr_syncs;
+    start(&c.host, [informer.clone()], queue, workers, follow, move |key| {
         let (host, rest, informer) = (host.clone(), rest.clone(), informer.clone());
         async move {
             match informer.get_key(&key) {

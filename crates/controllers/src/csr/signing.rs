@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{Rest, run_workers};
+use client::{Rest, WorkQueue};
 use pki::{Authority, Grant, csr::Csr, parse_usages};
 use serde_json::{Value, json};
 use world::{Host, Wall, rfc3339};
@@ -11,6 +11,7 @@ use super::{CSRS, approving::queue, files::Signing, rules};
 use crate::{
     context::Context,
     objects::{base64, bytes, condition_is, list, number, text},
+    start::start,
 };
 
 const BACKDATE: Duration = Duration::from_secs(300);
@@ -22,20 +23,23 @@ const RELOAD: Duration = Duration::from_secs(60);
 pub(crate) fn run(c: &Context, signing: Signing) {
     let (informer, rest) = (c.informer(CSRS), c.rest("certificate-controller"));
     for (signer, files) in signing.signers() {
-        let queue = queue(c);
-        let feed = queue.clone();
-        informer.on(move |change| {
-            if text(change.object(), "/spec/signerName") == signer {
-                feed.add(change.key());
-            }
-        });
+        let (queue, all) = (queue(c), informer.clone());
+        let follow = move |queue: &WorkQueue| {
+            let feed = queue.clone();
+            all.on(move |change| {
+                if text(change.object(), "/spec/signerName") == signer {
+                    feed.add(change.key());
+                }
+            });
+        };
         let options = &c.options;
         let terms = Terms {
             longest: options.cluster_signing_duration,
             spare_short: options.kubernetes_version.signer_spares_short_certificates(),
         };
         let (host, rest, informer, files) = (c.host.clone(), rest.clone(), informer.clone(), files.clone());
-        run_workers(&c.host, c.options.chronoplane_concurrent_csr_syncs, &queue, move |key| {
+        let workers = c.options.chronoplane_concurrent_csr_syncs;
+        start(&c.host, [informer.clone()], queue, workers, follow, move |key| {
             let (host, rest, informer) = (host.clone(), rest.clone(), informer.clone());
             let authority = files.authority();
             async move {

@@ -5,7 +5,7 @@ mod scale;
 mod stale;
 mod status;
 
-use client::{ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use serde_json::Value;
 use std::sync::Arc;
 use world::Host;
@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     objects::text,
     pods::{PODS, selects},
+    start::start,
 };
 use scale::Scales;
 use status::Verdict;
@@ -43,16 +44,16 @@ pub(crate) fn run(c: &Context) {
     };
     stale::run(c, &this.rest);
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    c.host.spawn(async move {
-        this.budgets.synced().await;
-        this.pods.synced().await;
-        this.scales.synced().await;
+    let read = [this.budgets.clone(), this.pods.clone()];
+    let informers = read.into_iter().chain(this.scales.informers());
+    let (budgets, pods) = (this.budgets.clone(), this.pods.clone());
+    let follow = move |queue: &WorkQueue| {
         let feed = queue.clone();
-        this.budgets.on(move |change| feed.add(change.key()));
-        let (feed, budgets) = (queue.clone(), this.budgets.clone());
-        this.pods.on(move |change| {
+        budgets.on(move |change| feed.add(change.key()));
+        let (feed, budgets) = (queue.clone(), budgets.clone());
+        pods.on(move |change| {
             let mut states = vec![change.object()];
-            if let client::Change::Updated { old, .. } = change {
+            if let Change::Updated { old, .. } = change {
                 states.push(old);
             }
             let namespace = text(change.object(), "/metadata/namespace");
@@ -62,11 +63,10 @@ pub(crate) fn run(c: &Context) {
                 }
             }
         });
-        let host = this.host.clone();
-        run_workers(&host, 1, &queue, move |key| {
-            let this = this.clone();
-            async move { this.sync(&key).await.map_err(|e| e.to_string()) }
-        });
+    };
+    start(&c.host, informers, queue, 1, follow, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await.map_err(|e| e.to_string()) }
     });
 }
 

@@ -44,10 +44,9 @@ impl Scales {
         }
     }
 
-    pub(super) async fn synced(&self) {
-        self.replica_sets.synced().await;
-        self.deployments.synced().await;
-        self.stateful_sets.synced().await;
+    /// What they read.
+    pub(super) fn informers(&self) -> [Informer; 3] {
+        [&self.replica_sets, &self.deployments, &self.stateful_sets].map(Clone::clone)
     }
 
     /// The sum over all controllers of `pods`, and the names of pods that have none.

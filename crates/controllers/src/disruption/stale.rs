@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{Next, Patch, Rest, WorkQueue, run_workers};
+use client::{Next, Patch, Rest, WorkQueue};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::{Wall, rfc3339};
@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     objects::{condition, is_deleting, text, time},
     pods::{PODS, is_finished},
+    start::start,
 };
 
 /// After so long the announcement is taken back.
@@ -31,13 +32,16 @@ fn left(pod: &Value, now: Wall) -> Option<SignedDuration> {
 pub(super) fn run(c: &Context, rest: &Rest) {
     let (pods, rest, host) = (c.informer(PODS), rest.clone(), c.host.clone());
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let (feed, clock) = (queue.clone(), c.host.clone());
-    pods.on(move |change| {
-        if left(change.object(), clock.clock().wall()).is_some() {
-            feed.add(change.key());
-        }
-    });
-    run_workers(&c.host, 1, &queue, move |key| {
+    let (all, clock) = (pods.clone(), c.host.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all.on(move |change| {
+            if left(change.object(), clock.clock().wall()).is_some() {
+                feed.add(change.key());
+            }
+        });
+    };
+    start(&c.host, [pods.clone()], queue, 1, follow, move |key| {
         let (pods, rest, host) = (pods.clone(), rest.clone(), host.clone());
         async move {
             let now = host.clock().wall();
@@ -46,15 +50,20 @@ pub(super) fn run(c: &Context, rest: &Rest) {
             if left.is_positive() {
                 return Ok(Next::After(Duration::try_from(left).unwrap_or_default()));
             }
-            let patch = json!({"status": {"conditions": [{
-                "lastTransitionTime": rfc3339(now),
-                "message": null,
-                "reason": null,
-                "status": "False",
-                "type": "DisruptionTarget",
-            }]}});
+            let patch = json!({
+                "metadata": {"uid": text(&pod, "/metadata/uid")},
+                "status": {"conditions": [{
+                    "lastTransitionTime": rfc3339(now),
+                    "message": null,
+                    "reason": null,
+                    "status": "False",
+                    "type": "DisruptionTarget",
+                }]},
+            });
             let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
             match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await {
+                // The informer will show who has the name now.
+                Err(e) if e.is_conflict() => Ok(Next::Retry),
                 Err(e) if !e.is_not_found() => Err(e.to_string()),
                 _ => Ok(Next::OnChange),
             }

@@ -1,13 +1,12 @@
 //! endpoint: one Endpoints object per service, of the same name.
 
 use client::{
-    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
-    split_key,
+    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, split_key,
 };
 use serde_json::{Map, Value, json};
 
 use super::{HEADLESS, SERVICES, is_headless, is_kept, membership, subsets};
-use crate::{context::Context, objects::text, pods::PODS};
+use crate::{context::Context, objects::text, pods::PODS, start::start};
 
 const ENDPOINTS: Resource = Resource::core("endpoints");
 const WORKERS: usize = 5;
@@ -36,24 +35,21 @@ pub(crate) fn run(c: &Context) {
         endpoints: c.informer(ENDPOINTS),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let (host, starting) = (c.host.clone(), this.clone());
-    c.host.spawn(async move {
-        // Before all of them are known, a service would seem to have fewer pods than it has.
-        starting.pods.synced().await;
-        starting.services.synced().await;
-        starting.endpoints.synced().await;
-        super::feed(&queue, &starting.services, &starting.pods);
+    let informers = [&this.pods, &this.services, &this.endpoints].map(Clone::clone);
+    let following = this.clone();
+    let follow = move |queue: &WorkQueue| {
+        super::feed(queue, &following.services, &following.pods);
         let feed = queue.clone();
         // What is left of a service that went meanwhile, and what somebody changed or took away.
-        starting.endpoints.on(move |change| {
+        following.endpoints.on(move |change| {
             if text(change.object(), LEADER).is_empty() {
                 feed.add(change.key());
             }
         });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = starting.clone();
-            async move { this.sync(&key).await.map_err(|e| e.to_string()) }
-        });
+    };
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await.map_err(|e| e.to_string()) }
     });
 }
 

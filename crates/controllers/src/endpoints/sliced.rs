@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{
-    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Map, Value, json};
 use world::Host;
 
@@ -18,6 +16,7 @@ use crate::{
     expectations::Expectations,
     objects::{is_deleting, list, text},
     pods::{PODS, is_ready, owner_reference},
+    start::start,
 };
 
 const SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
@@ -53,25 +52,22 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let (host, starting) = (c.host.clone(), this);
-    c.host.spawn(async move {
-        // Before all of them are known, slices would be cut down and filled again.
-        for informer in [&starting.services, &starting.pods, &starting.nodes, &starting.slices] {
-            informer.synced().await;
-        }
-        super::feed(&queue, &starting.services, &starting.pods);
+    let informers = [&this.services, &this.pods, &this.nodes, &this.slices].map(Clone::clone);
+    let following = this.clone();
+    let follow = move |queue: &WorkQueue| {
+        super::feed(queue, &following.services, &following.pods);
         let feed = queue.clone();
-        starting.slices.on(move |change| {
+        following.slices.on(move |change| {
             let slice = change.object();
             if is_ours(slice) {
                 let (namespace, name) = (text(slice, "/metadata/namespace"), service_of(slice));
                 feed.add(format!("{namespace}/{name}"));
             }
         });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = starting.clone();
-            async move { this.sync(&key).await.map_err(|e| e.to_string()) }
-        });
+    };
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await.map_err(|e| e.to_string()) }
     });
 }
 

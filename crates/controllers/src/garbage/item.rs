@@ -40,7 +40,7 @@ impl Collector {
             return Ok(());
         }
         if solid {
-            return self.strip(item, &gone).await;
+            return settled(self.strip(item, &gone).await);
         }
         let dependents = self.monitors.dependents(item.object.uid());
         if waiting && dependents.iter().any(Found::waits_for_dependents) {
@@ -76,7 +76,7 @@ impl Collector {
         let whole: Vec<Value> = item.object.list_at("/metadata/ownerReferences").iter().map(freed).collect();
         let strategic: Vec<Value> =
             whole.iter().map(|r| json!({"uid": r.str_at("/uid"), "blockOwnerDeletion": false})).collect();
-        self.patch_owners(item, strategic.into(), whole.into()).await
+        settled(self.patch_owners(item, strategic.into(), whole.into()).await)
     }
 
     async fn fate(&self, item: &Found, owner: &OwnerRef<'_>) -> Result<Fate, Trouble> {

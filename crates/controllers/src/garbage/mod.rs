@@ -13,20 +13,23 @@ mod item;
 mod monitors;
 mod owner;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::object::{ObjectExt as _, OwnerRef};
-use client::{Change, ClientError, Patch, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{Change, ClientError, Informer, Patch, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Value, json};
+use world::Host;
 
 use self::{
     absent::Absent,
     monitors::{Monitor, Monitors},
 };
-use crate::context::Context;
+use crate::{context::Context, start::start};
 
 /// `--concurrent-gc-syncs`.
 const WORKERS: usize = 20;
+/// So long it waits for the first lists (`initialSyncTimeout`).
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
@@ -50,11 +53,33 @@ pub(crate) fn run(c: &Context) {
     });
     let (host, discovering) = (c.host.clone(), collector.clone());
     c.host.spawn(async move { monitors::keep_up(&host, &discovering).await });
+}
+
+/// Begins to consider what the monitors have heard of, once each of the first has listed: before, an owner
+/// would seem to have fewer dependents than it has. One that cannot list does not hold up all others for ever.
+async fn begin(host: Host, collector: Arc<Collector>) {
+    let mut informers = collector.monitors.informers();
+    let listed = async {
+        for informer in &informers {
+            informer.synced().await;
+        }
+    };
+    if host.clock().timeout(SYNC_TIMEOUT, listed).await.is_err() {
+        tracing::info!("not all resource monitors could be synced, proceeding to collect garbage");
+    }
+    informers.retain(Informer::has_synced);
     let queue = collector.queue.clone();
-    run_workers(&c.host, WORKERS, &queue, move |place| {
-        let collector = collector.clone();
-        async move { collector.consider(&place).await.map_err(|e| e.to_string()) }
-    });
+    start(
+        &host,
+        informers,
+        queue,
+        WORKERS,
+        |_| (),
+        move |place| {
+            let collector = collector.clone();
+            async move { collector.consider(&place).await.map_err(|e| e.to_string()) }
+        },
+    );
 }
 
 /// Why an object could not be dealt with; it comes again.
@@ -64,6 +89,8 @@ enum Trouble {
     Client(#[from] ClientError),
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     UnknownKind { kind: String, api_version: String },
+    #[error("dependents are not known yet: {resource} has not been listed")]
+    NotListed { resource: String },
 }
 
 impl Collector {
@@ -104,7 +131,7 @@ impl Collector {
     }
 
     /// Takes references to `uids` out of an object's owners.
-    async fn strip(&self, of: &Found, uids: &[&str]) -> Result<(), Trouble> {
+    async fn strip(&self, of: &Found, uids: &[&str]) -> Result<(), ClientError> {
         let gone = uids.iter().map(|uid| json!({"$patch": "delete", "uid": uid}));
         let kept = of.object.list_at("/metadata/ownerReferences").iter();
         let kept = kept.filter(|r| !uids.contains(&r.str_at("/uid"))).cloned().collect();
@@ -113,7 +140,7 @@ impl Collector {
 
     /// `strategic` where the kind knows merge keys; a custom resource gets the whole list, guarded by its
     /// revision.
-    async fn patch_owners(&self, of: &Found, strategic: Value, whole: Value) -> Result<(), Trouble> {
+    async fn patch_owners(&self, of: &Found, strategic: Value, whole: Value) -> Result<(), ClientError> {
         let (resource, object) = (&of.monitor.served.resource, &of.object);
         let mut metadata = json!({"uid": object.uid()});
         let built_in = api::kinds::find(&resource.group, &resource.version, &resource.plural).is_some();
@@ -125,8 +152,7 @@ impl Collector {
         }
         let body = json!({"metadata": metadata});
         let patch = if built_in { Patch::Strategic(&body) } else { Patch::Merge(&body) };
-        let patched = self.rest.patch(resource, of.namespace(), object.name(), patch, None).await;
-        settled(patched.map(drop))
+        self.rest.patch(resource, of.namespace(), object.name(), patch, None).await.map(drop)
     }
 }
 

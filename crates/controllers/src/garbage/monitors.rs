@@ -53,6 +53,22 @@ impl Monitors {
         self.all.lock().values().cloned().collect()
     }
 
+    /// What is followed now.
+    pub(super) fn informers(&self) -> Vec<Informer> {
+        self.every().iter().map(|m| m.informer.clone()).collect()
+    }
+
+    /// Every object that is served is known.
+    ///
+    /// # Errors
+    /// Some are not yet.
+    pub(super) fn check_listed(&self) -> Result<(), Trouble> {
+        match self.every().iter().find(|m| !m.informer.has_synced()) {
+            None => Ok(()),
+            Some(m) => Err(Trouble::NotListed { resource: m.served.resource.qualified() }),
+        }
+    }
+
     /// The object at a place of the queue.
     pub(super) fn at(&self, place: &str) -> Option<Found> {
         let (resource, key) = place.split_once('|')?;
@@ -144,9 +160,15 @@ pub(super) async fn keep_up(host: &Host, collector: &Arc<Collector>) {
     let changed = Arc::new(tokio::sync::Notify::new());
     let teller = changed.clone();
     collector.monitors.context.informer(DEFINITIONS).on(move |_| teller.notify_one());
+    let mut begun = false;
     loop {
         match client::discovery::preferred(&collector.rest).await {
-            Ok(found) => collector.monitors.follow(collector, found),
+            Ok(found) => {
+                collector.monitors.follow(collector, found);
+                if !std::mem::replace(&mut begun, true) {
+                    host.spawn(super::begin(host.clone(), collector.clone()));
+                }
+            }
             Err(e) => tracing::warn!("garbage collector: discovery failed: {e}"),
         }
         tokio::select! {

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::profile::Profile;
-use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
 use world::{Host, Wall, rfc3339};
@@ -20,6 +20,7 @@ use crate::{
     expectations::Expectations,
     objects::{condition, controller_uid, is_deleting, list, number, text, time},
     pods::owner_reference,
+    start::start,
 };
 
 const WORKERS: usize = 5;
@@ -52,29 +53,28 @@ pub(crate) fn run(c: &Context) {
         written: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let host = c.host.clone();
-    c.host.spawn(async move {
-        this.jobs.synced().await;
-        this.cron_jobs.synced().await;
+    let informers = [this.jobs.clone(), this.cron_jobs.clone()];
+    let (jobs, cron_jobs) = (this.jobs.clone(), this.cron_jobs.clone());
+    let follow = move |queue: &WorkQueue| {
         let feed = queue.clone();
-        this.cron_jobs.on(move |change| feed.add(change.key()));
-        let (feed, cron_jobs) = (queue.clone(), this.cron_jobs.clone());
-        this.jobs.on(move |change| {
+        cron_jobs.on(move |change| feed.add(change.key()));
+        let (feed, cron_jobs) = (queue.clone(), cron_jobs.clone());
+        jobs.on(move |change| {
             let job = change.object();
             let Some(uid) = controller_uid(job) else { return };
             let all = cron_jobs.by_namespace(text(job, "/metadata/namespace"));
             all.iter().filter(|c| text(c, "/metadata/uid") == uid).for_each(|c| feed.add(client::key_of(c)));
         });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = this.clone();
-            async move {
-                match this.sync(&key).await {
-                    // The informer will show what the other one wrote.
-                    Err(e) if e.is_conflict() => Ok(Next::Retry),
-                    other => other.map_err(|e| e.to_string()),
-                }
+    };
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move {
+            match this.sync(&key).await {
+                // The informer will show what the other one wrote.
+                Err(e) if e.is_conflict() => Ok(Next::Retry),
+                other => other.map_err(|e| e.to_string()),
             }
-        });
+        }
     });
 }
 

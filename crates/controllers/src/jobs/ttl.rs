@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{ClientError, DeleteParams, Next, Rest, WorkQueue, run_workers, split_key};
+use client::{ClientError, DeleteParams, Next, Rest, WorkQueue, split_key};
 use jiff::SignedDuration;
 use serde_json::Value;
 use world::{Host, Wall};
@@ -11,6 +11,7 @@ use super::{JOBS, rules};
 use crate::{
     context::Context,
     objects::{is_deleting, number, text, time},
+    start::start,
 };
 
 const WORKERS: usize = 5;
@@ -19,15 +20,17 @@ const WORKERS: usize = 5;
 pub(crate) fn run(c: &Context) {
     let (jobs, rest) = (c.informer(JOBS), c.rest("ttl-after-finished-controller"));
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    jobs.on(move |change| {
-        let job = change.object();
-        if !matches!(change, client::Change::Deleted(_)) && end(job).is_some() {
-            feed.add(change.key());
-        }
-    });
-    let host = c.host.clone();
-    run_workers(&c.host, WORKERS, &queue, move |key| {
+    let (host, all) = (c.host.clone(), jobs.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all.on(move |change| {
+            let job = change.object();
+            if !matches!(change, client::Change::Deleted(_)) && end(job).is_some() {
+                feed.add(change.key());
+            }
+        });
+    };
+    start(&c.host, [jobs.clone()], queue, WORKERS, follow, move |key| {
         let (host, rest, jobs) = (host.clone(), rest.clone(), jobs.clone());
         async move {
             match jobs.get_key(&key) {

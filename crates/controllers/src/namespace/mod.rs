@@ -7,12 +7,12 @@ mod content;
 use std::time::Duration;
 
 use api::object::ObjectExt as _;
-use client::{ClientError, Next, QueueOptions, Resource, Rest, WorkQueue, discovery::Served, run_workers};
+use client::{ClientError, Next, QueueOptions, Resource, Rest, WorkQueue, discovery::Served};
 use serde_json::Value;
 use world::Host;
 
 use self::content::Left;
-use crate::context::Context;
+use crate::{context::Context, start::start};
 
 const NAMESPACES: Resource = Resource::core("namespaces");
 /// `--concurrent-namespace-syncs`.
@@ -29,14 +29,16 @@ pub(crate) fn run(c: &Context) {
         ..QueueOptions::default()
     };
     let queue = WorkQueue::new(&c.host, options);
-    let feed = queue.clone();
-    namespaces.on(move |change| {
-        if change.object().is_terminating() {
-            feed.add_after(change.key(), GRACE);
-        }
-    });
-    let host = c.host.clone();
-    run_workers(&c.host, WORKERS, &queue, move |name| {
+    let (host, all) = (c.host.clone(), namespaces.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        all.on(move |change| {
+            if change.object().is_terminating() {
+                feed.add_after(change.key(), GRACE);
+            }
+        });
+    };
+    start(&c.host, [namespaces], queue, WORKERS, follow, move |name| {
         let (host, rest) = (host.clone(), rest.clone());
         async move { empty(&host, &rest, &name).await }
     });

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use client::{Change, Patch, WorkQueue, run_workers};
+use client::{Change, Patch, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::{NODES, subnets::Subnets};
 use crate::{
     context::Context,
     objects::{list, text},
+    start::start,
 };
 
 /// Starts the loop; off without `--allocate-node-cidrs`.
@@ -43,11 +44,10 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
     let (nodes, rest) = (c.informer(NODES), c.rest("node-controller"));
     let recorder = c.recorder(&rest, "cidrAllocator");
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let (host, informer) = (c.host.clone(), nodes.clone());
-    c.host.spawn(async move {
-        // What nodes have already must be known before the first one is given anything.
-        informer.synced().await;
-        let (feed, taken) = (queue.clone(), pools.clone());
+    let (informer, taken, all) = (nodes.clone(), pools.clone(), queue.clone());
+    // What nodes have already is taken before the first one is given anything.
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
         informer.on(move |change| {
             let node = change.object();
             for cidr in cidrs(node) {
@@ -64,50 +64,49 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
                 _ => {}
             }
         });
-        let all = queue.clone();
-        run_workers(&host, 1, &queue, move |name| {
-            let (nodes, rest, recorder, pools, all) =
-                (nodes.clone(), rest.clone(), recorder.clone(), pools.clone(), all.clone());
-            async move {
-                if name.is_empty() {
-                    let without = nodes.list().into_iter().filter(|n| cidrs(n).next().is_none());
-                    without.for_each(|n| all.add(client::key_of(&n)));
-                    return Ok(());
+    };
+    start(&c.host, [nodes.clone()], queue, 1, follow, move |name| {
+        let (nodes, rest, recorder, pools, all) =
+            (nodes.clone(), rest.clone(), recorder.clone(), pools.clone(), all.clone());
+        async move {
+            if name.is_empty() {
+                let without = nodes.list().into_iter().filter(|n| cidrs(n).next().is_none());
+                without.for_each(|n| all.add(client::key_of(&n)));
+                return Ok(());
+            }
+            let Some(node) = nodes.get(None, &name).filter(|n| cidrs(n).next().is_none()) else {
+                return Ok(());
+            };
+            let given = {
+                let mut pools = pools.lock();
+                let given: Vec<Option<String>> = pools.iter_mut().map(Subnets::take).collect();
+                if given.iter().any(Option::is_none) {
+                    let back = given.iter().flatten();
+                    back.for_each(|cidr| pools.iter_mut().for_each(|p| p.release(cidr)));
+                    None
+                } else {
+                    Some(given.into_iter().flatten().collect::<Vec<String>>())
                 }
-                let Some(node) = nodes.get(None, &name).filter(|n| cidrs(n).next().is_none()) else {
-                    return Ok(());
-                };
-                let given = {
-                    let mut pools = pools.lock();
-                    let given: Vec<Option<String>> = pools.iter_mut().map(Subnets::take).collect();
-                    if given.iter().any(Option::is_none) {
-                        let back = given.iter().flatten();
-                        back.for_each(|cidr| pools.iter_mut().for_each(|p| p.release(cidr)));
-                        None
-                    } else {
-                        Some(given.into_iter().flatten().collect::<Vec<String>>())
+            };
+            let Some(given) = given else {
+                let words = format!("Node {name} status is now: CIDRNotAvailable");
+                recorder.normal(&node, "CIDRNotAvailable", words);
+                return Ok(());
+            };
+            let patch = json!({"spec": {"podCIDR": given.first(), "podCIDRs": given}});
+            match rest.patch(&NODES, None, &name, Patch::Strategic(&patch), None).await {
+                Ok(_) => Ok(()),
+                Err(e) => {
+                    given.iter().for_each(|cidr| pools.lock().iter_mut().for_each(|p| p.release(cidr)));
+                    if e.is_not_found() {
+                        return Ok(());
                     }
-                };
-                let Some(given) = given else {
-                    let words = format!("Node {name} status is now: CIDRNotAvailable");
-                    recorder.normal(&node, "CIDRNotAvailable", words);
-                    return Ok(());
-                };
-                let patch = json!({"spec": {"podCIDR": given.first(), "podCIDRs": given}});
-                match rest.patch(&NODES, None, &name, Patch::Strategic(&patch), None).await {
-                    Ok(_) => Ok(()),
-                    Err(e) => {
-                        given.iter().for_each(|cidr| pools.lock().iter_mut().for_each(|p| p.release(cidr)));
-                        if e.is_not_found() {
-                            return Ok(());
-                        }
-                        let words = format!("Node {name} status is now: CIDRAssignmentFailed");
-                        recorder.normal(&node, "CIDRAssignmentFailed", words);
-                        Err(e.to_string())
-                    }
+                    let words = format!("Node {name} status is now: CIDRAssignmentFailed");
+                    recorder.normal(&node, "CIDRAssignmentFailed", words);
+                    Err(e.to_string())
                 }
             }
-        });
+        }
     });
     Ok(())
 }

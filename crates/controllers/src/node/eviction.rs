@@ -1,101 +1,180 @@
 //! taint-eviction: pods leave a node with a NoExecute taint, at once or when their toleration ends.
+//!
+//! A toleration's time is counted on the running clock, from when this loop first saw that the pod has to go, as
+//! upstream's timers: neither the wall clock nor the taint's `timeAdded`, which is another host's, shortens it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use client::{DeleteParams, Informer, Next, Patch, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{Change, DeleteParams, Informer, Next, Patch, Rest, WorkQueue, recorder::Recorder};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use world::{Host, Wall, rfc3339};
+use world::{Host, Mono, rfc3339};
 
 use super::{NODES, PODS};
 use crate::{
     context::Context,
-    objects::{is_deleting, list, text},
+    objects::{is_deleting, list, number, text},
+    start::start,
 };
+
+const WORKERS: usize = 4;
+
+#[derive(Clone)]
+struct Loop {
+    host: Host,
+    rest: Rest,
+    recorder: Recorder,
+    nodes: Informer,
+    pods: Informer,
+    scheduled: Arc<Scheduled>,
+}
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
-    let (nodes, pods, rest) = (c.informer(NODES), c.informer(PODS), c.rest("node-controller"));
+    let rest = c.rest("node-controller");
+    let this = Loop {
+        host: c.host.clone(),
+        recorder: c.recorder(&rest, "taint-eviction-controller"),
+        rest,
+        nodes: c.informer(NODES),
+        pods: c.informer(PODS),
+        scheduled: Arc::default(),
+    };
+    let informers = [this.nodes.clone(), this.pods.clone()];
+    let (nodes, pods) = (this.nodes.clone(), this.pods.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        pods.on(move |change| feed.add(change.key()));
+        let feed = queue.clone();
+        nodes.on(move |change| {
+            if matches!(change, Change::Updated { old, new } if old.pointer(TAINTS) == new.pointer(TAINTS)) {
+                return;
+            }
+            let name = text(change.object(), "/metadata/name").to_owned();
+            for pod in pods.list().iter().filter(|p| text(p, "/spec/nodeName") == name) {
+                feed.add(client::key_of(pod));
+            }
+        });
+    };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    pods.on(move |change| feed.add(change.key()));
-    let (feed, bound) = (queue.clone(), pods.clone());
-    nodes.on(move |change| {
-        let name = text(change.object(), "/metadata/name").to_owned();
-        for pod in bound.list().iter().filter(|p| text(p, "/spec/nodeName") == name) {
-            feed.add(client::key_of(pod));
-        }
-    });
-    let (host, recorder) = (c.host.clone(), c.recorder(&rest, "taint-eviction-controller"));
-    run_workers(&c.host, 4, &queue, move |key| {
-        let (host, rest, nodes, pods, recorder) =
-            (host.clone(), rest.clone(), nodes.clone(), pods.clone(), recorder.clone());
-        async move { consider(&host, &rest, &nodes, &pods, &recorder, &key).await }
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { this.consider(&key).await }
     });
 }
 
-async fn consider(
-    host: &Host,
-    rest: &Rest,
-    nodes: &Informer,
-    pods: &Informer,
-    recorder: &Recorder,
-    key: &str,
-) -> Result<Next, String> {
-    let Some(pod) = pods.get_key(key).filter(|p| !is_deleting(p)) else { return Ok(Next::OnChange) };
-    let Some(node) = nodes.get(None, text(&pod, "/spec/nodeName")) else { return Ok(Next::OnChange) };
-    match time_left(&pod, &node, host.clock().wall()) {
-        None => Ok(Next::OnChange),
-        Some(left) if left > Duration::ZERO => Ok(Next::After(left)),
-        Some(_) => {
-            recorder.normal(&pod, "TaintManagerEviction", format!("Marking for deletion Pod {key}"));
-            let now = rfc3339(host.clock().wall());
-            let patch = json!({"status": {"conditions": [{
+impl Loop {
+    async fn consider(&self, key: &str) -> Result<Next, String> {
+        let on_node = |pod: Arc<Value>| {
+            let node = self.nodes.get(None, text(&pod, "/spec/nodeName"))?;
+            (!is_deleting(&pod)).then_some((pod, node))
+        };
+        let Some((pod, node)) = self.pods.get_key(key).and_then(on_node) else {
+            self.scheduled.cancel(key);
+            return Ok(Next::OnChange);
+        };
+        let uid = text(&pod, "/metadata/uid");
+        match stay(&pod, &node) {
+            Stay::Forever => {
+                if self.scheduled.cancel(key) {
+                    let words = format!("Cancelling deletion of Pod {key}");
+                    self.recorder.normal(&pod, "TaintManagerEviction", words);
+                }
+                return Ok(Next::OnChange);
+            }
+            Stay::For(time) => {
+                let left = self.scheduled.left(key, uid, time, self.host.clock().monotonic());
+                if !left.is_zero() {
+                    return Ok(Next::After(left));
+                }
+            }
+            Stay::No => {}
+        }
+        self.recorder.normal(&pod, "TaintManagerEviction", format!("Marking for deletion Pod {key}"));
+        self.evict(&pod).await
+    }
+
+    async fn evict(&self, pod: &Value) -> Result<Next, String> {
+        let now = rfc3339(self.host.clock().wall());
+        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        let uid = text(pod, "/metadata/uid");
+        // The UID keeps another pod of that name, a stateful set's next, from being marked.
+        let patch = json!({
+            "metadata": {"uid": uid},
+            "status": {"conditions": [{
                 "lastTransitionTime": now,
                 "message": "Taint manager: deleting due to NoExecute taint",
                 "reason": "DeletionByTaintManager",
                 "status": "True",
                 "type": "DisruptionTarget",
-            }]}});
-            let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
-            let told =
-                rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await;
-            match told {
-                Err(e) if !e.is_not_found() => return Err(e.to_string()),
-                _ => {}
+            }]},
+        });
+        let told =
+            self.rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await;
+        match told {
+            Err(e) if e.is_not_found() => return Ok(Next::OnChange),
+            // The informer will show who has the name now.
+            Err(e) if e.is_conflict() => return Ok(Next::Retry),
+            Err(e) => return Err(e.to_string()),
+            Ok(_) => {}
+        }
+        match self.rest.delete(&PODS, Some(namespace), name, &DeleteParams::uid(uid)).await {
+            Ok(_) => {
+                self.host.record("eviction", vec![("pod", client::key_of(pod))]);
+                Ok(Next::OnChange)
             }
-            let params = DeleteParams::uid(text(&pod, "/metadata/uid"));
-            match rest.delete(&PODS, Some(namespace), name, &params).await {
-                Ok(_) => {
-                    host.record("eviction", vec![("pod", key.to_owned())]);
-                    Ok(Next::OnChange)
-                }
-                Err(e) if e.is_not_found() || e.is_conflict() => Ok(Next::OnChange),
-                Err(e) => Err(e.to_string()),
-            }
+            Err(e) if e.is_not_found() || e.is_conflict() => Ok(Next::OnChange),
+            Err(e) => Err(e.to_string()),
         }
     }
 }
 
-/// How long the pod may stay: `None` without limit. The taint's own time is an API time and counts
-/// by the wall clock.
-fn time_left(pod: &Value, node: &Value, now: Wall) -> Option<Duration> {
-    let mut shortest: Option<Duration> = None;
-    for taint in list(node, "/spec/taints").filter(|t| text(t, "/effect") == "NoExecute") {
-        let matching: Vec<&Value> = list(pod, "/spec/tolerations").filter(|t| tolerates(t, taint)).collect();
-        if matching.is_empty() {
-            return Some(Duration::ZERO);
+/// Since when pods are known to have to go, by key; a pod of the same name with another UID begins anew.
+#[derive(Default)]
+struct Scheduled(Mutex<BTreeMap<String, (String, Mono)>>);
+
+impl Scheduled {
+    /// What is left of `time`, which began when this was first asked.
+    fn left(&self, key: &str, uid: &str, time: Duration, now: Mono) -> Duration {
+        let mut all = self.0.lock();
+        let begin = || (uid.to_owned(), now);
+        let known = all.entry(key.to_owned()).or_insert_with(begin);
+        if known.0 != uid {
+            *known = begin();
         }
-        let allowed =
-            matching.iter().filter_map(|t| t.get("tolerationSeconds").and_then(Value::as_i64)).min();
-        if let Some(seconds) = allowed {
-            let added: Wall = text(taint, "/timeAdded").parse().unwrap_or(now);
-            let passed = now.duration_since(added);
-            let total = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-            let left = total.saturating_sub(passed.try_into().unwrap_or(Duration::ZERO));
-            shortest = Some(shortest.map_or(left, |s| s.min(left)));
-        }
+        time.saturating_sub(now.since(known.1))
     }
-    shortest
+
+    /// Whether the pod had to go.
+    fn cancel(&self, key: &str) -> bool {
+        self.0.lock().remove(key).is_some()
+    }
+}
+
+/// What a node's taints mean for a pod on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stay {
+    Forever,
+    /// From when the taints were first seen.
+    For(Duration),
+    No,
+}
+
+const TAINTS: &str = "/spec/taints";
+
+/// The shortest time of all tolerations that cover a taint counts, whichever taint they cover
+/// (`getMinTolerationTime`).
+fn stay(pod: &Value, node: &Value) -> Stay {
+    let mut shortest: Option<i64> = None;
+    for taint in list(node, TAINTS).filter(|t| text(t, "/effect") == "NoExecute") {
+        let mut matching = list(pod, "/spec/tolerations").filter(|t| tolerates(t, taint)).peekable();
+        if matching.peek().is_none() {
+            return Stay::No;
+        }
+        shortest = shortest.into_iter().chain(matching.filter_map(|t| number(t, "/tolerationSeconds"))).min();
+    }
+    let time = |seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    shortest.map_or(Stay::Forever, |seconds| Stay::For(time(seconds)))
 }
 
 /// Whether a toleration covers a taint (component-helpers `scheduling/corev1`).
@@ -116,28 +195,65 @@ pub(crate) fn tolerates(toleration: &Value, taint: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use api::status::Status;
+    use world::sim::{Config, run};
 
-    fn check(tolerations: Value, taints: Value, left: Option<u64>) {
+    use super::*;
+    use crate::testing::Fake;
+
+    fn check(tolerations: Value, taints: Value, expect: Stay) {
         let (pod, node) =
             (json!({"spec": {"tolerations": tolerations}}), json!({"spec": {"taints": taints}}));
-        let now = "2026-01-01T00:01:00Z".parse().expect("a time");
-        assert_eq!(time_left(&pod, &node, now), left.map(Duration::from_secs), "{pod} on {node}");
+        assert_eq!(stay(&pod, &node), expect, "{pod} on {node}");
     }
 
     #[test]
     fn how_long_a_pod_may_stay() {
+        let seconds = |n| Stay::For(Duration::from_secs(n));
         let taint = json!([{"key": "k", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z"}]);
-        check(json!([]), json!([]), None);
-        check(json!([]), taint.clone(), Some(0));
-        check(json!([{"operator": "Exists"}]), taint.clone(), None);
-        check(
-            json!([{"operator": "Exists", "key": "k", "tolerationSeconds": 300}]),
-            taint.clone(),
-            Some(240),
-        );
-        check(json!([{"operator": "Exists", "key": "k", "tolerationSeconds": 60}]), taint.clone(), Some(0));
-        check(json!([{"operator": "Exists", "key": "other"}]), taint, Some(0));
-        check(json!([]), json!([{"key": "k", "effect": "NoSchedule"}]), None);
+        check(json!([]), json!([]), Stay::Forever);
+        check(json!([]), taint.clone(), Stay::No);
+        check(json!([{"operator": "Exists"}]), taint.clone(), Stay::Forever);
+        let tolerated = |n: i64| json!([{"operator": "Exists", "key": "k", "tolerationSeconds": n}]);
+        check(tolerated(300), taint.clone(), seconds(300));
+        check(tolerated(-1), taint.clone(), seconds(0));
+        check(json!([{"operator": "Exists", "key": "other"}]), taint, Stay::No);
+        check(json!([]), json!([{"key": "k", "effect": "NoSchedule"}]), Stay::Forever);
+    }
+
+    #[test]
+    fn the_time_runs_from_the_first_look_and_anew_for_another_pod_of_that_name() {
+        let (all, minute) = (Scheduled::default(), Duration::from_secs(60));
+        let at = |seconds| Mono::default() + Duration::from_secs(seconds);
+        let left = |uid: &str, now| all.left("n/web-0", uid, minute, at(now)).as_secs();
+        assert_eq!([left("a", 0), left("a", 50), left("a", 61)], [60, 10, 0]);
+        assert_eq!([left("b", 61), left("b", 71)], [60, 50], "a replacement");
+        assert!(all.cancel("n/web-0") && !all.cancel("n/web-0"));
+        assert_eq!(left("b", 200), 60, "the taint went and came again");
+    }
+
+    /// The pod that the informer shows has gone, and a stateful set has made another of that name.
+    #[test]
+    fn a_replacement_is_not_marked() {
+        let story = run(Config::default(), |sim| async move {
+            let (host, server) = (sim.host("cp"), Fake::start(&sim).await);
+            let tainted = json!({"metadata": {"name": "node1"}, "spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}});
+            server.holds("/api/v1/nodes", vec![tainted]);
+            let pod = json!({"metadata": {"namespace": "n", "name": "web-0", "uid": "old"}, "spec": {"nodeName": "node1"}});
+            server.holds("/api/v1/pods", vec![pod]);
+            server.answer(|_, sent| {
+                let other = sent.pointer("/metadata/uid").is_some_and(|uid| uid != "new");
+                other.then(|| Status::conflict("pods", "web-0", "Precondition failed"))
+            });
+            super::run(&server.context(&host, &[]));
+            sim.elapse(Duration::from_secs(1)).await;
+            let written = server.written();
+            assert!(!written.is_empty(), "it was to go");
+            for (line, sent) in written {
+                assert_eq!(line, "PATCH /api/v1/namespaces/n/pods/web-0/status", "nothing else is done");
+                assert_eq!(text(&sent, "/metadata/uid"), "old");
+            }
+        });
+        story.expect("a world");
     }
 }

@@ -2,7 +2,12 @@
 //! A node's skewed wall clock changes nothing, but one that goes back does for a moment: a lease that was
 //! not renewed later than before is no sign of life (kubernetes/kubernetes#113081).
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
@@ -44,6 +49,8 @@ struct Lifecycle {
     zones: Zones,
     /// What the last look at all nodes said.
     outlook: Outlook,
+    /// Nodes whose pods could not all be marked (upstream's `nodesToRetry`).
+    to_retry: BTreeSet<String>,
     /// When a node that waits for its turn may be emptied.
     next_eviction: Option<Mono>,
 }
@@ -65,6 +72,7 @@ pub(crate) fn run(c: &Context) {
         signs: BTreeMap::new(),
         zones: Zones::default(),
         outlook: Outlook::Zones,
+        to_retry: BTreeSet::new(),
         next_eviction: None,
     };
     let (period, host) = (c.options.node_monitor_period, c.host.clone());
@@ -74,6 +82,7 @@ pub(crate) fn run(c: &Context) {
     c.host.spawn(async move {
         lifecycle.nodes.synced().await;
         lifecycle.leases.synced().await;
+        lifecycle.pods.synced().await;
         loop {
             lifecycle.look().await;
             let mut next_look = pin!(host.recur(period));
@@ -110,7 +119,9 @@ impl Lifecycle {
         let mut states = Vec::new();
         for node in nodes {
             let (silent, never) = self.observe(&node, now);
-            states.push(if silent { self.mark_unknown(&node, never).await } else { node });
+            let node = if silent { self.mark_unknown(&node, never).await } else { node };
+            self.mark_pods(&node).await;
+            states.push(node);
         }
         self.outlook = self.zones.judge(&count(states.iter().map(|node| (zone_of(node), is_down(node)))));
         if self.outlook == Outlook::Recovered {
@@ -167,6 +178,7 @@ impl Lifecycle {
 
     /// Tells of a node that went.
     fn take_leave(&mut self, name: &str) {
+        self.to_retry.remove(name);
         if self.signs.remove(name).is_some() {
             let about = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
             let words = format!("Node {name} event: Removing Node {name} from Controller");
@@ -236,7 +248,7 @@ impl Lifecycle {
                 if condition_is(node, "Ready", "True") {
                     let words = format!("Node {name} status is now: NodeNotReady");
                     self.recorder.normal(node, "NodeNotReady", words);
-                    self.mark_pods_not_ready(name).await;
+                    self.to_retry.insert(name.to_owned());
                 }
                 Arc::new(updated)
             }
@@ -247,7 +259,17 @@ impl Lifecycle {
         }
     }
 
-    async fn mark_pods_not_ready(&self, node: &str) {
+    /// Marks the pods of a node that has just fallen silent; at the next looks those that could not be.
+    async fn mark_pods(&mut self, node: &Value) {
+        let name = text(node, "/metadata/name");
+        if self.to_retry.contains(name) && (!is_down(node) || self.mark_pods_not_ready(name).await) {
+            self.to_retry.remove(name);
+        }
+    }
+
+    /// Whether all are marked (`MarkPodsNotReady`).
+    async fn mark_pods_not_ready(&self, node: &str) -> bool {
+        let mut all = true;
         for pod in self
             .pods
             .list()
@@ -255,7 +277,10 @@ impl Lifecycle {
             .filter(|p| text(p, "/spec/nodeName") == node && condition_is(p, "Ready", "True"))
         {
             let now = rfc3339(self.host.clock().wall());
-            let patch = json!({"status": {"conditions": [{"lastTransitionTime": now, "status": "False", "type": "Ready"}]}});
+            let patch = json!({
+                "metadata": {"uid": text(pod, "/metadata/uid")},
+                "status": {"conditions": [{"lastTransitionTime": now, "status": "False", "type": "Ready"}]},
+            });
             let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
             match self
                 .rest
@@ -263,10 +288,14 @@ impl Lifecycle {
                 .await
             {
                 Ok(_) => self.recorder.warning(pod, "NodeNotReady", "Node is not ready"),
-                Err(e) if !e.is_not_found() => tracing::warn!("pod {namespace}/{name} not marked: {e}"),
-                Err(_) => {}
+                Err(e) if e.is_not_found() => {}
+                Err(e) => {
+                    tracing::warn!("unable to mark pod {namespace}/{name} NotReady: {e}");
+                    all = false;
+                }
             }
         }
+        all
     }
 
     async fn taint(&mut self, name: &str, node: &Value, now: Mono) -> Result<(), ClientError> {
@@ -309,4 +338,49 @@ impl Lifecycle {
 /// Whether a node counts as down: whoever is not Ready does.
 pub(super) fn is_down(node: &Value) -> bool {
     !condition_is(node, "Ready", "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use api::status::Status;
+    use world::sim::{Config, run};
+
+    use super::*;
+    use crate::testing::Fake;
+
+    #[test]
+    fn a_pod_that_could_not_be_marked_is_marked_at_the_next_look() {
+        let story = run(Config::default(), |sim| async move {
+            let (host, server) = (sim.host("cp"), Fake::start(&sim).await);
+            let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+            server.holds("/api/v1/nodes", vec![json!({"metadata": {"name": "node1"}, "status": ready})]);
+            let pod = |name: &str, node: &str| {
+                json!({
+                    "metadata": {"namespace": "n", "name": name, "uid": name},
+                    "spec": {"nodeName": node},
+                    "status": ready,
+                })
+            };
+            server.holds("/api/v1/pods", vec![pod("a", "node1"), pod("b", "node1"), pod("c", "node2")]);
+            let failed = AtomicBool::new(false);
+            server.answer(move |line, _| {
+                let first = line.ends_with("/pods/a/status") && !failed.swap(true, Ordering::Relaxed);
+                first.then(|| Status::internal("for a moment"))
+            });
+            super::run(&server.context(&host, &["--kubernetes-version=1.36.0"]));
+            let marked = |server: &Fake| {
+                let written = server.written().into_iter().map(|(line, _)| line);
+                let names = written
+                    .filter_map(|line| Some(line.split_once("/pods/")?.1.split('/').next()?.to_owned()));
+                names.collect::<Vec<String>>()
+            };
+            sim.elapse(Duration::from_secs(50)).await;
+            assert!(marked(&server).is_empty(), "its grace is not over");
+            sim.elapse(Duration::from_secs(60)).await;
+            assert_eq!(marked(&server), ["a", "b", "a"], "each until it is marked, and then no more");
+        });
+        story.expect("a world");
+    }
 }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use client::{Patch, WorkQueue, run_workers};
+use client::{Patch, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use super::NODES;
-use crate::{context::Context, objects::text};
+use crate::{context::Context, objects::text, start::start};
 
 const ANNOTATION: &str = "node.alpha.kubernetes.io/ttl";
 
@@ -32,17 +32,20 @@ pub(crate) fn run(c: &Context) {
     let (nodes, rest) = (c.informer(NODES), c.rest("ttl-controller"));
     let queue = WorkQueue::new(&c.host, c.queue_options());
     let step = Arc::new(Mutex::new(0));
-    let (feed, all, now) = (queue.clone(), nodes.clone(), step.clone());
-    nodes.on(move |change| {
-        let wanted = step_for(all.len(), *now.lock());
-        if std::mem::replace(&mut *now.lock(), wanted) != wanted {
-            all.list().iter().for_each(|n| feed.add(client::key_of(n)));
-        }
-        if !matches!(change, client::Change::Deleted(_)) {
-            feed.add(change.key());
-        }
-    });
-    run_workers(&c.host, 1, &queue, move |name| {
+    let (all, now) = (nodes.clone(), step.clone());
+    let follow = move |queue: &WorkQueue| {
+        let (feed, nodes) = (queue.clone(), all.clone());
+        all.on(move |change| {
+            let wanted = step_for(nodes.len(), *now.lock());
+            if std::mem::replace(&mut *now.lock(), wanted) != wanted {
+                nodes.list().iter().for_each(|n| feed.add(client::key_of(n)));
+            }
+            if !matches!(change, client::Change::Deleted(_)) {
+                feed.add(change.key());
+            }
+        });
+    };
+    start(&c.host, [nodes.clone()], queue, 1, follow, move |name| {
         let (nodes, rest, step) = (nodes.clone(), rest.clone(), step.clone());
         async move {
             let seconds = STEPS[*step.lock()].2.to_string();

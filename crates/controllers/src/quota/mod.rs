@@ -6,7 +6,7 @@ mod usage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use client::{Change, ClientError, Informer, Next, Rest, WorkQueue, run_workers};
+use client::{Change, ClientError, Informer, Next, Rest, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::Value;
 use world::Host;
@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     objects::text,
     pods::{is_finished, settled},
+    start::start,
 };
 use kinds::Counted;
 
@@ -44,14 +45,16 @@ pub(crate) fn run(c: &Context) {
         queue: WorkQueue::new(&c.host, c.queue_options()),
         followed: Arc::default(),
     };
-    let feed = this.queue.clone();
-    this.quotas.on(move |change| match change {
-        // Admission writes the status with every object that comes: only the limits are news.
-        Change::Updated { old, new } if old.get("spec") == new.get("spec") => {}
-        _ => feed.add(change.key()),
-    });
-    let queue = this.queue.clone();
-    run_workers(&c.host, WORKERS, &queue, move |key| {
+    let (quotas, queue) = (this.quotas.clone(), this.queue.clone());
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        quotas.on(move |change| match change {
+            // Admission writes the status with every object that comes: only the limits are news.
+            Change::Updated { old, new } if old.get("spec") == new.get("spec") => {}
+            _ => feed.add(change.key()),
+        });
+    };
+    start(&c.host, [this.quotas.clone()], queue, WORKERS, follow, move |key| {
         let this = this.clone();
         async move { settled(this.sync(&key).await) }
     });

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Value, json};
 use world::Host;
 
@@ -23,6 +23,7 @@ use crate::{
     context::Context,
     objects::{is_deleting, list, text},
     pods::{PODS, is_finished, settled},
+    start::start,
 };
 
 /// Everything is looked at again after this time (`--pvclaimbinder-sync-period`).
@@ -53,18 +54,20 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
         queue: WorkQueue::new(&c.host, c.queue_options()),
     };
-    c.host.spawn(async move {
-        for informer in [&this.claims, &this.volumes, &this.classes, &this.pods] {
-            informer.synced().await;
-        }
-        this.follow();
-        let (host, queue) = (this.host.clone(), this.queue.clone());
-        // One worker: two claims must not be promised one volume.
-        run_workers(&host, 1, &queue, move |key| {
+    let informers = [&this.claims, &this.volumes, &this.classes, &this.pods].map(Clone::clone);
+    let (following, queue) = (this.clone(), this.queue.clone());
+    // One worker: two claims must not be promised one volume.
+    start(
+        &c.host,
+        informers,
+        queue,
+        1,
+        move |_| following.follow(),
+        move |key| {
             let this = this.clone();
             async move { settled(this.sync(&key).await) }
-        });
-    });
+        },
+    );
 }
 
 /// Claims are queued as `claim/<namespace>/<name>`, volumes as `volume/<name>`.

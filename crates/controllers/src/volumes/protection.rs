@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use client::{ClientError, Informer, Next, Resource, Rest, WorkQueue, run_workers};
+use client::{ClientError, Informer, Next, Resource, Rest, WorkQueue};
 use serde_json::Value;
 
 use super::{CLAIMS, VOLUMES};
@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     objects::{is_deleting, list, text},
     pods::{PODS, is_finished, settled},
+    start::start,
 };
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
@@ -36,7 +37,7 @@ fn uses(pod: &Value, claim: &str) -> bool {
 struct Guard {
     rest: Rest,
     objects: Informer,
-    /// Says who uses the objects; the guard waits for its first list.
+    /// Says who uses the objects.
     users: Informer,
     resource: Resource,
     finalizer: &'static str,
@@ -51,14 +52,17 @@ pub(crate) fn claims(c: &Context) {
         resource: CLAIMS,
         finalizer: CLAIM_FINALIZER,
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    guard.users.on(move |change| {
-        let pod = change.object();
-        claims_of(pod).for_each(|claim| feed.add(format!("{}/{claim}", text(pod, "/metadata/namespace"))));
-    });
     let pods = guard.users.clone();
-    guard.run(c, queue, move |claim| {
+    let users = pods.clone();
+    let follow = move |queue: &WorkQueue| {
+        let feed = queue.clone();
+        users.on(move |change| {
+            let pod = change.object();
+            claims_of(pod)
+                .for_each(|claim| feed.add(format!("{}/{claim}", text(pod, "/metadata/namespace"))));
+        });
+    };
+    guard.run(c, follow, move |claim| {
         let of = pods.by_namespace(text(claim, "/metadata/namespace"));
         of.iter().any(|pod| uses(pod, text(claim, "/metadata/name")))
     });
@@ -74,16 +78,26 @@ pub(crate) fn volumes(c: &Context) {
         resource: VOLUMES,
         finalizer: VOLUME_FINALIZER,
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
-    guard.run(c, queue, |volume| text(volume, "/status/phase") == "Bound");
+    guard.run(c, |_| (), |volume| text(volume, "/status/phase") == "Bound");
 }
 
 impl Guard {
-    fn run(self, c: &Context, queue: WorkQueue, in_use: impl Fn(&Value) -> bool + Send + Sync + 'static) {
-        let feed = queue.clone();
-        self.objects.on(move |change| feed.add(change.key()));
+    /// `follow` tells of the objects that a change of a user concerns.
+    fn run(
+        self,
+        c: &Context,
+        follow: impl FnOnce(&WorkQueue) + Send + 'static,
+        in_use: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) {
+        let queue = WorkQueue::new(&c.host, c.queue_options());
+        let (objects, informers) = (self.objects.clone(), [self.objects.clone(), self.users.clone()]);
+        let follow = move |queue: &WorkQueue| {
+            follow(queue);
+            let feed = queue.clone();
+            objects.on(move |change| feed.add(change.key()));
+        };
         let (this, in_use) = (Arc::new(self), Arc::new(in_use));
-        run_workers(&c.host, 1, &queue, move |key| {
+        start(&c.host, informers, queue, 1, follow, move |key| {
             let (this, in_use) = (this.clone(), in_use.clone());
             async move { settled(this.settle(&key, &*in_use).await) }
         });
@@ -91,7 +105,6 @@ impl Guard {
 
     /// The finalizer is there unless the object is deleted and nobody uses it.
     async fn settle(&self, key: &str, in_use: &(dyn Fn(&Value) -> bool + Sync)) -> Result<Next, ClientError> {
-        self.users.synced().await;
         let Some(object) = self.objects.get_key(key) else { return Ok(Next::OnChange) };
         let held = list(&object, "/metadata/finalizers").any(|f| f == self.finalizer);
         let goes = is_deleting(&object) && !in_use(&object);

@@ -1,11 +1,10 @@
 //! replicaset: as many pods as asked for, adopted by selector, deleted in upstream's order.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use client::{ClientError, Informer, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use std::cmp::Reverse;
 use world::{Host, Wall};
 
 use super::REPLICA_SETS;
@@ -13,12 +12,17 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{condition, condition_is, is_deleting, number, text, time},
-    pods::{PODS, claimed, delete_for, from_template, interested, is_active, is_available, is_ready},
+    pods::{
+        Claim, PODS, delete_for, follow, from_template, is_active, is_available, is_ready, settled,
+        until_available,
+    },
+    start::start,
 };
 
 const WORKERS: usize = 5;
 /// Creations and deletions of one sync.
 const BURST: usize = 500;
+
 #[derive(Clone)]
 struct Loop {
     host: Host,
@@ -41,30 +45,38 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    this.sets.on(move |change| feed.add(change.key()));
-    let (feed, sets) = (queue.clone(), this.sets.clone());
-    this.pods.on(move |change| interested(&sets, change.object()).into_iter().for_each(|key| feed.add(key)));
-    run_workers(&c.host, WORKERS, &queue, move |key| {
-        let this = this.clone();
-        async move { this.sync(&key).await.map_err(|e| e.to_string()) }
-    });
+    let informers = [this.sets.clone(), this.pods.clone()];
+    let (sets, pods) = (this.sets.clone(), this.pods.clone());
+    start(
+        &c.host,
+        informers,
+        queue,
+        WORKERS,
+        move |queue| follow(queue, &sets, &pods),
+        move |key| {
+            let this = this.clone();
+            async move { settled(this.sync(&key).await) }
+        },
+    );
 }
 
 impl Loop {
-    async fn sync(&self, key: &str) -> Result<(), ClientError> {
+    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(set) = self.sets.get_key(key) else {
             self.expectations.forget(key);
-            return Ok(());
+            return Ok(Next::OnChange);
         };
-        let pods = claimed(&self.rest, &self.pods, &set).await?;
+        // Asked before the pods are counted: what the informer shows meanwhile is not among them.
+        let settled = self.expectations.fulfilled(key, &self.pods, self.host.clock().monotonic());
+        let claim = Claim { rest: &self.rest, owners: &REPLICA_SETS, owned: &PODS, informer: &self.pods };
+        let pods = claim.of(&set).await?;
         let active: Vec<Arc<Value>> = pods.into_iter().filter(|p| is_active(p)).collect();
         let wanted = usize::try_from(number(&set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
-        let settled = self.expectations.fulfilled(key, &self.pods, self.host.clock().monotonic());
         let outcome =
             if settled && !is_deleting(&set) { self.scale(key, &set, &active, wanted).await } else { Ok(()) };
-        self.report(&set, &active, outcome.as_ref().err()).await?;
-        outcome
+        let waits = self.report(&set, &active, outcome.as_ref().err()).await?;
+        outcome?;
+        Ok(waits.into())
     }
 
     async fn scale(
@@ -87,12 +99,16 @@ impl Loop {
         Ok(())
     }
 
-    /// In batches of 1, 2, 4, … so that a quota is not hammered; ends with the first error.
+    /// In batches of 1, 2, 4, … so that a quota is not hammered; ends with the first error, and silently when
+    /// the namespace does.
     async fn create(&self, key: &str, set: &Value, count: usize) -> Result<(), ClientError> {
         let (mut left, mut batch) = (count, 1);
         while left > 0 {
             for _ in 0..batch.min(left) {
-                self.create_one(key, set).await?;
+                match self.create_one(key, set).await {
+                    Err(e) if e.is_namespace_terminating() => return Ok(()),
+                    outcome => outcome?,
+                }
             }
             left -= batch.min(left);
             batch *= 2;
@@ -111,7 +127,7 @@ impl Loop {
                 Ok(())
             }
             Err(e) => {
-                if !e.to_string().contains("because it is being terminated") {
+                if !e.is_namespace_terminating() {
                     self.recorder.warning(set, "FailedCreate", format!("Error creating: {e}"));
                 }
                 Err(e)
@@ -119,12 +135,13 @@ impl Loop {
         }
     }
 
+    /// Writes the status; how long until a ready pod counts as available.
     async fn report(
         &self,
         set: &Value,
         active: &[Arc<Value>],
         failure: Option<&ClientError>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<Duration>, ClientError> {
         let now = self.host.clock().wall();
         let min_ready = SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0));
         let template = set.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
@@ -151,16 +168,17 @@ impl Loop {
                 "type": "ReplicaFailure",
             }]);
         }
+        let waits = until_available(active, min_ready, now);
         if same_counts(set.get("status"), &status) {
-            return Ok(());
+            return Ok(waits);
         }
         let mut updated = set.clone();
         updated["status"] = status;
         let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
         match self.rest.update_sub(&REPLICA_SETS, Some(namespace), name, "status", &updated).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(waits),
             // The informer will show what changed.
-            Err(e) if e.is_conflict() || e.is_not_found() => Ok(()),
+            Err(e) if e.is_conflict() || e.is_not_found() => Ok(waits),
             Err(e) => Err(e),
         }
     }
@@ -214,7 +232,11 @@ fn deletion_rank(pod: &Value, all: &[Arc<Value>], now: Wall) -> Rank {
 
 #[cfg(test)]
 mod tests {
+    use api::status::{NAMESPACE_TERMINATING, Status};
+    use world::sim::{Config, Sim, run};
+
     use super::*;
+    use crate::{pods::owner_reference, testing::Fake};
 
     #[test]
     fn what_is_deleted_first() {
@@ -238,5 +260,104 @@ mod tests {
         sorted.sort_by_cached_key(|p| deletion_rank(p, &all, now));
         let names: Vec<&str> = sorted.iter().map(|p| text(p, "/metadata/name")).collect();
         assert_eq!(names, order);
+    }
+
+    fn set(replicas: i64, min_ready: i64) -> Value {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"namespace": "n", "name": "web", "uid": "set", "generation": 1},
+            "spec": {
+                "replicas": replicas,
+                "minReadySeconds": min_ready,
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"labels": {"app": "web"}}, "spec": {}},
+            },
+        })
+    }
+
+    fn pod(name: &str, owner: &Value) -> Value {
+        json!({
+            "metadata": {
+                "namespace": "n",
+                "name": name,
+                "uid": name,
+                "labels": {"app": "web"},
+                "ownerReferences": [owner_reference(owner)],
+            },
+            "spec": {},
+            "status": {"phase": "Running", "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            ]},
+        })
+    }
+
+    fn story<Fut: Future<Output = ()>>(tell: impl FnOnce(Sim, Fake) -> Fut) {
+        let told = run(Config::default(), |sim| async move {
+            let server = Fake::start(&sim).await;
+            tell(sim, server).await;
+        });
+        told.expect("a world");
+    }
+
+    #[test]
+    fn a_manager_that_starts_again_makes_no_pod_twice() {
+        story(|sim, server| async move {
+            let set = set(3, 0);
+            server.holds("/api/v1/pods", ["a", "b", "c"].map(|name| pod(name, &set)).to_vec());
+            server.holds("/apis/apps/v1/replicasets", vec![set]);
+            let host = sim.host("cp");
+            let clock = host.clone();
+            let late = host.clock().monotonic() + Duration::from_secs(5);
+            // The sets are known at once, the pods later.
+            server.answer(move |line, _| {
+                let early = line == "GET /api/v1/pods" && clock.clock().monotonic() < late;
+                early.then(|| Status::internal("not yet"))
+            });
+            super::run(&server.context(&host, &[]));
+            sim.elapse(Duration::from_secs(60)).await;
+            let lines: Vec<String> = server.written().into_iter().map(|(line, _)| line).collect();
+            assert_eq!(lines, ["PUT /apis/apps/v1/namespaces/n/replicasets/web/status"]);
+        });
+    }
+
+    #[test]
+    fn a_ready_pod_is_available_when_its_seconds_are_over() {
+        story(|sim, server| async move {
+            let set = set(1, 30);
+            server.holds("/api/v1/pods", vec![pod("a", &set)]);
+            server.holds("/apis/apps/v1/replicasets", vec![set]);
+            super::run(&server.context(&sim.host("cp"), &[]));
+            let available = |server: &Fake| {
+                let counts = server.written().into_iter();
+                counts.map(|(_, s)| number(&s, "/status/availableReplicas")).collect::<Vec<_>>()
+            };
+            sim.elapse(Duration::from_secs(29)).await;
+            assert_eq!(available(&server), [Some(0)]);
+            sim.elapse(Duration::from_secs(2)).await;
+            assert_eq!(available(&server), [Some(0), Some(1)], "though nothing has changed");
+        });
+    }
+
+    #[test]
+    fn in_a_namespace_that_ends_nothing_is_made_or_said() {
+        story(|sim, server| async move {
+            server.holds("/apis/apps/v1/replicasets", vec![set(3, 0)]);
+            server.answer(|line, _| {
+                let mut status =
+                    Status::forbidden("pods", "", "namespace n ends, in other words than the usual");
+                status.push_cause(NAMESPACE_TERMINATING, "", "metadata.namespace");
+                (line == "POST /api/v1/namespaces/n/pods").then_some(status)
+            });
+            super::run(&server.context(&sim.host("cp"), &[]));
+            sim.elapse(Duration::from_secs(60)).await;
+            let asked = server.written().iter().filter(|(line, _)| line.starts_with("POST")).count();
+            assert_eq!(
+                (asked, server.told()),
+                (2, vec![]),
+                "once, and once more as its own status has changed"
+            );
+            assert!(server.written().iter().all(|(_, sent)| sent.pointer("/status/conditions").is_none()));
+        });
     }
 }

@@ -65,6 +65,10 @@ pub(super) fn scale_down(
     let least = replicas - bounds.unavailable;
     let mut may_go = (total - least - (new_size - new_available).max(0)).max(0);
     let mut sizes: Vec<i64> = old.iter().map(|o| o.size).collect();
+    if may_go == 0 {
+        // The counts below may be behind the sizes: what has just been taken away is counted as available.
+        return sizes;
+    }
     for (size, o) in sizes.iter_mut().zip(old) {
         let unhealthy = (o.size - o.available).max(0).min(may_go);
         *size -= unhealthy;
@@ -171,6 +175,14 @@ mod tests {
         check(&[5, 5], 10, 9, &[4, 5]);
         check(&[8, 2], 10, 5, &[4, 1]);
         check(&[3, 1], 4, 0, &[0, 0]);
+    }
+
+    #[test]
+    fn a_count_that_is_behind_takes_nothing_away_twice() {
+        let bounds = Bounds { surge: 1, unavailable: 0 };
+        let old = |size, available| [Old { size, available }];
+        assert_eq!(scale_down(bounds, 3, 1, 1, &old(3, 3)), [2], "the first new one is available");
+        assert_eq!(scale_down(bounds, 3, 2, 1, &old(2, 3)), [2], "its set still counts three");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
+use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
@@ -26,7 +26,8 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{condition_is, controller_uid, is_deleting, list, number, text},
-    pods::{PODS, claimed, delete_for, from_template, interested, is_active, is_finished, is_ready, settled},
+    pods::{Claim, PODS, delete_for, from_template, interested, is_active, is_finished, is_ready, settled},
+    start::start,
 };
 use tracking::uncounted;
 
@@ -62,39 +63,24 @@ pub(crate) fn run(c: &Context) {
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
     let orphans = WorkQueue::new(&c.host, c.queue_options());
-    let host = c.host.clone();
-    c.host.spawn(async move {
-        this.jobs.synced().await;
-        this.pods.synced().await;
-        let (feed, freed, pods) = (queue.clone(), orphans.clone(), this.pods.clone());
-        this.jobs.on(move |change| {
-            feed.add(change.key());
-            if let client::Change::Deleted(job) = change {
-                let uid = text(job, "/metadata/uid");
-                for pod in pods.by_namespace(text(job, "/metadata/namespace")) {
-                    if rules::is_tracked(&pod) && controller_uid(&pod) == Some(uid) {
-                        freed.add(client::key_of(&pod));
-                    }
-                }
-            }
-        });
-        let (feed, freed, jobs) = (queue.clone(), orphans.clone(), this.jobs.clone());
-        this.pods.on(move |change| {
-            let keys = interested(&jobs, change.object());
-            if keys.is_empty() && rules::is_tracked(change.object()) {
-                freed.add(change.key());
-            }
-            keys.into_iter().for_each(|key| feed.add(key));
-        });
-        let freeing = this.clone();
-        run_workers(&host, 1, &orphans, move |key| {
+    let informers = [this.jobs.clone(), this.pods.clone()];
+    let (following, freed) = (this.clone(), orphans.clone());
+    let follow = move |queue: &WorkQueue| following.follow(queue, &freed);
+    let freeing = this.clone();
+    start(
+        &c.host,
+        informers.clone(),
+        orphans,
+        1,
+        |_| (),
+        move |key| {
             let this = freeing.clone();
             async move { this.free_orphan(&key).await.map_err(|e| e.to_string()) }
-        });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await) }
-        });
+        },
+    );
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { settled(this.sync(&key).await) }
     });
 }
 
@@ -112,6 +98,30 @@ struct Sorted {
 }
 
 impl Loop {
+    /// Tells `queue` of jobs, and `orphans` of pods whose job is gone.
+    fn follow(&self, queue: &WorkQueue, orphans: &WorkQueue) {
+        let (feed, freed, pods) = (queue.clone(), orphans.clone(), self.pods.clone());
+        self.jobs.on(move |change| {
+            feed.add(change.key());
+            if let client::Change::Deleted(job) = change {
+                let uid = text(job, "/metadata/uid");
+                for pod in pods.by_namespace(text(job, "/metadata/namespace")) {
+                    if rules::is_tracked(&pod) && controller_uid(&pod) == Some(uid) {
+                        freed.add(client::key_of(&pod));
+                    }
+                }
+            }
+        });
+        let (feed, freed, jobs) = (queue.clone(), orphans.clone(), self.jobs.clone());
+        self.pods.on(move |change| {
+            let keys = interested(&jobs, change.object());
+            if keys.is_empty() && rules::is_tracked(change.object()) {
+                freed.add(change.key());
+            }
+            keys.into_iter().for_each(|key| feed.add(key));
+        });
+    }
+
     /// A pod whose job is gone is nobody's to count.
     async fn free_orphan(&self, key: &str) -> Result<(), ClientError> {
         let Some(pod) = self.pods.get_key(key).filter(|p| rules::is_tracked(p)) else { return Ok(()) };
@@ -141,7 +151,8 @@ impl Loop {
         {
             return Ok(Next::OnChange);
         }
-        let pods = claimed(&self.rest, &self.pods, &shown).await?;
+        let claim = Claim { rest: &self.rest, owners: &JOBS, owned: &PODS, informer: &self.pods };
+        let pods = claim.of(&shown).await?;
         let mut job = (*shown).clone();
         if !job["status"].is_object() {
             job["status"] = json!({});

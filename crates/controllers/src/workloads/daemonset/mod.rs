@@ -5,9 +5,7 @@ mod update;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use client::{
-    Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -18,7 +16,8 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{is_deleting, number, text},
-    pods::{PODS, claimed, delete_for, interested, is_available, is_ready, settled},
+    pods::{Claim, PODS, delete_for, follow, is_available, is_ready, settled, until_available},
+    start::start,
 };
 use place::Place;
 
@@ -59,27 +58,20 @@ pub(crate) fn run(c: &Context) {
         failures: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let host = c.host.clone();
-    c.host.spawn(async move {
-        for informer in [&this.sets, &this.pods, &this.nodes, &this.revisions] {
-            informer.synced().await;
-        }
+    let informers = [&this.sets, &this.pods, &this.nodes, &this.revisions].map(Clone::clone);
+    let (sets, pods, nodes) = (this.sets.clone(), this.pods.clone(), this.nodes.clone());
+    let follow = move |queue: &WorkQueue| {
+        follow(queue, &sets, &pods);
         let feed = queue.clone();
-        this.sets.on(move |change| feed.add(change.key()));
-        let (feed, sets) = (queue.clone(), this.sets.clone());
-        this.pods.on(move |change| {
-            interested(&sets, change.object()).into_iter().for_each(|key| feed.add(key));
-        });
-        let (feed, sets) = (queue.clone(), this.sets.clone());
-        this.nodes.on(move |change| {
+        nodes.on(move |change| {
             if !matches!(change, Change::Updated { old, new } if !matters(old, new)) {
                 sets.list().iter().for_each(|set| feed.add(client::key_of(set)));
             }
         });
-        run_workers(&host, WORKERS, &queue, move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await) }
-        });
+    };
+    start(&c.host, informers, queue, WORKERS, follow, move |key| {
+        let this = this.clone();
+        async move { settled(this.sync(&key).await) }
     });
 }
 
@@ -129,7 +121,11 @@ impl Loop {
                 return Ok(Next::Retry);
             }
         };
-        let pods = claimed(&self.rest, &self.pods, &set).await?;
+        let now = self.host.clock().monotonic();
+        // Asked before the pods are counted: what the informer shows meanwhile is not among them.
+        let shown = self.expectations.fulfilled(key, &self.pods, now);
+        let claim = Claim { rest: &self.rest, owners: &DAEMON_SETS, owned: &PODS, informer: &self.pods };
+        let pods = claim.of(&set).await?;
         let mut by_node = ByNode::new();
         for pod in pods {
             by_node.entry(place::node_of(&pod).to_owned()).or_default().push(pod);
@@ -147,9 +143,8 @@ impl Loop {
             .map(|n| (text(n, "/metadata/name").to_owned(), place::place(&model, n)))
             .collect();
         let mut again = None;
-        let now = self.host.clock().monotonic();
         let mut outcome = Ok(());
-        if self.expectations.fulfilled(key, &self.pods, now) {
+        if shown {
             let work = self.manage(key, &set, &by_node, &places, &hash);
             again = work.again;
             outcome = self.act(key, &set, &model, work).await;
@@ -352,8 +347,7 @@ impl Loop {
             next["status"] = status;
             self.write_status(&next).await?;
         }
-        let waits = ready != available && !min_ready.is_zero();
-        Ok(waits.then(|| Duration::try_from(min_ready).unwrap_or_default()))
+        Ok(until_available(by_node.values().flatten(), min_ready, now))
     }
 
     async fn write_status(&self, set: &Value) -> Result<(), ClientError> {

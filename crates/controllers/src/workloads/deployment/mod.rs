@@ -1,10 +1,14 @@
 //! deployment: a ReplicaSet per template, rolled from the old ones to the new one.
 
 mod progress;
+mod sets;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder, run_workers};
+use api::status::Status;
+use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
@@ -12,16 +16,15 @@ use super::{DEPLOYMENTS, REPLICA_SETS, rollout};
 use crate::{
     context::Context,
     objects::{controller_uid, is_deleting, number, text},
-    pods::{PODS, is_finished, owner_reference},
+    pods::{Claim, PODS, follow, is_finished, owner_reference, settled},
+    start::start,
 };
 use progress::{Counts, Turn};
+use sets::{
+    DESIRED, HASH, MOST, REVISION, age_key, annotated_number, annotations, revision, same_template, sizes,
+};
 
 const WORKERS: usize = 5;
-const REVISION: &str = "deployment.kubernetes.io/revision";
-const HASH: &str = "pod-template-hash";
-/// On a set: the size of the deployment, and the most pods it may have, when the set was last scaled.
-const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
-const MOST: &str = "deployment.kubernetes.io/max-replicas";
 
 #[derive(Clone)]
 struct Loop {
@@ -45,51 +48,46 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let feed = queue.clone();
-    this.deployments.on(move |change| feed.add(change.key()));
-    let (feed, deployments) = (queue.clone(), this.deployments.clone());
-    this.sets.on(move |change| {
-        let set = change.object();
-        let Some(uid) = controller_uid(set) else { return };
-        for d in deployments
-            .by_namespace(text(set, "/metadata/namespace"))
-            .iter()
-            .filter(|d| text(d, "/metadata/uid") == uid)
-        {
-            feed.add(client::key_of(d));
-        }
-    });
-    let (feed, deployments, sets) = (queue.clone(), this.deployments.clone(), this.sets.clone());
-    this.pods.on(move |change| {
-        // The last pod of an old set makes room in a deployment that recreates.
-        let gone = matches!(change, client::Change::Deleted(_)) || is_finished(change.object());
-        let Some(uid) = controller_uid(change.object()).filter(|_| gone) else { return };
-        let namespace = text(change.object(), "/metadata/namespace");
-        let sets = sets.by_namespace(namespace);
-        let Some(set) = sets.iter().find(|s| text(s, "/metadata/uid") == uid) else { return };
-        let above = deployments.by_namespace(namespace).into_iter().filter(|d| {
-            text(d, "/spec/strategy/type") == "Recreate"
-                && controller_uid(set) == Some(text(d, "/metadata/uid"))
-        });
-        above.for_each(|d| feed.add(client::key_of(&d)));
-    });
-    run_workers(&c.host, WORKERS, &queue, move |key| {
-        let this = this.clone();
-        async move {
-            match this.sync(&key).await {
-                // The informer will show what the other one wrote.
-                Err(e) if e.is_conflict() => Ok(Next::Retry),
-                Err(e) => Err(e.to_string()),
-                Ok(again) => Ok(Next::from(again)),
-            }
-        }
-    });
+    let informers = [&this.deployments, &this.sets, &this.pods].map(Clone::clone);
+    let following = this.clone();
+    start(
+        &c.host,
+        informers,
+        queue,
+        WORKERS,
+        move |queue| following.follow(queue),
+        move |key| {
+            let this = this.clone();
+            async move { settled(this.sync(&key).await.map(Next::from)) }
+        },
+    );
 }
 
 impl Loop {
+    fn follow(&self, queue: &WorkQueue) {
+        follow(queue, &self.deployments, &self.sets);
+        let (feed, deployments, sets) = (queue.clone(), self.deployments.clone(), self.sets.clone());
+        self.pods.on(move |change| {
+            // The last pod of an old set makes room in a deployment that recreates.
+            let gone = matches!(change, client::Change::Deleted(_)) || is_finished(change.object());
+            let Some(uid) = controller_uid(change.object()).filter(|_| gone) else { return };
+            let namespace = text(change.object(), "/metadata/namespace");
+            let sets = sets.by_namespace(namespace);
+            let Some(set) = sets.iter().find(|s| text(s, "/metadata/uid") == uid) else { return };
+            let above = deployments.by_namespace(namespace).into_iter().filter(|d| {
+                text(d, "/spec/strategy/type") == "Recreate"
+                    && controller_uid(set) == Some(text(d, "/metadata/uid"))
+            });
+            above.for_each(|d| feed.add(client::key_of(&d)));
+        });
+    }
+
     async fn sync(&self, key: &str) -> Result<Option<Duration>, ClientError> {
         let Some(deployment) = self.deployments.get_key(key) else { return Ok(None) };
-        let sets = self.owned(&deployment);
+        let claim =
+            Claim { rest: &self.rest, owners: &DEPLOYMENTS, owned: &REPLICA_SETS, informer: &self.sets };
+        let mut sets = claim.of(&deployment).await?;
+        sets.sort_by(|a, b| age_key(a).cmp(&age_key(b)));
         if is_deleting(&deployment) {
             return self.report(&deployment, &sets, None, false).await;
         }
@@ -214,6 +212,10 @@ impl Loop {
                     && same_template(&existing, &template)
                 {
                     return Ok(existing);
+                }
+                if controller_uid(&existing).is_none() && same_template(&existing, &template) {
+                    // An orphan, which is claimed as soon as the informer shows that it is one.
+                    return Err(Status::modified(&REPLICA_SETS.qualified(), &set_name).into());
                 }
                 // Two templates, one hash: count it, so that the next try hashes differently.
                 let mut updated = deployment.clone();
@@ -420,46 +422,4 @@ fn available(deployment: &Value, available: i64, now: Wall) -> Value {
         (["False", "MinimumReplicasUnavailable"], "Deployment does not have minimum availability.")
     };
     progress::written(deployment, "Available", state, words, false, now)
-}
-
-fn age_key(set: &Value) -> (&str, &str) {
-    (text(set, "/metadata/creationTimestamp"), text(set, "/metadata/name"))
-}
-
-fn annotated_number(set: &Value, key: &str) -> Option<i64> {
-    set.pointer("/metadata/annotations")?.get(key)?.as_str()?.parse().ok()
-}
-
-fn revision(set: &Value) -> i64 {
-    annotated_number(set, REVISION).unwrap_or(0)
-}
-
-/// Equal but for the label that the controller itself adds.
-fn same_template(set: &Value, template: &Value) -> bool {
-    let mut theirs = set.pointer("/spec/template").cloned().unwrap_or_default();
-    if let Some(labels) = theirs.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove(HASH);
-    }
-    theirs == *template
-}
-
-fn sizes(deployment: &Value, replicas: i64) -> [(&'static str, String); 2] {
-    let surge = rollout::bounds(deployment, replicas).surge;
-    [(DESIRED, replicas.to_string()), (MOST, (replicas + surge).to_string())]
-}
-
-fn annotations(deployment: &Value, replicas: i64, revision: i64) -> Value {
-    let own = deployment.pointer("/metadata/annotations").and_then(Value::as_object);
-    let skip = |k: &str| {
-        k.starts_with("deployment.kubernetes.io/") || k == "kubectl.kubernetes.io/last-applied-configuration"
-    };
-    let mut all = json!({});
-    for (key, value) in own.into_iter().flatten().filter(|(k, _)| !skip(k)) {
-        all[key] = value.clone();
-    }
-    all[REVISION] = revision.to_string().into();
-    for (key, value) in sizes(deployment, replicas) {
-        all[key] = value.into();
-    }
-    all
 }

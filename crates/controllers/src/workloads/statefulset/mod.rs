@@ -5,9 +5,7 @@ mod order;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use client::{
-    ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, run_workers,
-};
+use client::{ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Host;
@@ -17,7 +15,8 @@ use crate::{
     context::Context,
     expectations::Expectations,
     objects::{is_deleting, number, text},
-    pods::{PODS, claimed, interested, is_available, is_finished, is_ready, settled},
+    pods::{Claim, PODS, follow, is_available, is_finished, is_ready, settled, until_available},
+    start::start,
 };
 use order::{Action, Member, Wish};
 
@@ -51,22 +50,19 @@ pub(crate) fn run(c: &Context) {
         written: Arc::default(),
     };
     let queue = WorkQueue::new(&c.host, c.queue_options());
-    let host = c.host.clone();
-    c.host.spawn(async move {
-        for informer in [&this.sets, &this.pods, &this.revisions] {
-            informer.synced().await;
-        }
-        let feed = queue.clone();
-        this.sets.on(move |change| feed.add(change.key()));
-        let (feed, sets) = (queue.clone(), this.sets.clone());
-        this.pods.on(move |change| {
-            interested(&sets, change.object()).into_iter().for_each(|key| feed.add(key));
-        });
-        run_workers(&host, WORKERS, &queue, move |key| {
+    let informers = [&this.sets, &this.pods, &this.revisions].map(Clone::clone);
+    let (sets, pods) = (this.sets.clone(), this.pods.clone());
+    start(
+        &c.host,
+        informers,
+        queue,
+        WORKERS,
+        move |queue| follow(queue, &sets, &pods),
+        move |key| {
             let this = this.clone();
             async move { settled(this.sync(&key).await) }
-        });
-    });
+        },
+    );
 }
 
 impl Loop {
@@ -87,7 +83,8 @@ impl Loop {
             set["status"] = json!({});
         }
         let mut pods: BTreeMap<i64, Arc<Value>> = BTreeMap::new();
-        for pod in claimed(&self.rest, &self.pods, &set).await? {
+        let claim = Claim { rest: &self.rest, owners: &STATEFUL_SETS, owned: &PODS, informer: &self.pods };
+        for pod in claim.of(&set).await? {
             if let Some(ordinal) = identity::ordinal(&set, &pod) {
                 pods.insert(ordinal, pod);
             }
@@ -281,8 +278,7 @@ impl Loop {
             set["status"] = status;
             self.write(key, &set).await?;
         }
-        let waits = ready != available && !min_ready.is_zero();
-        Ok(waits.then(|| Duration::try_from(min_ready).unwrap_or_default()))
+        Ok(until_available(pods.values(), min_ready, now))
     }
 
     async fn write(&self, key: &str, set: &Value) -> Result<(), ClientError> {
