@@ -13,6 +13,9 @@ use crate::{
     story::{Settings, StoryError, Teller},
 };
 
+/// How long before the hour is over the connections are reset.
+const BEFORE: SignedDuration = SignedDuration::from_mins(2);
+
 /// Its place in the catalogue.
 pub(super) const ENTRY: Entry = Entry {
     id: "loopback-blind-hour",
@@ -33,6 +36,8 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let end = scene.leaf().not_after();
         scene.check_edge(end, (true, false)).await?;
         scene.check_livez("livez", 200).await;
+        // Not at once: from then on every informer tries again twice a minute, each time with a handshake.
+        scene.until(end + hour - BEFORE).await;
         scene.reset().await;
         stage.say(format!("{}: the connections that use it are reset.", day(stage.now())));
         scene.check_refused("create pod", Side::After).await;
