@@ -47,8 +47,18 @@ pub(super) fn serving(host: &Host, options: &Options, loopback: &Loopback) -> Re
         let identity = pair(host, "tls-sni-cert-key", &sni.certificate, &sni.key)?;
         tls = tls.sni_identity(&sni.names, std::sync::Arc::new(identity));
     }
-    if let Some(path) = &options.client_ca_file {
-        tls = tls.request_client_cert(Some(roots(host, "client-ca-file", path)?));
+    // A front proxy shows a certificate too, of an authority of its own.
+    let mut authorities = Vec::new();
+    for (flag, path) in [
+        ("client-ca-file", &options.client_ca_file),
+        ("requestheader-client-ca-file", &options.request_header.client_ca_file),
+    ] {
+        if let Some(path) = path {
+            authorities.extend(roots(host, flag, path)?.certificates().iter().cloned());
+        }
+    }
+    if !authorities.is_empty() {
+        tls = tls.request_client_cert(Some(Roots::new(authorities)));
     }
     if options.disable_http2 {
         tls = tls.alpn(&[b"http/1.1"]);

@@ -601,6 +601,10 @@ facts! {
     // kubernetes/kubernetes#77180.
     renews_kubeconfigs: bool = "kubeadm renews the certificates in kubeconfigs" { 8 => false, 15 => true }
 
+    /// Whether a server reads the authorities of its clients and of the front proxy again when their files change.
+    // kubernetes/kubernetes#90360, which went to later patch releases of 1.17 and 1.18 too: these two meant to.
+    rereads_client_authorities: bool = "servers read their clients' authorities again" { 8 => false, 19 => true }
+
     /// Whether an upgrade renews etcd's certificates, and restarts it, when only the apiserver's manifest changes.
     // kubernetes/kubernetes#124688.
     upgrade_renews_unchanged_etcd: bool = "upgrades renew an unchanged etcd's certificates" { 8 => false, 31 => true }
