@@ -53,13 +53,19 @@ fn play(settings: &Settings, teller: &Teller, replaced: bool) -> Result<(), Stor
         }
         remove(stage, PKI, LEAVES)?;
         kubeadm(stage, &["init", "phase", "certs", "all", EC]).await?;
-        stage.say(format!("{at} UTC: pki/ca.* and its leaves are deleted, `kubeadm init phase certs all` makes new ones."));
+        stage.say(format!(
+            "{at} UTC: pki/ca.* and its leaves are deleted, `kubeadm init phase certs all` makes new ones."
+        ));
         stage.cluster.elapse(Duration::from_secs(5)).await;
         let from = stage.now();
         restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
         let old = raw(&stage.fresh_admin()?, "/api").await;
         let refused = old.0 == 0 && old.1.contains(UNKNOWN);
-        stage.check("kubectl with the old admin.conf", if replaced { refused } else { old.0 == 200 }, line(&old));
+        stage.check(
+            "kubectl with the old admin.conf",
+            if replaced { refused } else { old.0 == 200 },
+            line(&old),
+        );
         let words = said(stage, NODE, "kubelet", from);
         stage.check("the kubelet of node1", words.contains(UNKNOWN) == replaced, words);
         let words = said(stage, CONTROL_PLANE, "kube-scheduler", from);

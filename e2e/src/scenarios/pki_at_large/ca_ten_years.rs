@@ -52,7 +52,8 @@ fn play(settings: &Settings, teller: &Teller, left: Duration) -> Result<(), Stor
     let prepare = |sim: &Sim| bring(sim, left);
     Stage::play_after(settings, teller, config(settings), options, prepare, async |stage| {
         let ends = left == LEFT;
-        let end = if ends { certificate(stage, &format!("{PKI}/ca.crt"))?.not_after() } else { stage.now() + LEFT };
+        let end =
+            if ends { certificate(stage, &format!("{PKI}/ca.crt"))?.not_after() } else { stage.now() + LEFT };
         stage.say(format!("A cluster whose authority ends {} UTC.", shown(end)));
         stage.cluster.elapse(50 * DAY).await;
         kubeadm(stage, &["certs", "renew", "all"]).await?;
@@ -90,7 +91,11 @@ async fn misbehaves(stage: &Stage, end: Wall, ends: bool) -> Result<(), StoryErr
     stage.check("apiserver.crt", leaf > end, seen);
     let table = kubeadm(stage, &["certs", "check-expiration"]).await?;
     let row = table.lines().find(|l| l.starts_with("apiserver ")).unwrap_or_default().to_owned();
-    stage.check("check-expiration", row.contains("364d"), row.split_whitespace().take(7).collect::<Vec<_>>().join(" "));
+    stage.check(
+        "check-expiration",
+        row.contains("364d"),
+        row.split_whitespace().take(7).collect::<Vec<_>>().join(" "),
+    );
     stage.cluster.at(end - SignedDuration::from_hours(24)).await?;
     let kubelet = stage.cluster.certificate(NODE, CURRENT)?;
     let issued = stage.log(NODE, "kubelet", "csr").iter().filter(|line| line.contains("issued")).count();

@@ -57,7 +57,8 @@ fn play(settings: &Settings, teller: &Teller, forgets: bool, by_hand: bool) -> R
             }
         }
         stage.say(format!("{} UTC: kubeadm upgrade apply {version}", shown(stage.now())));
-        let renewed = |text: &str| said.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned();
+        let renewed =
+            |text: &str| said.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned();
         let words = renewed("Renewing apiserver certificate");
         stage.check("the apiserver's is renewed", !words.is_empty(), words);
         let end = certificate(stage, SERVER)?.not_after();

@@ -53,7 +53,9 @@ const TRUSTED: &str = "/etc/front-proxy-ca.crt";
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let stale = !settings.profile.rereads_client_authorities();
     play(settings, teller, true, stale)?;
-    briefly(teller, "Control run, the same restart without a rotation", || play(settings, teller, false, false))?;
+    briefly(teller, "Control run, the same restart without a rotation", || {
+        play(settings, teller, false, false)
+    })?;
     if stale {
         let fixed = Settings { profile: Profile::of_minor(19).map_err(StoryError::new)?, ..settings.clone() };
         briefly(teller, "Fixed run, the rotation with 1.19", || play(&fixed, teller, true, false))?;
@@ -82,7 +84,9 @@ fn play(settings: &Settings, teller: &Teller, rotates: bool, stale: bool) -> Res
         }
         restart(stage, &["kube-apiserver"]).await?;
         trust(stage).await?;
-        stage.say(format!("{at} UTC: a new authority and certificate for the front proxy; the apiserver is restarted,"));
+        stage.say(format!(
+            "{at} UTC: a new authority and certificate for the front proxy; the apiserver is restarted,"
+        ));
         stage.say("  and the extension finds the new authority in its file.");
         stage.cluster.elapse(Duration::from_secs(180)).await;
         outcome(stage, stale).await?;
@@ -98,12 +102,20 @@ fn play(settings: &Settings, teller: &Teller, rotates: bool, stale: bool) -> Res
 async fn outcome(stage: &Stage, stale: bool) -> Result<(), StoryError> {
     let after = stage.get(ROSES).await;
     let seen = line(&after);
-    stage.check("kubectl get roses, three minutes later", (after.0 == 200) != stale, seen.lines().next().unwrap_or_default());
+    stage.check(
+        "kubectl get roses, three minutes later",
+        (after.0 == 200) != stale,
+        seen.lines().next().unwrap_or_default(),
+    );
     let service = stage.cluster.admin().get(&services(), None, "v1.flower.example.org").await;
     let service = service.map_err(StoryError::new)?;
     let available = service.list_at("/status/conditions").iter().find(|c| c.str_at("/type") == "Available");
     let words = available.map(|c| c.str_at("/message").to_owned()).unwrap_or_default();
-    stage.check("the APIService", (words.contains("failing or missing") && words.contains("401")) == stale, words);
+    stage.check(
+        "the APIService",
+        (words.contains("failing or missing") && words.contains("401")) == stale,
+        words,
+    );
     // Who follows the file has refused for up to a minute too.
     let since = stage.now() - SignedDuration::from_secs(90);
     let events = stage.sim().events();
@@ -122,7 +134,8 @@ fn services() -> Resource {
 async fn trust(stage: &Stage) -> Result<(), StoryError> {
     let maps = Resource::core("configmaps");
     let name = "extension-apiserver-authentication";
-    let published = stage.cluster.admin().get(&maps, Some("kube-system"), name).await.map_err(StoryError::new)?;
+    let published =
+        stage.cluster.admin().get(&maps, Some("kube-system"), name).await.map_err(StoryError::new)?;
     let authority = published.str_at("/data/requestheader-client-ca-file").to_owned();
     stage.host(EXT).disk().write(TRUSTED, authority, 0o644).map_err(StoryError::new)
 }
@@ -195,7 +208,8 @@ impl Extension {
     async fn define(&self, stage: &Stage) -> Result<(), StoryError> {
         let from = stage.host(WORKSTATION);
         let tls = ClientTls::new(&from, stage.settings.profile.go()).insecure();
-        let http = HttpClient::new(&from, &format!("https://{EXT}:{PORT}"), Some(tls)).map_err(StoryError::new)?;
+        let http =
+            HttpClient::new(&from, &format!("https://{EXT}:{PORT}"), Some(tls)).map_err(StoryError::new)?;
         let owner = Rest::new(http, Auth::bearer("owner-token"), "owner");
         let definition = json!({
             "metadata": {"name": "roses.flower.example.org"},

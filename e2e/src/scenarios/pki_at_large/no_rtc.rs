@@ -33,7 +33,9 @@ const BOOT: Duration = Duration::from_secs(30);
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     play(settings, teller, true)?;
-    briefly(teller, "Control run, the same boot with a clock that kept its time", || play(settings, teller, false))?;
+    briefly(teller, "Control run, the same boot with a clock that kept its time", || {
+        play(settings, teller, false)
+    })?;
     teller.say("\nIn a real cluster: order the agent's unit after time-sync.target (with a service that waits for it),");
     teller.say("or keep the time over a power cut: fake-hwclock, a battery.");
     Ok(())
@@ -60,12 +62,17 @@ fn play(settings: &Settings, teller: &Teller, lost: bool) -> Result<(), StoryErr
         let grace = stage.settings.profile.node_grace() + Duration::from_secs(20);
         stage.cluster.elapse(grace).await;
         let (status, reason) = stage.condition(NODE, "Ready").await;
-        stage.check("more than a minute later", (status == "Unknown") == lost, format!("Ready {status}: {reason}"));
+        stage.check(
+            "more than a minute later",
+            (status == "Unknown") == lost,
+            format!("Ready {status}: {reason}"),
+        );
         let words = complaint(stage);
         stage.check("its kubelet", words.contains(EXPIRED) == lost, words);
         edge(stage, lost).await?;
         set(stage, stage.now());
-        let ready = async || Some(stage.condition(NODE, "Ready").await).filter(|(status, _)| status == "True");
+        let ready =
+            async || Some(stage.condition(NODE, "Ready").await).filter(|(status, _)| status == "True");
         let back = stage.cluster.elapse_until("it is Ready", Duration::from_secs(120), ready).await;
         stage.check("NTP answers and sets the clock", back.is_ok(), "Ready, without a restart");
         Ok(())
@@ -105,4 +112,3 @@ fn complaint(stage: &Stage) -> String {
     let mut words = said.flat_map(|e| e.fields.iter().map(|(_, text)| text.clone()));
     words.find(|text| text.contains("x509")).unwrap_or_default()
 }
-

@@ -41,7 +41,9 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         briefly(teller, "Fixed run, the same with 1.15", || play(&fixed, teller, false, false))?;
     }
     teller.say("\nIn a real cluster: delete admin.conf, controller-manager.conf and scheduler.conf, and make them anew");
-    teller.say("with `kubeadm alpha phase kubeconfig all` (1.13 and later: `kubeadm init phase kubeconfig all`).");
+    teller.say(
+        "with `kubeadm alpha phase kubeconfig all` (1.13 and later: `kubeadm init phase kubeconfig all`).",
+    );
     Ok(())
 }
 
@@ -55,7 +57,8 @@ fn play(settings: &Settings, teller: &Teller, skips: bool, by_hand: bool) -> Res
         }
         restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
         let ends = |path: &str| Ok::<_, StoryError>(certificate(stage, path)?.not_after());
-        let (served, embedded) = (ends(&format!("{PKI}/apiserver.crt"))?, ends("/etc/kubernetes/scheduler.conf")?);
+        let (served, embedded) =
+            (ends(&format!("{PKI}/apiserver.crt"))?, ends("/etc/kubernetes/scheduler.conf")?);
         stage.say(format!("{} UTC: everything is renewed and restarted.", shown(stage.now())));
         stage.check("apiserver.crt", served > old, format!("until {}", shown(served)));
         stage.check("scheduler.conf", (embedded == old) == skips, format!("until {}", shown(embedded)));

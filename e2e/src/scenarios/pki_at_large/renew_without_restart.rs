@@ -69,9 +69,8 @@ async fn looks(stage: &Stage, old: Wall, restarts: bool) -> Result<(), StoryErro
     } else {
         stage.cluster.admin().clone()
     };
-    let (before, after) = stage
-        .edge(CONTROL_PLANE, old, async || (ask(&copy).await, administrator(stage).await))
-        .await?;
+    let (before, after) =
+        stage.edge(CONTROL_PLANE, old, async || (ask(&copy).await, administrator(stage).await)).await?;
     stage.say(format!("{} UTC: the old certificates end.", shown(old)));
     let chain = peek::served_chain(&stage.host(WORKSTATION), profile, &address, 6443, "kubernetes").await;
     let served = chain.map_err(StoryError)?.first().map(|leaf| leaf.not_after());
@@ -97,7 +96,9 @@ async fn leaders(stage: &Stage, old: Wall, restarts: bool) -> Result<(), StoryEr
         let (stopped, leads) = (after(said("stopped leading")), after(said("became leader")));
         let seen = match (stopped, leads) {
             (None, None) => "leads on".to_owned(),
-            (stopped, leads) => format!("stopped leading after {stopped:?} s, became leader after {leads:?} s"),
+            (stopped, leads) => {
+                format!("stopped leading after {stopped:?} s, became leader after {leads:?} s")
+            }
         };
         let seen = seen.replace("Some(", "").replace(')', "");
         let held = if restarts { stopped.is_none() } else { stopped.is_some() && leads > stopped };

@@ -43,7 +43,9 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     briefly(teller, "Control run, the same looks with a certificate of ten years", || {
         play(settings, teller, "Fail", 3650 * DAY)
     })?;
-    teller.say("\nIn a real cluster: renew and restart the webhook; to be able to, exempt its own namespace by");
+    teller.say(
+        "\nIn a real cluster: renew and restart the webhook; to be able to, exempt its own namespace by",
+    );
     teller.say("namespaceSelector. Watch apiserver_admission_webhook_fail_open_count for the silent kind.");
     Ok(())
 }
@@ -57,7 +59,10 @@ fn play(settings: &Settings, teller: &Teller, policy: &str, lasts: Duration) -> 
         space(stage).await?;
         let ends = lasts == 90 * DAY;
         let end = if ends { webhook.not_after().unwrap_or_default() } else { stage.now() + 90 * DAY };
-        stage.say(format!("A webhook labels pods, failurePolicy {policy}; its certificate ends {} UTC.", shown(end)));
+        stage.say(format!(
+            "A webhook labels pods, failurePolicy {policy}; its certificate ends {} UTC.",
+            shown(end)
+        ));
         let count = Cell::new(0);
         let look = async || pod(stage, &count).await;
         let (before, after) = stage.edge(CONTROL_PLANE, end, look).await?;
