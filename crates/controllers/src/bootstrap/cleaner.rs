@@ -1,4 +1,5 @@
-//! tokencleaner: deletes a bootstrap token when it has expired.
+//! tokencleaner: deletes a bootstrap token when it has expired. Up to 1.15 it looked at a token when that was made or
+//! changed, and at all when it started, and never again: what expired meanwhile stayed.
 
 use std::time::Duration;
 
@@ -21,12 +22,13 @@ pub(crate) fn run(c: &Context) {
             feed.add(change.key());
         }
     });
-    let host = c.host.clone();
+    let (host, looks_again) = (c.host.clone(), c.options.kubernetes_version.token_cleaner_looks_again());
     run_workers(&c.host, 1, &queue, move |key| {
         let (host, rest, secrets) = (host.clone(), rest.clone(), secrets.clone());
         async move {
             match secrets.get_key(&key) {
-                Some(secret) => consider(&host, &rest, &secret).await,
+                Some(secret) if looks_again => consider(&host, &rest, &secret).await,
+                Some(secret) => consider(&host, &rest, &secret).await.map(|_| Next::OnChange),
                 None => Ok(Next::OnChange),
             }
         }
