@@ -35,6 +35,9 @@ struct Cli {
     /// Release of this kubeadm, and for init the one to install: 1.8 to 1.36
     #[arg(long, global = true)]
     kubernetes_version: Option<String>,
+    /// Number for the log level verbosity: from 1 on a join tells of its discovery
+    #[arg(short, long, global = true, default_value_t = 0)]
+    v: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,6 +95,7 @@ pub async fn run(host: Host, args: Vec<String>, out: &mut (dyn Write + Send + Sy
 async fn execute(host: &Host, cli: Cli, given: Given, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
     let version = cli.kubernetes_version.as_deref();
     let mut session = Session::new(host, profile(version)?, out);
+    session.verbosity = cli.v;
     given.check(session.profile)?;
     match cli.command {
         Command::Init(args) => {

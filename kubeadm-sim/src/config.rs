@@ -336,7 +336,7 @@ impl JoinConfig {
             control_plane: None,
             ignore_preflight: Vec::new(),
             skip_phases: Vec::new(),
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts { tls_bootstrap: profile.tls_bootstrap_patience(), ..Timeouts::default() },
             patches: None,
             dry_run: false,
         }

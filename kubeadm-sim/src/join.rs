@@ -15,10 +15,10 @@ use crate::{
     kubelet::{self, Told},
     old_join,
     patches::Patches,
-    paths::{ADMIN_CONF, BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, TLS_BOOTSTRAP_POLL},
+    paths::{ADMIN_CONF, BOOTSTRAP_KUBELET_CONF},
     phases::{Parts, Plan, Workflow},
     preflight,
-    session::{Failure, Result, Session, poll},
+    session::{Failure, Result, Session},
     stored::read_map,
     wait,
 };
@@ -134,8 +134,8 @@ impl<'a> Join<'a> {
         s.say(format!("[preflight] {}", s.profile.reading_cluster_config()));
         s.say(format!("[preflight] {}", s.profile.cluster_config_hint()));
         let Some(join) = &self.config.control_plane else {
-            read_map(&rest, "kubeadm-config", crate::formats::stored(s.profile).1).await?;
-            return Ok(());
+            let key = crate::formats::stored(s.profile).1;
+            return read_map(&rest, "kubeadm-config", key).await.map(drop).map_err(unfetched);
         };
         let own = self.own(s, join).await?;
         s.say("[preflight] Running pre-flight checks before initializing the new control plane instance");
@@ -235,20 +235,14 @@ impl<'a> Join<'a> {
         if !s.profile.waits_for_api_alone() {
             wait::kubelet(s, timeouts.kubelet).await?;
         }
-        s.tell(&console::TLS_BOOTSTRAP, &[]);
-        let host = s.host;
-        poll(host, TLS_BOOTSTRAP_POLL, timeouts.tls_bootstrap, async || {
-            // The file alone is not enough: the certificate that it names must be there.
-            let written = Kubeconfig::load(host.disk(), KUBELET_CONF)?;
-            match written.client_pair(host.disk())? {
-                Some(_) => Ok(()),
-                None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
-            }
-        })
-        .await
-        .map_err(|e| e.within("timed out waiting for the kubelet's TLS bootstrap"))?;
+        wait::tls_bootstrap(s, timeouts).await?;
         forget_bootstrap_kubeconfig(s)
     }
+}
+
+/// What a join says when it cannot read how the cluster is configured.
+pub(crate) fn unfetched(why: Failure) -> Failure {
+    why.within("unable to fetch the kubeadm-config ConfigMap")
 }
 
 /// The kubelet's configuration as the cluster remembers it.

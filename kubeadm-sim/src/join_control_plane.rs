@@ -5,7 +5,9 @@ use client::Rest;
 
 use crate::{
     config::{ControlPlaneJoin, InitConfig, JoinConfig},
-    etcd_join, kubeconfigs, manifests,
+    etcd_join,
+    join::unfetched,
+    kubeconfigs, manifests,
     paths::ADMIN_CONF,
     phases::Parts,
     session::{Failure, Result, Session},
@@ -20,7 +22,7 @@ pub(crate) async fn configuration(
     join: &ControlPlaneJoin,
 ) -> Result<InitConfig> {
     let mut own = InitConfig::new(s.host, s.profile);
-    stored::fetch(rest, &mut own).await?;
+    stored::fetch(rest, &mut own).await.map_err(unfetched)?;
     own.cluster.profile = s.profile;
     own.node_name.clone_from(&config.node_name);
     own.node.clone_from(&config.node);

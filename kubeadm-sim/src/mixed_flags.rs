@@ -6,8 +6,8 @@ use clap::{ArgMatches, Command, parser::ValueSource};
 
 use crate::session::{Failure, Result};
 
-/// Flags that are this program's own: which kubeadm it is, and what stories need.
-const OURS: &[&str] = &["chronoplane-leaf-validity", "encryption-algorithm", "kubernetes-version"];
+/// Flags that stand beside everything: this program's own (which kubeadm it is, and what stories need), and the log's.
+const FREE: &[&str] = &["chronoplane-leaf-validity", "encryption-algorithm", "kubernetes-version", "v"];
 
 /// The flags on a command line, and the words of its commands.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Given {
         }
         let allowed = profile.flags_beside_config();
         let is_allowed =
-            |flag: &str| flag.starts_with("skip-") || allowed.contains(&flag) || OURS.contains(&flag);
+            |flag: &str| flag.starts_with("skip-") || allowed.contains(&flag) || FREE.contains(&flag);
         let mixed: Vec<&str> =
             self.flags.iter().map(String::as_str).filter(|flag| !is_allowed(flag)).collect();
         if mixed.is_empty() {

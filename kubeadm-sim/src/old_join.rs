@@ -7,18 +7,18 @@
 
 use api::profile::console;
 use client::Rest;
-use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 
 use crate::{
     config::JoinConfig,
     discovery,
     kubelet::{self, Told},
-    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF, TLS_BOOTSTRAP_POLL},
+    paths::{BOOTSTRAP_KUBELET_CONF, KUBELET_CONF},
     preflight,
-    session::{Failure, Result, Session, poll},
+    session::{Failure, Result, Session},
     stored::read_map,
     upload::annotate_cri_socket,
+    wait,
 };
 
 /// Makes this host a worker of an existing cluster.
@@ -95,16 +95,7 @@ async fn start_and_wait(s: &Session<'_>, config: &JoinConfig, document: &Value) 
     };
     kubelet::write_flags(s, &told)?;
     kubelet::start_unit(s);
-    s.tell(&console::TLS_BOOTSTRAP, &[]);
-    let host = s.host;
-    poll(host, TLS_BOOTSTRAP_POLL, config.timeouts.tls_bootstrap, async || {
-        match Kubeconfig::load(host.disk(), KUBELET_CONF)?.client_pair(host.disk())? {
-            Some(_) => Ok(()),
-            None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
-        }
-    })
-    .await
-    .map_err(|e| e.within("timed out waiting for the kubelet's TLS bootstrap"))?;
+    wait::tls_bootstrap(s, &config.timeouts).await?;
     let node = s.client(KUBELET_CONF)?;
     annotate_cri_socket(s, &node, &config.node_name, &config.node.cri_socket).await
 }

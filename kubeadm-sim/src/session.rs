@@ -66,6 +66,8 @@ pub(crate) struct Session<'a> {
     pub profile: Profile,
     /// What people want to be changed in the files that are written.
     pub patches: Patches,
+    /// How much is logged (`--v`); nothing when it is zero.
+    pub verbosity: u8,
     dry_run: Option<DryRun>,
     out: Mutex<&'a mut (dyn Write + Send + Sync)>,
 }
@@ -73,7 +75,8 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(crate) fn new(host: &'a Host, profile: Profile, out: &'a mut (dyn Write + Send + Sync)) -> Self {
         let started = host.clock().wall();
-        Self { host, started, profile, patches: Patches::default(), dry_run: None, out: Mutex::new(out) }
+        let patches = Patches::default();
+        Self { host, started, profile, patches, verbosity: 0, dry_run: None, out: Mutex::new(out) }
     }
 
     /// The files that phases read and write: the host's, or in a dry run a copy of them.
@@ -106,6 +109,19 @@ impl<'a> Session<'a> {
             self.say(text);
         }
         filled.is_some()
+    }
+
+    /// What this release says of discovery there: to everybody, or to who asked for a log. Of the log's lines the
+    /// heads are left out, which hold a time and a place in upstream's source.
+    pub(crate) fn tell_discovery(&self, line: &Line, parts: &[&str]) {
+        if !self.profile.discovery_is_silent() || self.verbosity > 0 {
+            self.tell(line, parts);
+        }
+    }
+
+    /// What this release says there, for a failure; empty where it says nothing.
+    pub(crate) fn words(&self, line: &Line, parts: &[&str]) -> String {
+        line.fill(self.profile, parts).unwrap_or_default()
     }
 
     /// A client with the credentials of a kubeconfig file on this host.

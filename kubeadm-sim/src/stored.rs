@@ -81,7 +81,7 @@ pub(crate) async fn read_map(rest: &Rest, name: &str, key: &str) -> Result<Strin
     let map = rest
         .get(&Resource::core("configmaps"), Some(KUBE_SYSTEM), name)
         .await
-        .map_err(|e| Failure::from(e).within(&format!("failed to get config map {name:?}")))?;
+        .map_err(|e| Failure::from(e).within("failed to get config map"))?;
     let text = map.pointer("/data").and_then(|d| d.get(key)).and_then(Value::as_str);
     text.map(str::to_owned).ok_or_else(|| {
         Failure::new(format!("unexpected error when reading {name} ConfigMap: {key} key value pair missing"))

@@ -24,7 +24,7 @@ pub struct Timeouts {
     pub kubelet: Duration,
     /// For one call to the apiserver; default 1 min.
     pub api_call: Duration,
-    /// For the kubelet to get its certificate; default 5 min.
+    /// For the kubelet to get its certificate; default 5 min, 2 min before 1.19.
     pub tls_bootstrap: Duration,
     /// For a static pod to come up in its new version; default 5 min.
     pub upgrade_manifests: Duration,

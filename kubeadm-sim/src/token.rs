@@ -127,7 +127,8 @@ async fn run_create(s: &mut Session<'_>, kubeconfig: &str, args: CreateArgs) -> 
     };
     let join = join_command::of_kubeconfig(s, kubeconfig, &token, role)
         .map_err(|e| e.within("failed to get join command"))?;
-    s.say(join.replace("\\\n\t", ""));
+    // As upstream joins its lines: what is left of an indent by blanks stays.
+    s.say(join.replace("\\\n", "").replace('\t', ""));
     Ok(())
 }
 

@@ -1,16 +1,20 @@
-//! Waiting for what the kubelet brings up: itself, then the control plane.
+//! Waiting for what the kubelet brings up: itself, its certificate, the control plane.
 
 use std::time::Duration;
 
 use api::{duration, profile::console};
-use pki::ClientTls;
+use pki::{ClientTls, kubeconfig::Kubeconfig};
 use wire::HttpClient;
 
 use crate::{
     api_wait,
     config::InitConfig,
-    paths::{CONTROLLER_MANAGER_PORT, HEALTH_POLL, KUBELET_HEALTH_PORT, MANIFESTS_DIR, SCHEDULER_PORT},
+    paths::{
+        CONTROLLER_MANAGER_PORT, HEALTH_POLL, KUBELET_CONF, KUBELET_HEALTH_PORT, MANIFESTS_DIR,
+        SCHEDULER_PORT, TLS_BOOTSTRAP_POLL,
+    },
     session::{Failure, Result, Session, poll},
+    timeouts::Timeouts,
 };
 
 /// Waits for the kubelet's own health.
@@ -28,6 +32,26 @@ pub(crate) async fn kubelet(s: &Session<'_>, timeout: Duration) -> Result<()> {
     let words = if answered.is_ok() { &console::KUBELET_HEALTHY } else { &console::KUBELET_SILENT };
     s.tell(words, &[&passed]);
     answered.map_err(|e| e.within("failed while waiting for the kubelet to start"))
+}
+
+/// Waits until a joining kubelet has a certificate of the cluster's.
+pub(crate) async fn tls_bootstrap(s: &Session<'_>, timeouts: &Timeouts) -> Result<()> {
+    s.tell(&console::TLS_BOOTSTRAP, &[]);
+    let (host, patience) = (s.host, timeouts.tls_bootstrap);
+    let waited = poll(host, TLS_BOOTSTRAP_POLL, patience, async || {
+        // The file alone is not enough: the certificate that it names must be there.
+        let written = Kubeconfig::load(host.disk(), KUBELET_CONF)?;
+        match written.client_pair(host.disk())? {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(format!("{KUBELET_CONF} names no client certificate"))),
+        }
+    });
+    // What was missing at the end is not told, as with every wait of Go's.
+    waited.await.map_err(|_| {
+        let why = s.profile.wait_in_vain();
+        s.tell(&console::TLS_BOOTSTRAP_FAILED, &[why]);
+        Failure::new(why)
+    })
 }
 
 /// Waits for the kubelet, then for the control plane, as the release does.

@@ -113,6 +113,7 @@ impl std::fmt::Debug for Loopback {
 
 /// The authenticators of one server.
 pub struct Authn {
+    host: Host,
     loopback: Option<Loopback>,
     request_headers: Option<RequestHeaders>,
     client_ca: Option<Arc<CaBundle>>,
@@ -147,6 +148,7 @@ impl Authn {
             audiences: config.audiences,
         };
         Self {
+            host: host.clone(),
             loopback: config.loopback,
             request_headers: config.request_headers,
             client_ca: config.client_ca,
@@ -179,7 +181,9 @@ impl Authn {
             None if errors.is_empty() && self.anonymous.allows(path) => User::anonymous(),
             None => {
                 if !errors.is_empty() {
-                    tracing::error!(err = aggregate(&errors), "Unable to authenticate the request");
+                    let words = aggregate(&errors);
+                    tracing::error!(err = words, "Unable to authenticate the request");
+                    self.host.record("authentication", vec![("error", without_key_ids(&words))]);
                 }
                 return Err(Status::unauthorized());
             }
@@ -250,6 +254,16 @@ impl Authn {
             Err(why) => take(Opinion::Bad(why.to_owned())),
         }
     }
+}
+
+/// Words about certificates without the identifiers of their keys: no seed decides them, so that they cannot be traced.
+fn without_key_ids(words: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), words);
+    while let Some((before, after)) = rest.split_once(", SKID=") {
+        kept.push_str(before);
+        rest = after.find(" failed").map_or("", |end| &after[end..]);
+    }
+    kept + rest
 }
 
 impl std::fmt::Debug for Authn {

@@ -38,15 +38,12 @@ pub(super) async fn log(
     };
     let node = fetch(ctx, &nodes, "", node).await?.object;
     let kubelet = ctx.kubelets.of(&node)?;
-    let options = request.target.split_once('?').map_or("", |(_, query)| query);
-    let path = format!("/containerLogs/{namespace}/{name}/{container}?{options}");
+    let options = request.target.find('?').map_or("", |at| &request.target[at..]);
+    let path = format!("/containerLogs/{namespace}/{name}/{container}{options}");
     let asked = Request::get(&path)
         .body(body::empty())
         .map_err(|e| Status::bad_request(format!("cannot ask the kubelet for {path}: {e}")))?;
-    let answer = kubelet
-        .send(asked)
-        .await
-        .map_err(|e| Status::unclassified(format!("Get \"{}{path}\": {e}", kubelet.url())))?;
+    let answer = kubelet.send(asked).await.map_err(|e| Status::unclassified(e.to_string()))?;
     let (head, content) = answer.into_parts();
     if !head.status.is_success() {
         let words = body::collect(content, REFUSAL_BYTES).await.unwrap_or_default();

@@ -80,11 +80,13 @@ impl Reader<'_> {
         self.host.disk().read(path).map_err(|e| failed(flag, path, e))
     }
 
-    /// Authorities that are read again while the server runs.
+    /// Authorities that are read again while the server runs, in releases that do so.
     fn bundle(&self, flag: &'static str, path: Option<&Path>) -> Result<Option<Arc<CaBundle>>, StartError> {
         let Some(path) = path else { return Ok(None) };
         let bundle = CaBundle::file(self.host.disk(), path).map_err(|e| failed(flag, path, e))?;
-        bundle.keep_fresh(self.host);
+        if self.options.profile.rereads_client_authorities() {
+            bundle.keep_fresh(self.host);
+        }
         Ok(Some(bundle))
     }
 

@@ -344,7 +344,7 @@ async fn a_wrong_token_or_pin_opens_nothing_in_1_10(sim: Sim) {
     for (args, words) in [
         (
             with(at("--token"), "zzzzzz.0123456789abcdef"),
-            "there is no JWS signed token in the cluster-info ConfigMap. This token id \"zzzzzz\" is invalid for this cluster, can't connect",
+            "token id \"zzzzzz\" is invalid for this cluster or it has expired. Use \"kubeadm token create\" on the master node to creating a new valid token",
         ),
         (
             with(at("--discovery-token-ca-cert-hash"), OTHER),

@@ -79,7 +79,10 @@ async fn a_requested_serving_certificate_waits_for_somebody_who_approves(cluster
         (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
     };
     let (status, words) = read().await;
-    assert!(status == 500 && words.contains("remote error: tls: internal error"), "{status} {words}");
+    let url = format!("https://{}:10250/containerLogs/default/talker/c", host.net().address());
+    let said: serde_json::Value = serde_json::from_str(&words).expect("a Status");
+    let expected = format!("Get {url:?}: remote error: tls: internal error");
+    assert_eq!((status, said["message"].as_str()), (500, Some(expected.as_str())));
     let refused = sim.events();
     let why = |e: &world::Event| {
         e.host == "node1"

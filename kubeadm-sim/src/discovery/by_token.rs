@@ -19,31 +19,27 @@ use crate::{
 pub(super) async fn find(s: &Session<'_>, config: &JoinConfig) -> Result<Kubeconfig> {
     let token: BootstrapToken =
         config.token.parse().map_err(|e| Failure::new(format!("invalid bootstrap token: {e}")))?;
-    if s.profile.discovery_begins_anew() {
-        return insist(s, config, &token).await;
-    }
-    discover(s, config, &token)
-        .await
-        .map_err(|e| e.within("couldn't validate the identity of the API Server"))
+    let found = match s.profile.discovery_begins_anew() {
+        true => insist(s, config, &token).await,
+        false => discover(s, config, &token).await,
+    };
+    found.map_err(|e| e.within("couldn't validate the identity of the API Server"))
 }
 
-/// Tries until it succeeds or time is up, and tells each time what was wrong.
+/// Tries until it succeeds or time is up, and tells each time what was wrong. In the end only that it was in vain.
 async fn insist(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) -> Result<Kubeconfig> {
     let (endpoint, patience) = (config.endpoint.as_str(), config.timeouts.discovery);
     let found = poll(s.host, DISCOVERY_POLL, patience, async || {
-        s.tell(&console::DISCOVERY_TRIES, &[endpoint]);
+        s.tell_discovery(&console::DISCOVERY_TRIES, &[endpoint]);
         let found = discover(s, config, token).await;
         if let Err(why) = &found {
-            s.tell(&console::DISCOVERY_FAILED, &[endpoint, &why.0]);
+            s.tell_discovery(&console::DISCOVERY_FAILED, &[endpoint, &why.0]);
         }
         found
     })
     .await
-    .map_err(|last| {
-        let patience = api::duration::format(patience);
-        Failure::new(format!("abort connecting to API servers after timeout of {patience}: {last}"))
-    })?;
-    s.tell(&console::DISCOVERY_DONE, &[endpoint]);
+    .map_err(|_| Failure::new(s.words(&console::DISCOVERY_ABORTED, &[&api::duration::format(patience)])))?;
+    s.tell_discovery(&console::DISCOVERY_DONE, &[endpoint]);
     Ok(found)
 }
 
@@ -53,13 +49,13 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
         insecure_skip_tls_verify: true,
         ..Cluster::default()
     }))?;
-    s.tell(&console::DISCOVERY_ASKS, &[&config.endpoint]);
+    s.tell_discovery(&console::DISCOVERY_ASKS, &[&config.endpoint]);
     let first = info(s, config, &insecure, token).await?;
     let kubeconfig = verified(&first, token)?;
     let found = Kubeconfig::parse(&kubeconfig, None).map_err(|e| Failure::new(e.to_string()))?;
     let server = server_of(&found)?;
     if config.ca_cert_hashes.is_empty() {
-        s.tell(&console::DISCOVERY_UNPINNED, &[&server]);
+        s.tell_discovery(&console::DISCOVERY_UNPINNED, &[&server]);
         return Ok(found);
     }
     let pins = Pins::parse(config.ca_cert_hashes.iter().map(String::as_str))
@@ -67,7 +63,7 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
     let roots = found.roots(s.disk())?.unwrap_or_default();
     pins.check(roots.certificates())
         .map_err(|e| Failure::new(format!("cluster CA found in cluster-info ConfigMap is invalid: {e}")))?;
-    s.tell(&console::DISCOVERY_VALIDATES, &[&server]);
+    s.tell_discovery(&console::DISCOVERY_VALIDATES, &[&server]);
     // Once more, now over a connection that this CA vouches for.
     let secure = s.client_of(&found)?;
     let second = info(s, config, &secure, token).await?;
@@ -76,7 +72,7 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
             "the second kubeconfig from the cluster-info ConfigMap (using validated TLS) was different from the first",
         ));
     }
-    s.tell(&console::DISCOVERY_PINNED, &[&server]);
+    s.tell_discovery(&console::DISCOVERY_PINNED, &[&server]);
     Ok(found)
 }
 
@@ -89,20 +85,25 @@ fn server_of(config: &Kubeconfig) -> Result<String> {
 /// cluster-info, as soon as it comes; where discovery does not begin anew, as soon as it is signed.
 async fn info(s: &Session<'_>, config: &JoinConfig, rest: &Rest, token: &BootstrapToken) -> Result<Value> {
     let anew = s.profile.discovery_begins_anew();
+    let unsigned = || Failure::new(s.words(&console::DISCOVERY_UNSIGNED, &[token.id()]));
     let came = poll(s.host, DISCOVERY_POLL, config.timeouts.discovery, async || {
-        let came = if anew { cluster_info(rest).await } else { signed_info(rest, token).await };
-        if let Err(why) = &came {
-            s.tell(&console::DISCOVERY_AGAIN, &[&why.0]);
+        let came = match cluster_info(rest).await {
+            Ok(came) => came,
+            Err(why) => {
+                let why = Failure::new(s.words(&console::DISCOVERY_UNANSWERED, &[&why.0]));
+                s.tell_discovery(&console::DISCOVERY_AGAIN, &[&why.0]);
+                return Err(why);
+            }
+        };
+        if !anew && !is_signed(&came, token) {
+            s.tell_discovery(&console::DISCOVERY_WAITS, &[token.id()]);
+            return Err(unsigned());
         }
-        came
+        Ok(came)
     })
     .await?;
     if anew && !is_signed(&came, token) {
-        return Err(Failure::new(format!(
-            "there is no JWS signed token in the cluster-info ConfigMap. This token id {:?} is invalid for this \
-             cluster, can't connect",
-            token.id()
-        )));
+        return Err(unsigned());
     }
     Ok(came)
 }
@@ -113,18 +114,6 @@ async fn cluster_info(rest: &Rest) -> Result<Value> {
 
 fn is_signed(info: &Value, token: &BootstrapToken) -> bool {
     info.pointer("/data").and_then(|data| data.get(jws::data_key(token.id()))).is_some()
-}
-
-/// cluster-info, once it carries a signature by `token`.
-async fn signed_info(rest: &Rest, token: &BootstrapToken) -> Result<Value> {
-    let info = cluster_info(rest).await?;
-    if !is_signed(&info, token) {
-        return Err(Failure::new(format!(
-            "could not find a JWS signature in the cluster-info ConfigMap for token ID {:?}",
-            token.id()
-        )));
-    }
-    Ok(info)
 }
 
 fn verified(info: &Value, token: &BootstrapToken) -> Result<String> {

@@ -116,3 +116,11 @@ fn loopback() -> Option<Loopback> {
 fn proxy(ca: &Ca, names: &[&str]) -> Option<RequestHeaders> {
     Some(RequestHeaders::standard(ca.bundle(), names.iter().map(|n| (*n).to_owned()).collect()))
 }
+
+#[test]
+fn identifiers_of_keys_are_not_traced() {
+    let words = "[verifying certificate SN=7, SKID=AA:BB, AKID=CC failed: x509: a, invalid bearer token]";
+    let kept = "[verifying certificate SN=7 failed: x509: a, invalid bearer token]";
+    assert_eq!(super::without_key_ids(words), kept);
+    assert_eq!(super::without_key_ids(kept), kept);
+}

@@ -381,34 +381,56 @@ lines! {
         14 => "",
     }
 
-    /// A server is asked for cluster-info: its address.
-    DISCOVERY_TRIES { 8 => "[discovery] Trying to connect to API Server \"{0}\"", 14 => "" }
+    /// Discovery begins: the server. From 1.14 on the lines of discovery are a log's.
+    DISCOVERY_TRIES { 8 => "[discovery] Trying to connect to API Server \"{0}\"", 18 => "" }
     /// A server is asked for cluster-info: its address.
     DISCOVERY_ASKS {
         8 => "[discovery] Created cluster-info discovery client, requesting info from \"https://{0}\"",
-        14 => "",
+        18 => "[discovery] Created cluster-info discovery client, requesting info from \"{0}\"",
     }
     /// cluster-info did not come: what was wrong.
-    DISCOVERY_AGAIN { 8 => "[discovery] Failed to request cluster info, will try again: [{0}]", 14 => "" }
+    // 30 was not looked up to the minor.
+    DISCOVERY_AGAIN {
+        8 => "[discovery] Failed to request cluster info, will try again: [{0}]",
+        18 => "[discovery] Failed to request cluster-info, will try again: {0}",
+        30 => "[discovery] Retrying due to error: {0}",
+    }
+    /// cluster-info came, but without the token's signature: the token's id.
+    DISCOVERY_WAITS {
+        8 => "",
+        18 => "[discovery] The cluster-info ConfigMap does not yet contain a JWS signature for token ID \"{0}\", will try again",
+        30 => "[discovery] Retrying due to error: could not find a JWS signature in the cluster-info ConfigMap for token ID \"{0}\"",
+    }
+    /// Why a token without a signature is no use: its id.
+    // 10 is kubernetes/kubernetes#57941; who is meant by the master changed somewhere between 1.12 and 1.17.
+    DISCOVERY_UNSIGNED {
+        8 => "there is no JWS signed token in the cluster-info ConfigMap. This token id \"{0}\" is invalid for this cluster, can't connect",
+        10 => "token id \"{0}\" is invalid for this cluster or it has expired. Use \"kubeadm token create\" on the master node to creating a new valid token",
+        14 => "token id \"{0}\" is invalid for this cluster or it has expired. Use \"kubeadm token create\" on the control-plane node to create a new valid token",
+        18 => "could not find a JWS signature in the cluster-info ConfigMap for token ID \"{0}\"",
+    }
+    /// What stands before the reason for which cluster-info did not come: that reason.
+    // 30 was not looked up to the minor.
+    DISCOVERY_UNANSWERED { 8 => "{0}", 30 => "failed to request the cluster-info ConfigMap: {0}" }
     /// Discovery failed: the server, what was wrong.
-    DISCOVERY_FAILED { 8 => "[discovery] Failed to connect to API Server \"{0}\": {1}", 14 => "" }
+    DISCOVERY_FAILED { 8 => "[discovery] Failed to connect to API Server \"{0}\": {1}", 18 => "" }
+    /// Discovery failed until its time was up: how long that was.
+    DISCOVERY_ABORTED { 8 => "abort connecting to API servers after timeout of {0}", 18 => "" }
     /// Once more, with the authority that came: the server.
     DISCOVERY_VALIDATES {
         8 => "[discovery] Requesting info from \"https://{0}\" again to validate TLS against the pinned public key",
-        14 => "",
+        18 => "[discovery] Requesting info from \"{0}\" again to validate TLS against the pinned public key",
     }
     /// What came is what was pinned: the server.
     DISCOVERY_PINNED {
         8 => "[discovery] Cluster info signature and contents are valid and TLS certificate validates against pinned roots, will use API Server \"{0}\"",
-        14 => "",
     }
     /// What came is signed: the server.
     DISCOVERY_UNPINNED {
         8 => "[discovery] Cluster info signature and contents are valid and no TLS pinning was specified, will use API Server \"{0}\"",
-        14 => "",
     }
     /// Discovery has ended well: the server.
-    DISCOVERY_DONE { 8 => "[discovery] Successfully established connection with API Server \"{0}\"", 14 => "" }
+    DISCOVERY_DONE { 8 => "[discovery] Successfully established connection with API Server \"{0}\"", 18 => "" }
     /// Whether the server can sign certificates: its version.
     SERVER_DETECTED {
         8 => "[bootstrap] Detected server version: {0}\n[bootstrap] The server supports the Certificates API (certificates.k8s.io/v1beta1)",
@@ -426,6 +448,10 @@ lines! {
         8 => "[tlsbootstrap] Waiting for the kubelet to perform the TLS Bootstrap...",
         13 => "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap...",
         30 => "[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap",
+    }
+    /// The kubelet did not get its certificate in time: what the wait says.
+    TLS_BOOTSTRAP_FAILED {
+        8 => "\nUnfortunately, an error has occurred:\n\t{0}\n\nThis error is likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n",
     }
     /// The end of `join`.
     JOIN_DONE {

@@ -143,6 +143,15 @@ facts! {
     /// Whether the signer dates certificates of less than eight hours so that the full time is left.
     signer_spares_short_certificates: bool = "short certificates keep their full time" { 8 => false, 22 => true }
 
+    /// Whether the signer heeds the end of its own certificate.
+    // kubernetes/kubernetes#73706.
+    signer_heeds_its_end: bool = "signed certificates end with their authority" { 8 => false, 14 => true }
+
+    /// Whether the token cleaner looks again at the end of a token; without that it looks when a token is made or
+    /// changed, and when it is started.
+    // kubernetes/kubernetes#77713.
+    token_cleaner_looks_again: bool = "expired bootstrap tokens are deleted when they expire" { 8 => false, 16 => true }
+
     /// Whether a kubelet bootstraps before it starts, with a CSR named node-csr-….
     synchronous_bootstrap: bool = "kubelet bootstraps before it starts (node-csr-…)" { 8 => true, 14 => false }
 
@@ -295,8 +304,24 @@ facts! {
     join_demands_pins: bool = "join refuses to go without pins" { 8 => false, 9 => true }
 
     /// Whether a join begins discovery anew after whatever was wrong, a wrong pin too.
-    // Up to 1.12 for ever; 1.13 gave it five minutes, as all of them have here.
-    discovery_begins_anew: bool = "discovery begins anew after every failure" { 8 => true, 14 => false }
+    // Up to 1.12 for ever; 1.13 gave it five minutes, as all of them have here. 1.17 still did (its sources), 1.19 no
+    // longer (kubernetes/kubeadm#2329): 18 is in between.
+    discovery_begins_anew: bool = "discovery begins anew after every failure" { 8 => true, 18 => false }
+
+    /// Whether the lines of discovery go to a log that is silent without `--v`.
+    discovery_is_silent: bool = "kubeadm join tells of discovery with --v only" { 8 => false, 14 => true }
+
+    /// How long a join waits for the kubelet's certificate.
+    // kubernetes/kubernetes#89735; later patch releases of 1.17 and 1.18 have it too.
+    tls_bootstrap_patience: Duration = "patience of kubeadm join with the TLS bootstrap" {
+        8 => Duration::from_secs(2 * 60), 19 => Duration::from_secs(5 * 60),
+    }
+
+    /// How Go says that a wait was in vain.
+    // The step to waits with a context was not looked up to the minor.
+    wait_in_vain: &'static str = "kubeadm's word for a wait in vain" {
+        8 => "timed out waiting for the condition", 30 => "context deadline exceeded",
+    }
 
     /// Whether bootstrap tokens may get nodes, so that a join sees a node of its own name.
     // kubernetes/kubernetes#81056.
@@ -612,6 +637,10 @@ facts! {
     /// Whether `kubeadm certs renew all` renews the certificates in kubeconfigs too.
     // kubernetes/kubernetes#77180.
     renews_kubeconfigs: bool = "kubeadm renews the certificates in kubeconfigs" { 8 => false, 15 => true }
+
+    /// Whether a server reads the authorities of its clients and of the front proxy again when their files change.
+    // kubernetes/kubernetes#90360, which went to later patch releases of 1.17 and 1.18 too: these two meant to.
+    rereads_client_authorities: bool = "servers read their clients' authorities again" { 8 => false, 19 => true }
 
     /// Whether an upgrade renews etcd's certificates, and restarts it, when only the apiserver's manifest changes.
     // kubernetes/kubernetes#124688.

@@ -107,6 +107,11 @@ fn edges() {
         (at(27).authority_backdate(), at(28).authority_backdate()),
         (Duration::ZERO, Duration::from_secs(300))
     );
+    assert_eq!((at(13).signer_heeds_its_end(), at(14).signer_heeds_its_end()), (false, true));
+    assert_eq!((at(15).token_cleaner_looks_again(), at(16).token_cleaner_looks_again()), (false, true));
+    assert_eq!((at(17).discovery_begins_anew(), at(18).discovery_begins_anew()), (true, false));
+    assert_eq!((at(13).discovery_is_silent(), at(14).discovery_is_silent()), (false, true));
+    assert_eq!([18, 19].map(|m| at(m).tls_bootstrap_patience().as_secs()), [120, 300]);
     assert_eq!((at(33).node_local_cri_socket(), at(34).node_local_cri_socket()), (false, true));
     assert_eq!((at(32).waits_for_all_components(), at(33).waits_for_all_components()), (false, true));
     let (master, control_plane) = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane");

@@ -1,4 +1,5 @@
-//! tokencleaner: deletes a bootstrap token when it has expired.
+//! tokencleaner: deletes a bootstrap token when it has expired. Up to 1.15 it looked at a token when that was made or
+//! changed, and at all when it started, and never again: what expired meanwhile stayed.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub(crate) fn run(c: &Context) {
     let (secrets, rest) = (c.informer(SECRETS), c.rest("token-cleaner"));
     let queue = WorkQueue::new(&c.host, c.queue_options());
     let (host, all) = (c.host.clone(), secrets.clone());
+    let looks_again = c.options.kubernetes_version.token_cleaner_looks_again();
     let follow = move |queue: &WorkQueue| {
         let feed = queue.clone();
         all.on(move |change| {
@@ -28,7 +30,8 @@ pub(crate) fn run(c: &Context) {
         let (host, rest, secrets) = (host.clone(), rest.clone(), secrets.clone());
         async move {
             match secrets.get_key(&key) {
-                Some(secret) => consider(&host, &rest, &secret).await,
+                Some(secret) if looks_again => consider(&host, &rest, &secret).await,
+                Some(secret) => consider(&host, &rest, &secret).await.map(|_| Next::OnChange),
                 None => Ok(Next::OnChange),
             }
         }

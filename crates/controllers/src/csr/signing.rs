@@ -36,6 +36,7 @@ pub(crate) fn run(c: &Context, signing: Signing) {
         let terms = Terms {
             longest: options.cluster_signing_duration,
             spare_short: options.kubernetes_version.signer_spares_short_certificates(),
+            heeds_its_end: options.kubernetes_version.signer_heeds_its_end(),
         };
         let (host, rest, informer, files) = (c.host.clone(), rest.clone(), informer.clone(), files.clone());
         let workers = c.options.chronoplane_concurrent_csr_syncs;
@@ -65,6 +66,8 @@ struct Terms {
     longest: Duration,
     /// Whether a short certificate keeps its full time in spite of the backdate.
     spare_short: bool,
+    /// Whether the end of the authority is an end for what it signs.
+    heeds_its_end: bool,
 }
 
 async fn handle(
@@ -106,7 +109,7 @@ async fn handle(
     let asked =
         number(csr, "/spec/expirationSeconds").and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
     let life = asked.map_or(terms.longest, |asked| asked.min(terms.longest).max(Duration::from_secs(600)));
-    let ends = authority.certificate.not_after();
+    let ends = if terms.heeds_its_end { authority.certificate.not_after() } else { Wall::MAX };
     let (not_before, not_after) = validity(host.clock().wall(), life, terms.spare_short, ends)?;
     let (key_usage, extended) = parse_usages(usages.iter().copied()).map_err(|e| e.to_string())?;
     let grant = Grant { key_usage, extended, not_before, not_after };

@@ -115,7 +115,8 @@ async fn looks(stage: &Stage, fault: bool) -> Result<(), StoryError> {
     let words = candidates::last_words(stage, FIRST);
     stage.check("and ended, saying", words == if fault { "leaderelection lost" } else { "" }, words);
     let told = events(stage, "app").await.into_iter();
-    let told: Vec<String> = told.filter(|(reason, _)| reason == "Scheduled").map(|(_, words)| words).collect();
+    let told: Vec<String> =
+        told.filter(|(reason, _)| reason == "Scheduled").map(|(_, words)| words).collect();
     stage.check("the pod is bound once", told.len() == 1, told.join(", "));
     Ok(())
 }

@@ -88,7 +88,11 @@ async fn looks(
     let made = json!({"metadata": {"name": "news"}, "data": {"k": "v"}});
     stage.cluster.admin().create(&MAPS, NS, &made).await.map_err(StoryError::new)?;
     let brought = brought(stage, watch).await;
-    stage.check("the open watch brings what is new", brought.contains(&"news".to_owned()), brought.join(", "));
+    stage.check(
+        "the open watch brings what is new",
+        brought.contains(&"news".to_owned()),
+        brought.join(", "),
+    );
     let again = open(robot).await.err().unwrap_or_default();
     stage.check("a watch that is opened now", again == if lives { "" } else { "Unauthorized" }, again);
     let fresh = bearer(stage, WORKSTATION, &token(stage, SHORT).await?)?;
