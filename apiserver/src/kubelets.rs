@@ -1,10 +1,14 @@
 //! The server's way to kubelets: connections with its own client certificate, kept per kubelet.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::{object::ObjectExt, status::Status};
 use parking_lot::Mutex;
-use pki::{ClientTls, FileIdentity, Roots};
+use pki::{ClientIdentity, ClientTls, FileIdentity, Roots};
 use serde_json::Value;
 use wire::HttpClient;
 use world::Host;
@@ -16,19 +20,27 @@ const PORT: i64 = 10250;
 /// Upstream's order of preference (`--kubelet-preferred-address-types`).
 const ADDRESS_TYPES: [&str; 5] = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];
 
+/// How often the certificate's files are read again (client-go's CertCallbackRefreshDuration).
+const REREAD: Duration = Duration::from_secs(5 * 60);
+
+/// By node, with the address that the node had.
+type Clients = Arc<Mutex<BTreeMap<String, (String, HttpClient)>>>;
+
 /// See the module.
 pub struct Kubelets {
     host: Host,
     options: Arc<Options>,
     informers: Arc<Informers>,
-    /// By node, with the address that the node had.
-    clients: Mutex<BTreeMap<String, (String, HttpClient)>>,
+    clients: Clients,
+    /// What the server shows kubelets, once it has shown it.
+    identity: OnceLock<Option<Arc<FileIdentity>>>,
 }
 
 impl Kubelets {
     /// Nothing is read or dialled before the first use.
     pub fn new(host: &Host, options: &Arc<Options>, informers: Arc<Informers>) -> Self {
-        Self { host: host.clone(), options: options.clone(), informers, clients: Mutex::default() }
+        let (clients, identity) = (Arc::default(), OnceLock::new());
+        Self { host: host.clone(), options: options.clone(), informers, clients, identity }
     }
 
     /// The client for the kubelet of `node`, an object.
@@ -82,12 +94,43 @@ impl Kubelets {
                 tls.roots(Roots::from_pem(&pem).map_err(|e| Status::unclassified(format!("{shown}: {e}")))?)
             }
         };
-        if let (Some(certificate), Some(key)) =
-            (&options.kubelet_client_certificate, &options.kubelet_client_key)
-        {
-            tls = tls.identity(Arc::new(FileIdentity::new(self.host.disk(), certificate, key)));
+        if let Some(identity) = self.identity.get_or_init(|| self.identity()) {
+            tls = tls.identity(identity.clone());
         }
         Ok(tls)
+    }
+
+    /// Each handshake reads the files again. Connections from before are kept, or closed, as the release has it.
+    fn identity(&self) -> Option<Arc<FileIdentity>> {
+        let files =
+            self.options.kubelet_client_certificate.as_ref().zip(self.options.kubelet_client_key.as_ref());
+        let identity = files.map(|(crt, key)| Arc::new(FileIdentity::new(self.host.disk(), crt, key)))?;
+        if self.options.profile.kubelet_connections_follow_certificate() {
+            self.host.spawn(follow(self.host.clone(), identity.clone(), self.clients.clone()));
+        }
+        Some(identity)
+    }
+}
+
+/// Closes the connections to kubelets when the certificate's files have changed; never ends.
+async fn follow(host: Host, identity: Arc<FileIdentity>, clients: Clients) {
+    let mut last = identity.current();
+    loop {
+        host.recur(REREAD).await;
+        let current = identity.current();
+        let same = match (&last, &current) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            tracing::info!(
+                "Certificate rotation detected, shutting down client connections to start using new credentials"
+            );
+            host.record("client", vec![("connections", "closed".into())]);
+            clients.lock().values().for_each(|(_, client)| client.close_connections());
+        }
+        last = current;
     }
 }
 

@@ -113,11 +113,12 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
         images: Arc::new(move || images.images()),
     };
     host.spawn(reporter.run());
+    let profile = options.profile;
     let heart = Heart::new(host, options, &link.heartbeat, link.http.clone());
     host.spawn(heart.run(registered.clone()));
     pods.follow(link.rest, registered);
     Ok(match &link.credentials {
-        Credentials::Rotating { manager, .. } => watch(host, manager, &link.http).await,
+        Credentials::Rotating { manager, .. } => watch(host, manager, &link.http, profile).await,
         Credentials::Given(identity) => follow_files(host, identity.clone(), &link.http).await,
     })
 }

@@ -1,14 +1,16 @@
 //! The stories, one file each or one for a family that shares its stage. Each file's head tells the incident.
 
 mod loopback;
+mod pki_at_large;
 mod stage;
+mod tokens_and_leases;
 
 pub use stage::{Stage, briefly, config, raw, verdict};
 
 use crate::catalogue::{Entry, Family};
 
 /// All of them, in the order in which they are best read.
-pub(crate) const FAMILIES: &[Family] = &[loopback::FAMILY];
+pub(crate) const FAMILIES: &[Family] = &[loopback::FAMILY, pki_at_large::FAMILY, tokens_and_leases::FAMILY];
 
 /// Every story.
 pub fn all() -> impl Iterator<Item = &'static Entry> {

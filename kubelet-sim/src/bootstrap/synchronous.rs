@@ -27,7 +27,8 @@ const WAIT: Duration = Duration::from_secs(3600);
 /// # Errors
 /// The kubelet must end; upstream's words.
 pub(super) async fn load_client_cert(host: &Host, options: &Options, bootstrap: &str) -> Result<(), String> {
-    if still_valid(host, &options.kubeconfig)? {
+    let unseen = options.profile.kubeconfig_taken_unseen() && host.disk().exists(&options.kubeconfig);
+    if unseen || still_valid(host, &options.kubeconfig)? {
         tracing::info!(path = options.kubeconfig, "Kubeconfig exists and is valid, skipping bootstrap");
         return Ok(());
     }
@@ -38,10 +39,10 @@ pub(super) async fn load_client_cert(host: &Host, options: &Options, bootstrap: 
     let (plain, (certificate_path, plain_key)) =
         (options.profile.plain_client_certificate(), store.plain_paths());
     let key_path = if plain { plain_key } else { format!("{}/{KEY_FILE}", options.cert_dir) };
-    // A file that cannot be read is as good as none.
+    // A file that cannot be read is as good as none. Where the two are apart nobody looks at what rotation left.
     let key = match store.current() {
-        Ok(Some(pair)) => pair.key,
-        Ok(None) | Err(_) => {
+        Ok(Some(pair)) if !plain => pair.key,
+        Ok(_) | Err(_) => {
             tracing::info!(
                 "No valid private key and/or certificate found, reusing existing private key or creating a new one"
             );

@@ -114,7 +114,8 @@ impl Manager {
             |why: String| format!("failed to initialize {} certificate manager: {why}", purpose.word());
         let stored = store.current().map_err(|e| fail(e.to_string()))?;
         let now = host.clock().wall();
-        let unexpired = stored.filter(|pair| pair.leaf().is_some_and(|leaf| now < leaf.not_after()));
+        let usable = |leaf: &Certificate| profile.expired_certificate_in_use() || now < leaf.not_after();
+        let unexpired = stored.filter(|pair| pair.leaf().is_some_and(usable));
         let (pair, force) = match (unexpired, embedded) {
             (Some(pair), _) => (Some(pair), false),
             (None, Some(pair)) => {
@@ -144,11 +145,12 @@ impl Manager {
         self.renewals.clone()
     }
 
-    /// The pair in use and its end; nothing once it is over.
-    pub(super) fn valid(&self) -> Option<(Arc<sign::CertifiedKey>, Wall)> {
+    /// The pair in use and its end; nothing once it is over, but to older releases.
+    pub(super) fn in_use(&self) -> Option<(Arc<sign::CertifiedKey>, Wall)> {
         let now = self.host.clock().wall();
         let state = self.state.lock();
-        let held = state.held.as_ref().filter(|held| now <= held.leaf.not_after())?;
+        let kept = self.profile.expired_certificate_in_use();
+        let held = state.held.as_ref().filter(|held| kept || now <= held.leaf.not_after())?;
         Some((held.tls.clone(), held.leaf.not_after()))
     }
 
@@ -239,7 +241,7 @@ impl Manager {
 
     async fn rotate(&self, normal: &Rest, first: &Rest) -> bool {
         tracing::info!("Rotating certificates");
-        let rest = if self.valid().is_some() { normal } else { first };
+        let rest = if self.in_use().is_some() { normal } else { first };
         match self.obtain(rest).await {
             Ok(()) => true,
             Err(words) => {
@@ -334,15 +336,15 @@ fn rotation_deadline(leaf: &Certificate, chance: f64) -> Wall {
 }
 
 impl ClientIdentity for Manager {
-    /// Nothing once the certificate has expired: the handshake then shows none.
+    /// Nothing once the certificate has expired: the handshake then shows none. Older releases show it all the same.
     fn current(&self) -> Option<Arc<sign::CertifiedKey>> {
-        self.valid().map(|(tls, _)| tls)
+        self.in_use().map(|(tls, _)| tls)
     }
 }
 
 impl ServerIdentity for Manager {
     fn current(&self) -> Option<Arc<sign::CertifiedKey>> {
-        self.valid().map(|(tls, _)| tls)
+        self.in_use().map(|(tls, _)| tls)
     }
 }
 

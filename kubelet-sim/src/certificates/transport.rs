@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::profile::Profile;
 use pki::ClientIdentity;
 use wire::HttpClient;
 use world::{Host, Mono};
@@ -21,18 +22,21 @@ const ROTATED: &str =
     "Certificate rotation detected, shutting down client connections to start using new credentials";
 
 /// Closes connections when the certificate changes; ends, with the last words, when the kubelet must.
-pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient) -> String {
+pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient, profile: Profile) -> String {
+    let (ending, waiting) = profile.without_certificate();
     let looks = Looks { host, began: host.clock().monotonic() };
-    let mut last = manager.valid();
+    let mut last = manager.in_use();
     let mut last_available = looks.began;
     let mut period = FIRST_PERIOD;
     loop {
         if last.is_some() {
             period = PERIOD;
         }
+        let ends = last.as_ref().map(|(_, end)| *end);
+        let past = ends.is_some_and(|end| host.clock().wall() > end);
         let over = async {
-            match &last {
-                Some((_, end)) => {
+            match ends {
+                Some(end) => {
                     // The first instant at which it is over.
                     let left = end.duration_since(host.clock().wall());
                     let left = Duration::try_from(left).unwrap_or_default();
@@ -41,7 +45,10 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient) -> 
                 None => host.clock().sleep_until(last_available + EXIT_AFTER + Duration::from_nanos(1)).await,
             }
         };
-        let due = last.is_some() || host.clock().monotonic().since(last_available) <= EXIT_AFTER;
+        let due = match ends {
+            Some(_) => !past,
+            None => host.clock().monotonic().since(last_available) <= EXIT_AFTER,
+        };
         tokio::select! {
             biased;
             () = manager.news() => {}
@@ -51,27 +58,26 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient) -> 
         }
         looks.next(period).await;
         let now = host.clock().monotonic();
-        let current = manager.valid();
-        match (&current, manager.server_healthy()) {
-            (Some(_), _) => last_available = now,
-            (None, healthy) => {
+        let current = manager.in_use();
+        let expired = match &current {
+            Some((_, end)) => {
+                last_available = now;
+                host.clock().wall() > *end
+            }
+            None => {
                 if last.is_some() {
                     last_available = looks.before(now);
                 }
-                if now.since(last_available) > EXIT_AFTER {
-                    let threshold = "5m0s";
-                    if healthy {
-                        let words =
-                            "No valid client certificate is found and the server is responsive, exiting.";
-                        tracing::error!(shutdown_threshold = threshold, "{words}");
-                        return words.to_owned();
-                    }
-                    tracing::error!(
-                        shutdown_threshold = threshold,
-                        "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials."
-                    );
-                }
+                now.since(last_available) > EXIT_AFTER
             }
+        };
+        if expired && !ending.is_empty() {
+            if manager.server_healthy() {
+                tracing::error!("{ending}");
+                return ending.to_owned();
+            }
+            tracing::error!("{waiting}");
+            host.record("client", vec![("error", waiting.to_owned())]);
         }
         if let Some((tls, _)) = &current
             && last.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, tls))

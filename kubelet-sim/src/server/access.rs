@@ -4,7 +4,7 @@
 use api::object::ObjectExt as _;
 use client::{Resource, Rest};
 use http::{HeaderMap, StatusCode};
-use pki::{Roots, Usage, verify_chain};
+use pki::{GoVersion, Roots, Usage, verify_chain};
 use serde_json::{Value, json};
 use wire::Peer;
 use world::Host;
@@ -25,11 +25,22 @@ pub(super) async fn authenticate(
     headers: &HeaderMap,
     roots: Option<&Roots>,
     rest: Option<&Rest>,
+    go: GoVersion,
 ) -> Result<User, Refusal> {
-    if let (Some(roots), Some(leaf)) = (roots, peer.certificates.first())
-        && verify_chain(&peer.certificates, roots, host.clock().wall(), Usage::ClientAuth, None).is_ok()
-    {
-        return Ok(User(json!({"user": leaf.subject_cn(), "groups": groups(leaf.organizations())})));
+    if let (Some(roots), Some(leaf)) = (roots, peer.certificates.first()) {
+        match verify_chain(&peer.certificates, roots, host.clock().wall(), Usage::ClientAuth, None) {
+            Ok(()) => {
+                return Ok(User(json!({"user": leaf.subject_cn(), "groups": groups(leaf.organizations())})));
+            }
+            Err(why) => {
+                let words = "Unable to authenticate the request";
+                // Upstream names the keys as well, which no record may hold.
+                let why =
+                    format!("verifying certificate SN={} failed: {}", leaf.serial_decimal(), why.words(go));
+                tracing::error!(err = why, "{words}");
+                host.record("authentication", vec![("error", words.to_owned()), ("err", why)]);
+            }
+        }
     }
     let unauthorized = || (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned());
     let header = headers.get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();

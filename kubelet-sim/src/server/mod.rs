@@ -73,7 +73,8 @@ impl Ports {
         path: &str,
     ) -> Result<(), access::Refusal> {
         let (rest, roots) = (self.pods.rest(), self.client_ca.as_ref());
-        let user = access::authenticate(&self.host, peer, headers, roots, rest).await?;
+        let go = self.pods.options().profile.go();
+        let user = access::authenticate(&self.host, peer, headers, roots, rest, go).await?;
         let verb = match method.as_str() {
             "POST" => "create",
             "PUT" => "update",

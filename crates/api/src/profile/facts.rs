@@ -160,6 +160,33 @@ facts! {
     // Not looked up to the minor.
     plain_client_certificate: bool = "first certificate in kubelet-client.crt and .key" { 8 => true, 11 => false }
 
+    /// Whether a kubelet takes a kubeconfig that is there without a look at its certificate.
+    // kubernetes/kubernetes#53037.
+    kubeconfig_taken_unseen: bool = "kubelet bootstraps only where it has no kubeconfig" { 8 => true, 9 => false }
+
+    /// Whether a kubelet goes on with a client certificate that is over: shows it, and asks for the next one with it.
+    // kubernetes/kubernetes#69890.
+    expired_certificate_in_use: bool = "kubelet goes on with an expired certificate" { 8 => true, 14 => false }
+
+    /// What a kubelet says without a valid certificate: when it ends because its server is well, and when it goes on
+    /// because its server is not. Empty where it does neither.
+    // The step at 21 was not looked up to the minor.
+    without_certificate: (&'static str, &'static str) = "last words of a kubelet without certificate" {
+        8 => ("", ""),
+        9 => ("The currently active client certificate has expired and the server is responsive, exiting.",
+            "The currently active client certificate has expired, but the server is not responsive. A restart may be necessary to retrieve new initial credentials."),
+        14 => ("It has been 5m0s since a valid client cert was found and the server is responsive, exiting.",
+            "It has been 5m0s since a valid client cert was found, but the server is not responsive. A restart may be necessary to retrieve new initial credentials."),
+        21 => ("No valid client certificate is found and the server is responsive, exiting.",
+            "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials."),
+    }
+
+    /// Whether an apiserver closes its connections to kubelets when its certificate for them was replaced.
+    // kubernetes/kubernetes#115315, backported to later patch releases of 1.24 to 1.26.
+    kubelet_connections_follow_certificate: bool = "connections to kubelets follow their certificate" {
+        8 => false, 27 => true,
+    }
+
     /// Whether the kubelet asks for `key encipherment` for ECDSA keys too.
     csr_always_asks_key_encipherment: bool = "kubelet CSRs always ask for key encipherment" { 8 => true, 27 => false }
 

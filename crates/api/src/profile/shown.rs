@@ -36,6 +36,12 @@ impl Shown for (u32, u32) {
     }
 }
 
+impl Shown for (&'static str, &'static str) {
+    fn shown(&self) -> String {
+        self.0.shown()
+    }
+}
+
 impl Shown for &'static str {
     fn shown(&self) -> String {
         if self.is_empty() { "none".into() } else { (*self).into() }

@@ -112,6 +112,16 @@ fn edges() {
     assert_eq!((at(17).discovery_begins_anew(), at(18).discovery_begins_anew()), (true, false));
     assert_eq!((at(13).discovery_is_silent(), at(14).discovery_is_silent()), (false, true));
     assert_eq!([18, 19].map(|m| at(m).tls_bootstrap_patience().as_secs()), [120, 300]);
+    assert_eq!((at(8).kubeconfig_taken_unseen(), at(9).kubeconfig_taken_unseen()), (true, false));
+    assert_eq!((at(13).expired_certificate_in_use(), at(14).expired_certificate_in_use()), (true, false));
+    let ending = |minor| at(minor).without_certificate().0;
+    assert_eq!(ending(8), "");
+    assert!(ending(13).starts_with("The currently") && ending(14).starts_with("It has been 5m0s"));
+    assert!(
+        ending(20).starts_with("It has been 5m0s") && ending(21).starts_with("No valid client certificate")
+    );
+    let follow = |minor| at(minor).kubelet_connections_follow_certificate();
+    assert_eq!((follow(26), follow(27)), (false, true));
     assert_eq!((at(33).node_local_cri_socket(), at(34).node_local_cri_socket()), (false, true));
     assert_eq!((at(32).waits_for_all_components(), at(33).waits_for_all_components()), (false, true));
     let (master, control_plane) = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane");

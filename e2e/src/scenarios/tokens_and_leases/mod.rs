@@ -1,4 +1,6 @@
 //! Tokens, leases and loops that compare times: what a clock that moves does to them.
+//!
+//! Those about leases run at upstream's own pace, in three or four worlds each: seconds of processor time in a debug build.
 
 mod all_notready_at_once;
 mod candidates;

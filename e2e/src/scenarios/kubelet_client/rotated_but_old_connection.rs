@@ -1,0 +1,96 @@
+//! rotated-but-old-connection: the certificate was renewed in time, and the client that uses it gets 401.
+//!
+//! kubernetes/kubernetes#49899 for the kubelet of 1.7, #120621 for other clients: a client loads its certificate for a
+//! handshake and keeps the connection. The file is renewed, the connection is not, and the apiserver verifies the
+//! certificate of the connection at every request. Once the old certificate is over, every request of that connection
+//! is refused while any new connection is welcome. Long-lived connections hide that for weeks.
+//!
+//! From 1.8 on the kubelet closes its connections when it has rotated. The client here is an agent on the node that
+//! uses the kubelet's file, reads it again for each handshake, and does not close.
+
+use chronoplane::ClusterOptions;
+use client::Rest;
+
+use super::{
+    CURRENT, DAY, MINUTE, NODE, NODES, agent, clock, current, end, known, ready, said, until_rotated,
+    upstream,
+};
+use crate::{
+    catalogue::Entry,
+    scenarios::{Stage, briefly, config, verdict},
+    story::{Settings, StoryError, Teller},
+};
+
+/// Its place in the catalogue.
+pub(super) const ENTRY: Entry = Entry {
+    id: "rotated-but-old-connection",
+    sentence: "A client's certificate was rotated, but it keeps a connection from before: 401 once the old certificate is over.",
+    reference: "kubernetes/kubernetes#49899, #120621",
+    symptoms: &["Unauthorized"],
+    range: (8, 36),
+    tell,
+};
+
+fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
+    play(settings, teller, false)?;
+    briefly(teller, "Fixed, an agent that closes its connections", || play(settings, teller, true))?;
+    end(
+        settings,
+        teller,
+        &[
+            "In a real cluster: restart the client. In its code: close idle connections when the certificate file changes",
+            "(client-go does so for certificates that are files), or do not keep connections for longer than a life.",
+        ],
+    );
+    Ok(())
+}
+
+fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryError> {
+    let options = ClusterOptions { nodes: 1, signing_duration: Some(DAY), ..ClusterOptions::default() };
+    Stage::play(settings, teller, config(settings), options, async |stage| {
+        if !stage.host(NODE).disk().exists(CURRENT) {
+            until_rotated(stage, NODE, DAY).await?;
+        }
+        let old = current(stage, NODE)?;
+        let agent = agent(stage, NODE)?;
+        let asks = async |rest: &Rest| verdict(&rest.get(&NODES, None, NODE).await);
+        stage.check(
+            "an agent connects",
+            asks(&agent).await.0 == 200,
+            format!("with a certificate until {}", clock(old.not_after())),
+        );
+        until_rotated(stage, NODE, DAY).await?;
+        stage.say(format!(
+            "{}: the kubelet has rotated, until {}.",
+            clock(stage.now()),
+            clock(current(stage, NODE)?.not_after())
+        ));
+        if closes {
+            agent.http().close_connections();
+        }
+        let look = async || (asks(&agent).await, known(stage, NODE).await.0);
+        let (before, after) = stage.edge("cp1", old.not_after(), look).await?;
+        let shown = |seen: &((u16, String), u16)| {
+            format!("old connection {} {}; a new one {}", seen.0.0, seen.0.1, seen.1)
+        };
+        stage.check(
+            "a second before the old one's end",
+            before.0.0 == 200 && before.1 == 200,
+            shown(&before),
+        );
+        let expected = if closes { 200 } else { 401 };
+        stage.check("a second after", after.0.0 == expected && after.1 == 200, shown(&after));
+        if !closes {
+            stage.check_words("in the server's words", after.0.1, &["Unauthorized"]);
+        }
+        upstream(stage, 2 * MINUTE).await;
+        let closed = said(stage, NODE, "client", "closed");
+        let state = ready(stage, NODE).await;
+        stage.check(
+            "the kubelet closed its own",
+            !closed.is_empty() && state == "True",
+            format!("Ready is {state}"),
+        );
+        Ok(())
+    })
+}
