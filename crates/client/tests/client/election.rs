@@ -95,7 +95,8 @@ fn a_hasty_candidate_waits_as_long_as_the_record_says_if_it_reads_it() {
             world.elapse(1.0).await;
             let b = candidate_with(&world, "b", |election| Election { heeds_record, ..election });
             world.elapse(90.0).await;
-            let expect = if heeds_record { (vec!["leads"], vec![]) } else { (vec!["leads", "lost"], vec!["leads"]) };
+            let expect =
+                if heeds_record { (vec!["leads"], vec![]) } else { (vec!["leads", "lost"], vec!["leads"]) };
             assert_eq!((a.words(), b.words()), expect, "the record says a minute: {heeds_record}");
         });
     }
