@@ -56,7 +56,7 @@ const SECRETS: Resource = Resource::core("secrets");
 const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const NODES: Resource = Resource::core("nodes");
 
-/// The first and the last lines that a story says of a world.
+/// What the control plane's clock reads, for people.
 fn clock(stage: &Stage) -> String {
     stage.now().strftime("%H:%M:%S").to_string()
 }
