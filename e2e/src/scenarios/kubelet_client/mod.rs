@@ -82,8 +82,8 @@ fn clock(at: Wall) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The file of the certificate that the kubelet uses, and that of its key. Up to 1.10 the first one lies apart from those
-/// that rotation made.
+/// The file of the certificate that the kubelet uses, and that of its key. Up to 1.10 the first one lies apart from
+/// those that rotation made.
 fn files(stage: &Stage, host: &str) -> (String, String) {
     match stage.host(host).disk().exists(CURRENT) {
         true => (CURRENT.to_owned(), CURRENT.to_owned()),
