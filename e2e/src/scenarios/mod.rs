@@ -1,6 +1,7 @@
 //! The stories, one file each or one for a family that shares its stage. Each file's head tells the incident.
 
 mod joining;
+mod kubelet_client;
 mod loopback;
 mod pki_at_large;
 mod serving;
@@ -12,8 +13,14 @@ pub use stage::{Stage, briefly, config, instead, raw, verdict};
 use crate::catalogue::{Entry, Family};
 
 /// All of them, in the order in which they are best read.
-pub(crate) const FAMILIES: &[Family] =
-    &[loopback::FAMILY, serving::FAMILY, joining::FAMILY, pki_at_large::FAMILY, tokens_and_leases::FAMILY];
+pub(crate) const FAMILIES: &[Family] = &[
+    loopback::FAMILY,
+    kubelet_client::FAMILY,
+    serving::FAMILY,
+    joining::FAMILY,
+    pki_at_large::FAMILY,
+    tokens_and_leases::FAMILY,
+];
 
 /// Every story.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
