@@ -2,6 +2,11 @@
 //! what a kubelet does that has none.
 //!
 //! What they share: a worker, its files, and what its kubelet and the apiserver say.
+//!
+//! Unoptimized, a telling takes one to three seconds: it is two or three worlds, each with a minute or two at
+//! upstream's pace, because restarts after ten seconds and a node's grace are part of what is shown. Longest are those
+//! that wait for the five minutes after which a kubelet without certificate ends (kubelet-jump-year,
+//! suspended-past-life, kubelet-not-symlink).
 
 mod kubelet_certdir_lost;
 mod kubelet_conf_embedded;
