@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use api::profile::Profile;
 use chronoplane::{
     Cluster, ClusterOptions,
     cluster::{CONTROL_PLANE, WORKSTATION},
@@ -180,6 +181,17 @@ impl Stage {
         let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default().to_owned();
         (text("status"), text("reason"))
     }
+}
+
+/// The settings with the release 1.`minor` in place of one that has not what the story is about; says `why`.
+///
+/// # Errors
+/// There is no such release.
+pub fn instead(settings: &Settings, teller: &Teller, minor: u16, why: &str) -> Result<Settings, StoryError> {
+    let asked = settings.profile.git_version();
+    let profile = Profile::of_minor(minor).map_err(StoryError::new)?;
+    teller.say(format!("{asked}: {why}; told with {}.", profile.git_version()));
+    Ok(Settings { profile, ..settings.clone() })
 }
 
 /// Tells a run of which only the outcome matters, such as a control run, in one line: how many of its checks hold.

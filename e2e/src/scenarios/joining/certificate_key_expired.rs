@@ -1,10 +1,10 @@
-//! certificate-key-expired: a control plane is joined with the command of this morning, and its certificate key opens
-//! nothing any more.
+//! certificate-key-expired: a control plane is joined with the command of this morning, and its certificate key
+//! opens nothing any more.
 //!
 //! kubernetes/kubeadm#1886. `--upload-certs` encrypts the authorities with the key, puts them into the Secret
-//! kubeadm-certs and makes a token of two hours, without any use, its owner: the token cleaner deletes the token, and
-//! the garbage collector the Secret. The join token beside it lives a day, so that workers still join. In 1.14 and 1.15
-//! the cleaner did not come back at the token's end (token-cleaner-misses), and the Secret stayed.
+//! kubeadm-certs and makes a token of two hours, without any use, its owner: the token cleaner deletes the token,
+//! and the garbage collector the Secret. The join token beside it lives a day, so that workers still join. In
+//! 1.14 and 1.15 the cleaner did not come back at the token's end (token-cleaner-misses), and the Secret stayed.
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use pki::token::TokenSecret;

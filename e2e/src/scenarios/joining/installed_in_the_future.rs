@@ -1,11 +1,11 @@
-//! installed-in-the-future: a cluster is installed while the clock is a day ahead; when the clock is set right, nothing
-//! is valid yet, and no restart helps.
+//! installed-in-the-future: a cluster is installed while the clock is a day ahead; when the clock is set right,
+//! nothing is valid yet, and no restart helps.
 //!
 //! kubernetes/kubernetes#94250, k3s-io/k3s#6152. All certificates begin at the moment of the installation, the
-//! authorities' too. After the correction no client trusts a server and no server a client. The advice that was given,
-//! to renew the certificates, does not help while the authority that signs them has not begun either: `certs renew`
-//! never makes a new authority. A restart makes it worse, for the apiserver then no longer reaches etcd. The cluster
-//! comes back when time has caught up, or when it is installed anew.
+//! authorities' too. After the correction no client trusts a server and no server a client. The advice that was
+//! given, to renew the certificates, does not help while the authority that signs them has not begun either:
+//! `certs renew` never makes a new authority. A restart makes it worse, for the apiserver then no longer reaches
+//! etcd. The cluster comes back when time has caught up, or when it is installed anew.
 
 use std::time::Duration;
 

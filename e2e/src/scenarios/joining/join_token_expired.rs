@@ -1,9 +1,9 @@
 //! join-token-expired: somebody joins a machine with the command of yesterday, and kubeadm hangs without a word.
 //!
-//! kubernetes/kubernetes#86936. The token cleaner deletes a token at its end and the signer takes its signature out of
-//! cluster-info. A join looks for that signature every five seconds for five minutes; what it misses it tells in a log
-//! that is silent without `--v` (since 1.14). Up to 1.17 it did not tell even in the end. Up to 1.15 the signature
-//! stayed, and the join failed at once with 401: see token-cleaner-misses.
+//! kubernetes/kubernetes#86936. The token cleaner deletes a token at its end and the signer takes its signature
+//! out of cluster-info. A join looks for that signature every five seconds for five minutes; what it misses it
+//! tells in a log that is silent without `--v` (since 1.14). Up to 1.17 it did not tell even in the end. Up to
+//! 1.15 the signature stayed, and the join failed at once with 401: see token-cleaner-misses.
 
 use api::profile::Profile;
 use chronoplane::ClusterOptions;

@@ -1,9 +1,10 @@
 //! join-token-unsigned: a token is valid, and joins fail in the words of an expired one.
 //!
-//! kubernetes/kubeadm#2329, #2331; luxas/kubeadm-workshop#1. A join trusts cluster-info by a signature made with the
-//! token. The controller manager's bootstrap signer makes it, which is off unless `--controllers` names it, and of which
-//! there is none while the controller manager is down. Without it a valid token and an expired one look the same to a
-//! join, and up to 1.17 it said that the token was invalid or expired, which it could not know.
+//! kubernetes/kubeadm#2329, #2331; luxas/kubeadm-workshop#1. A join trusts cluster-info by a signature made with
+//! the token. The controller manager's bootstrap signer makes it, which is off unless `--controllers` names it,
+//! and of which there is none while the controller manager is down. Without it a valid token and an expired one
+//! look the same to a join, and up to 1.17 it said that the token was invalid or expired, which it could not
+//! know.
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use world::{Periods, sim::Config};

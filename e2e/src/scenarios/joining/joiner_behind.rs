@@ -1,9 +1,9 @@
 //! joiner-behind: a machine's clock is behind, and for it the cluster's certificates are not valid yet.
 //!
-//! kubernetes/kubernetes#42791, of 1.5; the words are those of every release. Discovery first looks at cluster-info
-//! without checking the server, and then once more with the authority that it found: that handshake fails at the
-//! joiner's clock. kubeadm tries again every five seconds and goes on as soon as the clock is right. Since 1.28
-//! (#118922) authorities begin five minutes before they are made, so that a small skew does no harm.
+//! kubernetes/kubernetes#42791, of 1.5; the words are those of every release. Discovery first looks at
+//! cluster-info without checking the server, and then once more with the authority that it found: that handshake
+//! fails at the joiner's clock. kubeadm tries again every five seconds and goes on as soon as the clock is right.
+//! Since 1.28 (#118922) authorities begin five minutes before they are made, so that a small skew does no harm.
 
 use std::time::Duration;
 

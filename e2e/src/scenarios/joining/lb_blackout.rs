@@ -1,12 +1,13 @@
-//! lb-blackout: the load balancer goes dark while a joining kubelet asks for its certificate, and kubeadm gives up
-//! before the light comes back.
+//! lb-blackout: the load balancer goes dark while a joining kubelet asks for its certificate, and kubeadm gives
+//! up before the light comes back.
 //!
-//! kubernetes/kubeadm#2091 (1.17), met when HAProxy read its configuration anew. After discovery a join starts the
-//! kubelet and waits for /etc/kubernetes/kubelet.conf: two minutes up to 1.18, five since 1.19
-//! (kubernetes/kubernetes#89735, also in later patches of 1.17 and 1.18). What the report does not say: the kubelet runs
-//! on, and when the light is back it joins all the same (since 1.14, when it came to bootstrap in the background). But kubeadm has deleted bootstrap-kubelet.conf, so a kubelet
-//! that is restarted in the dark never gets in. The balancer itself is not staged, only the darkness on the node's way to
-//! the API: no byte passes, connections hang. Up to 1.10 kubeadm did not wait at all.
+//! kubernetes/kubeadm#2091 (1.17), met when HAProxy read its configuration anew. After discovery a join starts
+//! the kubelet and waits for /etc/kubernetes/kubelet.conf: two minutes up to 1.18, five since 1.19
+//! (kubernetes/kubernetes#89735, also in later patches of 1.17 and 1.18). What the report does not say: the
+//! kubelet runs on, and when the light is back it joins all the same (since 1.14, when it came to bootstrap in
+//! the background). But kubeadm has deleted bootstrap-kubelet.conf, so a kubelet that is restarted in the dark
+//! never gets in. The balancer itself is not staged, only the darkness on the node's way to the API: no byte
+//! passes, connections hang. Up to 1.10 kubeadm did not wait at all.
 
 use std::{
     sync::{

@@ -1,9 +1,9 @@
 //! token-born-expired: who issues join tokens has a clock an hour behind; they are over before they begin.
 //!
-//! kubernetes-sigs/cluster-api#6029. The end of a token is computed where it is made and judged where it is used: by
-//! the token cleaner and the apiserver of the cluster that is joined. A management cluster that is behind by more than
-//! its token's time (15 minutes there) makes tokens that the cleaner deletes at once. The issuer sees no error: its
-//! write was accepted.
+//! kubernetes-sigs/cluster-api#6029. The end of a token is computed where it is made and judged where it is used:
+//! by the token cleaner and the apiserver of the cluster that is joined. A management cluster that is behind by
+//! more than its token's time (15 minutes there) makes tokens that the cleaner deletes at once. The issuer sees
+//! no error: its write was accepted.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! token-cleaner-misses: expired join tokens stay for ever.
 //!
-//! kubernetes/kubernetes#77505, fixed in 1.16 by #77713. The cleaner looked at a token when it was made or changed and
-//! did not come back at its end; only an edit or a new start of the controller manager took it away. The token served
-//! nobody, for the apiserver judges the end itself; but its signature stayed in cluster-info, so that a join with it
-//! got through discovery and then met 401. Secrets of `--upload-certs`, which end with a token, stayed too.
+//! kubernetes/kubernetes#77505, fixed in 1.16 by #77713. The cleaner looked at a token when it was made or
+//! changed and did not come back at its end; only an edit or a new start of the controller manager took it away.
+//! The token served nobody, for the apiserver judges the end itself; but its signature stayed in cluster-info, so
+//! that a join with it got through discovery and then met 401. Secrets of `--upload-certs`, which end with a
+//! token, stayed too.
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use pki::token::BootstrapToken;

@@ -1,9 +1,10 @@
 //! token-shorter-than-provisioning: the token lives 15 minutes, the machine takes 20 to boot.
 //!
-//! kubernetes-sigs/cluster-api#2770 and #1433, where the token is put into the machine's user data before the machine
-//! exists. The reported `Unauthorized` is that of releases up to 1.15, whose cleaner left an expired token's signature
-//! in cluster-info: discovery went well, and the next request was refused. From 1.16 on the machine waits five minutes
-//! for a signature instead. Cluster API answered with tokens that are prolonged until the machine is there.
+//! kubernetes-sigs/cluster-api#2770 and #1433, where the token is put into the machine's user data before the
+//! machine exists. The reported `Unauthorized` is that of releases up to 1.15, whose cleaner left an expired
+//! token's signature in cluster-info: discovery went well, and the next request was refused. From 1.16 on the
+//! machine waits five minutes for a signature instead. Cluster API answered with tokens that are prolonged until
+//! the machine is there.
 
 use chronoplane::ClusterOptions;
 use jiff::SignedDuration;

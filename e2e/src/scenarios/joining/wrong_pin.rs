@@ -1,8 +1,8 @@
 //! wrong-pin: the join command names another authority than the cluster has.
 //!
-//! By design, and met by everybody who installs a cluster anew and keeps the join command, or who hashes the wrong file:
-//! here front-proxy-ca.crt. The token may be right, and so may the server: without the pinned key nothing is believed,
-//! and nothing is written. Up to 1.17 a join tried for five minutes all the same.
+//! By design, and met by everybody who installs a cluster anew and keeps the join command, or who hashes the
+//! wrong file: here front-proxy-ca.crt. The token may be right, and so may the server: without the pinned key
+//! nothing is believed, and nothing is written. Up to 1.17 a join tried for five minutes all the same.
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 

@@ -1,26 +1,29 @@
 //! kubelet-conf-stale: kubelet.conf names the certificate of the first day; the rotated one beside it is ignored.
 //!
 //! kubernetes/kubernetes#71825 and kubernetes/kubeadm#1317: nodes that joined up to 1.10 have a kubelet.conf that
-//! names kubelet-client.crt. Rotation writes behind kubelet-client-current.pem, the kubelet uses that, and all is well
-//! until a restart after the first certificate's end, often the upgrade to 1.12.
+//! names kubelet-client.crt. Rotation writes behind kubelet-client-current.pem, the kubelet uses that, and all is
+//! well until a restart after the first certificate's end, often the upgrade to 1.12.
 //!
 //! The upgrade is not the cause: from 1.9 on (#53037) every start judges the file that kubelet.conf names. The
 //! bootstrap kubeconfig that such a join left behind is still there, but its token ended with its first day. 1.8 took
-//! kubelet.conf as it is, and starts. Nodes that joined with 1.11 or later name the link. Here a node joins with 1.10
-//! (or the older release asked for) and its kubelet is upgraded to the release asked for.
+//! kubelet.conf as it is, and starts. From 1.14 on the kubelet, finding the bootstrap kubeconfig, writes kubelet.conf
+//! anew with the link's name and goes on with the certificate behind it, which it never had to ask for. Nodes that
+//! joined with 1.11 or later name the link. Here a node joins with 1.10 (or the older release asked for) and its
+//! kubelet is upgraded to the release asked for.
 
+use api::profile::Profile;
 use chronoplane::{ClusterOptions, Machinery, TaskLauncher};
+use pki::kubeconfig::Kubeconfig;
 
 use super::{
-    DAY, MINUTE, NODE, PKI, clock, end, exits, follow_rotation, known, mark, ready, restart, said,
-    until_rotated, upstream,
+    CONF, CURRENT, DAY, MINUTE, NODE, PKI, clock, end, exits, follow_rotation, known, mark, ready, restart,
+    said, until_rotated, upstream,
 };
 use crate::{
     catalogue::Entry,
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
-use api::profile::Profile;
 
 /// Its place in the catalogue.
 pub(super) const ENTRY: Entry = Entry {
@@ -31,7 +34,7 @@ pub(super) const ENTRY: Entry = Entry {
         "part of the existing bootstrap client certificate … is expired:",
         "cannot create certificate signing request: Unauthorized",
     ],
-    range: (9, 12),
+    range: (9, 13),
     tell,
 };
 
@@ -97,12 +100,22 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
             &["part of the existing bootstrap client certificate", "is expired:"],
         );
         upstream(stage, 2 * MINUTE).await;
-        let refused = "cannot create certificate signing request: Unauthorized";
-        if minor < 14 {
-            stage.check_words("and then", exits(stage, NODE, since).1, &["failed to run Kubelet: ", refused]);
-        } else {
-            stage.check_words("and then", said(stage, NODE, "csr", refused), &[refused]);
+        if minor >= 14 {
+            let state = ready(stage, NODE).await;
+            let names = Kubeconfig::load(stage.host(NODE).disk(), CONF).ok();
+            let names = names.and_then(|conf| {
+                conf.user().ok().flatten().and_then(|(_, user)| user.client_certificate.clone())
+            });
+            stage.check(
+                "and then",
+                state == "True",
+                format!("kubelet.conf is written anew, Ready is {state}"),
+            );
+            stage.check("naming", names.as_deref() == Some(CURRENT), names.unwrap_or_default());
+            return Ok(());
         }
+        let words = ["failed to run Kubelet: ", "cannot create certificate signing request: Unauthorized"];
+        stage.check_words("and then", exits(stage, NODE, since).1, &words);
         let lost = ready(stage, NODE).await;
         stage.check("the node", lost.starts_with("Unknown"), lost.clone());
         follow_rotation(stage, NODE)?;

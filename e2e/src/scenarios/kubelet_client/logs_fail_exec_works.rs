@@ -1,10 +1,11 @@
-//! logs-fail-exec-works: the apiserver's certificate for kubelets was replaced on disk; `kubectl logs` fails, exec works.
+//! logs-fail-exec-works: the apiserver's certificate for kubelets was replaced on disk; `kubectl logs` fails, exec
+//! works.
 //!
-//! kubernetes/kubernetes#114588: short certificates of one's own, replaced in time. `kubectl logs` says that one must be
-//! logged in, again and again, `kubectl exec` never does. Both go through the apiserver to the kubelet, which verifies
-//! the client's certificate at each request. The apiserver reads the files again for each handshake: exec, attach and
-//! port-forward dial anew every time; logs, metrics and the node's proxy share a connection that is never closed while it
-//! is used, and shows the old certificate until its end and beyond.
+//! kubernetes/kubernetes#114588: short certificates of one's own, replaced in time. `kubectl logs` says that one must
+//! be logged in, again and again, `kubectl exec` never does. Both go through the apiserver to the kubelet, which
+//! verifies the client's certificate at each request. The apiserver reads the files again for each handshake: exec,
+//! attach and port-forward dial anew every time; logs, metrics and the node's proxy share a connection that is never
+//! closed while it is used, and shows the old certificate until its end and beyond.
 //!
 //! From 1.27 on (#115315, in later patches of 1.24 to 1.26 too) the server looks at the files every five minutes and
 //! closes its connections when they have changed.
@@ -55,7 +56,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         teller,
         &[
             "In a real cluster: restart kube-apiserver after each replacement of apiserver-kubelet-client.crt (kubeadm says",
-            "so at its end), or use 1.27, 1.26.2, 1.25.7, 1.24.11 or later.",
+            "so at its end), or use 1.27 or later (later patches of 1.24 to 1.26 have it too).",
         ],
     );
     Ok(())

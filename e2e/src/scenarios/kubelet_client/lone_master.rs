@@ -1,20 +1,21 @@
 //! lone-master: the only control plane's kubelet needs a certificate from the apiserver that it must itself start.
 //!
-//! kubernetes/kubernetes#69890 (and openshift/installer#167): a cluster of one control plane is switched off for longer
-//! than its kubelet's certificate lives. At its start the kubelet wants to bootstrap. Up to 1.13 it does that before
-//! anything else, static pods included; no apiserver answers, because the apiserver is one of those static pods. The
-//! kubelet gives up, its unit starts it again, for ever. That the token is good does not help.
+//! kubernetes/kubernetes#69890 (and openshift/installer#167): a cluster of one control plane is switched off for
+//! longer than its kubelet's certificate lives. At its start the kubelet wants to bootstrap. Up to 1.13 it does that
+//! before anything else, static pods included; no apiserver answers, because the apiserver is one of those static
+//! pods. The kubelet gives up, its unit starts it again, for ever. That the token is good does not help.
 //!
 //! 1.8 took a kubeconfig as it was: there the control plane comes up, and only its node stays unknown.
 //!
-//! From 1.14 on a kubelet starts its static pods first and bootstraps beside them. The control plane here has a kubelet
-//! with certificates of a day and a bootstrap kubeconfig; kubeadm's own have kubelet.conf's year (kubelet-conf-embedded).
+//! From 1.14 on a kubelet starts its static pods first and bootstraps beside them. The control plane here has a
+//! kubelet with certificates of a day and a bootstrap kubeconfig; kubeadm's own have kubelet.conf's year
+//! (kubelet-conf-embedded).
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 
 use super::{
-    DAY, HOUR, MINUTE, bootstrap_file, clock, current, end, exits, follow_rotation, known, mark, ready,
-    restart, said, upstream,
+    CURRENT, DAY, HOUR, MINUTE, bootstrap_file, clock, current, end, exits, follow_rotation, known, mark,
+    ready, remove, restart, said, upstream,
 };
 use crate::{
     catalogue::Entry,
@@ -122,6 +123,11 @@ fn play(settings: &Settings, teller: &Teller, long: bool) -> Result<(), StoryErr
 /// A control plane whose kubelet lives by bootstraps and rotation alone, with a token that does not end.
 async fn bootstrapped(stage: &Stage) -> Result<(), StoryError> {
     bootstrap_file(stage, CONTROL_PLANE, "0").await?;
+    if stage.settings.profile.kubelet_conf_follows_rotation() {
+        // What kubeadm made is behind the link: without it the kubelet bootstraps.
+        remove(stage, CONTROL_PLANE, CURRENT)?;
+        restart(stage, CONTROL_PLANE).await;
+    }
     // The certificate that kubeadm made is replaced as soon as the apiserver answers.
     let signed = async || {
         let certificate = current(stage, CONTROL_PLANE).ok()?;

@@ -2,6 +2,11 @@
 //! what a kubelet does that has none.
 //!
 //! What they share: a worker, its files, and what its kubelet and the apiserver say.
+//!
+//! Unoptimized, a telling takes one to three seconds: it is two or three worlds, each with a minute or two at
+//! upstream's pace, because restarts after ten seconds and a node's grace are part of what is shown. Longest are those
+//! that wait for the five minutes after which a kubelet without certificate ends (kubelet-jump-year,
+//! suspended-past-life, kubelet-not-symlink).
 
 mod kubelet_certdir_lost;
 mod kubelet_conf_embedded;
@@ -82,8 +87,8 @@ fn clock(at: Wall) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The file of the certificate that the kubelet uses, and that of its key. Up to 1.10 the first one lies apart from those
-/// that rotation made.
+/// The file of the certificate that the kubelet uses, and that of its key. Up to 1.10 the first one lies apart from
+/// those that rotation made.
 fn files(stage: &Stage, host: &str) -> (String, String) {
     match stage.host(host).disk().exists(CURRENT) {
         true => (CURRENT.to_owned(), CURRENT.to_owned()),

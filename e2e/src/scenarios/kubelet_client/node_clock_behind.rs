@@ -1,12 +1,13 @@
 //! node-clock-behind: on the node its own certificate is not valid yet, and nobody minds.
 //!
 //! kubernetes/kubernetes#97680: a node's clock is behind the time at which its certificate begins. The kubelet judges
-//! its certificate by the end alone, shows it, and the apiserver verifies it by its own clock, which is right: nothing
-//! is refused. What the wrong clock does do is shift the rotation: the deadline comes late by as much, and beyond
-//! a tenth of the life the certificate is over for the apiserver before the kubelet renews it.
+//! its certificate by the end alone, shows it, and the apiserver verifies it by its own clock, which is right:
+//! nothing is refused. What the wrong clock does do is shift the rotation: the deadline comes late by as much, and
+//! beyond a tenth of the life the certificate is over for the apiserver before the kubelet renews it.
 //!
-//! The other way round it is refused: a server whose clock is behind calls the certificate not yet valid. A node so far
-//! behind that the server's certificate has not begun refuses the server itself; that is another story (joiner-behind).
+//! The other way round it is refused: a server whose clock is behind calls the certificate not yet valid. A node so
+//! far behind that the server's certificate has not begun refuses the server itself; that is another story
+//! (joiner-behind).
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use jiff::SignedDuration;

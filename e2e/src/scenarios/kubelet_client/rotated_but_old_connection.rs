@@ -1,7 +1,7 @@
 //! rotated-but-old-connection: the certificate was renewed in time, and the client that uses it gets 401.
 //!
-//! kubernetes/kubernetes#49899 for the kubelet of 1.7, #120621 for other clients: a client loads its certificate for a
-//! handshake and keeps the connection. The file is renewed, the connection is not, and the apiserver verifies the
+//! kubernetes/kubernetes#49899 for the kubelet of 1.7, #120621 for other clients: a client loads its certificate for
+//! a handshake and keeps the connection. The file is renewed, the connection is not, and the apiserver verifies the
 //! certificate of the connection at every request. Once the old certificate is over, every request of that connection
 //! is refused while any new connection is welcome. Long-lived connections hide that for weeks.
 //!

@@ -1,9 +1,11 @@
-//! rotation-jitter-false-alarm: a week before its end a certificate of 45 days has not been renewed, and that is right.
+//! rotation-jitter-false-alarm: a week before its end a certificate of 45 days has not been renewed, and that is
+//! right.
 //!
-//! kubernetes/kubernetes#138763: certificates of 45 days, an alert at seven days left, no request for a new one. Not a
-//! bug: the kubelet draws its deadline anew at each start and after each rotation, evenly between seven and nine tenths
-//! of the life. Of 45 days that is between the day 31.5 and the day 40.5, so 13.5 to 4.5 days are left, and three of
-//! ten kubelets are later than a week before the end. The kubelet is restarted here until it draws such a deadline.
+//! kubernetes/kubernetes#138763: certificates of 45 days, an alert at seven days left, no request for a new one. Not
+//! a bug: the kubelet draws its deadline anew at each start and after each rotation, evenly between seven and nine
+//! tenths of the life. Of 45 days that is between the day 31.5 and the day 40.5, so 13.5 to 4.5 days are left, and
+//! three of ten kubelets are later than a week before the end. The kubelet is restarted here until it draws such a
+//! deadline.
 
 use chronoplane::ClusterOptions;
 use jiff::SignedDuration;

@@ -1,9 +1,10 @@
 //! rotation-sleeps-through-step: the wall clock passes the rotation's deadline by a step, and nobody rotates.
 //!
-//! kubernetes/kubernetes#115648: a test steps the clock to where 30 % of the certificate's life is left, and no request
-//! appears, not even when the deadline by the new clock comes. The kubelet computed how long to wait when it got the
-//! certificate, and waits that long on the monotonic clock. A step moves the certificate's end, and not the sleeper: it
-//! wakes long after that end. Only a restart makes it look at the wall clock again. No release changes this.
+//! kubernetes/kubernetes#115648: a test steps the clock to where 30 % of the certificate's life is left, and no
+//! request appears, not even when the deadline by the new clock comes. The kubelet computed how long to wait when it
+//! got the certificate, and waits that long on the monotonic clock. A step moves the certificate's end, and not the
+//! sleeper: it wakes long after that end. Only a restart makes it look at the wall clock again. No release changes
+//! this.
 
 use chronoplane::ClusterOptions;
 

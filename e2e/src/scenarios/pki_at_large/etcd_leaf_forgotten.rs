@@ -15,7 +15,7 @@ use world::Wall;
 use super::{DAY, EXPIRED, PKI, administrator, certificate, kubeadm, kubeadm_plainly, line, restart, shown};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, config},
+    scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
 
@@ -31,6 +31,10 @@ pub(crate) const ENTRY: Entry = Entry {
 const SERVER: &str = "/etc/kubernetes/pki/etcd/server.crt";
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
+    if !settings.profile.etcd_tls() {
+        let why = "its etcd has no certificates";
+        return tell(&instead(settings, teller, 15, why)?, teller);
+    }
     let forgets = !settings.profile.upgrade_renews_unchanged_etcd();
     play(settings, teller, forgets, false)?;
     if forgets {

@@ -20,7 +20,7 @@ use world::{Periods, Wall};
 use super::{DAY, administrator, ask, certificate, kubeadm, line, restart, shown};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, config},
+    scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
 
@@ -36,6 +36,10 @@ pub(crate) const ENTRY: Entry = Entry {
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
+    if !settings.profile.renews_kubeconfigs() {
+        let why = "its kubeadm leaves kubeconfigs as they are (see renew-skips-kubeconfig)";
+        return tell(&instead(settings, teller, 17, why)?, teller);
+    }
     play(settings, teller, false)?;
     briefly(teller, "Control run, everything restarted after the renewal", || play(settings, teller, true))?;
     teller.say("\nIn a real cluster: after `kubeadm certs renew all` move the manifests away for twenty seconds, and");

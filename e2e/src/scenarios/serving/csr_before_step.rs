@@ -1,12 +1,12 @@
-//! csr-before-step: after a long sleep a kubelet's request is approved before the clock is set; the certificate is over as
-//! soon as the clock is, and the kubelet needs a second one.
+//! csr-before-step: after a long sleep a kubelet's request is approved before the clock is set; the certificate
+//! is over as soon as the clock is, and the kubelet needs a second one.
 //!
-//! openshift/release#66762 (OpenShift 4.20, which is 1.33): a test suspends a cluster for half a year. The hosts wake up
-//! with their old clocks; the kubelet asks for a client certificate; a script approves it, and it is signed for 30 days
-//! from the old now. Then chrony steps the clock. Nobody renews because of a step: the kubelet's timer sleeps on. But it
-//! looks every ten seconds whether it has a valid certificate, ends when it had none for five minutes, is started again,
-//! and asks anew with its bootstrap kubeconfig, which OpenShift keeps. The script had its one approved request and waited for something else. It now approves fresh
-//! requests only.
+//! openshift/release#66762 (OpenShift 4.20, which is 1.33): a test suspends a cluster for half a year. The hosts
+//! wake up with their old clocks; the kubelet asks for a client certificate; a script approves it, and it is
+//! signed for 30 days from the old now. Then chrony steps the clock. Nobody renews because of a step: the
+//! kubelet's timer sleeps on. But it looks every ten seconds whether it has a valid certificate, ends when it had
+//! none for five minutes, is started again, and asks anew with its bootstrap kubeconfig, which OpenShift keeps.
+//! The script had its one approved request and waited for something else. It now approves fresh requests only.
 
 use std::sync::Arc;
 
@@ -180,7 +180,7 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         step(stage, SignedDuration::try_from(150 * DAY).map_err(StoryError::new)?);
         stage.say(format!("{}: the clocks are right.", rfc3339(stage.now())));
         stage.cluster.elapse(6 * MINUTE).await;
-        if settings.profile.minor() < 14 {
+        if settings.profile.expired_certificate_in_use() {
             return goes_on(stage).await;
         }
         stage.check_words("six minutes later", ends(stage).first().cloned().unwrap_or_default(), &[EXPIRED]);

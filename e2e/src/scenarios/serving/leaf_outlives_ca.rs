@@ -1,9 +1,9 @@
 //! leaf-outlives-ca: a signer that ends in three days signs for a year, and goes on signing when it has ended.
 //!
-//! kubernetes/kubernetes#73706, fixed in 1.14. OpenShift met it, whose controller manager signs with an authority of its
-//! own that is changed every few weeks. A kubelet renews by the end that is written in its certificate, so one that
-//! outlives its signer renews far too late: it is refused from the signer's end on, with months left. Since 1.14 a
-//! certificate ends with its signer, and one that has ended signs nothing.
+//! kubernetes/kubernetes#73706, fixed in 1.14. OpenShift met it, whose controller manager signs with an authority
+//! of its own that is changed every few weeks. A kubelet renews by the end that is written in its certificate, so
+//! one that outlives its signer renews far too late: it is refused from the signer's end on, with months left.
+//! Since 1.14 a certificate ends with its signer, and one that has ended signs nothing.
 
 use std::time::Duration;
 

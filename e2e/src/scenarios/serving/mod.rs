@@ -1,7 +1,8 @@
-//! Stories about certificates that are requested: kubelets' for serving, and whatever else a signer of the cluster signs.
+//! Stories about certificates that are requested: kubelets' for serving, and whatever else a signer of the
+//! cluster signs.
 //!
-//! What they share: a request is made, somebody approves it, and its certificate is used. Most of a telling's time goes
-//! into the making of its two or three clusters.
+//! What they share: a request is made, somebody approves it, and its certificate is used. Most of a telling's
+//! time goes into the making of its two or three clusters.
 
 mod csr_before_step;
 mod leaf_outlives_ca;

@@ -1,10 +1,11 @@
 //! serving-csr-unapproved: kubelets shall have serving certificates of the cluster's, and nobody approves them.
 //!
-//! kubernetes/kubernetes#73356, kubernetes/kubeadm#591. With `serverTLSBootstrap: true` a kubelet makes no certificate
-//! of its own and requests one. The controller manager approves client certificates only, by design: it cannot know
-//! which names a node may have. Until somebody approves, every handshake with the kubelet fails, so that `logs`, `exec`
-//! and metrics do; a request is given up after 15 minutes and the next one made, and they pile up. Up to 1.10 the
-//! kubelets of kubeadm's packages took no configuration file: there the story only shows what should be.
+//! kubernetes/kubernetes#73356, kubernetes/kubeadm#591. With `serverTLSBootstrap: true` a kubelet makes no
+//! certificate of its own and requests one. The controller manager approves client certificates only, by design:
+//! it cannot know which names a node may have. Until somebody approves, every handshake with the kubelet fails,
+//! so that `logs`, `exec` and metrics do; a request is given up after 15 minutes and the next one made, and they
+//! pile up. Up to 1.10 the kubelets of kubeadm's packages took no configuration file: there the story only shows
+//! what should be.
 
 use chronoplane::ClusterOptions;
 use client::Resource;

@@ -1,9 +1,9 @@
 //! short-cert-backdated: certificates of five minutes are over when they are issued.
 //!
-//! kubernetes/kubernetes#99412, fixed in 1.22. The signer lets certificates begin five minutes ago, for clocks that are
-//! behind, and counted their time from there: `--cluster-signing-duration=5m` gave certificates that ended at the second
-//! of their making, and one of ten minutes half its time. Since 1.22 what lives less than eight hours ends so long after
-//! now, and only its beginning is moved.
+//! kubernetes/kubernetes#99412, fixed in 1.22. The signer lets certificates begin five minutes ago, for clocks
+//! that are behind, and counted their time from there: `--cluster-signing-duration=5m` gave certificates that
+//! ended at the second of their making, and one of ten minutes half its time. Since 1.22 what lives less than
+//! eight hours ends so long after now, and only its beginning is moved.
 
 use std::time::Duration;
 

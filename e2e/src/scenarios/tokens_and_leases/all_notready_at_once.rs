@@ -19,7 +19,7 @@ use world::{Event, Periods};
 use super::shown;
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, config},
+    scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
 
@@ -45,6 +45,10 @@ enum Happens {
 }
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
+    if settings.profile.minor() < ENTRY.range.0 {
+        let why = "its kubelets have no leases, and of a status counts that it is another one";
+        return tell(&instead(settings, teller, 14, why)?, teller);
+    }
     play(settings, teller, Happens::Back)?;
     play(settings, teller, Happens::Asleep)?;
     play(settings, teller, Happens::Ahead)?;

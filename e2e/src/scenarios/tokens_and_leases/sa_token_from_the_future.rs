@@ -18,7 +18,7 @@ use world::Wall;
 use super::{ACCOUNTS, NS, PODS, bearer, claim, shown};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, config, raw},
+    scenarios::{Stage, briefly, config, instead, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -42,6 +42,10 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(48);
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
+    if settings.profile.minor() < ENTRY.range.0 {
+        let why = "its pods have tokens from secrets, without dates";
+        return tell(&instead(settings, teller, 21, why)?, teller);
+    }
     play(settings, teller, true)?;
     briefly(teller, "Control run, the same looks with a clock that was right", || {
         play(settings, teller, false)
