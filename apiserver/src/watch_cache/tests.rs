@@ -1,3 +1,5 @@
+//! What a view of the cache promises while events are on their way to watchers.
+
 use std::{sync::Arc, time::Duration};
 
 use world::sim::Config;

@@ -32,5 +32,6 @@ pub(crate) fn nearest(text: &str) -> &'static str {
     let pairs = |s: &str| s.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
     let wanted = pairs(text);
     let shared = |e: &&Entry| pairs(e.id).iter().filter(|pair| wanted.contains(pair)).count();
-    all().max_by_key(shared).map_or("loopback-expiry", |e| e.id)
+    // The first of several: families begin with what is best read first.
+    all().min_by_key(|e| std::cmp::Reverse(shared(e))).map_or("loopback-expiry", |e| e.id)
 }
