@@ -27,7 +27,7 @@ pub fn explain(text: &str) -> Vec<(&'static Entry, &'static str, Fit)> {
             fits.max_by_key(|(_, fit)| *fit).map(|(symptom, fit)| (entry, symptom, fit))
         })
         .collect();
-    found.sort_by(|a, b| b.2.cmp(&a.2));
+    found.sort_by_key(|(_, _, fit)| std::cmp::Reverse(*fit));
     // A guess helps only where nothing is known.
     if found.iter().any(|(_, _, fit)| matches!(fit, Fit::Words(_))) {
         found.retain(|(_, _, fit)| matches!(fit, Fit::Words(_)));

@@ -10,6 +10,8 @@ mod tokens_and_leases;
 
 pub use stage::{Stage, briefly, config, instead, raw, verdict};
 
+use std::collections::BTreeSet;
+
 use crate::catalogue::{Entry, Family};
 
 /// All of them, in the order in which they are best read.
@@ -27,11 +29,14 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
     FAMILIES.iter().flat_map(|family| family.entries)
 }
 
-/// The id that looks most like `text`: for who mistyped it.
+/// The id that `text` is the beginning of, or that looks most like it: for who mistyped it.
 pub(crate) fn nearest(text: &str) -> &'static str {
-    let pairs = |s: &str| s.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let pairs = |s: &str| s.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<BTreeSet<_>>();
     let wanted = pairs(text);
-    let shared = |e: &&Entry| pairs(e.id).iter().filter(|pair| wanted.contains(pair)).count();
-    // The first of several: families begin with what is best read first.
-    all().min_by_key(|e| std::cmp::Reverse(shared(e))).map_or("loopback-expiry", |e| e.id)
+    // Families begin with what is best read first: of several that are as near, the first.
+    let far = |e: &&Entry| {
+        let shared = pairs(e.id).intersection(&wanted).count();
+        std::cmp::Reverse((e.id.starts_with(text), shared))
+    };
+    all().min_by_key(far).map_or("loopback-expiry", |e| e.id)
 }

@@ -122,7 +122,7 @@ async fn outcome(stage: &Stage, stale: bool) -> Result<(), StoryError> {
     let log = events.iter().filter(|e| e.actor == "flowers" && e.kind == "authentication" && e.at > since);
     let words = log.flat_map(|e| e.fields.iter().map(|(_, text)| text)).find(|text| text.contains(UNKNOWN));
     let words = words.cloned().unwrap_or_default();
-    stage.check("the extension's log", !words.is_empty() == stale, words);
+    stage.check("the extension's log", words.is_empty() != stale, words);
     Ok(())
 }
 
