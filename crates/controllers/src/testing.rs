@@ -164,7 +164,7 @@ impl State {
         Some(object)
     }
 
-    fn create(&mut self, collection: &str, path: &str, mut object: Value) -> Result<Value, Status> {
+    fn create(&mut self, collection: &str, path: &str, mut object: Value) -> Result<Value, Box<Status>> {
         self.revision += 1;
         object.set_resource_version(&self.revision.to_string());
         object.set_uid(&format!("uid-{}", self.revision));
@@ -177,7 +177,7 @@ impl State {
         }
         let all = self.objects.entry(collection.to_owned()).or_default();
         if all.iter().any(|o| o.name() == object.name()) {
-            return Err(Status::already_exists("things", object.name()));
+            return Err(Box::new(Status::already_exists("things", object.name())));
         }
         all.push(object.clone());
         self.tell(collection, "ADDED", &object);
