@@ -1,7 +1,7 @@
 //! Threads beside the runtime's own, each with a runtime that runs what is given to it and nothing else.
 //!
 //! A runtime of many threads wakes a second one for nearly every task that becomes ready, in case there is more to do;
-//! for a request, whose parts wait for each other, that is most of its time. On a lane a connection and its requests
+//! for a request, whose parts wait for each other, that is a third of its time. On a lane a connection and its requests
 //! are one thread's, and nobody else is woken for them.
 
 use std::{
