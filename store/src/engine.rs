@@ -20,6 +20,16 @@ pub trait Engine: Send + Sync + 'static {
     /// none of them may show up, neither now nor after a restart, once a later append has succeeded.
     async fn append(&self, records: Vec<Record>) -> Result<(), StoreError>;
 
+    /// Whether [`Engine::append`] waits for anything, such as a disk.
+    fn waits(&self) -> bool {
+        true
+    }
+
+    /// [`Engine::append`] for an engine that does not wait. `None`: for once it would have to, and nothing was taken.
+    fn append_at_once(&self, _records: &[Record]) -> Option<Result<(), StoreError>> {
+        None
+    }
+
     /// How many bytes it takes.
     fn size(&self) -> u64;
 

@@ -98,24 +98,39 @@ impl Medium {
             released.as_mut().enable();
             {
                 let mut state = self.shared.state.lock();
-                if state.life != life {
-                    return Err(StoreError::Closed);
-                }
-                if let Some(error) = &state.failing {
-                    return Err(error.clone());
-                }
-                if let Some((disk, dir)) = &self.disk {
-                    disk.probe(dir).map_err(|e| disk_error(e, dir))?;
-                }
-                if !state.held {
-                    state.cached.clear();
-                    records.iter().for_each(|record| state.durable.apply(record));
-                    return Ok(());
+                if let Some(done) = self.write_at_once(&mut state, life, &records) {
+                    return done;
                 }
                 state.cached.clone_from(&records);
             }
             released.await;
         }
+    }
+
+    /// `None`: what is written now has to wait for its sync.
+    fn write_at_once(
+        &self,
+        state: &mut State,
+        life: u64,
+        records: &[Record],
+    ) -> Option<Result<(), StoreError>> {
+        if state.life != life {
+            return Some(Err(StoreError::Closed));
+        }
+        if let Some(error) = &state.failing {
+            return Some(Err(error.clone()));
+        }
+        if let Some((disk, dir)) = &self.disk
+            && let Err(e) = disk.probe(dir)
+        {
+            return Some(Err(disk_error(e, dir)));
+        }
+        if state.held {
+            return None;
+        }
+        state.cached.clear();
+        records.iter().for_each(|record| state.durable.apply(record));
+        Some(Ok(()))
     }
 }
 
@@ -155,6 +170,14 @@ impl Engine for Memory {
 
     async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {
         self.medium.write(self.life, records).await
+    }
+
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn append_at_once(&self, records: &[Record]) -> Option<Result<(), StoreError>> {
+        self.medium.write_at_once(&mut self.medium.shared.state.lock(), self.life, records)
     }
 
     fn size(&self) -> u64 {

@@ -17,7 +17,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace, periods::Pace, real::Lanes,
+    Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace,
+    periods::Pace,
+    real::{Lane, Lanes},
 };
 
 /// Which of the two gears a host runs in.
@@ -245,7 +247,7 @@ impl Host {
         self.spawn_with(future, lane)
     }
 
-    fn spawn_with<F>(&self, future: F, on: Option<tokio::runtime::Handle>) -> Task<F::Output>
+    fn spawn_with<F>(&self, future: F, on: Option<Lane>) -> Task<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,

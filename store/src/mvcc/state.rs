@@ -79,6 +79,11 @@ impl State {
         self.oldest
     }
 
+    /// Whether all that was applied is visible: nobody is between the two.
+    pub(super) fn is_settled(&self) -> bool {
+        self.newest == self.visible
+    }
+
     pub(super) fn open(&mut self) -> Result<&mut Self, StoreError> {
         if self.closed { Err(StoreError::Closed) } else { Ok(self) }
     }

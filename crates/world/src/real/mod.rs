@@ -22,7 +22,7 @@ use std::{
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
-pub(crate) use lanes::Lanes;
+pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use notify::notify;
 
 use crate::{
