@@ -125,6 +125,10 @@ struct UpArgs {
     /// Algorithm of all keys: ECDSA-P256, or RSA-2048 as kubeadm's default
     #[arg(long, default_value = "ECDSA-P256")]
     encryption_algorithm: pki::KeyAlgorithm,
+    /// Run this command for a shell once every node is Ready, with KUBECONFIG set; the cluster ends with it, and the
+    /// exit code is its own
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
 }
 
 #[derive(Args)]
@@ -162,6 +166,7 @@ pub fn main() -> ExitCode {
             processes: args.processes,
             profile: args.kubernetes_version.unwrap_or_default(),
             algorithm: args.encryption_algorithm,
+            exec: args.exec,
         }),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));

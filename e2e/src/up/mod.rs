@@ -1,5 +1,6 @@
-//! `chronoplane up`: a cluster on this machine, until Ctrl-C.
+//! `chronoplane up`: a cluster on this machine, until Ctrl-C or for as long as a given command runs.
 
+mod command;
 pub mod process;
 
 use std::{
@@ -36,6 +37,8 @@ pub struct Plan {
     pub profile: Profile,
     /// Of all keys.
     pub algorithm: KeyAlgorithm,
+    /// What to run with the cluster, for a shell; the cluster ends with it.
+    pub exec: Option<String>,
 }
 
 /// What a data directory remembers of its cluster.
@@ -77,20 +80,20 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
         let (memory, block) = open(&dir, &plan)?;
         components::log_to_file(&dir.join(LOG), "warn")?;
         let world = Real::new(dir.clone(), block);
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            () = components::told_to_end() => Ok(()),
-            failed = serve(&world, &dir, &plan, &memory) => failed,
-        }?;
+            () = components::told_to_end() => Ok(ExitCode::SUCCESS),
+            ended = serve(&world, &dir, &plan, &memory) => ended,
+        };
         for name in hosts(memory.nodes) {
             world.host(&name)?.halt().await;
         }
         process::end_all().await;
-        Ok::<_, Refusal>(())
+        ended
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(temporary);
-    outcome.map(|()| ExitCode::SUCCESS)
+    outcome
 }
 
 fn hosts(nodes: usize) -> impl Iterator<Item = String> {
@@ -146,8 +149,8 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
     Ok((memory, block))
 }
 
-/// Bootstraps or restarts all hosts, then waits for ever.
-async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<(), Refusal> {
+/// Bootstraps or restarts all hosts, then runs the plan's command, or waits for ever.
+async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<ExitCode, Refusal> {
     let profile = Profile::parse(&memory.kubernetes_version)?;
     let options = ClusterOptions {
         profile,
@@ -165,7 +168,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     for name in hosts(memory.nodes) {
         all.push(world.host(&name)?);
     }
-    let Some((first, workers)) = all.split_first() else { return Ok(()) };
+    let Some((first, workers)) = all.split_first() else { return Ok(ExitCode::SUCCESS) };
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
     let fresh = !kubeconfig.exists();
@@ -185,7 +188,10 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         status.is_success().then_some(())
     })
     .await?;
-    outln!("export KUBECONFIG={}", kubeconfig.display());
+    // With a command, standard output is the command's.
+    if plan.exec.is_none() {
+        outln!("export KUBECONFIG={}", kubeconfig.display());
+    }
     if fresh {
         cluster::discoverable(first, &admin, &token).await?;
         let joins = workers.iter().map(|node| cluster::join(first, node, &machinery, &options, &token));
@@ -194,6 +200,9 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         }
     }
     cluster::nodes_ready(first, &admin, memory.nodes + 1).await?;
+    if let Some(line) = &plan.exec {
+        return command::run(line, &kubeconfig).await;
+    }
     let nodes = memory.nodes + 1;
     eprintln!(
         "{nodes} node{} Ready at {} ({}); Ctrl-C ends it{}",

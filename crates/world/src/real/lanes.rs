@@ -125,6 +125,8 @@ impl Pulse {
         loop {
             self.worked.notified().await;
             while self.idle() < LINGER {
+                // The client that is waited for may be waiting for this core.
+                thread::yield_now();
                 tokio::task::yield_now().await;
             }
         }
