@@ -43,6 +43,8 @@ pub enum DialErrorKind {
     TimedOut,
     /// The name is unknown.
     NoSuchHost,
+    /// Nobody told in time what the name means.
+    NoNameServer,
     /// Anything else, in the system's words.
     Other(String),
 }
@@ -56,15 +58,19 @@ pub struct DialError {
     pub kind: DialErrorKind,
 }
 
+impl DialError {
+    fn host(&self) -> &str {
+        self.to.rsplit_once(':').map_or(self.to.as_str(), |(host, _)| host)
+    }
+}
+
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             DialErrorKind::Refused => write!(f, "dial tcp {}: connect: connection refused", self.to),
             DialErrorKind::TimedOut => write!(f, "dial tcp {}: i/o timeout", self.to),
-            DialErrorKind::NoSuchHost => {
-                let host = self.to.rsplit_once(':').map_or(self.to.as_str(), |(h, _)| h);
-                write!(f, "dial tcp: lookup {host}: no such host")
-            }
+            DialErrorKind::NoSuchHost => write!(f, "dial tcp: lookup {}: no such host", self.host()),
+            DialErrorKind::NoNameServer => write!(f, "dial tcp: lookup {}: i/o timeout", self.host()),
             DialErrorKind::Other(why) => write!(f, "dial tcp {}: {why}", self.to),
         }
     }

@@ -6,6 +6,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -42,6 +43,18 @@ pub struct MemoryDisk {
 struct Faults {
     full: bool,
     read_only: bool,
+    fsync: Fsync,
+    power_failures: u64,
+}
+
+/// What a disk makes of fsync. The default takes no time and is honest.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Fsync {
+    /// How long it takes, on the host's monotonic clock. Only who can wait does: a database's append, not a program
+    /// that writes a small file and syncs it.
+    pub takes: Duration,
+    /// It says that it is done while the bytes are in a cache that the next power failure empties.
+    pub lies: bool,
 }
 
 impl Default for MemoryDisk {
@@ -62,9 +75,28 @@ impl MemoryDisk {
         self.faults.lock().read_only = read_only;
     }
 
+    /// From now on an fsync takes that long.
+    pub fn set_fsync_takes(&self, takes: Duration) {
+        self.faults.lock().fsync.takes = takes;
+    }
+
+    /// While set, an fsync says that it is done and is not.
+    pub fn set_fsync_lies(&self, lies: bool) {
+        self.faults.lock().fsync.lies = lies;
+    }
+
+    pub(super) fn fsync(&self) -> Fsync {
+        self.faults.lock().fsync
+    }
+
+    pub(super) fn power_failures(&self) -> u64 {
+        self.faults.lock().power_failures
+    }
+
     /// The power is cut: what was written and not synced is an empty file, as a journalling file system
     /// leaves it whose names reach the disk before the data.
     pub fn lose_unsynced(&self) {
+        self.faults.lock().power_failures += 1;
         for node in self.nodes.lock().values_mut() {
             if let Node::File { data, synced, .. } = node
                 && !*synced
@@ -116,6 +148,7 @@ impl MemoryDisk {
 
     pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32, synced: bool) -> Result<()> {
         self.writable("open", path)?;
+        let synced = synced && !self.fsync().lies;
         {
             let mut nodes = self.nodes.lock();
             let at = Self::resolve(&nodes, path);

@@ -18,7 +18,7 @@ use crate::Clock;
 mod memory;
 mod watch;
 
-pub use memory::MemoryDisk;
+pub use memory::{Fsync, MemoryDisk};
 
 /// What went wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,6 +324,24 @@ impl Disk {
         match &self.0 {
             Backend::Memory(m) => m.writable("open", path.as_ref()),
             Backend::Real(_) => Ok(()),
+        }
+    }
+
+    /// What the disk would make of an fsync now; asked on behalf of what is [resident](Disk::resident). A real disk
+    /// is asked by doing it.
+    pub fn fsync(&self) -> Fsync {
+        match &self.0 {
+            Backend::Memory(m) => m.fsync(),
+            Backend::Real(_) => Fsync::default(),
+        }
+    }
+
+    /// How often the power of a disk in memory has failed: what is [resident](Disk::resident) has lost then what was
+    /// not synced.
+    pub fn power_failures(&self) -> u64 {
+        match &self.0 {
+            Backend::Memory(m) => m.power_failures(),
+            Backend::Real(_) => 0,
         }
     }
 

@@ -4,7 +4,12 @@
 //! runtime jumps to the next timer. Each host maps that true time to its own two clocks.
 
 mod clock;
+mod connection;
+mod faults;
+mod link;
 mod net;
+mod resolver;
+mod troubled;
 
 use std::{collections::BTreeMap, future::Future, net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -17,7 +22,9 @@ use crate::{
     periods::Pace,
 };
 use clock::SimClock;
+pub use link::Conditions;
 use net::Fabric;
+pub use resolver::Resolution;
 
 /// How a simulated world begins.
 #[derive(Clone, Debug)]
@@ -84,8 +91,8 @@ impl Sim {
         Self(Arc::new(World {
             pace: Pace::new(config.periods),
             trace: if config.record { Trace::recording() } else { Trace::off() },
+            fabric: Arc::new(Fabric::new(config.seed)),
             config,
-            fabric: Arc::new(Fabric::default()),
             commons: Commons::default(),
             hosts: Mutex::default(),
         }))
@@ -186,16 +193,6 @@ impl Sim {
         machine.host.record("clock", vec![("resume", String::new())]);
     }
 
-    /// Reboots one host, which takes `d`: every process ends, files stay, and the units start that were active.
-    pub async fn reboot(&self, name: &str, d: Duration) {
-        let machine = self.machine(name);
-        machine.host.record("power", vec![("off", String::new())]);
-        machine.host.halt().await;
-        self.elapse(d).await;
-        machine.host.record("power", vec![("on", String::new())]);
-        machine.host.boot();
-    }
-
     /// From now on both clocks of the host run `ppm` parts per million too fast (negative: slow).
     pub fn drift(&self, name: &str, ppm: i32) {
         let machine = self.machine(name);
@@ -215,29 +212,6 @@ impl Sim {
         let machine = self.machine(name);
         machine.clock.set_wall_running(true);
         machine.host.record("clock", vec![("thaw", String::new())]);
-    }
-
-    /// Resets (TCP RST) every open connection that was dialled from host `from` to `port` of host
-    /// `to`, and returns how many there were.
-    pub fn reset_connections(&self, from: &str, to: &str, port: u16) -> usize {
-        let n = self.0.fabric.reset(from, to, port);
-        self.machine(from).host.record(
-            "network",
-            vec![("reset", format!("{from}->{to}:{port}")), ("connections", n.to_string())],
-        );
-        n
-    }
-
-    /// No byte passes between the two hosts until [`Sim::heal`]; open connections hang.
-    pub fn cut(&self, a: &str, b: &str) {
-        self.0.fabric.cut(a, b, true);
-        self.machine(a).host.record("network", vec![("cut", format!("{a}|{b}"))]);
-    }
-
-    /// Ends [`Sim::cut`]; what hung goes on.
-    pub fn heal(&self, a: &str, b: &str) {
-        self.0.fabric.cut(a, b, false);
-        self.machine(a).host.record("network", vec![("heal", format!("{a}|{b}"))]);
     }
 }
 

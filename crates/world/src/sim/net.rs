@@ -1,104 +1,125 @@
-//! The simulated network: in-memory streams between hosts, with resets and cuts.
+//! The simulated network: who listens where, who reaches whom, and the connections between them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
+use super::{
+    connection::Connection,
+    link::Link,
+    resolver::{Resolution, Resolver},
+    troubled::Troubled,
+};
 use crate::{
+    Entropy,
     clock::BoxFuture,
     host::Gate,
     net::{Accept, DialError, DialErrorKind, Endpoint, ListenError, Listener, Stream},
 };
 
-/// Bytes in flight in one direction before a writer waits, as a socket's buffer.
-const WINDOW: usize = 256 * 1024;
 /// How long a dial waits for a host that does not answer (Go's dialer in client-go: 30 s).
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All hosts, listeners and connections of one world.
-#[derive(Default)]
-pub(super) struct Fabric(Mutex<State>);
+pub(super) struct Fabric {
+    seed: u64,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
     names: BTreeMap<String, IpAddr>,
     addresses: BTreeMap<IpAddr, String>,
     gates: BTreeMap<String, Gate>,
+    resolver: Resolver,
     /// By host: a world has thousands of them, a host a handful.
     listeners: BTreeMap<String, BTreeMap<SocketAddr, mpsc::UnboundedSender<Stream>>>,
     connections: Vec<Weak<Connection>>,
     /// How many connections there may be before those that have ended are looked for.
     sweep_at: usize,
-    cuts: BTreeSet<(String, String)>,
+    /// By sender and receiver: those that ever had a fault.
+    links: BTreeMap<(String, String), Arc<Link>>,
+    /// Hosts without power.
+    off: BTreeSet<String>,
     next_port: u16,
 }
 
-/// One TCP connection.
-struct Connection {
-    from: String,
-    to: String,
-    port: u16,
-    state: Mutex<ConnectionState>,
-}
-
-#[derive(Default)]
-struct ConnectionState {
-    reset: bool,
-    cut: bool,
-    wakers: Vec<Waker>,
-}
-
-fn pair(a: &str, b: &str) -> (String, String) {
-    if a <= b { (a.to_owned(), b.to_owned()) } else { (b.to_owned(), a.to_owned()) }
-}
-
 impl Fabric {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, state: Mutex::default() }
+    }
+
     fn connections(&self, mut wanted: impl FnMut(&Connection) -> bool) -> Vec<Arc<Connection>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.connections.retain(|c| c.strong_count() > 0);
         state.connections.iter().filter_map(Weak::upgrade).filter(|c| wanted(c)).collect()
     }
 
     pub(super) fn reset(&self, from: &str, to: &str, port: u16) -> usize {
-        let hit = self.connections(|c| c.from == from && c.to == to && c.port == port);
-        hit.iter().for_each(|c| c.change(|s| s.reset = true));
+        let hit = self.connections(|c| c.is(from, to, port));
+        hit.iter().for_each(|c| c.reset());
         hit.len()
     }
 
-    pub(super) fn cut(&self, a: &str, b: &str, cut: bool) {
-        let key = pair(a, b);
-        {
-            let mut state = self.0.lock();
-            if cut {
-                state.cuts.insert(key.clone());
-            } else {
-                state.cuts.remove(&key);
-            }
+    /// Changes the way from one host to the other, and lets their connections know.
+    pub(super) fn change_link(&self, from: &str, to: &str, change: impl FnOnce(&Link)) {
+        change(&self.links(from, to)[0]);
+        for connection in self.connections(|c| c.is_between(from, to)) {
+            self.trouble(&connection, |_| {});
         }
-        self.connections(|c| pair(&c.from, &c.to) == key).iter().for_each(|c| c.change(|s| s.cut = cut));
     }
-}
 
-impl Connection {
-    fn change(&self, f: impl FnOnce(&mut ConnectionState)) {
-        let wakers = {
+    /// Everything between the ends of such connections has forgotten them.
+    pub(super) fn forget(&self, from: &str, to: &str, port: u16) -> usize {
+        let hit = self.connections(|c| c.is(from, to, port));
+        hit.iter().for_each(|c| self.trouble(c, Troubled::forget));
+        hit.len()
+    }
+
+    /// The host has no power from now on, or has it again.
+    pub(super) fn power(&self, host: &str, on: bool) {
+        {
             let mut state = self.state.lock();
-            f(&mut state);
-            std::mem::take(&mut state.wakers)
-        };
-        wakers.into_iter().for_each(Waker::wake);
+            if on {
+                state.off.remove(host)
+            } else {
+                state.off.insert(host.to_owned())
+            };
+        }
+        for connection in self.connections(|c| c.hosts.iter().any(|h| h == host)) {
+            self.trouble(&connection, |troubled| {
+                for end in [0, 1].into_iter().filter(|end| connection.hosts[*end] == host) {
+                    if on { troubled.power_on(end) } else { troubled.power_off(end) }
+                }
+            });
+        }
+    }
+
+    pub(super) fn resolve(&self, on: &str, name: &str, resolution: Option<Resolution>) {
+        self.state.lock().resolver.set(on, name, resolution);
+    }
+
+    fn trouble(&self, connection: &Connection, change: impl FnOnce(&mut Troubled)) {
+        let [from, to] = &connection.hosts;
+        connection.trouble(&self.links(from, to), change);
+    }
+
+    /// The ways there and back.
+    fn links(&self, from: &str, to: &str) -> [Arc<Link>; 2] {
+        let mut state = self.state.lock();
+        [(from, to), (to, from)].map(|(from, to)| {
+            let new =
+                || Arc::new(Link::new(Entropy::seeded(self.seed, &format!("link from {from} to {to}"))));
+            state.links.entry((from.to_owned(), to.to_owned())).or_insert_with(new).clone()
+        })
     }
 }
 
@@ -112,7 +133,7 @@ pub(super) struct SimEndpoint {
 impl SimEndpoint {
     pub(super) fn new(fabric: Arc<Fabric>, name: &str, address: Ipv4Addr, gate: Gate) -> Self {
         {
-            let mut state = fabric.0.lock();
+            let mut state = fabric.state.lock();
             state.names.insert(name.to_owned(), address.into());
             state.addresses.insert(address.into(), name.to_owned());
             state.gates.insert(name.to_owned(), gate);
@@ -133,7 +154,7 @@ impl Endpoint for SimEndpoint {
             if !ours {
                 return refuse("cannot assign requested address", false);
             }
-            let mut state = self.fabric.0.lock();
+            let mut state = self.fabric.state.lock();
             let port = if at.port() == 0 { state.free_port() } else { at.port() };
             let local = SocketAddr::new(at.ip(), port);
             let ours = state.listeners.entry(self.name.clone()).or_default();
@@ -152,27 +173,19 @@ impl Endpoint for SimEndpoint {
         Box::pin(std::future::ready(result))
     }
 
-    #[allow(clippy::disallowed_methods, reason = "a silent peer costs true time")]
     fn dial(&self, host: String, port: u16) -> BoxFuture<Result<Stream, DialError>> {
-        let (fabric, name, address) = (self.fabric.clone(), self.name.clone(), self.address);
+        let dial = Dial { fabric: self.fabric.clone(), from: self.name.clone(), source: self.address };
         Box::pin(async move {
             let to = format!("{host}:{port}");
-            match fabric.connect(&name, address, &host, port) {
-                Ok(stream) => Ok(stream),
-                Err(kind) => {
-                    if kind == DialErrorKind::TimedOut {
-                        tokio::time::sleep(DIAL_TIMEOUT).await;
-                    }
-                    Err(DialError { to, kind })
-                }
-            }
+            dial.connect(&host, port).await.map_err(|kind| DialError { to, kind })
         })
     }
 
     fn reaches(&self, host: &str, port: u16) -> Option<bool> {
-        let mut state = self.fabric.0.lock();
-        let found = state.find(&self.name, self.address, host, port);
-        Some(found.is_ok_and(|(to, ..)| state.runs(&self.name) && state.runs(&to)))
+        let mut state = self.fabric.state.lock();
+        let Ok((to, ip)) = state.route(&self.name, host) else { return Some(false) };
+        let runs = state.runs(&self.name) && state.runs(&to) && state.answers(&self.name, &to);
+        Some(runs && state.listener(&self.name, self.address, &to, ip, port).is_some())
     }
 }
 
@@ -184,45 +197,64 @@ impl State {
         self.next_port
     }
 
-    /// Who listens at `host:port` as `from` sees it: the machine's name, its address, the listener.
-    fn find(
+    /// Whose address `host` is, as `from` sees it.
+    fn route(&self, from: &str, host: &str) -> Result<(String, IpAddr), DialErrorKind> {
+        let host = match self.resolver.get(from, host) {
+            None => host,
+            Some(Resolution::Host(other)) => other.as_str(),
+            Some(Resolution::Unknown) => return Err(DialErrorKind::NoSuchHost),
+            Some(Resolution::Silence) => return Err(DialErrorKind::NoNameServer),
+        };
+        if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || host == from {
+            return Ok((from.to_owned(), IpAddr::from(Ipv4Addr::LOCALHOST)));
+        }
+        match host.parse::<IpAddr>() {
+            // An address that nobody has: packets vanish.
+            Ok(ip) => self.addresses.get(&ip).map(|name| (name.clone(), ip)).ok_or(DialErrorKind::TimedOut),
+            Err(_) => self
+                .names
+                .get_key_value(host)
+                .map(|(name, ip)| (name.clone(), *ip))
+                .ok_or(DialErrorKind::NoSuchHost),
+        }
+    }
+
+    /// Whether packets get there and back.
+    fn answers(&self, from: &str, to: &str) -> bool {
+        let passes = |from: &str, to: &str| {
+            self.links.get(&(from.to_owned(), to.to_owned())).is_none_or(|link| link.passes())
+        };
+        !self.off.contains(to) && (self.links.is_empty() || passes(from, to) && passes(to, from))
+    }
+
+    /// Who listens there.
+    fn listener(
         &mut self,
         from: &str,
         source: IpAddr,
-        host: &str,
+        to: &str,
+        ip: IpAddr,
         port: u16,
-    ) -> Result<(String, IpAddr, mpsc::UnboundedSender<Stream>), DialErrorKind> {
-        let local =
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || host == from;
-        let (to, ip) = if local {
-            (from.to_owned(), IpAddr::from(Ipv4Addr::LOCALHOST))
-        } else {
-            let found = match host.parse::<IpAddr>() {
-                Ok(ip) => self.addresses.get(&ip).map(|name| (name.clone(), ip)),
-                Err(_) => Some(
-                    self.names
-                        .get_key_value(host)
-                        .map(|(n, a)| (n.clone(), *a))
-                        .ok_or(DialErrorKind::NoSuchHost)?,
-                ),
-            };
-            // An address that nobody has: packets vanish.
-            found.ok_or(DialErrorKind::TimedOut)?
-        };
-        if self.cuts.contains(&pair(from, &to)) {
-            return Err(DialErrorKind::TimedOut);
-        }
+    ) -> Option<mpsc::UnboundedSender<Stream>> {
         let reachable = |l: &SocketAddr| {
             l.port() == port
                 && (l.ip().is_unspecified()
                     || l.ip() == ip
                     || (to == from && (l.ip().is_loopback() || l.ip() == source)))
         };
-        let listener = self.listeners.get_mut(&to).and_then(|theirs| {
-            theirs.retain(|_, sender| !sender.is_closed());
-            theirs.iter().find(|(l, _)| reachable(l)).map(|(_, sender)| sender.clone())
-        });
-        Ok((to, ip, listener.ok_or(DialErrorKind::Refused)?))
+        let theirs = self.listeners.get_mut(to)?;
+        theirs.retain(|_, sender| !sender.is_closed());
+        theirs.iter().find(|(l, _)| reachable(l)).map(|(_, sender)| sender.clone())
+    }
+
+    /// The ways there and back, if something is wrong with one of them.
+    fn imperfect(&self, from: &str, to: &str) -> Option<[Arc<Link>; 2]> {
+        if self.links.is_empty() {
+            return None;
+        }
+        let link = |from: &str, to: &str| self.links.get(&(from.to_owned(), to.to_owned())).cloned();
+        let links = [link(from, to)?, link(to, from)?];
+        links.iter().any(|link| !link.is_perfect()).then_some(links)
     }
 
     fn runs(&self, name: &str) -> bool {
@@ -230,21 +262,68 @@ impl State {
     }
 }
 
-impl Fabric {
-    fn connect(&self, from: &str, source: IpAddr, host: &str, port: u16) -> Result<Stream, DialErrorKind> {
-        let mut state = self.0.lock();
-        let (to, ip, listener) = state.find(from, source, host, port)?;
-        let source_ip = if ip.is_loopback() { ip } else { source };
+/// Somebody who dials.
+struct Dial {
+    fabric: Arc<Fabric>,
+    from: String,
+    source: IpAddr,
+}
+
+impl Dial {
+    #[allow(clippy::disallowed_methods, reason = "packets travel, and are waited for, in true time")]
+    async fn connect(&self, host: &str, port: u16) -> Result<Stream, DialErrorKind> {
+        let found = self.fabric.state.lock().route(&self.from, host);
+        let (to, ip) = match found {
+            Ok(found) => found,
+            Err(kind) => {
+                match kind {
+                    DialErrorKind::TimedOut => tokio::time::sleep(DIAL_TIMEOUT).await,
+                    DialErrorKind::NoNameServer => tokio::time::sleep(Resolver::PATIENCE).await,
+                    _ => {}
+                }
+                return Err(kind);
+            }
+        };
+        let (answers, links) = {
+            let state = self.fabric.state.lock();
+            (state.answers(&self.from, &to), state.imperfect(&self.from, &to))
+        };
+        // SYN and its answer. Who listens hears of the connection when who dials does, not half a round trip later;
+        // what is said on it takes its time.
+        let round_trip = links.iter().flatten().map(|link| link.travel()).sum::<Duration>();
+        if !answers || round_trip >= DIAL_TIMEOUT {
+            tokio::time::sleep(DIAL_TIMEOUT).await;
+            return Err(DialErrorKind::TimedOut);
+        }
+        if !round_trip.is_zero() {
+            tokio::time::sleep(round_trip).await;
+        }
+        self.open(to, ip, port, links.as_ref())
+    }
+
+    fn open(
+        &self,
+        to: String,
+        ip: IpAddr,
+        port: u16,
+        links: Option<&[Arc<Link>; 2]>,
+    ) -> Result<Stream, DialErrorKind> {
+        let mut state = self.fabric.state.lock();
+        let listener =
+            state.listener(&self.from, self.source, &to, ip, port).ok_or(DialErrorKind::Refused)?;
+        let source_ip = if ip.is_loopback() { ip } else { self.source };
         let (a, b) = (SocketAddr::new(source_ip, state.free_port()), SocketAddr::new(ip, port));
-        let connection = Arc::new(Connection { from: from.to_owned(), to, port, state: Mutex::default() });
+        let connection = Connection::new(&self.from, to, port);
+        if let Some(links) = links {
+            connection.trouble(links, |_| {});
+        }
         if state.connections.len() >= state.sweep_at {
             state.connections.retain(|c| c.strong_count() > 0);
             state.sweep_at = (state.connections.len() * 2).max(64);
         }
         state.connections.push(Arc::downgrade(&connection));
-        let (near, far) = tokio::io::duplex(WINDOW);
-        let near = SimStream { inner: near, connection: connection.clone() };
-        let far = SimStream { inner: far, connection };
+        drop(state);
+        let [near, far] = connection.streams();
         listener
             .send(Stream { local: b, remote: a, io: Box::new(far) })
             .map_err(|_| DialErrorKind::Refused)?;
@@ -257,75 +336,5 @@ struct SimListener(mpsc::UnboundedReceiver<Stream>);
 impl Accept for SimListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         self.0.poll_recv(cx).map(|stream| stream.ok_or_else(|| io::ErrorKind::NotConnected.into()))
-    }
-}
-
-struct SimStream {
-    inner: DuplexStream,
-    connection: Arc<Connection>,
-}
-
-impl SimStream {
-    /// Ready with an error after a reset, pending while the hosts are cut off from each other.
-    fn gate(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.connection.state.lock();
-        if state.reset {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if !state.wakers.iter().any(|w| w.will_wake(cx.waker())) {
-            // At most one waker per task and direction: read and write side of both ends.
-            if state.wakers.len() >= 8 {
-                state.wakers.remove(0);
-            }
-            state.wakers.push(cx.waker().clone());
-        }
-        if state.cut { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-}
-
-macro_rules! gated {
-    ($self:ident, $cx:ident) => {
-        match $self.gate($cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-            Poll::Pending => return Poll::Pending,
-        }
-    };
-}
-
-impl AsyncRead for SimStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        gated!(self, cx);
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for SimStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        gated!(self, cx);
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        gated!(self, cx);
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        gated!(self, cx);
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        gated!(self, cx);
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
