@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Method, Request, StatusCode, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use parking_lot::Mutex;
 use pki::{ClientTls, GoVersion, Roots};
 use serde_json::Value;
@@ -57,16 +60,30 @@ impl Outbound {
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Answer, String> {
-        self.send(Method::GET, url, None).await
+        self.send(Method::GET, url, "", None).await
+    }
+
+    /// Shows `token`, unless it is empty.
+    pub(super) async fn get_with(&self, url: &str, token: &str) -> Result<Answer, String> {
+        self.send(Method::GET, url, token, None).await
     }
 
     pub(super) async fn post(&self, url: &str, content: &Value) -> Result<Answer, String> {
-        self.send(Method::POST, url, Some(content)).await
+        self.send(Method::POST, url, "", Some(content)).await
     }
 
-    async fn send(&self, method: Method, url: &str, content: Option<&Value>) -> Result<Answer, String> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        token: &str,
+        content: Option<&Value>,
+    ) -> Result<Answer, String> {
         let client = self.client(url)?;
         let mut request = Request::builder().method(method).uri(url);
+        if !token.is_empty() {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
         let sent = match content {
             Some(value) => {
                 request = request.header(CONTENT_TYPE, "application/json");

@@ -1,7 +1,7 @@
 //! What differs between the Kubernetes minors from 1.8 to 1.36.
 //!
-//! A [`Profile`] is a version; every fact that depends on it stands once, in the table of
-//! `profile/facts.rs`, with the minor where it begins. The API that is served is 1.36's in every
+//! A [`Profile`] is a version; every fact that depends on it stands once, in the tables below
+//! `profile/facts`, with the minor where it begins. The API that is served is 1.36's in every
 //! profile.
 
 pub mod console;
@@ -164,7 +164,7 @@ impl Profile {
 
     /// What another version does otherwise.
     pub fn differences(self, other: Profile) -> Vec<Difference> {
-        facts().iter().filter_map(|fact| fact.difference(self, other)).collect()
+        facts().filter_map(|fact| fact.difference(self, other)).collect()
     }
 }
 

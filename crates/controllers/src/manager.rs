@@ -135,7 +135,9 @@ async fn run_loops(c: Context, signing: Option<csr::Signing>) -> Result<(), Stri
     if on("clusterrole-aggregation-controller", "clusterrole-aggregation") {
         roles::aggregate(&c);
     }
-    if on("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner") {
+    let cleans = c.options.kubernetes_version.cleans_token_secrets();
+    if cleans && on("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner")
+    {
         legacy_tokens::run(&c);
     }
     if on("job-controller", "job") {

@@ -3,6 +3,7 @@
 //! ```text
 //!  config ── flags or file ─▶ Issuer ─┬─ provider: discovery, then keys over HTTPS
 //!                                     ├─ verify: audience, times, algorithm, signature
+//!                                     ├─ distributed: groups that are somewhere else
 //!                                     └─ claims: user from what the token says, by claim or by CEL
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod claims;
 mod config;
+mod distributed;
 mod expressions;
 mod file;
 mod provider;
@@ -25,6 +27,7 @@ use world::{Disk, Host, Task, Wall};
 
 use crate::{authz::rbac::aggregate, identity::User};
 pub use config::{ConfigError, JwtConfig};
+use distributed::Distributed;
 pub use file::{AnonymousCondition, AnonymousConfig, AuthenticationConfig};
 use provider::{Provider, RETRY};
 
@@ -38,12 +41,13 @@ const FOUND_WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct Issuer {
     config: JwtConfig,
     provider: Provider,
+    distributed: Distributed,
 }
 
 impl Issuer {
     fn start(host: &Host, config: JwtConfig, go: GoVersion) -> Arc<Self> {
         let provider = Provider::new(host, &config, go);
-        let this = Arc::new(Self { config, provider });
+        let this = Arc::new(Self { config, provider, distributed: Distributed::default() });
         this.provider.start();
         this
     }
@@ -59,7 +63,14 @@ impl Issuer {
         verify::verify(&self.config, token, &keys, now)
             .await
             .map_err(|why| format!("oidc: verify token: {why}"))?;
-        claims::user(&self.config, &token.claims).map(Some)
+        let claims = self.distributed.expand(&self.config, &self.provider, token.claims.clone(), now).await;
+        let claims = claims.map_err(|why| format!("oidc: could not expand distributed claims: {why}"))?;
+        claims::user(&self.config, &claims).map(Some)
+    }
+
+    fn stop(&self) {
+        self.provider.stop();
+        self.distributed.stop();
     }
 }
 
@@ -96,7 +107,7 @@ impl Issuers {
             }
             Err(_) => without(&new, &old),
         };
-        gone.for_each(|issuer| issuer.provider.stop());
+        gone.for_each(|issuer| issuer.stop());
         outcome
     }
 

@@ -60,6 +60,17 @@ impl Provider {
         Self { issuer, discovery, outbound, found: Arc::default() }
     }
 
+    /// Another issuer, asked as this one is.
+    pub(super) fn another(&self, issuer: &str) -> Self {
+        let discovery = format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/'));
+        Self { issuer: issuer.to_owned(), discovery, outbound: self.outbound.clone(), found: Arc::default() }
+    }
+
+    /// The way to the issuer, and to whom it refers.
+    pub(super) fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
     /// Looks for the keys' address until it is found, in a task of the host's process.
     pub(super) fn start(&self) {
         let (issuer, discovery) = (self.issuer.clone(), self.discovery.clone());

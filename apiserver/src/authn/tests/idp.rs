@@ -1,6 +1,6 @@
 //! A host that vouches for users: an OIDC issuer with its keys, a token webhook, and Keystone, behind one HTTPS port.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use http::{Request, Response};
@@ -29,6 +29,8 @@ pub(super) struct State {
     /// Whether everything is answered with 500.
     pub(super) is_broken: bool,
     pub(super) seen: Vec<String>,
+    /// What else is served as it stands, by path, to whom shows this bearer token.
+    pub(super) pages: BTreeMap<String, (&'static str, String)>,
 }
 
 impl Idp {
@@ -93,10 +95,16 @@ impl Idp {
 
 async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> {
     let line = format!("{} {}", request.method(), request.uri().path());
+    let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let shown = shown.unwrap_or_default().trim_start_matches("Bearer ").to_owned();
     let sent = body::collect(request.into_body(), 1 << 20).await.unwrap();
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let mut state = state.lock();
     state.seen.push(line.clone());
+    if let Some((bearer, page)) = line.strip_prefix("GET ").and_then(|path| state.pages.get(path)) {
+        let code = if shown == *bearer { 200 } else { 403 };
+        return Response::builder().status(code).body(body::full(page.clone())).unwrap();
+    }
     let issuer = state.issuer.clone().unwrap_or_else(|| Idp::URL.to_owned());
     let (code, content) = match line.as_str() {
         _ if state.is_broken => (500, json!("broken")),

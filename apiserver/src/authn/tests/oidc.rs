@@ -337,3 +337,96 @@ fn a_webhooks_answer_counts_for_two_minutes() {
         assert_eq!(idp.seen(), vec!["POST /review"; 5]);
     });
 }
+
+/// An issuer whose tokens say where their groups are, and how those who find out fare.
+#[test]
+fn groups_that_are_somewhere_else_are_fetched() {
+    run(|sim, fake| async move {
+        let (key, stranger) = (key(), self::key());
+        let idp = Idp::start(&sim, &[&key]).await;
+        let flags = Oidc { groups_claim: "groups".to_owned(), ..flags() };
+        let config = JwtConfig::from_flags(&flags, Some(idp.ca_pem()), &[]).unwrap();
+        let issuers = Issuers::new(&fake.host, vec![config], (1, 26));
+        let authn = authn(&fake, Config { issuers: Some(issuers), ..Config::default() }, &Informers::empty());
+        sim.elapse(Duration::from_secs(1)).await;
+        let now = fake.host.clock().wall();
+        let signed = |key: &PrivateKey, more: serde_json::Value| {
+            let mut header = Header::new(Algorithm::ES256);
+            header.kid = Some(key_id(&key.public()));
+            let mut claims = json!({"iss": Idp::URL, "aud": "kubernetes", "exp": now.as_second() + 86_400});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(key.pkcs8_der())).unwrap()
+        };
+        let serve = |path: &str, page: String| {
+            idp.state.lock().pages.insert(path.to_owned(), ("f005ba11", page));
+        };
+        serve("/groups", signed(&key, json!({"groups": ["dev", "ops"]})));
+        serve("/nothing", signed(&key, json!({"roles": ["dev"]})));
+        serve("/forged", signed(&stranger, json!({"groups": ["system:masters"]})));
+        serve("/old", signed(&key, json!({"groups": ["dev"], "exp": now.as_second() - 1})));
+        serve("/for-others", signed(&key, json!({"groups": ["dev"], "aud": "vault"})));
+        serve("/no-token", "none".to_owned());
+        let source = |path: &str, token: &str| json!({"endpoint": format!("{}{path}", Idp::URL), "access_token": token});
+        let ask = async |more: serde_json::Value| {
+            let mut claims = json!({"email": "jane@example.com"});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut headers =
+                super::headers(&[("authorization", &format!("Bearer {}", signed(&key, claims)))]);
+            let mut errors = Vec::new();
+            let (peer, mut remarks) = (super::peer(vec![]), Remarks::default());
+            let user = authn.identify(&mut headers, &peer, now, &mut errors, &mut remarks).await;
+            user.map(|user| user.groups.join(" ")).ok_or_else(|| errors.join(", "))
+        };
+        let elsewhere = |path: &str, token: &str| json!({"_claim_names": {"groups": "src"}, "_claim_sources": {"src": source(path, token)}});
+        let refused = |why: &str| Err(format!("oidc: could not expand distributed claims: {why}"));
+        // Who signs them is looked for when first met, as upstream.
+        let unknown = format!(
+            "verifying untrusted issuer {0} failed: verifier not initialized for issuer: {0:?}",
+            Idp::URL
+        );
+        assert_eq!(ask(elsewhere("/groups", "f005ba11")).await, refused(&unknown));
+        sim.elapse(Duration::from_secs(1)).await;
+        assert_eq!(ask(elsewhere("/groups", "f005ba11")).await, Ok("dev ops".to_owned()));
+        let getting =
+            r#"while getting distributed claim "groups": error while getting distributed claim JWT: "#;
+        for (claims, wanted) in [
+            (json!({}), Ok(String::new())),
+            // What is there is not looked for.
+            (json!({"groups": ["own"], "_claim_names": {"groups": "src"}}), Ok("own".to_owned())),
+            (json!({"_claim_names": {"roles": "src"}, "_claim_sources": {}}), Ok(String::new())),
+            // Aggregated claims are none.
+            (
+                json!({"_claim_names": {"groups": "src"}, "_claim_sources": {"src": {"JWT": "x.y.z"}}}),
+                Ok(String::new()),
+            ),
+            (json!({"_claim_names": {"groups": "src"}}), refused("oidc: no claim sources")),
+            (
+                json!({"_claim_names": {"groups": "src"}, "_claim_sources": {}}),
+                refused("id token _claim_names contained a source src missing in _claims_sources"),
+            ),
+            (elsewhere("/groups", "wrong"), refused(&format!("{getting}403 Forbidden"))),
+            (elsewhere("/absent", "f005ba11"), refused(&format!("{getting}404 Not Found"))),
+            (
+                elsewhere("/nothing", "f005ba11"),
+                refused(&format!(
+                    "jwt returned by distributed claim endpoint \"{}/nothing\" did not contain claim: groups",
+                    Idp::URL
+                )),
+            ),
+            (
+                elsewhere("/no-token", "f005ba11"),
+                refused(&format!(
+                    "getting untrusted issuer from endpoint {}/no-token failed for claim \"groups\": malformed token",
+                    Idp::URL
+                )),
+            ),
+        ] {
+            assert_eq!(ask(claims.clone()).await, wanted, "{claims}");
+        }
+        for path in ["/forged", "/old", "/for-others"] {
+            let why = ask(elsewhere(path, "f005ba11")).await.unwrap_err();
+            let wanted = "oidc: could not expand distributed claims: verify distributed claim token: ";
+            assert!(why.starts_with(wanted), "{path}: {why}");
+        }
+    });
+}

@@ -172,6 +172,11 @@ fn edges() {
     assert_eq!([10, 11].map(|m| at(m).kubelet_unit_flags_only()), [true, false]);
     assert_eq!([12, 13].map(|m| at(m).join_reads_configuration()), [false, true]);
     assert_eq!([17, 18].map(|m| at(m).tokens_get_nodes()), [false, true]);
+    assert_eq!([20, 21].map(|m| at(m).binds_token_volumes()), [false, true]);
+    assert_eq!([23, 24].map(|m| at(m).token_secrets()), [true, false]);
+    assert_eq!([26, 27].map(|m| at(m).tracks_token_secrets()), [false, true]);
+    assert_eq!([28, 29].map(|m| at(m).cleans_token_secrets()), [false, true]);
+    assert_eq!([35, 36].map(|m| at(m).constrained_impersonation()), [false, true]);
     assert_eq!([11, 12].map(|m| at(m).image_suffix()), ["-amd64", ""]);
     let shows_join_command = |m| at(m).init_phases().contains(&"show-join-command");
     assert_eq!((shows_join_command(25), shows_join_command(26)), (false, true));

@@ -1,7 +1,9 @@
 //! serviceaccount-token: fills the Secrets in which somebody asks for a token of a service account,
-//! and removes them with the account.
+//! and removes them with the account (`pkg/controller/serviceaccount/tokens_controller.go`).
 //!
-//! These tokens have no end; since 1.24 nobody makes such a Secret on an account's own.
+//! These tokens have no end. Up to 1.23 each account has such a Secret without being asked: [`accounts`].
+
+mod accounts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,6 +15,7 @@ use pki::{
     jwt::{Claims, LEGACY_ISSUER, ServiceAccountSigner},
 };
 use serde_json::{Value, json};
+use world::Host;
 
 use crate::{
     context::Context,
@@ -30,6 +33,7 @@ const CLAIM: &str = "kubernetes.io/serviceaccount/";
 
 #[derive(Clone)]
 struct Loop {
+    host: Host,
     rest: Rest,
     accounts: Informer,
     secrets: Informer,
@@ -62,6 +66,7 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
         None => String::new(),
     };
     let this = Loop {
+        host: c.host.clone(),
         rest: c.root(),
         accounts: c.informer(ACCOUNTS),
         secrets: c.informer(SECRETS),
@@ -85,11 +90,27 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
             async move { this.forget(&key).await.map_err(|e| e.to_string()) }
         },
     );
+    if c.options.kubernetes_version.token_secrets() {
+        accounts::run(c, &this);
+    }
     start(&c.host, informers, queue, WORKERS, follow, move |key| {
         let this = this.clone();
         async move { this.sync(&key).await }
     });
     Ok(())
+}
+
+/// Whether a secret holds tokens, or is to hold them.
+fn holds_tokens(secret: &Value) -> bool {
+    text(secret, "/type") == KIND
+}
+
+/// Whether a secret is an account's (`IsServiceAccountToken`).
+fn belongs(secret: &Value, account: &Value) -> bool {
+    let uid = text(secret, UID);
+    holds_tokens(secret)
+        && text(secret, NAME) == text(account, "/metadata/name")
+        && (uid.is_empty() || uid == text(account, "/metadata/uid"))
 }
 
 impl Loop {
@@ -98,7 +119,7 @@ impl Loop {
         let (feed, gone) = (queue.clone(), leaving.clone());
         self.secrets.on(move |change| {
             let secret = change.object();
-            if text(secret, "/type") != KIND {
+            if !holds_tokens(secret) {
                 return;
             }
             match change {
@@ -114,7 +135,7 @@ impl Loop {
             let (namespace, name) =
                 (text(change.object(), "/metadata/namespace"), text(change.object(), "/metadata/name"));
             for secret in secrets.by_namespace(namespace) {
-                if text(&secret, "/type") == KIND && text(&secret, NAME) == name {
+                if holds_tokens(&secret) && text(&secret, NAME) == name {
                     feed.add(client::key_of(&secret));
                 }
             }
@@ -153,6 +174,11 @@ impl Loop {
 
     /// The secret with what is missing in it; `None` if nothing is.
     fn filled(&self, secret: &Value, account: &Value) -> Result<Option<Value>, String> {
+        let next = self.with_token(secret, account)?;
+        Ok((next != *secret).then_some(next))
+    }
+
+    fn with_token(&self, secret: &Value, account: &Value) -> Result<Value, String> {
         let mut next = secret.clone();
         if !next["data"].is_object() {
             next["data"] = json!({});
@@ -167,7 +193,7 @@ impl Loop {
             let token = self.signer.sign(&claims(secret, account)).map_err(|e| e.to_string())?;
             next["data"]["token"] = base64(token.as_bytes()).into();
         }
-        Ok((next != *secret).then_some(next))
+        Ok(next)
     }
 
     /// Takes a secret that is gone off its account's list.
