@@ -176,6 +176,8 @@ impl From<StoreError> for Status {
             | StoreError::Learner => Code::Unavailable,
             StoreError::Remote { code, message } => return Self::new(Code::from(*code), message.clone()),
             StoreError::Locked { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Occupied { .. }
             | StoreError::Format { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Io { .. } => Code::Unknown,

@@ -94,6 +94,20 @@ pub enum StoreError {
         /// The process that holds it, where known.
         pid: Option<u32>,
     },
+    /// There is no store of ours where one was named.
+    #[error("{} holds no chronoplane store; name the directory with the file FORMAT: the apiserver's --data-dir with --storage-backend=sled, or etcd's --data-dir", .path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A new store was to be made where something is.
+    #[error("{} holds {found}; give a directory that is empty, or that is not there", .path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+        /// What was found there.
+        found: &'static str,
+    },
     /// The directory holds something else, or another format of ours.
     #[error("{} holds {found}, and this program reads chronoplane stores of format 1 only; nothing was changed; give another directory, or move that one away", .path.display())]
     Format {
@@ -103,7 +117,7 @@ pub enum StoreError {
         found: String,
     },
     /// What the directory holds is damaged.
-    #[error("the store in {} is damaged: {what}; nothing was changed; restore the directory from a backup, or move it away and start empty", .path.display())]
+    #[error("the store in {} is damaged: {what}; nothing was changed; see `chronoplane store check`; restore the directory from a backup, `chronoplane store repair` it, or move it away and start empty", .path.display())]
     Corrupt {
         /// The directory.
         path: PathBuf,

@@ -13,6 +13,7 @@
 //! * [`Store`] is what callers hold; [`memory()`], [`sled()`] and [`etcd()`] make one.
 //! * [`Range`], [`Txn`], [`Listing`], [`Batch`] are what goes in and comes out.
 //! * [`Engine`] is what an engine must do: keep the newest state, atomically and durably.
+//! * [`offline`] looks at a directory on disk that no store works in, and repairs it.
 //!
 //! One transaction, one revision, strictly increasing, the same for every reader. This crate parses
 //! no object: values are bytes.
@@ -37,7 +38,7 @@ mod feed;
 mod proto;
 
 pub use self::etcd::{EtcdOptions, etcd};
-pub use self::sled::{Sled, sled, sled_with};
+pub use self::sled::{Sled, offline, sled, sled_with};
 pub use contract::{Lease, LeaseStatus, Outcome, Status, Store};
 pub use engine::{Engine, Image, Record};
 pub use error::StoreError;

@@ -1,13 +1,9 @@
-//! What was acknowledged survives: power failure, SIGKILL, a full disk.
+//! What was acknowledged survives: power failure and a full disk. (SIGKILL: `kills`.)
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use common::real_host;
 use store::{Medium, Range, StoreError, memory_on};
@@ -73,86 +69,6 @@ fn a_refused_write_leaves_no_trace() {
         assert_eq!((batch.revision, batch.events[0].kv.version), (3, 2));
     })
     .unwrap();
-}
-
-const CHILD: &str = "STORE_CRASH_CHILD";
-
-/// The child half of [`every_write_acknowledged_before_a_kill_is_there`]: writes and says so, until killed.
-#[test]
-fn child() {
-    let Ok(root) = std::env::var(CHILD) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let host = real_host(Path::new(&root));
-        let store = store::sled(&host, "/data").await.unwrap();
-        let writers = (0..8).map(|writer| {
-            let store = store.clone();
-            host.spawn(async move {
-                for n in 0.. {
-                    let key = format!("w{writer}/{}", n % 50);
-                    let revision = store.put(key.clone().into(), vec![n as u8; 500].into()).await.unwrap();
-                    // One system call: a line is whole or not there.
-                    println!("ACK {key} {revision}");
-                }
-            })
-        });
-        let writers: Vec<_> = writers.collect();
-        for writer in writers {
-            writer.join().await;
-        }
-    });
-}
-
-#[tokio::test]
-async fn every_write_acknowledged_before_a_kill_is_there() {
-    let root = tempfile::tempdir().unwrap();
-    let mut last = 1;
-    // Several lives of one directory, each cut off in the middle of writing.
-    for acknowledged in [40, 400, 1500] {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture"])
-            .env(CHILD, root.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut acks = Vec::new();
-        let take = |line: std::io::Result<String>, acks: &mut Vec<(String, i64)>| {
-            let line = line.unwrap();
-            if let Some(ack) = line.split("ACK ").nth(1)
-                && let Some((key, revision)) = ack.split_once(' ')
-            {
-                acks.push((key.to_owned(), revision.parse().unwrap()));
-            }
-        };
-        while acks.len() < acknowledged {
-            take(lines.next().expect("the child writes until it is killed"), &mut acks);
-        }
-        child.kill().unwrap();
-        // What it said before it died counts too.
-        lines.for_each(|line| take(line, &mut acks));
-        child.wait().unwrap();
-
-        let reader = real_host(root.path()).process("reader");
-        let store = store::sled(reader.host(), "/data").await.unwrap();
-        let revision = store.revision().await.unwrap();
-        for (key, acked) in &acks {
-            assert!(*acked > last, "revisions go on across lives");
-            let (kv, _) = store.get(key.as_bytes(), None).await.unwrap();
-            let kv = kv.unwrap_or_else(|| panic!("{key} was acknowledged at {acked}"));
-            assert!(
-                kv.mod_revision >= *acked,
-                "{key} is as of {}, acknowledged was {acked}",
-                kv.mod_revision
-            );
-        }
-        let highest = acks.iter().map(|(_, revision)| *revision).max().unwrap();
-        assert!(revision >= highest);
-        last = revision;
-        // The next child finds the directory free.
-        drop(store);
-        reader.kill().await;
-    }
 }
 
 /// A directory on a file system of its own size; unmounted when dropped.

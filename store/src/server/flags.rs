@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::given::Given;
+use super::{given::Given, window::Window};
 use crate::Limits;
 
 /// Flags that were understood.
@@ -46,6 +46,8 @@ pub struct Options {
     pub limits: Limits,
     /// `--watch-progress-notify-interval`.
     pub progress_interval: Duration,
+    /// `--auto-compaction-mode`, `--auto-compaction-retention`.
+    pub window: Option<Window>,
 }
 
 /// One URL to listen on.
@@ -173,6 +175,7 @@ impl Options {
                 Some(interval) => interval,
                 None => given.duration(experimental)?.unwrap_or(Duration::from_secs(600)),
             },
+            window: Window::read(&given)?,
             name,
         };
         this.check_together(&given)?;
@@ -336,8 +339,12 @@ mod tests {
                 "couldn't find local name \"a\" in the initial cluster configuration",
             ),
             (
-                &["--auto-compaction-retention=1"],
-                "--auto-compaction-retention=1 is not supported here: leave it out; the apiserver compacts every five minutes",
+                &["--auto-compaction-retention=often"],
+                "invalid value \"often\" for flag --auto-compaction-retention: hours, or a duration like 30m",
+            ),
+            (
+                &["--auto-compaction-mode=revision", "--auto-compaction-retention=1h"],
+                "invalid value \"1h\" for flag --auto-compaction-retention: with --auto-compaction-mode=revision, a number of revisions",
             ),
             (
                 &["--watch-progress-notify-interval=soon"],

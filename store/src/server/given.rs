@@ -160,11 +160,8 @@ pub(super) const FLAGS: &[(&str, Use)] = &[
     ("warning-apply-duration", Use::Moot),
     ("compact-hash-check-time", Use::Moot),
     ("corrupt-check-time", Use::Moot),
-    ("auto-compaction-mode", Use::Moot),
-    (
-        "auto-compaction-retention",
-        Use::Refused(&["0", "0s", "0h"], "leave it out; the apiserver compacts every five minutes"),
-    ),
+    ("auto-compaction-mode", Use::Text),
+    ("auto-compaction-retention", Use::Text),
     ("auto-tls", Use::Refused(&["false"], "give --cert-file and --key-file")),
     ("peer-auto-tls", Use::Refused(&["false"], "give --peer-cert-file and --peer-key-file")),
     ("force-new-cluster", Use::Refused(&["false"], "there is no cluster to be split from")),

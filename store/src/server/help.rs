@@ -38,8 +38,8 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("discovery-srv", "Only empty: "),
         ("strict-reconfig-check", ""),
         ("pre-vote", ""),
-        ("auto-compaction-retention", "Only 0: "),
-        ("auto-compaction-mode", ""),
+        ("auto-compaction-retention", "History that is kept: hours, 30m, or revisions; 0 leaves it to clients"),
+        ("auto-compaction-mode", "periodic: by age; revision: by number"),
     ]),
     ("Security", &[
         ("cert-file", "Certificate for clients"),

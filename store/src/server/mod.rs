@@ -16,6 +16,7 @@ mod members;
 mod rpc;
 mod tls;
 mod watch;
+mod window;
 
 use std::{
     net::SocketAddr,
@@ -31,6 +32,7 @@ use api::Api;
 use cluster::Member;
 pub use flags::{Options, Tls, Url, UsageError};
 pub use help::help;
+pub use window::Window;
 
 /// Why a member did not start. Each is one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +182,9 @@ async fn serve_member(
             }
             running.servers.push(server);
         }
+    }
+    if let Some(window) = api.options.window {
+        host.spawn(window::keep(api.clone(), window));
     }
     if let Some(member) = &api.member {
         member.serve(&api.options.advertise_client);

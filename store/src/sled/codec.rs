@@ -126,6 +126,19 @@ pub(super) fn decode(id: u64, record: &[u8]) -> Option<(Entry, u64)> {
     Some((entry, sum))
 }
 
+/// The checksum that a record says it has.
+pub(super) fn claimed_sum(record: &[u8]) -> Option<u64> {
+    record.first_chunk::<8>().map(|sum| u64::from_be_bytes(*sum))
+}
+
+/// The key that a damaged record seems to be of: for people, nothing is decided by it.
+pub(super) fn legible_key(record: &[u8]) -> Option<String> {
+    let content = record.get(8..)?.strip_prefix(&[KEY])?;
+    let length = usize::try_from(u64::from_be_bytes(number(content, 4)?)).ok()?;
+    let key = std::str::from_utf8(content.get(40..)?.get(..length)?).ok()?;
+    key.chars().all(|c| !c.is_control()).then(|| key.to_owned())
+}
+
 pub(super) fn encode_head(head: &Head) -> Vec<u8> {
     let content = [head.appends.to_be_bytes(), head.revision.to_be_bytes(), head.sum.to_be_bytes()];
     let content = content.as_flattened();
@@ -167,6 +180,11 @@ mod tests {
             assert!(decode(7, &record[..at]).is_none(), "a record cut at {at} shows");
         }
         assert!(decode(8, &record).is_none(), "a record under another number shows");
+        let last = record.len() - 1;
+        let mut damaged = record.clone();
+        damaged[last] ^= 1;
+        assert_eq!((claimed_sum(&damaged), legible_key(&damaged)), (Some(sum), Some("k".into())));
+        assert_eq!((claimed_sum(&record[..7]), legible_key(&record[..49])), (None, None));
         let (record, _) = encode_lease(1, -9, Duration::from_millis(1500));
         assert!(
             matches!(decode(1, &record), Some((Entry::Lease { id: -9, ttl }, _)) if ttl.as_millis() == 1500)

@@ -6,6 +6,8 @@
 //! <path>/high-water   see `mark`
 //! <path>/sled/        sled's own files
 //! <path>/untouched/   sled's files as they were, while an open has not yet proved them sound
+//! <path>/repaired/    what a repair kept, until it is in its place
+//! <path>/damaged-1/   what a repair took away
 //! ```
 
 use std::{
@@ -95,6 +97,11 @@ impl Directory {
         &self.path
     }
 
+    /// Whether this is a store of ours, of whatever format.
+    pub(super) fn is_store(path: &Path) -> bool {
+        path.join("FORMAT").is_file()
+    }
+
     pub(super) fn sled(&self) -> PathBuf {
         self.path.join("sled")
     }
@@ -107,10 +114,26 @@ impl Directory {
         self.path.join("untouched")
     }
 
+    /// For copies that nobody misses: removed whenever the directory is taken.
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.path.join("untouched.partial")
+    }
+
+    /// What a repair kept; there only while the repair is not done.
+    pub(super) fn repaired(&self) -> PathBuf {
+        self.path.join("repaired")
+    }
+
+    /// A name for what a repair takes away.
+    pub(super) fn damaged(&self) -> PathBuf {
+        let mut names = (1_u32..).map(|n| self.path.join(format!("damaged-{n}")));
+        names.find(|path| !path.exists()).unwrap_or_else(|| self.path.join("damaged"))
+    }
+
     /// Keeps a copy of sled's files: sled repairs what it opens, and a repair may destroy what somebody
     /// could have saved. Without room for a copy the store opens all the same.
     pub(super) fn preserve(&self) -> Result<(), StoreError> {
-        let (from, partial) = (self.sled(), self.path.join("untouched.partial"));
+        let (from, partial) = (self.sled(), self.scratch());
         if !from.exists() {
             return Ok(());
         }
@@ -130,7 +153,7 @@ impl Directory {
 
     /// The files have proved sound: the copy is not needed.
     pub(super) fn accept(&self) -> Result<(), StoreError> {
-        let (copy, partial) = (self.untouched(), self.path.join("untouched.partial"));
+        let (copy, partial) = (self.untouched(), self.scratch());
         // Renamed durably first: a copy that comes back after a power failure would undo what follows.
         let forgotten = match fs::rename(&copy, &partial) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -153,7 +176,7 @@ impl Directory {
 
     /// An open that was cut short: nothing was written since, so the copy is the truth.
     fn put_back_interrupted(&self) -> Result<(), StoreError> {
-        let partial = self.path.join("untouched.partial");
+        let partial = self.scratch();
         remove_dir(&partial).map_err(|e| io_error("remove", &partial, &self.path, &e))?;
         self.put_back()
     }
@@ -191,14 +214,14 @@ fn make_private(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn remove_dir(path: &Path) -> io::Result<()> {
+pub(super) fn remove_dir(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -7,6 +7,7 @@
 //! for the write. Another flush does wake it, so that a watch is kept on each.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -79,16 +80,25 @@ fn is_damage(e: &io::Error) -> bool {
 
 impl Files {
     pub(super) fn open(dir: &Directory, clock: &Clock) -> Result<Self, StoreError> {
-        let path = dir.sled();
-        let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        Self::open_at(&dir.sled(), dir, clock)
+    }
+
+    /// [`Files::open`] for a copy of sled's files at `path`.
+    pub(super) fn open_at(path: &Path, dir: &Directory, clock: &Clock) -> Result<Self, StoreError> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let db = config.open().map_err(|e| sled_error("open", dir, &e))?;
         let fail = |at: &Path, e: &io::Error| io_error("open", at, dir.path(), e);
         let log = File::open(path.join("db")).map_err(|e| fail(&path.join("db"), &e))?;
         // What is there now was there at the last sync, or does not matter; the directories are new at most once.
-        for at in [path.join("conf"), path.join("blobs"), path.clone(), dir.path().to_owned()] {
+        for at in [path.join("conf"), path.join("blobs"), path.to_owned(), dir.path().to_owned()] {
             sync(&at).map_err(|e| fail(&at, &e))?;
         }
         Ok(Self { db, clock: clock.clone(), log })
+    }
+
+    /// Makes a sled in the directory `path`, for the sake of its file `conf`.
+    pub(super) fn new_conf(path: &Path) -> io::Result<()> {
+        sled::Config::new().path(path).flush_every_ms(None).open().map(drop).map_err(io::Error::from)
     }
 
     /// [`Files::open`] after [`Files::close`], whose last threads may hold the lock for a moment.
@@ -107,6 +117,28 @@ impl Files {
     /// Every item, in order.
     pub(super) fn items(&self, dir: &Directory) -> Result<Vec<(IVec, IVec)>, StoreError> {
         self.db.iter().collect::<sled::Result<_>>().map_err(|e| sled_error("read", dir, &e))
+    }
+
+    /// The items that can be read, from the beginning up to damage and from the end down to it, in order; and what
+    /// was in the way, if anything.
+    pub(super) fn legible_items(&self, dir: &Directory) -> (BTreeMap<IVec, IVec>, Option<StoreError>) {
+        let mut found = BTreeMap::new();
+        let mut in_the_way = None;
+        for backwards in [false, true] {
+            let read = guarded(dir, || {
+                let mut items = self.db.iter();
+                while let Some(item) = if backwards { items.next_back() } else { items.next() } {
+                    let (key, item) = item.map_err(|e| sled_error("read", dir, &e))?;
+                    found.insert(key, item);
+                }
+                Ok(())
+            });
+            match read {
+                Ok(()) => break,
+                Err(e) => in_the_way = Some(e),
+            }
+        }
+        (found, in_the_way)
     }
 
     pub(super) fn get(&self, key: &[u8], dir: &Directory) -> Result<Option<IVec>, StoreError> {

@@ -10,7 +10,11 @@ use std::{
     path::Path,
 };
 
-use super::codec::{Head, checksum};
+use super::{
+    codec::{Head, checksum},
+    directory::{Directory, io_error},
+};
+use crate::StoreError;
 
 const MAGIC: &[u8; 8] = b"chpl-mrk";
 const SLOT: usize = 40;
@@ -22,6 +26,14 @@ const DISTANCE: u64 = 4096;
 pub(super) struct Mark {
     file: File,
     head: Head,
+}
+
+/// What there is of a mark.
+#[derive(Debug)]
+pub(super) enum Found {
+    Mark(Mark),
+    Missing,
+    Unreadable,
 }
 
 fn encode(head: &Head) -> Vec<u8> {
@@ -48,8 +60,18 @@ impl Mark {
         Ok(this)
     }
 
+    /// The mark of a store.
+    pub(super) fn find(dir: &Directory) -> Result<Found, StoreError> {
+        match Self::open(&dir.mark()) {
+            Ok(Some(mark)) => Ok(Found::Mark(mark)),
+            Ok(None) => Ok(Found::Unreadable),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Found::Missing),
+            Err(e) => Err(io_error("open", &dir.mark(), dir.path(), &e)),
+        }
+    }
+
     /// Opens the file; `None` in place of the mark if both slots are damaged.
-    pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
+    fn open(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let slots = [0, DISTANCE].map(|at| {
             let mut slot = [0; SLOT];

@@ -5,7 +5,10 @@
 //! time and that a failed open leaves as it was. All of sled's work blocks, so it runs on tokio's blocking
 //! pool: in the real gear only, a paused runtime does not wait for other threads.
 
+pub mod offline;
+
 mod codec;
+mod contents;
 mod core;
 mod directory;
 mod files;
@@ -53,16 +56,24 @@ pub async fn sled_with(
         let why = "the disk of a simulated host has no room for sled; use the memory engine there".into();
         return Err(StoreError::Io { op: "open", path: path.to_owned(), why });
     };
+    Ok(Arc::new(patiently(host, || Mvcc::open(host, Sled::at(host, real.clone()), limits)).await?))
+}
+
+/// Waits for a predecessor of this process to let go of the directory: killed a moment ago, its last write may still
+/// be under way.
+async fn patiently<T, F>(host: &Host, take: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     let deadline = host.clock().monotonic() + LET_GO;
     loop {
-        match Mvcc::open(host, Sled::at(host, real.clone()), limits).await {
-            // Killed a moment ago, its last write may still be under way.
+        match take().await {
             Err(StoreError::Locked { pid: Some(pid), .. })
                 if pid == std::process::id() && host.clock().monotonic() < deadline =>
             {
                 host.clock().sleep(Duration::from_millis(20)).await;
             }
-            opened => return Ok(Arc::new(opened?)),
+            taken => return taken,
         }
     }
 }

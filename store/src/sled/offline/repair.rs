@@ -1,0 +1,87 @@
+//! A directory made sound again, with what is left of it.
+//!
+//! ```text
+//! 1 repaired/            a whole store with what is kept        before this, nothing happened
+//! 2 damaged-1/high-water a copy of the mark
+//! 3 high-water           replaced by the new one                from here on no store opens the directory
+//! 4 damaged-1/sled       sled's old files
+//! 5 sled                 the new ones                           and it is sound
+//! ```
+//!
+//! Cut short after 1, the next repair goes on where it was.
+
+use std::{fs, io, path::PathBuf};
+
+use world::Clock;
+
+use super::{
+    Findings,
+    examine::{Examination, examine},
+    fill,
+};
+use crate::{
+    Image, Revision, StoreError,
+    sled::directory::{Directory, io_error, remove_dir, sync},
+};
+
+/// What [`super::repair()`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// What was found before.
+    pub findings: Findings,
+    /// Where the damaged files are; `None`: nothing had to be done.
+    pub set_aside: Option<PathBuf>,
+    /// The revision at which the store goes on.
+    pub revision: Revision,
+}
+
+pub(super) fn repair(dir: Directory, clock: &Clock) -> Result<Repair, StoreError> {
+    let fail = |op, e: &io::Error| io_error(op, dir.path(), dir.path(), e);
+    let Examination { findings, contents, mark } = examine(&dir, clock)?;
+    if findings.is_sound() {
+        return Ok(Repair { revision: findings.revision, findings, set_aside: None });
+    }
+    if dir.repaired().exists() {
+        let set_aside = put_in_place(&dir).map_err(|e| fail("rename", &e))?;
+        let revision = examine(&dir, clock)?.findings.revision;
+        return Ok(Repair { findings, set_aside: Some(set_aside), revision });
+    }
+    let mut image = contents.image;
+    let head = contents.head.map_or(Image::EMPTY, |head| head.revision);
+    let known = findings.revision.max(head).max(mark.map_or(Image::EMPTY, |mark| mark.revision));
+    // Whoever has seen what is lost must be told to look again: a revision that nobody has seen makes sure of it.
+    image.revision = if findings.complete && contents.damage.is_empty() { known } else { known + 1 };
+    let partial = dir.path().join("repaired.partial");
+    remove_dir(&partial).map_err(|e| fail("remove", &e))?;
+    fill(&partial, clock, &image)?;
+    fs::rename(&partial, dir.repaired()).and_then(|()| sync(dir.path())).map_err(|e| fail("rename", &e))?;
+    let set_aside = put_in_place(&dir).map_err(|e| fail("rename", &e))?;
+    Ok(Repair { findings, set_aside: Some(set_aside), revision: image.revision })
+}
+
+fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
+    let (new, old) = (dir.repaired(), dir.damaged());
+    fs::create_dir(&old)?;
+    let new_mark = new.join("high-water");
+    if new_mark.exists() {
+        if dir.mark().exists() {
+            fs::copy(dir.mark(), old.join("high-water"))?;
+            sync(&old.join("high-water"))?;
+        }
+        sync(&old)?;
+        fs::rename(new_mark, dir.mark())?;
+        sync(dir.path())?;
+    }
+    let new_files = new.join("sled");
+    if new_files.exists() {
+        if dir.sled().exists() {
+            fs::rename(dir.sled(), old.join("sled"))?;
+            sync(dir.path())?;
+        }
+        fs::rename(new_files, dir.sled())?;
+        sync(dir.path())?;
+    }
+    remove_dir(&new)?;
+    sync(dir.path())?;
+    Ok(old)
+}
