@@ -26,7 +26,7 @@ use crate::{
     managed_fields::Schemas,
     metrics::Metrics,
     options::Options,
-    pipeline::{Delegate, Pages, Seats},
+    pipeline::{Delegate, Modes, Pages, Seats},
     registry::Leases,
     watch_cache::Caches,
 };
@@ -44,6 +44,8 @@ pub struct Context {
     pub caches: Caches,
     pub authn: Authn,
     pub authz: Arc<Authz>,
+    /// How users came to be others.
+    pub modes: Modes,
     pub admission: Admission,
     pub informers: Arc<Informers>,
     /// The loopback client.

@@ -40,7 +40,7 @@ use crate::{
     metrics::{Metrics, MetricsPage},
     openapi::{OpenApi, Swagger},
     options::{Backend, Options},
-    pipeline::{Pages, Pipeline, Seats},
+    pipeline::{Modes, Pages, Pipeline, Seats},
     registry::Leases,
     version::Version,
     watch_cache::Caches,
@@ -291,6 +291,7 @@ async fn start(
         caches,
         authn,
         authz,
+        modes: Modes::default(),
         informers,
         rest,
     });

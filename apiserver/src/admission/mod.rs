@@ -9,7 +9,9 @@
 
 mod amounts;
 mod aside;
+mod asking;
 mod certificates;
+mod chain;
 mod classes;
 pub mod config_file;
 mod escalation;
@@ -41,24 +43,24 @@ mod webhook;
 
 use std::sync::Arc;
 
-use api::{
-    fields,
-    object::ObjectExt as _,
-    profile::Profile,
-    status::{FieldError, Status},
-};
+use api::{object::ObjectExt as _, profile::Profile, status::FieldError};
 use client::Rest;
 use serde_json::Value;
 use world::{Host, Wall};
 
 use crate::{
-    authz::Authz, callout::Callouts, catalog::Catalog, identity::User, informers::Informers,
-    metrics::WebhookCounts, pipeline::Remarks,
+    authz::Authz,
+    callout::Callouts,
+    catalog::Catalog,
+    identity::User,
+    informers::Informers,
+    metrics::{AdmissionCounts, WebhookCounts},
+    pipeline::Remarks,
 };
 pub use aside::{Aside, Form, Outside};
 pub use config_file::{ConfigFile, ConfigFileError};
 pub use plugins::{Enabled, Plugin, PluginError, PluginFlags};
-use webhook::{Logins, Rounds, Webhooks};
+use webhook::{Logins, Webhooks};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +149,18 @@ struct Tools {
     profile: Profile,
     /// Feature gates that the flags open or close.
     gates: Vec<(String, bool)>,
+    counts: AdmissionCounts,
 }
 
 impl Tools {
+    /// Whether the flags open or close a gate; `None` if they do neither.
+    fn gate(&self, name: &str) -> Option<bool> {
+        self.gates.iter().rev().find(|(gate, _)| gate == name).map(|(_, open)| *open)
+    }
+
     /// Whether a gate is open: as the flags say, else from that minor on.
     fn has_gate(&self, (name, since): (&str, u16)) -> bool {
-        let said = self.gates.iter().rev().find(|(gate, _)| gate == name).map(|(_, open)| *open);
-        said.unwrap_or(self.profile.minor() >= since)
+        self.gate(name).unwrap_or(self.profile.minor() >= since)
     }
 }
 
@@ -243,6 +250,7 @@ impl Admission {
             catalog,
             profile,
             gates,
+            counts: AdmissionCounts::default(),
         };
         Ok(Self {
             tools,
@@ -281,133 +289,15 @@ impl Admission {
         &self.webhooks.counts
     }
 
-    /// The mutating pass, and another one if a policy or a webhook changed the object.
-    ///
-    /// # Errors
-    /// The first plugin's refusal.
-    pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
-        let mut rounds = Rounds::default();
-        let mut policies = policy::Passes::default();
-        loop {
-            self.pass(review, &mut rounds, &mut policies).await?;
-            if !rounds.next(policies.changed) {
-                break;
-            }
-            policies.is_second = true;
-        }
-        if let Some(before) = rounds.managed_fields_before() {
-            keep_managed_fields(review, before);
-        }
-        Ok(())
-    }
-
-    async fn pass(
-        &self,
-        review: &mut Review<'_>,
-        rounds: &mut Rounds,
-        policies: &mut policy::Passes,
-    ) -> Result<(), Status> {
-        let tools = &self.tools;
-        for plugin in self.enabled.plugins() {
-            match plugin {
-                Plugin::NamespaceAutoProvision => namespaces::provide(tools, review).await?,
-                Plugin::NamespaceLifecycle => self.namespace_lifecycle.admit(tools, review).await?,
-                Plugin::LimitRanger => self.limit_ranger.mutate(tools, review).await?,
-                Plugin::ServiceAccount => service_account::mutate(tools, review).await?,
-                Plugin::NodeRestriction => node_restriction::admit(tools, review).await?,
-                Plugin::TaintNodesByCondition => small::taint_new_node(review),
-                Plugin::AlwaysPullImages => images::mutate(review),
-                Plugin::PodNodeSelector => self.node_selector.mutate(tools, review).await?,
-                Plugin::Priority => priority::mutate(tools, review).await?,
-                Plugin::DefaultTolerationSeconds => small::tolerate_not_ready(review, self.tolerations),
-                Plugin::PodTolerationRestriction => {
-                    self.toleration_restriction.mutate(tools, review).await?;
-                }
-                Plugin::ExtendedResourceToleration => tolerations::for_devices(review),
-                Plugin::DefaultStorageClass => classes::of_claim(tools, review).await?,
-                Plugin::StorageObjectInUseProtection => small::protect_storage(review),
-                Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
-                Plugin::DefaultIngressClass => classes::of_ingress(tools, review).await?,
-                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review).await?,
-                Plugin::MutatingAdmissionPolicy => self.policies.mutate(tools, review, policies).await?,
-                Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
-                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// What stands between the passes: whether a role or binding grants more than its writer holds.
-    ///
-    /// # Errors
-    /// 403 that names what is missing; 404 for the role that a binding refers to.
-    pub async fn check_escalation(&self, review: &Review<'_>) -> Result<(), Status> {
-        escalation::check(&self.tools, review).await
-    }
-
-    /// The validating pass.
-    ///
-    /// # Errors
-    /// The first plugin's refusal.
-    pub async fn validate(&self, review: &Review<'_>) -> Result<(), Status> {
-        let tools = &self.tools;
-        for plugin in self.enabled.plugins() {
-            match plugin {
-                Plugin::NamespaceExists => namespaces::exists(tools, review).await?,
-                Plugin::SecurityContextDeny => pod_rules::security_context(review)?,
-                Plugin::LimitPodHardAntiAffinityTopology => pod_rules::anti_affinity(review)?,
-                Plugin::LimitRanger => self.limit_ranger.validate(tools, review).await?,
-                Plugin::ServiceAccount => service_account::validate(tools, review).await?,
-                Plugin::AlwaysPullImages => images::validate(review)?,
-                Plugin::PodSecurity => self.pod_security.validate(tools, review).await?,
-                Plugin::PodNodeSelector => self.node_selector.validate(tools, review).await?,
-                Plugin::Priority => priority::validate(tools, review).await?,
-                Plugin::PodTolerationRestriction => {
-                    self.toleration_restriction.validate(tools, review).await?;
-                }
-                Plugin::EventRateLimit => self.event_rate_limit.validate(tools, review)?,
-                Plugin::OwnerReferencesPermissionEnforcement => {
-                    owner_references::validate(tools, review).await?
-                }
-                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review).await?,
-                Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
-                Plugin::CertificateApproval => certificates::approval(tools, review).await?,
-                Plugin::CertificateSigning => certificates::signing(tools, review).await?,
-                Plugin::ClusterTrustBundleAttest => certificates::attestation(tools, review).await?,
-                Plugin::CertificateSubjectRestriction => certificates::subject(review)?,
-                Plugin::DenyServiceExternalIPs => external_ips::validate(review)?,
-                Plugin::PodResizeValidator => pod_rules::resize(tools, review)?,
-                Plugin::ValidatingAdmissionPolicy => self.policies.validate(tools, review).await?,
-                Plugin::ValidatingAdmissionWebhook => self.webhooks.validate(tools, review).await?,
-                Plugin::ResourceQuota => self.resource_quota.validate(tools, review).await?,
-                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
-                _ => {}
-            }
-        }
-        Ok(())
+    /// How long plugins took, and what policies said.
+    pub(crate) fn counts(&self) -> &AdmissionCounts {
+        &self.tools.counts
     }
 }
 
 /// What is wrong with the expressions of a webhook configuration.
 pub(crate) fn validate_webhooks(configuration: &Value, old: Option<&Value>) -> Vec<FieldError> {
     webhook::validate_conditions(configuration, old)
-}
-
-/// Managed fields that a webhook made unreadable are put back as they were.
-fn keep_managed_fields(review: &mut Review<'_>, before: Option<Value>) {
-    let Some(object) = review.object.as_deref_mut() else { return };
-    let Err(why) = fields::Managed::decode(object.list_at("/metadata/managedFields")) else { return };
-    match before {
-        Some(before) => object.set_at("/metadata/managedFields", before),
-        None => {
-            object.remove_at("/metadata/managedFields");
-        }
-    }
-    review.remarks.warn(format!(
-        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated \
-         mutating admission controller; please fix your requests: {why}"
-    ));
 }
 
 impl std::fmt::Debug for Admission {

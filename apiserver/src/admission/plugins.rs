@@ -1,5 +1,7 @@
 //! The names of `--enable-admission-plugins`, `--disable-admission-plugins` and `--admission-control`.
 
+mod operations;
+
 use api::profile::Profile;
 
 use super::plugin_history as history;

@@ -40,9 +40,11 @@ impl Draft {
         self.heard = Some((framed.listen(), media));
     }
 
-    /// The identity that the request is carried out as.
-    pub(crate) fn impersonates(&mut self, user: &User) {
+    /// The identity that the request is carried out as, and the verb that allowed it if that is for some requests
+    /// alone.
+    pub(crate) fn impersonates(&mut self, user: &User, constraint: Option<&'static str>) {
         self.event.impersonated_user = Some(event::user(user));
+        self.event.impersonation_constraint = constraint;
     }
 
     /// What was noted on the way.

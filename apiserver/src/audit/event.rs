@@ -23,6 +23,7 @@ pub(super) struct Event {
     verb: String,
     pub user: Value,
     pub impersonated_user: Option<Value>,
+    pub impersonation_constraint: Option<&'static str>,
     source_ips: Vec<String>,
     user_agent: String,
     object_ref: Option<Value>,
@@ -45,6 +46,7 @@ impl Event {
             verb: info.verb.clone(),
             user: json!({}),
             impersonated_user: None,
+            impersonation_constraint: None,
             source_ips: sources(&framed.headers, framed.peer.remote.ip()),
             user_agent: agent.chars().take(1024).collect(),
             object_ref: info.resource_request.then(|| object_ref(info)),
@@ -110,6 +112,8 @@ impl Event {
             user: &'a Value,
             #[serde(skip_serializing_if = "Option::is_none")]
             impersonated_user: &'a Option<Value>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            authentication_metadata: Option<Value>,
             #[serde(rename = "sourceIPs")]
             source_ips: &'a [String],
             #[serde(skip_serializing_if = "str::is_empty")]
@@ -137,6 +141,9 @@ impl Event {
             verb: &self.verb,
             user: &self.user,
             impersonated_user: &self.impersonated_user,
+            authentication_metadata: self
+                .impersonation_constraint
+                .map(|verb| json!({ "impersonationConstraint": verb })),
             source_ips: &self.source_ips,
             user_agent: &self.user_agent,
             object_ref: &self.object_ref,

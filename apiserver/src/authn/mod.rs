@@ -41,6 +41,7 @@ use crate::{
     authz::rbac::aggregate,
     identity::{MASTERS, User},
     informers::Informers,
+    metrics::TokenCounts,
 };
 pub use ca_bundle::{CaBundle, CaBundleError};
 pub use issue::TokenIssuer;
@@ -180,7 +181,8 @@ impl Authn {
             Some(user) => user,
             None if errors.is_empty() && self.anonymous.allows(path) => User::anonymous(),
             None => {
-                if !errors.is_empty() {
+                remarks.failed = !errors.is_empty();
+                if remarks.failed {
                     let words = aggregate(&errors);
                     tracing::error!(err = words, "Unable to authenticate the request");
                     self.host.record("authentication", vec![("error", without_key_ids(&words))]);
@@ -192,6 +194,11 @@ impl Authn {
         RequestHeaders::strip(self.request_headers.as_ref(), headers);
         user.mark_authenticated();
         Ok(user)
+    }
+
+    /// Which tokens of service accounts are in use; none where these are not known.
+    pub(crate) fn token_counts(&self) -> Option<&TokenCounts> {
+        self.tokens.union().service_accounts.as_ref().map(|lookup| &lookup.counts)
     }
 
     async fn identify(

@@ -7,6 +7,8 @@ pub struct Remarks {
     pub annotations: Vec<(&'static str, String)>,
     /// Warnings of the answer.
     pub warnings: Vec<String>,
+    /// Whether what was shown is bad, rather than missing.
+    pub failed: bool,
 }
 
 impl Remarks {

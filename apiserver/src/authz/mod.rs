@@ -40,6 +40,7 @@ use world::Host;
 use crate::{
     identity::{MASTERS, User},
     informers::Informers,
+    metrics::{AuthzCounts, Decisions},
     options::Options,
     webhook_client::WebhookClient,
 };
@@ -66,6 +67,13 @@ enum Authorizer {
     AlwaysDeny,
 }
 
+/// An authorizer with its counters.
+#[derive(Clone)]
+struct Link {
+    authorizer: Authorizer,
+    decisions: Arc<Decisions>,
+}
+
 /// What authorizers are made from. Those that learn from informers or from a file of their own are made once, at
 /// start, and stay over reloads.
 struct Parts {
@@ -73,6 +81,7 @@ struct Parts {
     node: Option<Arc<NodeAuthorizer>>,
     abac: Option<Arc<Abac>>,
     hooks: Option<Hooks>,
+    counts: Arc<AuthzCounts>,
 }
 
 /// What it takes to call somebody.
@@ -83,7 +92,7 @@ struct Hooks {
 
 /// The chain of authorizers.
 pub struct Authz {
-    chain: RwLock<Arc<[Authorizer]>>,
+    chain: RwLock<Arc<[Link]>>,
     parts: Parts,
     /// Whether what a list selects counts (gate AuthorizeWithSelectors).
     by_selectors: bool,
@@ -134,7 +143,7 @@ impl Authz {
     ) -> Result<Self, String> {
         let node = configuration.modes().contains(&Mode::Node);
         let node = node.then(|| Arc::new(NodeAuthorizer::new(profile, informers)));
-        let parts = Parts { rbac: Rbac::new(informers), node, abac, hooks };
+        let parts = Parts { rbac: Rbac::new(informers), node, abac, hooks, counts: Arc::default() };
         let chain = RwLock::new(parts.chain(configuration)?);
         Ok(Self { chain, parts, by_selectors: profile.authorizes_by_selectors() })
     }
@@ -150,7 +159,7 @@ impl Authz {
         }
         let chain = self.chain.read().clone();
         let (mut reasons, mut errors) = (Vec::new(), Vec::new());
-        for authorizer in chain.iter() {
+        for Link { authorizer, decisions } in chain.iter() {
             let verdict = match authorizer {
                 Authorizer::Node(node) => node.authorize(&request),
                 Authorizer::Rbac(rbac) => rbac.authorize(&request),
@@ -161,6 +170,7 @@ impl Authz {
                 Authorizer::AlwaysDeny => Verdict::no_opinion("Everything is forbidden."),
             };
             if verdict.decision != Decision::NoOpinion {
+                decisions.count(verdict.decision);
                 return verdict;
             }
             if !verdict.reason.is_empty() {
@@ -177,17 +187,22 @@ impl Authz {
 
     /// [`Authz::authorize`] where nobody outside is asked; `None` in a chain with a webhook.
     pub fn authorize_at_once(&self, request: &Attributes<'_>) -> Option<Verdict> {
-        let waits = self.chain.read().iter().any(|authorizer| matches!(authorizer, Authorizer::Webhook(_)));
+        let waits = self.chain.read().iter().any(|link| matches!(link.authorizer, Authorizer::Webhook(_)));
         if waits { None } else { self.authorize(request).now_or_never() }
     }
 
     /// The refusal that follows from a verdict other than allow.
     pub fn forbidden(request: &Attributes<'_>, verdict: &Verdict) -> Status {
+        Self::forbidden_because(request, &verdict.reason)
+    }
+
+    /// A refusal of what no authorizer needs to be asked about.
+    pub fn forbidden_because(request: &Attributes<'_>, reason: &str) -> Status {
         let resource = GroupResource { group: request.group, resource: request.resource };
-        if verdict.reason.is_empty() {
+        if reason.is_empty() {
             Status::forbidden(resource, request.name, request)
         } else {
-            Status::forbidden(resource, request.name, format_args!("{request}: {}", verdict.reason))
+            Status::forbidden(resource, request.name, format_args!("{request}: {reason}"))
         }
     }
 
@@ -198,7 +213,7 @@ impl Authz {
             review.incomplete = true;
             review.errors.push(format!("{which} authorizer does not support user rule resolution"));
         };
-        for authorizer in self.chain.read().iter() {
+        for Link { authorizer, .. } in self.chain.read().iter() {
             match authorizer {
                 Authorizer::Node(_) if user.node_name().is_some() => incomplete(&mut review, "node"),
                 Authorizer::Webhook(_) => incomplete(&mut review, "webhook"),
@@ -213,6 +228,11 @@ impl Authz {
             }
         }
         review
+    }
+
+    /// What was decided.
+    pub(crate) fn counts(&self) -> &AuthzCounts {
+        &self.parts.counts
     }
 
     /// Whether what a list selects counts.
@@ -234,7 +254,7 @@ impl Authz {
 }
 
 impl Parts {
-    fn chain(&self, configuration: &Configuration) -> Result<Arc<[Authorizer]>, String> {
+    fn chain(&self, configuration: &Configuration) -> Result<Arc<[Link]>, String> {
         let late = |mode: Mode| {
             let mode = mode.name();
             format!("authorizer type {mode} is not allowed if it was not enabled at initial server startup")
@@ -250,16 +270,25 @@ impl Parts {
                     let (Some(webhook), Some(hooks)) = (webhook, &self.hooks) else {
                         return Err(late(entry.mode));
                     };
-                    Authorizer::Webhook(Arc::new(hooks.webhook(&entry.name, webhook)?))
+                    Authorizer::Webhook(Arc::new(hooks.webhook(&entry.name, webhook, &self.counts)?))
                 }
             })
         };
-        configuration.authorizers.iter().map(link).collect()
+        let counted = |entry: &configuration::Entry| {
+            let decisions = self.counts.of(entry.mode.name(), &entry.name);
+            link(entry).map(|authorizer| Link { authorizer, decisions })
+        };
+        configuration.authorizers.iter().map(counted).collect()
     }
 }
 
 impl Hooks {
-    fn webhook(&self, name: &str, entry: &WebhookEntry) -> Result<Webhook, String> {
+    fn webhook(
+        &self,
+        name: &str,
+        entry: &WebhookEntry,
+        counts: &Arc<AuthzCounts>,
+    ) -> Result<Webhook, String> {
         let path: &PathBuf = &entry.kubeconfig;
         let agent = format!("kube-apiserver/{}", self.profile.git_version());
         let hook = WebhookClient::from_file(&self.host, path, self.profile.go(), &agent);
@@ -278,7 +307,7 @@ impl Hooks {
             on_error: entry.on_error,
             conditions,
         };
-        Ok(Webhook::new(&self.host, hook, settings))
+        Ok(Webhook::new(&self.host, hook, settings).counting(counts))
     }
 }
 

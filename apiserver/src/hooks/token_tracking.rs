@@ -12,6 +12,9 @@ const NAMESPACE: &str = "kube-system";
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
+    if !ctx.options.profile.tracks_token_secrets() {
+        return Ok(());
+    }
     let writer = ctx.clone();
     ctx.host.spawn(async move {
         writer.informers.config_maps.synced().await;

@@ -47,18 +47,17 @@ fn all(ctx: &Ctx) -> String {
     let mut text = Text::default();
     let metrics = &ctx.metrics;
     api_services(ctx, &mut text);
+    ctx.admission.counts().write(&mut text);
     let name = "apiserver_audit_error_total";
     text.family(name, "counter", "[ALPHA] Audit events that did not arrive, by whose fault it was.");
     for (plugin, count) in ctx.audit.as_ref().map(|audit| audit.failures().counts()).unwrap_or_default() {
         text.sample(name, &[("plugin", plugin)], count as f64);
     }
     ctx.admission.webhook_counts().write(&mut text);
+    ctx.authz.counts().write(&mut text);
     let name = "apiserver_audit_event_total";
     text.single(name, "counter", "[ALPHA] Audit events recorded.", metrics.audit_events.load(Relaxed) as f64);
-    let help = "[ALPHA] Seconds that the client certificates shown had left.";
-    let name = "apiserver_client_certificate_expiration_seconds";
-    text.family(name, "histogram", help);
-    text.histogram(name, &[], &metrics.authn.certificates);
+    metrics.authn.write_certificates(&mut text);
     let name = "apiserver_current_inflight_requests";
     text.family(name, "gauge", "[STABLE] Requests that are carried out now.");
     let (reading, writing) = ctx.seats.taken();
@@ -67,6 +66,7 @@ fn all(ctx: &Ctx) -> String {
     if let Some(fairness) = &ctx.fairness {
         crate::flow::write(fairness, &mut text);
     }
+    ctx.admission.counts().write_policies(&mut text, true);
     metrics.filters.write(&mut text);
     metrics.requests.write(&mut text);
     let name = "apiserver_request_terminations_total";
@@ -78,17 +78,10 @@ fn all(ctx: &Ctx) -> String {
     let name = "apiserver_tls_handshake_errors_total";
     let errors = metrics.handshake_errors.load(Relaxed) as f64;
     text.single(name, "counter", "[ALPHA] TLS handshakes that failed.", errors);
+    ctx.admission.counts().write_policies(&mut text, false);
     metrics.watches.write(&mut text);
-    let name = "authenticated_user_requests";
-    text.family(name, "counter", "[ALPHA] Authenticated requests, by kind of user.");
-    for (user, count) in metrics.authn.users.lock().iter() {
-        text.sample(name, &[("username", user)], *count as f64);
-    }
-    let name = "authentication_attempts";
-    text.family(name, "counter", "[ALPHA] Requests that were to be authenticated, by result.");
-    for (result, count) in [("failure", &metrics.authn.failure), ("success", &metrics.authn.success)] {
-        text.sample(name, &[("result", result)], count.load(Relaxed) as f64);
-    }
+    metrics.authn.write(&mut text);
+    ctx.authz.counts().write_attempts(&mut text);
     metrics.store.write(&mut text);
     let name = "kubernetes_build_info";
     text.family(name, "gauge", "[ALPHA] Always 1, with the version in its labels.");
@@ -116,6 +109,9 @@ fn all(ctx: &Ctx) -> String {
     let host = host.strip_prefix("https://").unwrap_or(&host);
     for (method, code, count) in metrics.loopback.counts() {
         text.sample(name, &[("code", &code), ("host", host), ("method", &method)], count as f64);
+    }
+    if let Some(tokens) = ctx.authn.token_counts() {
+        tokens.write(&mut text);
     }
     text.finish()
 }

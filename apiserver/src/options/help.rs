@@ -19,7 +19,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("emulated-version", ""),
         ("emulation-forward-compatible", ""),
         ("external-hostname", "Name under which clients know this server"),
-        ("feature-gates", "Gates that are on or off; those with a meaning here: z-pages, ValidatingAdmissionPolicy, MutatingAdmissionPolicy"),
+        ("feature-gates", "Gates that are on or off; those with a meaning here: z-pages, BoundServiceAccountTokenVolume, ConstrainedImpersonation, ValidatingAdmissionPolicy, MutatingAdmissionPolicy"),
         ("goaway-chance", "How often a connection is told to go away after a request, 0 to 0.02"),
         ("livez-grace-period", "How long /livez forgives start hooks that are not done"),
         ("max-mutating-requests-inflight", "Writes that may be worked on at once"),

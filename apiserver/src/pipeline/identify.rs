@@ -28,14 +28,16 @@ impl Parsed {
             return Ok(Identified { parsed: self, user });
         }
         let framed = &mut self.framed;
-        let mut remarks = Remarks::default();
+        let (mut remarks, began) = (Remarks::default(), ctx.host.clock().monotonic());
         let found =
             ctx.authn.authenticate(&mut framed.headers, &framed.peer, &framed.path, now, &mut remarks).await;
         for (key, value) in remarks.annotations {
             framed.remarks.annotate(key, value);
         }
         remarks.warnings.into_iter().for_each(|warning| framed.remarks.warn(warning));
-        ctx.metrics.authn.attempt(&self.framed.peer, now, found.as_ref().ok());
+        let elapsed = ctx.host.clock().monotonic().since(began);
+        let user = found.as_ref().ok();
+        ctx.metrics.authn.attempt(&self.framed.peer, now, user, remarks.failed, elapsed);
         let user = found?;
         note.user.clone_from(&user.name);
         note.anonymous = user.name == "system:anonymous";

@@ -48,7 +48,7 @@ use http::{HeaderName, HeaderValue, Response, Version, header};
 use wire::{Body, Handler, Peer, body};
 use world::{Clock, Mono};
 
-pub use act::Acting;
+pub use act::{Acting, Modes};
 pub(crate) use codec::repeated;
 pub use codec::{
     FieldValidation, WriteOptions, content_type, expect_kind, parse_object, read_body, read_checked_object,
@@ -330,7 +330,7 @@ async fn stages(ctx: &Ctx, parsed: Parsed, note: &mut Note) -> Result<Response<B
     lap(&filters.impersonation);
     let acting = acting?;
     if let Some(draft) = note.audit.as_mut().filter(|_| acting.impersonates) {
-        draft.impersonates(&acting.user);
+        draft.impersonates(&acting.user, acting.constraint);
     }
     let seated = acting.seat(ctx, note).await;
     lap(&filters.fairness);

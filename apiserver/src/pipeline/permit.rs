@@ -9,6 +9,47 @@ use crate::{
     identity::User,
 };
 
+/// What a request for a collection selects, as authorizers see it.
+pub(super) struct Selected {
+    fields: Option<FieldSelector>,
+    labels: Option<LabelSelector>,
+}
+
+impl Selected {
+    /// A selector that cannot be read is none.
+    pub(super) fn of(framed: &Framed, info: &RequestInfo) -> Self {
+        let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
+        let selector = |key: &str| framed.query.get(key).filter(|_| collection).filter(|s| !s.is_empty());
+        Self {
+            fields: selector("fieldSelector").and_then(|s| FieldSelector::parse(s).ok()),
+            labels: selector("labelSelector").and_then(|s| LabelSelector::parse(s).ok()),
+        }
+    }
+
+    /// The question that the request is to the authorizers.
+    pub(super) fn attributes<'a>(
+        &'a self,
+        framed: &'a Framed,
+        info: &'a RequestInfo,
+        user: &'a User,
+    ) -> Attributes<'a> {
+        Attributes {
+            user,
+            verb: &info.verb,
+            group: &info.group,
+            version: &info.version,
+            resource: &info.resource,
+            subresource: &info.subresource,
+            namespace: &info.namespace,
+            name: &info.name,
+            path: &framed.path,
+            resource_request: info.resource_request,
+            field_selector: self.fields.as_ref(),
+            label_selector: self.labels.as_ref(),
+        }
+    }
+}
+
 /// A request that its user may make.
 #[derive(Debug)]
 pub struct Permitted {
@@ -85,25 +126,11 @@ impl Seated {
     pub async fn permit(self, ctx: &Ctx, note: &mut Note) -> Result<Permitted, Refusal> {
         let Seated { acting, seat } = self;
         let (framed, info, user) = (acting.parsed.framed, acting.parsed.info, acting.user);
-        let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
-        let selector = |key: &str| framed.query.get(key).filter(|_| collection).filter(|s| !s.is_empty());
-        let fields = selector("fieldSelector").and_then(|s| FieldSelector::parse(s).ok());
-        let labels = selector("labelSelector").and_then(|s| LabelSelector::parse(s).ok());
-        let attributes = Attributes {
-            user: &user,
-            verb: &info.verb,
-            group: &info.group,
-            version: &info.version,
-            resource: &info.resource,
-            subresource: &info.subresource,
-            namespace: &info.namespace,
-            name: &info.name,
-            path: &framed.path,
-            resource_request: info.resource_request,
-            field_selector: fields.as_ref(),
-            label_selector: labels.as_ref(),
-        };
+        let selected = Selected::of(&framed, &info);
+        let attributes = selected.attributes(&framed, &info, &user);
+        let began = ctx.host.clock().monotonic();
         let verdict = ctx.authz.authorize(&attributes).await;
+        ctx.authz.counts().attempt(&verdict, ctx.host.clock().monotonic().since(began));
         if let Some(draft) = &mut note.audit {
             draft.authorized(verdict.is_allowed(), &verdict.reason);
         }

@@ -39,7 +39,8 @@ pub(super) fn config(
     let keys = read.verifying_keys(signing.as_ref())?;
     let issuers = options.service_account_issuers.clone();
     let service_accounts = (!keys.is_empty())
-        .then(|| ServiceAccounts::new(issuers, audiences.clone(), &keys, options.service_account_lookup));
+        .then(|| ServiceAccounts::new(issuers, audiences.clone(), &keys, options.service_account_lookup))
+        .map(|accounts| accounts.tracking(options.profile.tracks_token_secrets()));
     let issuer = match (options.service_account_issuers.first(), &signing) {
         (Some(issuer), Some(key)) => Some(TokenIssuer::new(
             ServiceAccountSigner::new(issuer, key),

@@ -95,10 +95,27 @@ fn what_the_policy_asks_for_is_written_down() {
         assert_eq!(complete["user"]["username"], "admin");
         assert_eq!(complete["user"]["groups"], json!(["system:masters", "system:authenticated"]));
         assert_eq!(complete["impersonatedUser"]["username"], "jane");
+        // By the verb for everything: no other makes anybody one of the masters.
+        assert_eq!(complete.get("authenticationMetadata"), None);
         assert_eq!(complete["responseObject"]["metadata"]["name"], "m");
         assert_eq!(complete["responseObject"]["metadata"].get("managedFields"), None);
         assert_eq!(complete["annotations"]["authorization.k8s.io/decision"], "allow");
         assert!(complete["requestReceivedTimestamp"].as_str().unwrap().ends_with('Z'));
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_allowed_an_impersonation_for_some_requests_is_written_down() {
+    run(Config::default(), |sim| async move {
+        let plane = audited(&sim).await;
+        let headers = [("content-type", "application/json"), ("impersonate-user", "jane")];
+        let map = json!({ "metadata": { "name": "m" } }).to_string();
+        plane.send(ADMIN, "POST", "/api/v1/namespaces/default/configmaps", &headers, &map).await;
+        let complete = events(&sim).pop().unwrap();
+        assert_eq!(complete["impersonatedUser"]["username"], "jane");
+        let constraint = json!({ "impersonationConstraint": "impersonate:user-info" });
+        assert_eq!(complete["authenticationMetadata"], constraint);
     })
     .unwrap();
 }

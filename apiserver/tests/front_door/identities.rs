@@ -1,14 +1,15 @@
 //! As whom a request is carried out: by impersonation, and by the word of a front proxy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use pki::{ClientTls, StaticIdentity};
+use serde_json::json;
 use wire::{HttpClient, body};
 use world::sim::Config;
 
 use crate::{
-    plane::{ADMIN, BOB, Plane, with_plane},
+    plane::{ADMIN, BOB, Plane, with_issuing_plane, with_plane},
     trust::{DAY, authority, issue},
 };
 
@@ -62,7 +63,8 @@ fn who_is_impersonated_is_in_the_groups_that_go_without_saying() {
 
 #[test]
 fn each_part_of_somebody_is_a_permission_of_its_own() {
-    with_plane(&[], |plane| async move {
+    // The words of releases in which it is one for everything.
+    with_plane(&["--kubernetes-version=1.35"], |plane| async move {
         let plane = &plane;
         let refused = |what: &str, group: &str, place: &str| {
             format!(
@@ -84,6 +86,153 @@ fn each_part_of_somebody_is_a_permission_of_its_own() {
         {
             check(name, refused(&format!("users {name:?}"), "", cluster)).await;
         }
+        let answer = who(plane, ADMIN, &[("impersonate-group", "dev")]).await;
+        assert_eq!(answer, "requested [{Group  dev    }] without impersonating a user");
+    });
+}
+
+/// A role with these verbs on these resources of a group, and what binds it to `bob`.
+async fn grant(plane: &Plane, name: &str, rules: serde_json::Value) {
+    let typed = [("content-type", "application/json")];
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({"metadata": {"name": name}, "rules": rules});
+    let binding = json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "bob"}],
+    });
+    for (kind, object) in [("clusterroles", role), ("clusterrolebindings", binding)] {
+        let path = format!("/apis/{group}/v1/{kind}");
+        let answer = plane.send(ADMIN, "POST", &path, &typed, &object.to_string()).await;
+        assert_eq!(answer.code, 201, "{}", answer.body);
+    }
+    plane.sim.elapse(Duration::from_millis(200)).await;
+}
+
+#[test]
+fn impersonation_may_be_for_some_requests_alone() {
+    with_plane(&[], |plane| async move {
+        let plane = &plane;
+        let get = async |headers: &[(&str, &str)], path: &str| {
+            let answer = plane.send(BOB, "GET", path, headers, "").await;
+            let message =
+                if answer.code < 400 { String::new() } else { answer.json().str_at("/message").to_owned() };
+            (answer.code, message)
+        };
+        let (pods, jane) = ("/api/v1/pods", [("impersonate-user", "jane")]);
+        let missing = |verb: &str| {
+            format!(
+                r#"pods is forbidden: User "bob" cannot {verb} resource "pods" in API group "" at the cluster scope"#
+            )
+        };
+        let identity = r#"users.authentication.k8s.io "jane" is forbidden: User "bob" cannot impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope"#;
+        assert_eq!(get(&jane, pods).await, (403, missing("impersonate-on:user-info:list")));
+        let verbs = ["impersonate-on:user-info:list", "impersonate-on:arbitrary-node:list"];
+        grant(plane, "on-pods", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": verbs}])).await;
+        assert_eq!(get(&jane, pods).await, (403, identity.to_owned()));
+        let identities = |resource: &str, verb: &str, names: &[&str]| json!([{"apiGroups": ["authentication.k8s.io"], "resources": [resource], "verbs": [verb], "resourceNames": names}]);
+        grant(plane, "as-jane", identities("users", "impersonate:user-info", &["jane"])).await;
+        // Bob may be jane, and jane may not.
+        assert_eq!(get(&jane, pods).await, (403, missing("list").replace("bob", "jane")));
+        let (code, why) = get(&jane, "/api/v1/nodes").await;
+        assert!(code == 403 && why.contains("impersonate-on:user-info:list resource \"nodes\""), "{why}");
+        // Each group is a permission; masters are none that could be had this way.
+        let with = |group: &'static str| [("impersonate-user", "jane"), ("impersonate-group", group)];
+        let (code, why) = get(&with("dev"), pods).await;
+        assert!(code == 403 && why.contains("cannot impersonate:user-info resource \"groups\""), "{why}");
+        grant(plane, "as-all", identities("groups", "impersonate:user-info", &["dev", "system:masters"]))
+            .await;
+        assert_eq!(get(&with("dev"), pods).await, (403, missing("list").replace("bob", "jane")));
+        let (code, why) = get(&with("system:masters"), pods).await;
+        assert!(
+            code == 403 && why.ends_with("impersonating the system:masters group is not allowed"),
+            "{why}"
+        );
+        // Keys of extra are paths below a domain.
+        let extra = |key: &'static str| [("impersonate-user", "jane"), (key, "v")];
+        let (code, why) = get(&extra("impersonate-extra-scopes"), pods).await;
+        assert!(
+            code == 403 && why.contains("must be a domain-prefixed path (such as \"acme.io/foo\")"),
+            "{why}"
+        );
+        let keys = json!([{"apiGroups": ["authentication.k8s.io"], "resources": ["userextras/acme.io/a"], "verbs": ["impersonate:user-info"]}]);
+        grant(plane, "extra", keys).await;
+        assert_eq!(
+            get(&extra("impersonate-extra-acme.io%2fa"), pods).await.1,
+            missing("list").replace("bob", "jane")
+        );
+
+        // A node is one by its name alone, and in the group of nodes: it may list its own pods.
+        let own = "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1";
+        let node = [("impersonate-user", "system:node:n1")];
+        let (code, why) = get(&node, own).await;
+        assert!(code == 403 && why.contains("cannot impersonate:arbitrary-node resource \"nodes\""), "{why}");
+        grant(plane, "as-node", identities("nodes", "impersonate:arbitrary-node", &["n1"])).await;
+        assert_eq!(get(&node, own).await, (200, String::new()));
+        assert_eq!(get(&[("impersonate-user", "system:node:n2")], own).await.0, 403);
+        // Whoever may be somebody for everything still may.
+        grant(
+            plane,
+            "legacy",
+            json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}]),
+        )
+        .await;
+        let robot = who(plane, BOB, &[("impersonate-user", "system:serviceaccount:ns:robot")]).await;
+        assert_eq!(
+            robot,
+            "system:serviceaccount:ns:robot [system:serviceaccounts system:serviceaccounts:ns system:authenticated]"
+        );
+        let answer = who(plane, ADMIN, &[("impersonate-group", "dev")]).await;
+        assert_eq!(
+            answer,
+            r#"requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"dev"}, Extra:map[string][]string(nil)} without impersonating a user name"#
+        );
+    });
+}
+
+/// A service account whose token is bound to a node becomes that node, and no other.
+#[test]
+fn an_agent_becomes_the_node_that_it_runs_on() {
+    with_issuing_plane(|plane| async move {
+        let plane = &plane;
+        let create = async |path: &str, object: serde_json::Value| {
+            let typed = [("content-type", "application/json")];
+            let answer = plane.send(ADMIN, "POST", path, &typed, &object.to_string()).await;
+            assert_eq!(answer.code, 201, "{path}: {}", answer.body);
+            answer.json()
+        };
+        let node = create("/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await;
+        create("/api/v1/namespaces", json!({"metadata": {"name": "ns"}})).await;
+        create("/api/v1/namespaces/ns/serviceaccounts", json!({"metadata": {"name": "agent"}})).await;
+        let bound =
+            json!({"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": node.str_at("/metadata/uid")});
+        let token = async |spec: serde_json::Value| {
+            let path = "/api/v1/namespaces/ns/serviceaccounts/agent/token";
+            create(path, json!({"spec": spec})).await.str_at("/status/token").to_owned()
+        };
+        let (own, unbound) = (token(json!({"boundObjectRef": bound})).await, token(json!({})).await);
+        let rules = json!([
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["nodes"], "verbs": ["impersonate:associated-node"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:associated-node:list"]},
+        ]);
+        grant(plane, "agent", rules).await;
+        let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        let binding = json!({
+            "metadata": {"name": "agents"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "agent"},
+            "subjects": [{"kind": "ServiceAccount", "namespace": "ns", "name": "agent"}],
+        });
+        create(path, binding).await;
+        plane.sim.elapse(Duration::from_secs(1)).await;
+        let list = async |token: &str, node: &str, on: &str| {
+            let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{on}");
+            let answer = plane.send(token, "GET", &path, &[("impersonate-user", node)], "").await;
+            answer.code
+        };
+        assert_eq!(list(&own, "system:node:n1", "n1").await, 200);
+        assert_eq!(list(&own, "system:node:n1", "n2").await, 403, "as the node itself");
+        assert_eq!(list(&own, "system:node:n2", "n2").await, 403);
+        assert_eq!(list(&unbound, "system:node:n1", "n1").await, 403);
     });
 }
 

@@ -188,11 +188,7 @@ fn watches_end_one_after_the_other_if_there_is_time_for_it() {
 #[test]
 fn tokens_are_issued_and_their_keys_are_shown() {
     world::sim::run(Config::default(), |sim| async move {
-        let key = pki::PrivateKey::generate(pki::KeyAlgorithm::EcdsaP256).unwrap();
-        let disk = sim.host("cp").disk().clone();
-        disk.create_dir_all("/etc").unwrap();
-        disk.write("/etc/sa.key", key.to_pem(), 0o600).unwrap();
-        let plane = Plane::start(&sim, &["--service-account-signing-key-file=/etc/sa.key"]).await;
+        let plane = Plane::issuing(&sim).await;
         let account = json!({ "metadata": { "name": "robot" } });
         let (accounts, ns) = (Resource::core("serviceaccounts"), Some("default"));
         plane.admin.create(&accounts, ns, &account).await.unwrap();

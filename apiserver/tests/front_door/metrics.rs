@@ -9,7 +9,7 @@ use wire::HttpClient;
 use world::sim::{Config, run};
 
 use crate::{
-    plane::{BOB, Plane, with_plane},
+    plane::{ADMIN, BOB, Plane, with_issuing_plane, with_plane},
     trust::{DAY, authority, issue},
 };
 
@@ -142,4 +142,115 @@ fn client_certificates_are_counted_by_what_is_left_of_them() {
         assert_eq!(value(&page, "authenticated_user_requests{username=\"email_id\"}"), Some(1.0));
     })
     .unwrap();
+}
+
+/// How much a sample grew from one page to another; one that is not there is nothing.
+fn growth(pages: (&str, &str), sample: &str) -> f64 {
+    value(pages.1, sample).unwrap_or_default() - value(pages.0, sample).unwrap_or_default()
+}
+
+#[test]
+fn decisions_are_counted_by_who_made_them() {
+    with_plane(&[], |plane| async move {
+        let secrets = "/api/v1/namespaces/default/secrets";
+        let before = plane.get("/metrics").await.body;
+        plane.send(BOB, "GET", secrets, &[], "").await;
+        plane.send(BOB, "GET", secrets, &[], "").await;
+        plane.send("", "GET", "/version", &[], "").await;
+        plane.send("nonsense", "GET", "/version", &[], "").await;
+        let basic = [("authorization", "Basic eDp5")];
+        plane.send("", "GET", "/version", &basic, "").await;
+        let after = plane.get("/metrics").await.body;
+        let check = |sample: &str, expected: f64| {
+            assert_eq!(growth((&before, &after), sample), expected, "{sample}\n{after}")
+        };
+        check("authorization_attempts_total{result=\"no-opinion\"}", 2.0);
+        check("authorization_duration_seconds_count{result=\"no-opinion\"}", 2.0);
+        check("authorization_attempts_total{result=\"denied\"}", 0.0);
+        // Bob, Bob, the anonymous, and whoever reads the first page; the second is not over.
+        check("authenticated_user_requests{username=\"admin\"}", 1.0);
+        check("authenticated_user_requests{username=\"other\"}", 4.0);
+        // A token that nobody knows is an error, other words are as nothing.
+        check("authentication_attempts{result=\"error\"}", 1.0);
+        check("authentication_attempts{result=\"failure\"}", 0.0);
+        let rbac =
+            "apiserver_authorization_decisions_total{decision=\"allowed\",name=\"rbac\",type=\"RBAC\"}";
+        assert_eq!(growth((&before, &after), rbac), 2.0, "{after}");
+        assert!(!after.contains("decision=\"denied\""), "{after}");
+    });
+}
+
+#[test]
+fn admission_is_timed_by_plugin_operation_and_outcome() {
+    with_plane(&[], |plane| async move {
+        let before = plane.get("/metrics").await.body;
+        let kind = [("content-type", "application/json")];
+        let pods = "/api/v1/namespaces/default/pods";
+        // Without the account there is no pod.
+        let pod =
+            json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+        let refused = plane.send(ADMIN, "POST", pods, &kind, &pod.to_string()).await;
+        assert_eq!(refused.code, 403, "{}", refused.body);
+        let map = json!({ "metadata": { "name": "m" } }).to_string();
+        let maps = "/api/v1/namespaces/default/configmaps";
+        assert_eq!(plane.send(ADMIN, "POST", maps, &kind, &map).await.code, 201);
+        let after = plane.get("/metrics").await.body;
+        let check = |labels: &str, expected: f64| {
+            let name = match labels.starts_with("name") {
+                true => "apiserver_admission_controller_admission_duration_seconds_count",
+                false => "apiserver_admission_step_admission_duration_seconds_count",
+            };
+            let sample = format!("{name}{{{labels}}}");
+            assert_eq!(growth((&before, &after), &sample), expected, "{sample}\n{after}");
+        };
+        let create = |rejected: bool, step: &str| {
+            format!("operation=\"CREATE\",rejected=\"{rejected}\",type=\"{step}\"")
+        };
+        check(&create(true, "admit"), 1.0);
+        check(&create(false, "admit"), 1.0);
+        check(&create(false, "validate"), 1.0);
+        check(&create(true, "validate"), 0.0);
+        check(&format!("name=\"ServiceAccount\",{}", create(true, "admit")), 1.0);
+        check(&format!("name=\"ServiceAccount\",{}", create(false, "admit")), 1.0);
+        // It is for pods that are deleted and updated too.
+        check(&format!("name=\"NamespaceLifecycle\",{}", create(false, "admit")), 2.0);
+        // After whoever refuses nobody is asked.
+        check(&format!("name=\"DefaultStorageClass\",{}", create(false, "admit")), 1.0);
+        // It never has to do with creating.
+        check(&format!("name=\"StorageObjectInUseProtection\",{}", create(false, "validate")), 0.0);
+    });
+}
+
+#[test]
+fn tokens_of_service_accounts_are_counted_by_where_they_come_from() {
+    with_issuing_plane(|plane| async move {
+        let accounts = "/api/v1/namespaces/default/serviceaccounts";
+        let kind = [("content-type", "application/json")];
+        let send = async |path: &str, body: serde_json::Value| {
+            plane.send(ADMIN, "POST", path, &kind, &body.to_string()).await.json()
+        };
+        send(accounts, json!({ "metadata": { "name": "robot" } })).await;
+        let spec = json!({ "serviceAccountName": "robot", "containers": [{ "name": "c", "image": "i" }] });
+        let pods = "/api/v1/namespaces/default/pods";
+        let pod = send(pods, json!({ "metadata": { "name": "p" }, "spec": spec })).await;
+        let bound = json!({ "apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod["metadata"]["uid"] });
+        // What a kubelet asks for: only such a token is told apart by whether it should have been read again.
+        let asked = json!({ "spec": { "expirationSeconds": 3607, "boundObjectRef": bound } });
+        let token = send(&format!("{accounts}/robot/token"), asked).await;
+        let token = token["status"]["token"].as_str().unwrap().to_owned();
+        let before = plane.get("/metrics").await.body;
+        plane.send(&token, "GET", "/version", &[], "").await;
+        let after = plane.get("/metrics").await.body;
+        for (name, expected) in [
+            ("valid_tokens_total", 1.0),
+            ("stale_tokens_total", 0.0),
+            ("legacy_tokens_total", 0.0),
+            ("legacy_auto_token_uses_total", 0.0),
+            ("legacy_manual_token_uses_total", 0.0),
+        ] {
+            let name = format!("serviceaccount_{name}");
+            assert!(value(&after, &name).is_some(), "{name}\n{after}");
+            assert_eq!(growth((&before, &after), &name), expected, "{name}\n{after}");
+        }
+    });
 }

@@ -55,6 +55,15 @@ impl Plane {
         Self::start_on(sim, extra, None).await
     }
 
+    /// A server that issues tokens of service accounts.
+    pub async fn issuing(sim: &Sim) -> Self {
+        let key = pki::PrivateKey::generate(pki::KeyAlgorithm::EcdsaP256).unwrap();
+        let disk = sim.host("cp").disk().clone();
+        disk.create_dir_all("/etc").unwrap();
+        disk.write("/etc/sa.key", key.to_pem(), 0o600).unwrap();
+        Self::start(sim, &["--service-account-signing-key-file=/etc/sa.key"]).await
+    }
+
     pub async fn start_on(sim: &Sim, extra: &[&str], store: Option<Arc<dyn Store>>) -> Self {
         let host = sim.host("cp");
         let tokens = format!("{ADMIN},admin,1,\"system:masters\"\n{BOB},bob,2\n");
@@ -116,6 +125,19 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     run(Config::default(), extra, test);
+}
+
+/// As [`with_plane`], on one that issues tokens of service accounts.
+pub fn with_issuing_plane<F, Fut>(test: F)
+where
+    F: FnOnce(Plane) -> Fut + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    world::sim::run(Config::default(), |sim| async move {
+        let plane = Plane::issuing(&sim).await;
+        test(plane).await;
+    })
+    .unwrap();
 }
 
 /// As [`with_plane`], with recurring work so rare that years are affordable.

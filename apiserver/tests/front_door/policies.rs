@@ -61,6 +61,18 @@ fn a_policy_is_in_force_until_it_is_gone() {
             refused.json().str_at("/details/causes/0/message"),
             words.split_once("forbidden: ").unwrap().1
         );
+        // What does not evaluate is counted apart.
+        assert_eq!(create(&plane, "seven", json!({"n": "seven"})).await.code, 422);
+        let page = plane.get("/metrics").await.body;
+        for (kind, count) in [("no_error", 1), ("invalid_error", 1)] {
+            let labels = format!(
+                "enforcement_action=\"deny\",error_type=\"{kind}\",policy=\"limits\",policy_binding=\"everywhere\""
+            );
+            for name in ["check_total", "check_duration_seconds_count"] {
+                let line = format!("apiserver_validating_admission_policy_{name}{{{labels}}} {count}\n");
+                assert!(page.contains(&line), "{line}{page}");
+            }
+        }
         let policies = resource("validatingadmissionpolicies");
         plane.admin.delete(&policies, None, "limits", &DeleteParams::default()).await.unwrap();
         plane.sim.elapse(TURN).await;

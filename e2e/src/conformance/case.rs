@@ -13,6 +13,9 @@ use crate::cli::Refusal;
 pub struct Subject {
     /// The subject in a sentence.
     pub about: String,
+    /// Files that the flags of [`Case::needs`] name, by their path on the server's host.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
     /// Its cases, each in a namespace of its own.
     pub cases: Vec<Case>,
 }
@@ -28,8 +31,29 @@ pub struct Case {
     /// The case moves time, which only the simulated gear can do.
     #[serde(default)]
     pub moves_time: bool,
+    /// What the server must have been started with, flag by flag; programs that must run beside it stand without dashes.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// No namespace is made for it.
+    #[serde(default)]
+    pub bare: bool,
+    /// Which authenticators, authorizers and admission plugins are seen to decide, and how.
+    #[serde(default)]
+    pub decides: BTreeMap<String, Vec<Decision>>,
     /// What happens, in order.
     pub steps: Vec<Step>,
+}
+
+/// How somebody decides about a request.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It may go on as it is.
+    Allow,
+    /// It may not.
+    Deny,
+    /// It goes on, and is another one.
+    Change,
 }
 
 /// One request and its answer; or more of a watch; or time passes.
@@ -38,6 +62,11 @@ pub struct Case {
 pub struct Step {
     /// `METHOD /path?query`, sent as it is after variables are put in.
     pub send: Option<String>,
+    /// Shows this bearer token instead of being the administrator.
+    pub bearer: Option<String>,
+    /// Shows nothing that says who it is.
+    #[serde(default)]
+    pub nobody: bool,
     /// Headers of the request. A body of `body` is `application/json` unless they say otherwise.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -70,7 +99,8 @@ pub struct Step {
     pub keep: Option<String>,
     /// Reads on from a watch that was kept.
     pub from: Option<String>,
-    /// Variables from the answer: a JSON pointer, or `header:name`.
+    /// Variables from the answer: a JSON pointer, `base64:` and the pointer of what is to be decoded, or
+    /// `header:name`.
     #[serde(default)]
     pub capture: BTreeMap<String, String>,
     /// Sends it so many times, `$n` counting from 1.
@@ -100,6 +130,7 @@ pub struct Fill {
 /// The cases that come with the program: file name and text.
 pub const FILES: &[(&str, &str)] = &[
     ("admission", include_str!("../../tests/api/cases/admission.yaml")),
+    ("authentication", include_str!("../../tests/api/cases/authentication.yaml")),
     ("authorization", include_str!("../../tests/api/cases/authorization.yaml")),
     ("bad-bodies", include_str!("../../tests/api/cases/bad-bodies.yaml")),
     ("bad-requests", include_str!("../../tests/api/cases/bad-requests.yaml")),
@@ -109,8 +140,10 @@ pub const FILES: &[(&str, &str)] = &[
     ("field-validation", include_str!("../../tests/api/cases/field-validation.yaml")),
     ("get", include_str!("../../tests/api/cases/get.yaml")),
     ("list", include_str!("../../tests/api/cases/list.yaml")),
+    ("optional-plugins", include_str!("../../tests/api/cases/optional-plugins.yaml")),
     ("pages", include_str!("../../tests/api/cases/pages.yaml")),
     ("patch", include_str!("../../tests/api/cases/patch.yaml")),
+    ("policies", include_str!("../../tests/api/cases/policies.yaml")),
     ("representations", include_str!("../../tests/api/cases/representations.yaml")),
     ("selectors", include_str!("../../tests/api/cases/selectors.yaml")),
     ("subresources", include_str!("../../tests/api/cases/subresources.yaml")),

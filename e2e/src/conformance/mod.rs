@@ -17,13 +17,14 @@ pub mod pattern;
 pub mod runner;
 pub mod transport;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use api::profile::Profile;
 use clap::Args;
 use futures::StreamExt;
 use pki::kubeconfig::Kubeconfig;
 use serde_json::json;
+use wire::HttpClient;
 use world::Host;
 
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
 };
 use case::Case;
 pub use runner::{Outcome, Runner};
-pub use transport::{Incoming, Outgoing, Transport, Wire};
+pub use transport::{As, Incoming, Outgoing, Transport, Wire};
 
 /// `chronoplane conformance`.
 #[derive(Args)]
@@ -46,6 +47,9 @@ pub struct ConformanceArgs {
     /// Only cases with this text in their file's name, their own name or their fact
     #[arg(long)]
     only: Option<String>,
+    /// Flags that the server was started with: cases that need these are not skipped. To be given for each flag
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    assume: Vec<String>,
     /// How many cases at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     at_once: u16,
@@ -59,6 +63,8 @@ pub struct ConformanceArgs {
 pub struct Entry {
     /// The file's name, without its ending.
     pub file: String,
+    /// Files that the flags it needs name, by path.
+    pub files: Arc<BTreeMap<String, String>>,
     /// The case.
     pub case: Case,
 }
@@ -77,7 +83,12 @@ pub fn all() -> Result<Vec<Entry>, Refusal> {
 
 fn add(entries: &mut Vec<Entry>, file: &str, text: &str) -> Result<(), Refusal> {
     let subject = case::parse(file, text)?;
-    entries.extend(subject.cases.into_iter().map(|case| Entry { file: file.to_owned(), case }));
+    let files = Arc::new(subject.files);
+    entries.extend(subject.cases.into_iter().map(|case| Entry {
+        file: file.to_owned(),
+        files: files.clone(),
+        case,
+    }));
     Ok(())
 }
 
@@ -93,8 +104,10 @@ pub async fn carry_out(runner: &Runner, entries: &[Entry], at_once: usize) -> Ve
 /// The file cannot be read, or what it says cannot be used here.
 pub fn transport(host: &Host, kubeconfig: &std::path::Path) -> Result<Wire, Refusal> {
     let config = Kubeconfig::load(host.disk(), std::path::absolute(kubeconfig)?)?;
-    let (http, auth) = client::connection(host, &config, Profile::default().go())?;
-    Ok(Wire::new(http.user_agent("chronoplane-conformance"), auth))
+    let (go, agent) = (Profile::default().go(), "chronoplane-conformance");
+    let (http, auth) = client::connection(host, &config, go)?;
+    let plain = HttpClient::new(host, config.server()?, config.anonymous_tls(host, go)?)?;
+    Ok(Wire::new(http.user_agent(agent), auth, plain.user_agent(agent)))
 }
 
 /// Checks a server and prints what did not hold; exit code 1 if anything did not.
@@ -126,7 +139,7 @@ pub fn run(args: ConformanceArgs) -> Result<ExitCode, Refusal> {
     let host = Place::of_this_process()?.host();
     let transport = transport(&host, &args.kubeconfig)?;
     let runtime = components::runtime()?;
-    let runner = Runner::new(&host, Arc::new(transport));
+    let runner = Runner::new(&host, Arc::new(transport)).assuming(args.assume);
     let outcomes = runtime.block_on(carry_out(&runner, &entries, args.at_once.into()));
     runtime.shutdown_background();
     let failed = outcomes.iter().filter(|o| matches!(o, Outcome::Failed(_))).count();
@@ -139,7 +152,7 @@ pub fn run(args: ConformanceArgs) -> Result<ExitCode, Refusal> {
         }
         Output::Text => {
             for (entry, outcome) in entries.iter().zip(&outcomes) {
-                let Entry { file, case } = entry;
+                let Entry { file, case, .. } = entry;
                 match outcome {
                     Outcome::Held => outln!("ok       {file}: {}", case.name),
                     Outcome::Skipped(why) => outln!("skipped  {file}: {} ({why})", case.name),
@@ -157,7 +170,7 @@ pub fn run(args: ConformanceArgs) -> Result<ExitCode, Refusal> {
 fn row(entry: &Entry, outcome: &Outcome) -> serde_json::Value {
     let (word, why) = match outcome {
         Outcome::Held => ("held", ""),
-        Outcome::Skipped(why) => ("skipped", *why),
+        Outcome::Skipped(why) => ("skipped", why.as_str()),
         Outcome::Failed(why) => ("failed", why.as_str()),
     };
     json!({"file": entry.file, "case": entry.case.name, "fact": entry.case.fact, "outcome": word, "why": why})

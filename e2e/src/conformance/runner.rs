@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -11,21 +12,28 @@ use world::Host;
 use super::{
     case::{Case, Step},
     pattern::{self, Variables},
-    transport::{Chunks, Incoming, Outgoing, Transport},
+    transport::{As, Chunks, Incoming, Outgoing, Transport},
 };
 
 /// How long an answer, or the next event of a watch, may take: longer than from one bookmark to the next.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Letters and digits that tell one case from another.
+const ID: usize = 8;
 /// Between two tries of a step that is sent until it holds.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// Before what a [`Step::capture`] takes from a header.
+const HEADER: &str = "header:";
+/// Before the JSON pointer of text that is remembered decoded.
+const BASE64: &str = "base64:";
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every step held.
     Held,
-    /// It cannot be carried out here.
-    Skipped(&'static str),
+    /// It cannot be carried out here, and why.
+    Skipped(String),
     /// Which step did not hold, and why.
     Failed(String),
 }
@@ -35,24 +43,45 @@ pub enum Outcome {
 pub struct Runner {
     host: Host,
     transport: Arc<dyn Transport>,
+    /// What the server is said to have been started with.
+    assumed: Vec<String>,
 }
 
 impl Runner {
     /// Sends through `transport` and waits on `host`'s clock.
     pub fn new(host: &Host, transport: Arc<dyn Transport>) -> Self {
-        Self { host: host.clone(), transport }
+        Self { host: host.clone(), transport, assumed: Vec::new() }
+    }
+
+    /// Carries out the cases too that need these flags.
+    #[must_use]
+    pub fn assuming(self, flags: Vec<String>) -> Self {
+        Self { assumed: flags, ..self }
     }
 
     /// Carries out one case and removes what it made, as far as deleting its namespace does.
     pub async fn run(&self, case: &Case) -> Outcome {
         if case.moves_time && self.host.gear() == world::Gear::Real {
-            return Outcome::Skipped("it moves time");
+            return Outcome::Skipped("it moves time".to_owned());
         }
-        let id = self.host.entropy().name_suffix(8);
-        let variables =
-            Variables::from([("id".to_owned(), id.clone()), ("ns".to_owned(), format!("case-{id}"))]);
+        let missing: Vec<&str> =
+            case.needs.iter().filter(|flag| !self.assumed.contains(flag)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Outcome::Skipped(format!("it needs a server with {}", missing.join(" ")));
+        }
+        let id = self.host.entropy().name_suffix(ID);
+        let variables = [
+            ("id", id.clone()),
+            ("ns", format!("case-{id}")),
+            // As bootstrap tokens have them.
+            ("id6", id.chars().take(6).collect()),
+            ("id16", id.repeat(2)),
+        ];
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut course = Course { runner: self, variables, watches: BTreeMap::new() };
-        if let Err(why) = course.prepare().await {
+        if !case.bare
+            && let Err(why) = course.prepare().await
+        {
             return Outcome::Failed(format!("its namespace could not be made: {why}"));
         }
         let mut outcome = Outcome::Held;
@@ -67,7 +96,9 @@ impl Runner {
                 break;
             }
         }
-        course.clean().await;
+        if !case.bare {
+            course.clean().await;
+        }
         outcome
     }
 }
@@ -184,7 +215,12 @@ impl Course<'_> {
             Bytes::new()
         };
         let method = method.parse().map_err(|e| format!("{method}: {e}"))?;
-        Ok(Outgoing { method, path: path.to_owned(), headers, body, breaks_off: step.breaks_off })
+        let sender = match &step.bearer {
+            Some(token) => As::Bearer(pattern::fill(token, &self.variables)),
+            None if step.nobody => As::Nobody,
+            None => As::Admin,
+        };
+        Ok(Outgoing { method, path: path.to_owned(), sender, headers, body, breaks_off: step.breaks_off })
     }
 
     fn compare(&mut self, step: &Step, status: u16, headers: &HeaderMap, body: &Bytes) -> Result<(), String> {
@@ -193,7 +229,7 @@ impl Course<'_> {
             let text = Value::from(String::from_utf8_lossy(body).into_owned());
             pattern::check(&pattern::fill_value(says, &self.variables), Some(&text), "the body")?;
         }
-        let pointers = step.capture.values().any(|from| from.starts_with('/'));
+        let pointers = step.capture.values().any(|from| !from.starts_with(HEADER));
         if step.expect.is_none() && !pointers {
             return self.capture(step, headers, &Value::Null);
         }
@@ -232,9 +268,13 @@ impl Course<'_> {
 
     fn capture(&mut self, step: &Step, headers: &HeaderMap, body: &Value) -> Result<(), String> {
         for (name, from) in &step.capture {
-            let found = match from.strip_prefix("header:") {
-                Some(header) => headers.get(header).and_then(|v| v.to_str().ok()).map(str::to_owned),
-                None => body.pointer(from).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)),
+            let found = if let Some(header) = from.strip_prefix(HEADER) {
+                headers.get(header).and_then(|v| v.to_str().ok()).map(str::to_owned)
+            } else if let Some(pointer) = from.strip_prefix(BASE64) {
+                let text = body.pointer(pointer).and_then(Value::as_str);
+                text.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok())
+            } else {
+                body.pointer(from).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
             };
             let value = found.ok_or_else(|| format!("there is no {from} to remember"))?;
             self.variables.insert(name.clone(), value);

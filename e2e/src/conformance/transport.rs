@@ -10,6 +10,18 @@ use http::HeaderMap;
 use http_body_util::BodyDataStream;
 use wire::{HttpClient, body};
 
+/// As whom a request is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum As {
+    /// The administrator.
+    #[default]
+    Admin,
+    /// Whoever has this bearer token.
+    Bearer(String),
+    /// Nobody that says so.
+    Nobody,
+}
+
 /// A request, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -17,6 +29,8 @@ pub struct Outgoing {
     pub method: http::Method,
     /// Path and query.
     pub path: String,
+    /// As whom.
+    pub sender: As,
     /// Headers, credentials apart.
     pub headers: HeaderMap,
     /// Body.
@@ -44,7 +58,7 @@ impl std::fmt::Debug for Incoming {
     }
 }
 
-/// An HTTP client that speaks to one server as one administrator.
+/// An HTTP client that speaks to one server, as its administrator unless it is told otherwise.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends a request; returns when the answer's header is there.
@@ -65,12 +79,14 @@ pub fn broken(whole: &Bytes) -> impl Stream<Item = Result<Bytes, std::io::Error>
 pub struct Wire {
     http: HttpClient,
     auth: Auth,
+    /// Shows no client certificate.
+    plain: HttpClient,
 }
 
 impl Wire {
-    /// Over `http`, as who `auth` says.
-    pub fn new(http: HttpClient, auth: Auth) -> Self {
-        Self { http, auth }
+    /// Over `http`, as who `auth` says; as others over `plain`, which shows no client certificate.
+    pub fn new(http: HttpClient, auth: Auth, plain: HttpClient) -> Self {
+        Self { http, auth, plain }
     }
 }
 
@@ -86,8 +102,13 @@ impl Transport for Wire {
         *message.method_mut() = request.method;
         *message.uri_mut() = request.path.parse().map_err(|e| format!("{}: {e}", request.path))?;
         *message.headers_mut() = request.headers;
-        client::authorize(&mut message, &self.auth).await.map_err(|e| e.to_string())?;
-        let response = self.http.send(message).await.map_err(|e| e.to_string())?;
+        let (http, auth) = match request.sender {
+            As::Admin => (&self.http, self.auth.clone()),
+            As::Bearer(token) => (&self.plain, Auth::bearer(&token)),
+            As::Nobody => (&self.plain, Auth::None),
+        };
+        client::authorize(&mut message, &auth).await.map_err(|e| e.to_string())?;
+        let response = http.send(message).await.map_err(|e| e.to_string())?;
         let (head, content) = response.into_parts();
         let chunks = BodyDataStream::new(content).map(|chunk| chunk.map_err(|e| e.to_string()));
         Ok(Incoming { status: head.status.as_u16(), headers: head.headers, chunks: Box::pin(chunks) })

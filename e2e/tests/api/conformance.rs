@@ -1,16 +1,16 @@
 //! Every case of the conformance suite, in both gears: over reqwest on real sockets, and over our own client
 //! on the simulated network.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use chronoplane_cli::conformance::{
-    Entry, Incoming, Outcome, Outgoing, Runner, Transport, Wire, all, carry_out, transport::broken,
+    As, Entry, Incoming, Outcome, Outgoing, Runner, Transport, Wire, all, carry_out, transport::broken,
 };
 use client::Auth;
 use futures::StreamExt;
 
-use crate::plane::{ADMIN, Plane, in_real_gear};
+use crate::plane::{ADMIN, Plane, Setup, in_real_gear};
 
 /// A client that shares nothing with the server under test but the standards.
 struct Reqwest {
@@ -36,7 +36,12 @@ impl Transport for Reqwest {
             request.body.into()
         };
         let call = self.client.request(request.method, format!("{}{}", self.url, request.path));
-        let call = call.headers(request.headers).bearer_auth(ADMIN).body(content);
+        let call = call.headers(request.headers).body(content);
+        let call = match request.sender {
+            As::Admin => call.bearer_auth(ADMIN),
+            As::Bearer(token) => call.bearer_auth(token),
+            As::Nobody => call,
+        };
         let response = call.send().await.map_err(|e| format!("{e:?}"))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let chunks = response.bytes_stream().map(|chunk| chunk.map_err(|e| format!("{e:?}")));
@@ -61,27 +66,70 @@ fn check(entries: &[Entry], outcomes: &[Outcome], skipped: usize) {
     assert_eq!(unseen, skipped, "cases that were skipped");
 }
 
+/// Our client over the simulated network, as the administrator unless it is told otherwise.
+fn wire(plane: &Plane) -> Arc<Wire> {
+    Arc::new(Wire::new(plane.http(), Auth::bearer(ADMIN), plane.http()))
+}
+
 #[test]
 fn every_case_holds_on_real_sockets() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let entries = all().unwrap();
         let runner = Runner::new(&plane.client, Arc::new(Reqwest::new(&plane)));
         let outcomes = carry_out(&runner, &entries, 16).await;
-        let move_time = entries.iter().filter(|e| e.case.moves_time).count();
-        check(&entries, &outcomes, move_time);
+        let not_here = entries.iter().filter(|e| e.case.moves_time || !e.case.needs.is_empty()).count();
+        check(&entries, &outcomes, not_here);
     });
 }
 
 #[test]
 fn every_case_holds_in_a_simulated_world() {
     world::sim::run(world::sim::Config::default(), |sim| async move {
-        let plane = Plane::simulated(&sim, &[]).await;
+        let plane = Plane::simulated(&sim, Setup::default()).await;
         let entries = all().unwrap();
-        let runner = Runner::new(&plane.client, Arc::new(Wire::new(plane.http(), Auth::bearer(ADMIN))));
+        let runner = Runner::new(&plane.client, wire(&plane));
         let outcomes = carry_out(&runner, &entries, 1).await;
-        check(&entries, &outcomes, 0);
+        check(&entries, &outcomes, entries.iter().filter(|e| !e.case.needs.is_empty()).count());
     })
     .unwrap();
+}
+
+/// The cases that need a server of their own, by what it must be started with.
+fn with_needs() -> BTreeMap<Vec<String>, Vec<Entry>> {
+    let mut groups: BTreeMap<Vec<String>, Vec<Entry>> = BTreeMap::new();
+    for entry in all().unwrap() {
+        if !entry.case.needs.is_empty() {
+            groups.entry(entry.case.needs.clone()).or_default().push(entry);
+        }
+    }
+    groups
+}
+
+#[test]
+fn cases_with_needs_hold_on_real_sockets() {
+    for (needs, entries) in with_needs() {
+        let flags: Vec<&str> = needs.iter().map(String::as_str).collect();
+        let files = entries[0].files.clone();
+        in_real_gear(Setup { needs: &flags, files: Some(&files) }, |plane| async move {
+            let runner = Runner::new(&plane.client, Arc::new(Reqwest::new(&plane)));
+            let runner = runner.assuming(entries[0].case.needs.clone());
+            check(&entries, &carry_out(&runner, &entries, 4).await, 0);
+        });
+    }
+}
+
+#[test]
+fn cases_with_needs_hold_in_a_simulated_world() {
+    for (needs, entries) in with_needs() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let flags: Vec<&str> = needs.iter().map(String::as_str).collect();
+            let files = entries[0].files.clone();
+            let plane = Plane::simulated(&sim, Setup { needs: &flags, files: Some(&files) }).await;
+            let runner = Runner::new(&plane.client, wire(&plane)).assuming(needs.clone());
+            check(&entries, &carry_out(&runner, &entries, 1).await, 0);
+        })
+        .unwrap();
+    }
 }
 
 fn program(kubeconfig: &std::path::Path, flags: &[&str]) -> std::process::Output {
@@ -95,7 +143,7 @@ fn program(kubeconfig: &std::path::Path, flags: &[&str]) -> std::process::Output
 
 #[test]
 fn any_kubeconfigs_server_can_be_checked() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let dir = tempfile::tempdir().unwrap();
         let kubeconfig = dir.path().join("admin.conf");
         let cluster = pki::kubeconfig::Cluster {
@@ -116,6 +164,11 @@ fn any_kubeconfigs_server_can_be_checked() {
         check(&["--only", "moves", "--only", "x"], 2, "--only");
         check(&["--only", "no such case"], 2, "no case is left");
         check(&["--only", "bookmarks come about", "--output", "json"], 0, r#""skipped":1"#);
+        let needs_a_flag = ["--only", "where nobody may be anonymous", "--output", "text"];
+        check(&needs_a_flag, 0, "it needs a server with --anonymous-auth=false");
+        // This server lets anybody in: that the case does not hold shows that it was carried out.
+        let assumed = ["--only", "where nobody may be anonymous", "--assume", "--anonymous-auth=false"];
+        check(&assumed, 1, "step 1, GET /version: the code should be 401");
         let wrong = dir.path().join("wrong.yaml");
         let text = "about: x\ncases: [{name: n, fact: f, steps: [{send: GET /version, status: 404}]}]";
         std::fs::write(&wrong, text).unwrap();
@@ -131,8 +184,8 @@ fn any_kubeconfigs_server_can_be_checked() {
 #[test]
 fn a_case_that_does_not_hold_says_where() {
     world::sim::run(world::sim::Config::default(), |sim| async move {
-        let plane = Plane::simulated(&sim, &[]).await;
-        let runner = Runner::new(&plane.client, Arc::new(Wire::new(plane.http(), Auth::bearer(ADMIN))));
+        let plane = Plane::simulated(&sim, Setup::default()).await;
+        let runner = Runner::new(&plane.client, wire(&plane));
         let check = |steps: &'static str, words: &'static [&'static str]| {
             let runner = runner.clone();
             async move {

@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 use world::{Clock, sim};
 
-use crate::plane::Plane;
+use crate::plane::{Plane, Setup};
 
 const MAPS: Resource = Resource::core("configmaps");
 const NS: Option<&str> = Some("default");
@@ -375,7 +375,7 @@ where
     Fut: Future<Output = Result<(), TestCaseError>> + 'static,
 {
     let config = sim::Config { seed, ..sim::Config::default() };
-    sim::run(config, |sim| async move { test(Plane::simulated(&sim, &[]).await).await }).unwrap()
+    sim::run(config, |sim| async move { test(Plane::simulated(&sim, Setup::default()).await).await }).unwrap()
 }
 
 proptest! {

@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::plane::{Plane, in_real_gear};
+use crate::plane::{Plane, Setup, in_real_gear};
 
 /// Nothing here takes as long when it works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,7 +72,7 @@ async fn define(plane: &Plane, client: &Client) {
 
 #[test]
 fn watchers_see_the_state_and_what_follows() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let maps: Api<ConfigMap> = Api::namespaced(plane.kube(), "default");
         for n in 1..=5 {
             maps.create(&PostParams::default(), &map(&format!("m{n}"), "1")).await.unwrap();
@@ -100,7 +100,7 @@ fn watchers_see_the_state_and_what_follows() {
 
 #[test]
 fn a_reflector_follows_the_server() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let secrets: Api<Secret> = Api::namespaced(plane.kube(), "default");
         let (reader, writer) = reflector::store();
         let following = reflector(writer, watcher(secrets.clone(), watcher::Config::default()))
@@ -151,7 +151,7 @@ async fn reconcile(widget: Arc<Widget>, client: Arc<Client>) -> Result<Action, F
 
 #[test]
 fn a_controller_reconciles_its_widgets() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let client = plane.kube();
         define(&plane, &client).await;
         let widgets: Api<Widget> = Api::namespaced(client.clone(), "default");
@@ -211,7 +211,7 @@ fn a_controller_reconciles_its_widgets() {
 
 #[test]
 fn apply_creates_and_changes() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let maps: Api<ConfigMap> = Api::namespaced(plane.kube(), "default");
         let apply = PatchParams::apply("test");
         let made = maps.patch("a", &apply, &Patch::Apply(map("a", "1"))).await.unwrap();
@@ -226,7 +226,7 @@ fn apply_creates_and_changes() {
 
 #[test]
 fn discovery_finds_built_in_and_custom_kinds() {
-    in_real_gear(&[], |plane| async move {
+    in_real_gear(Setup::default(), |plane| async move {
         let client = plane.kube();
         define(&plane, &client).await;
         let both = [

@@ -6,7 +6,7 @@ use client::{EventKind, Patch, Resource, Rest, WatchParams, WatchStream};
 use serde_json::json;
 use world::sim;
 
-use crate::plane::Plane;
+use crate::plane::{Plane, Setup};
 
 const MAPS: Resource = Resource::core("configmaps");
 const NS: Option<&str> = Some("default");
@@ -40,7 +40,7 @@ async fn read(stream: &mut WatchStream, last: usize) -> (Vec<usize>, Option<Stri
 #[test]
 fn who_does_not_read_is_closed_and_goes_on_where_it_was() {
     sim::run(sim::Config::default(), |sim| async move {
-        let plane = Plane::simulated(&sim, &[]).await;
+        let plane = Plane::simulated(&sim, Setup::default()).await;
         let (writer, slow, quick) = (plane.admin(), plane.admin(), plane.admin());
         // Large enough that few of them fill HTTP/2's windows.
         let padding = "x".repeat(4096);
@@ -73,7 +73,7 @@ fn who_does_not_read_is_closed_and_goes_on_where_it_was() {
 #[test]
 fn who_reads_is_not_closed() {
     sim::run(sim::Config::default(), |sim| async move {
-        let plane = Plane::simulated(&sim, &[]).await;
+        let plane = Plane::simulated(&sim, Setup::default()).await;
         let (writer, reader) = (plane.admin(), plane.admin());
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "busy" }, "data": { "turn": "0" },

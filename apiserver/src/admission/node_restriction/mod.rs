@@ -1,5 +1,8 @@
 //! NodeRestriction: what a kubelet may write, beyond what RBAC can say: only its own node and lease,
 //! only mirrors of its own static pods, only tokens for pods on it.
+//!
+//! Upstream also holds kubelets to certificates for pods on their node (`podcertificaterequests`). Their API is beta and
+//! off unless it is asked for, and it is not served here: there is nothing to hold them to.
 
 mod labels;
 mod pods;

@@ -8,6 +8,10 @@
 //! ```
 //! Policies, bindings and params are what the server's informers hold: a policy takes effect when they
 //! have seen it. An expression is compiled when its policy is first met, and kept while that is as it was.
+//!
+//! Upstream's plugins do nothing where their API is switched off. Here `--runtime-config` does not switch it off
+//! ([`crate::runtime_config`] says so): what is stored would let everything pass. Who wants none of them has
+//! `--disable-admission-plugins`.
 
 mod compile;
 mod invocation;
@@ -123,6 +127,20 @@ impl Policies {
         let compiled = Arc::new(Compiled::new(policy));
         known.insert(key, Known { policy: policy.clone(), compiled: compiled.clone() });
         compiled
+    }
+}
+
+/// The kind of what is no error.
+const NO_ERROR: &str = "no_error";
+
+/// The kind of an error, as it is counted (`validating/errors.go`).
+fn counted(why: &str) -> &'static str {
+    if why.starts_with("compilation error: ") {
+        "compile_error"
+    } else if why.starts_with("validation failed due to running out of cost budget") {
+        "out_of_budget"
+    } else {
+        "invalid_error"
     }
 }
 

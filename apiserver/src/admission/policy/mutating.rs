@@ -7,11 +7,11 @@ use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Review, Tools, matching::Target, refusal::forbidden},
-    Policies, fails,
+    super::{Review, Tools, asking::Asking, matching::Target, refusal::forbidden},
+    NO_ERROR, Policies, counted, fails,
     invocation::{Invocation, Misconfigured},
     namespace_of, patch,
-    request::{Asking, Seen, namespace_object, request},
+    request::{Seen, namespace_object, request},
     version::{restored, versioned},
 };
 
@@ -115,10 +115,17 @@ async fn invoke(
     let each = invocations.iter().flat_map(|one| one.params.iter().map(move |param| (one, param.as_deref())));
     for (invocation, param) in each.collect::<Vec<_>>() {
         let asking = Asking::new(&tools.authz, review);
+        let began = tools.host.clock().monotonic();
         let ran = loop {
             let mut own = Vec::new();
             let ran = run(tools, review, passes, (invocation, param), (namespace, &asking), &mut own);
             if !asking.settle().await {
+                let elapsed = tools.host.clock().monotonic().since(began);
+                let names = (invocation.policy.name(), invocation.binding.name());
+                let kind = own.first().map(|error| counted(&error.why));
+                if matches!(ran, Ok(Some(_))) || kind.is_some() {
+                    tools.counts.mutated(names, kind.unwrap_or(NO_ERROR), elapsed);
+                }
                 errors.append(&mut own);
                 break ran?;
             }

@@ -1,22 +1,25 @@
 //! ValidatingAdmissionPolicy: the validations of the policies that mean a request, and what their
 //! bindings make of those that do not hold.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Review, Tools, matching, refusal::forbidden},
-    Policies,
+    super::{Review, Tools, asking::Asking, matching, refusal::forbidden},
+    NO_ERROR, Policies,
     compile::{Compiled, OutOfBudget, Validation},
-    configuration, fails,
+    configuration, counted, fails,
     invocation::Invocation,
     namespace_of,
-    request::{Asking, Seen, namespace_object, request},
+    request::{Seen, namespace_object, request},
     version::versioned,
 };
-use crate::cel::{self, Composition, Value};
+use crate::{
+    cel::{self, Composition, Value},
+    metrics::AdmissionCounts,
+};
 
 /// Longer messages give way to the validation's other one.
 const LONGEST_MESSAGE: usize = 5 * 1024;
@@ -25,10 +28,21 @@ const LONGEST_ANNOTATION: usize = 10 * 1024;
 const FAILURE: &str = "validation.policy.admission.k8s.io/validation_failure";
 
 /// What one validation says.
+#[derive(Default)]
 struct Decision {
     /// Why the request is denied; `None`: it is not.
     denied: Option<String>,
     reason: String,
+    /// The kind of its error, if it has one, as it is counted.
+    error: Option<&'static str>,
+}
+
+impl Decision {
+    /// A validation, or all of a policy, that could not be evaluated.
+    fn error(policy: &Json, why: String) -> Self {
+        let error = Some(counted(&why));
+        Self { denied: fails(policy).then_some(why), error, ..Self::default() }
+    }
 }
 
 /// What one audit annotation comes to.
@@ -48,8 +62,7 @@ struct Outcome {
 impl Outcome {
     /// An error before anything was decided.
     fn error(policy: &Json, why: String) -> Self {
-        let denied = fails(policy).then_some(why);
-        Self { decisions: vec![Decision { denied, reason: String::new() }], annotations: Vec::new() }
+        Self { decisions: vec![Decision::error(policy, why)], annotations: Vec::new() }
     }
 }
 
@@ -111,13 +124,17 @@ impl Policies {
                     params: params.as_deref(),
                     asker: &asking,
                 };
+                let began = tools.host.clock().monotonic();
                 let outcome = loop {
                     let outcome = evaluate(&compiled, &policy, &seen);
                     if !asking.settle().await {
                         break outcome;
                     }
                 };
-                act(review, &policy, &binding, outcome, &mut denied, &mut published);
+                let elapsed = tools.host.clock().monotonic().since(began);
+                let acting =
+                    Acting { review, policy: &policy, binding: &binding, counts: &tools.counts, elapsed };
+                acting.act(outcome, &mut denied, &mut published);
             }
         }
         for (key, values) in published {
@@ -140,47 +157,76 @@ fn misconfigured(policy: &Json, binding: Option<&Json>, why: String) -> Option<D
     })
 }
 
-/// What a binding makes of what its policy says.
-fn act(
-    review: &Review<'_>,
-    policy: &Json,
-    binding: &Json,
-    outcome: Outcome,
-    denied: &mut Vec<Denied>,
-    published: &mut BTreeMap<String, Vec<String>>,
-) {
-    let deny = |message: String, reason: String| Denied {
-        policy: policy.name().to_owned(),
-        binding: Some(binding.name().to_owned()),
-        message,
-        reason,
-    };
-    for (index, decision) in outcome.decisions.into_iter().enumerate() {
-        let Some(message) = decision.denied else { continue };
-        for action in binding.list_at("/spec/validationActions").iter().filter_map(Json::as_str) {
-            match action {
-                "Deny" => denied.push(deny(message.clone(), decision.reason.clone())),
-                "Warn" => review.remarks.warn(format!(
-                    "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {message}",
-                    policy.name(),
-                    binding.name()
-                )),
-                "Audit" => review.remarks.annotate(FAILURE, failure(binding, index, &message)),
-                _ => {}
+/// A policy that was asked, and its binding.
+struct Acting<'a> {
+    review: &'a Review<'a>,
+    policy: &'a Json,
+    binding: &'a Json,
+    counts: &'a AdmissionCounts,
+    /// How long it took.
+    elapsed: Duration,
+}
+
+impl Acting<'_> {
+    /// Does what the binding makes of what the policy says.
+    fn act(&self, outcome: Outcome, denied: &mut Vec<Denied>, published: &mut BTreeMap<String, Vec<String>>) {
+        let Self { review, policy, binding, .. } = *self;
+        let deny = |message: String, reason: String| Denied {
+            policy: policy.name().to_owned(),
+            binding: Some(binding.name().to_owned()),
+            message,
+            reason,
+        };
+        for (index, decision) in outcome.decisions.into_iter().enumerate() {
+            let Some(message) = decision.denied else {
+                // Of those that are let through only errors are counted.
+                if let Some(error) = decision.error {
+                    self.count(error, "allow");
+                }
+                continue;
+            };
+            for action in binding.list_at("/spec/validationActions").iter().filter_map(Json::as_str) {
+                let counted = match action {
+                    "Deny" => {
+                        denied.push(deny(message.clone(), decision.reason.clone()));
+                        "deny"
+                    }
+                    "Warn" => {
+                        review.remarks.warn(format!(
+                            "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {message}",
+                            policy.name(),
+                            binding.name()
+                        ));
+                        "warn"
+                    }
+                    "Audit" => {
+                        review.remarks.annotate(FAILURE, failure(binding, index, &message));
+                        "audit"
+                    }
+                    _ => continue,
+                };
+                self.count(decision.error.unwrap_or(NO_ERROR), counted);
+            }
+        }
+        for annotation in outcome.annotations {
+            match annotation {
+                Annotation::Publish(key, value) => {
+                    let values = published.entry(format!("{}/{key}", policy.name())).or_default();
+                    if !values.contains(&value) {
+                        values.push(value);
+                    }
+                }
+                Annotation::Leave => {}
+                Annotation::Error(why) => {
+                    self.count(counted(&why), "deny");
+                    denied.push(deny(why, String::new()));
+                }
             }
         }
     }
-    for annotation in outcome.annotations {
-        match annotation {
-            Annotation::Publish(key, value) => {
-                let values = published.entry(format!("{}/{key}", policy.name())).or_default();
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
-            Annotation::Leave => {}
-            Annotation::Error(why) => denied.push(deny(why, String::new())),
-        }
+
+    fn count(&self, error: &str, action: &str) {
+        self.counts.checked((self.policy.name(), self.binding.name()), error, action, self.elapsed);
     }
 }
 
@@ -256,17 +302,17 @@ fn decide(compiled: &Compiled, policy: &Json, seen: &Seen<'_>) -> Result<Outcome
     }
     let mut decisions = Vec::new();
     for (index, (validation, found)) in compiled.validations.iter().zip(found).enumerate() {
-        let error = |why: String| Decision { denied: fails(policy).then_some(why), reason: String::new() };
         decisions.push(match (found, &messages) {
-            (Err(why), _) => error(why),
-            (_, Err(why)) => error(format!("failed messageExpression: {why}")),
-            (Ok(Value::Bool(true)), _) => Decision { denied: None, reason: String::new() },
+            (Err(why), _) => Decision::error(policy, why),
+            (_, Err(why)) => Decision::error(policy, format!("failed messageExpression: {why}")),
+            (Ok(Value::Bool(true)), _) => Decision::default(),
             (Ok(_), Ok(messages)) => {
                 let made = match messages.get(index) {
                     Some(Some(Ok(Value::String(text)))) => Some(&**text),
                     _ => None,
                 };
-                Decision { denied: Some(message(validation, made)), reason: validation.reason.clone() }
+                let denied = Some(message(validation, made));
+                Decision { denied, reason: validation.reason.clone(), error: None }
             }
         });
     }

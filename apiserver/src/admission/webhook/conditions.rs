@@ -10,7 +10,7 @@ use api::{
 use serde_json::Value;
 
 use super::super::Review;
-use crate::cel::{self, Decl, Environment, Program, Type, Variables};
+use crate::cel::{self, Access, Asker, Decl, Environment, Program, Type, Variables};
 
 /// What all conditions of one webhook may cost together.
 const BUDGET: u64 = 2_500_000;
@@ -60,12 +60,20 @@ impl Conditions {
         self.all.is_empty()
     }
 
-    /// One that is false decides; where one has no value, the failure policy does.
-    pub(super) fn check(&self, object: Option<&Value>, old: Option<&Value>, request: &Value) -> Verdict {
+    /// One that is false decides; where one has no value, the failure policy does. `asker` answers what the user may
+    /// do.
+    pub(super) fn check(
+        &self,
+        object: Option<&Value>,
+        old: Option<&Value>,
+        request: &Value,
+        asker: &dyn Asker,
+    ) -> Verdict {
         let mut variables = Variables::new();
         variables.insert("object", read(object));
         variables.insert("oldObject", read(old));
         variables.insert("request", cel::Value::dynamic(request));
+        variables.insert("authorizer", Access::value(asker));
         let mut budget = BUDGET;
         let mut wrong = Vec::new();
         for condition in &self.all {
@@ -158,7 +166,10 @@ fn compile(expression: &str) -> Result<Program, String> {
     let any = Arc::new(Decl::dynamic());
     let environment =
         Environment::default().with("object", &any).with("oldObject", &any).with("request", &any);
-    let program = environment.compile(expression).map_err(|why| format!("compilation failed: {why}"))?;
+    let program = environment
+        .with_authorizer()
+        .compile(expression)
+        .map_err(|why| format!("compilation failed: {why}"))?;
     if !matches!(program.ty(), Type::Bool | Type::Dyn) {
         return Err("must evaluate to bool".to_owned());
     }
@@ -181,6 +192,9 @@ mod tests {
             assert_eq!(validate(&configuration(conditions.clone()), Some(&configuration(conditions))), []);
         };
         check(json!([{"name": "ok", "expression": "object.metadata.name == request.name"}]), &[]);
+        let asks =
+            "!authorizer.group('').resource('configmaps').namespace('ns').check('breakglass').allowed()";
+        check(json!([{"name": "asks", "expression": asks}]), &[]);
         check(
             json!([{"name": "", "expression": " "}, {"name": "b", "expression": "1"}, {"name": "b", "expression": "true"}]),
             &[

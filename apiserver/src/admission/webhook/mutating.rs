@@ -45,7 +45,7 @@ impl Webhooks {
         let options = self.options(review);
         for (index, hook) in self.mutating.all().iter().enumerate() {
             let Some(form) = form_for(tools, hook, review).await? else { continue };
-            self.one(hook, review, rounds, &form, &options, index).await?;
+            self.one(tools, hook, review, rounds, (&form, &options, index)).await?;
         }
         rounds.end(review.new_object());
         Ok(())
@@ -53,16 +53,16 @@ impl Webhooks {
 
     async fn one(
         &self,
+        tools: &Tools,
         hook: &Hook,
         review: &mut Review<'_>,
         rounds: &mut Rounds,
-        form: &Form,
-        options: &Value,
-        index: usize,
+        (form, options, index): (&Form, &Value, usize),
     ) -> Result<(), Status> {
         let seen = Seen::of(review, form).await?;
         let question = seen.question(review, form, options);
-        if !self.conditions_hold(hook, &question, Step::Mutating)? || !rounds.asks(&hook.uid) {
+        let hold = self.conditions_hold(tools, hook, &question, Step::Mutating).await?;
+        if !hold || !rounds.asks(&hook.uid) {
             return Ok(());
         }
         let began = self.host.clock().monotonic();

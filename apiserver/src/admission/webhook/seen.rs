@@ -4,7 +4,7 @@ use api::status::Status;
 use serde_json::Value;
 
 use super::{
-    super::{Form, Review},
+    super::{Form, Review, Tools, asking::Asking},
     Webhooks,
     call::Step,
     conditions::{Verdict, unknown},
@@ -58,8 +58,9 @@ impl Webhooks {
     ///
     /// # Errors
     /// 403: nobody knows, and failures are not ignored.
-    pub(super) fn conditions_hold(
+    pub(super) async fn conditions_hold(
         &self,
+        tools: &Tools,
         hook: &Hook,
         question: &Question<'_>,
         step: Step,
@@ -67,7 +68,13 @@ impl Webhooks {
         if hook.conditions.is_empty() {
             return Ok(true);
         }
-        let verdict = hook.conditions.check(question.object, question.old, &question.variables());
+        let (request, asking) = (question.variables(), Asking::new(&tools.authz, question.review));
+        let verdict = loop {
+            let verdict = hook.conditions.check(question.object, question.old, &request, &asking);
+            if !asking.settle().await {
+                break verdict;
+            }
+        };
         let (operation, step) = (question.review.operation.as_str(), step.condition_label());
         match verdict {
             Verdict::Matches => Ok(true),

@@ -41,7 +41,8 @@ impl Webhooks {
                 }
             };
             let Some((form, seen)) = forms.get(place) else { continue };
-            if self.conditions_hold(&hook, &seen.question(review, form, &options), Step::Validating)? {
+            let question = seen.question(review, form, &options);
+            if self.conditions_hold(tools, &hook, &question, Step::Validating).await? {
                 relevant.push((hook, place));
             }
         }

@@ -9,13 +9,13 @@ mod cache;
 mod conditions;
 mod review;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use world::Host;
 
 use super::{Attributes, Decision, Verdict};
-use crate::webhook_client::WebhookClient;
+use crate::{metrics::AuthzCounts, webhook_client::WebhookClient};
 use cache::Cache;
 pub(super) use conditions::Conditions;
 use review::Answer;
@@ -47,12 +47,19 @@ pub struct Webhook {
     hook: WebhookClient,
     settings: Settings,
     cache: Mutex<Cache>,
+    counts: Arc<AuthzCounts>,
 }
 
 impl Webhook {
     /// An authorizer that asks `hook`.
     pub fn new(host: &Host, hook: WebhookClient, settings: Settings) -> Self {
-        Self { host: host.clone(), hook, settings, cache: Mutex::default() }
+        Self { host: host.clone(), hook, settings, cache: Mutex::default(), counts: Arc::default() }
+    }
+
+    /// The same webhook, which counts here.
+    #[must_use]
+    pub(super) fn counting(self, counts: &Arc<AuthzCounts>) -> Self {
+        Self { counts: counts.clone(), ..self }
     }
 
     /// The webhook's answer, or a kept one that is not too old.
@@ -68,7 +75,17 @@ impl Webhook {
         if let Some(answer) = kept {
             return answer.verdict();
         }
-        let answer = match self.hook.call(&review::review(spec, self.settings.version)).await {
+        let began = self.host.clock().monotonic();
+        let answered = self.hook.call(&review::review(spec, self.settings.version)).await;
+        let result = match &answered {
+            Ok(_) => "success",
+            Err(error) if error.is_timeout() => "timeout",
+            Err(_) => "error",
+        };
+        let elapsed = self.host.clock().monotonic().since(began);
+        let fails_open = answered.is_err() && self.settings.on_error == Decision::NoOpinion;
+        self.counts.evaluated(&self.settings.name, result, elapsed, fails_open);
+        let answer = match answered {
             Ok(review) => Answer::read(&review),
             Err(error) => {
                 tracing::error!("Failed to make webhook authorizer request: {error}");

@@ -7,21 +7,22 @@
 //! does not outlive a reboot): the server makes another one. Pods that have the old root refuse the server, and to
 //! those who learn the new one it says 401, for the old key signed their tokens.
 //!
-//! One part is left out: the secret with the token that the controller manager of those days made for each account is
-//! made by hand here, as it signs and stores it.
+//! Root and token reach the pod in the secret that the controller manager makes for each account; when it starts with
+//! another pair it puts the new root into the secrets, and leaves the tokens as they are.
 
 use std::{sync::Arc, time::Duration};
 
+use api::object::{ObjectExt as _, unbase64};
 use apiserver::{Options, Server};
 use client::{Auth, Resource, Rest};
 use pki::{
     Certificate, CertifiedKey, ClientTls, Roots,
-    jwt::{Claims, LEGACY_ISSUER, ServiceAccountSigner},
+    kubeconfig::{self, Kubeconfig},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Store;
 use wire::HttpClient;
-use world::{Host, sim::Sim};
+use world::{Host, Unit, sim::Sim};
 
 use super::UNKNOWN;
 use crate::{
@@ -41,8 +42,14 @@ pub(crate) const ENTRY: Entry = Entry {
 
 const CRT: &str = "/var/run/kubernetes/apiserver.crt";
 const KEY: &str = "/var/run/kubernetes/apiserver.key";
+const NS: Option<&str> = Some("default");
 const NAMES: [&str; 4] = ["kubernetes.default.svc", "kubernetes.default", "kubernetes", "10.0.0.1"];
 const TOKENS: &str = "admin-token,admin,1,\"system:masters\"\n";
+const ACCOUNT: &str = "heapster";
+const MANAGER: &str = "kube-controller-manager";
+const MANAGER_CONF: &str = "/etc/controller-manager.conf";
+/// Looks for what the controller manager is to make, one a second.
+const LOOKS: usize = 60;
 
 /// One apiserver, its store, and a node with a pod.
 struct World {
@@ -64,24 +71,36 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 async fn story(world: &World, teller: &Teller) -> Result<(), StoryError> {
     let server = world.start().await?;
-    let (old, roots) = (world.leaf()?, Roots::from(world.leaf()?));
+    let old = world.leaf()?;
     teller.say(format!("An apiserver without certificates makes its own: CN {}.", old.subject_cn()));
-    let token = world.token().await?;
+    world.manage().await?;
+    let admin = world.admin()?;
+    let account = json!({"metadata": {"name": ACCOUNT}});
+    admin.create(&Resource::core("serviceaccounts"), NS, &account).await.map_err(StoryError::new)?;
+    let mut own = Pod::default();
+    own.read(world).await?;
     teller.say("Its key signs the token of a service account; the pod gets its certificate as the root.");
+    let is_own = own.root.contains(old.to_pem().trim());
+    teller.check(
+        "the account's secret holds the server's certificate as the root",
+        is_own,
+        own.secret.clone(),
+    );
     for name in NAMES {
-        let seen = world.ask(&roots, name, &token).await?;
+        let seen = world.ask(&own, name).await?;
         teller.check(format!("the pod asks https://{name}"), seen == "200", seen);
     }
-    let seen = world.ask(&roots, "heapster", &token).await?;
+    let seen = world.ask(&own, "heapster").await?;
     let held = seen.contains("x509: certificate is valid for ") && seen.ends_with("not heapster");
     teller.check("a name that it does not carry", held, seen);
 
     server.shutdown().await;
     let server = world.start().await?;
-    let seen = world.ask(&roots, "kubernetes", &token).await?;
+    let seen = world.ask(&own, "kubernetes").await?;
     teller.say("The control: a new start finds the pair and uses it.");
     teller.check("the pod asks again", seen == "200" && world.leaf()? == old, seen);
 
+    world.host.services().stop(MANAGER).await;
     server.shutdown().await;
     for file in [CRT, KEY] {
         world.host.disk().remove(file).map_err(StoryError::new)?;
@@ -89,13 +108,61 @@ async fn story(world: &World, teller: &Teller) -> Result<(), StoryError> {
     world.sim.elapse(Duration::from_secs(60)).await;
     world.start().await?;
     teller.say("A reboot: /var/run is empty, the server makes another pair.");
-    let seen = world.ask(&roots, "kubernetes", &token).await?;
+    let seen = world.ask(&own, "kubernetes").await?;
     teller.check("the pod asks again", seen.contains(UNKNOWN), seen);
-    let seen = world.ask(&Roots::from(world.leaf()?), "kubernetes", &token).await?;
+
+    world.manage().await?;
+    let mut fresh = Pod { root: own.root.clone(), ..Pod::default() };
+    fresh.read(world).await?;
+    teller.say("The controller manager puts the new root into the account's secret; the kubelet brings it to the pod.");
+    let kept = fresh.token == own.token;
+    teller.check("the token in it", kept, if kept { "the old one" } else { "another one" });
+    let seen = world.ask(&fresh, "kubernetes").await?;
     teller.check("with the new root", seen == "401", seen);
     teller.say("\nIn a real cluster: give the apiserver its certificates and keys (--tls-cert-file,");
     teller.say("--service-account-key-file) from a place that outlives a reboot, and pods the authority as their root.");
     Ok(())
+}
+
+/// What a pod finds mounted.
+#[derive(Default)]
+struct Pod {
+    secret: String,
+    root: String,
+    token: String,
+}
+
+impl Pod {
+    /// Reads the account's secret as soon as its root is another one than so far.
+    async fn read(&mut self, world: &World) -> Result<(), StoryError> {
+        let (admin, secrets) = (world.admin()?, Resource::core("secrets"));
+        let old = std::mem::take(&mut self.root);
+        for _ in 0..LOOKS {
+            let account = admin.get(&Resource::core("serviceaccounts"), NS, ACCOUNT).await;
+            let account = account.map_err(StoryError::new)?;
+            let name =
+                account.list_at("/secrets").first().map(|named| named.str_at("/name")).unwrap_or_default();
+            if !name.is_empty() {
+                let secret = admin.get(&secrets, NS, name).await.map_err(StoryError::new)?;
+                let part = |key: &str| text_of(&secret, key);
+                (self.secret, self.root, self.token) = (name.to_owned(), part("ca.crt"), part("token"));
+                if self.root != old {
+                    return Ok(());
+                }
+            }
+            world.sim.elapse(Duration::from_secs(1)).await;
+        }
+        Err(StoryError("the account has no secret with a root".into()))
+    }
+
+    fn roots(&self) -> Result<Roots, StoryError> {
+        Roots::from_pem(self.root.as_bytes()).map_err(StoryError::new)
+    }
+}
+
+fn text_of(secret: &Value, key: &str) -> String {
+    let bytes = unbase64(secret.str_at(&format!("/data/{key}"))).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl World {
@@ -136,41 +203,36 @@ impl World {
         Ok(Rest::new(http, Auth::bearer(token), "heapster"))
     }
 
-    /// What a pod meets that holds `roots` and `token`: the code of an answer, or why there is none.
-    async fn ask(&self, roots: &Roots, name: &str, token: &str) -> Result<String, StoryError> {
-        let answer = self.client(roots.clone(), name, token)?.raw(http::Method::GET, "/api", None).await;
+    /// What the pod meets that asks for the server by `name`: the code of an answer, or why there is none.
+    async fn ask(&self, pod: &Pod, name: &str) -> Result<String, StoryError> {
+        let answer = self.client(pod.roots()?, name, &pod.token)?.raw(http::Method::GET, "/api", None).await;
         Ok(answer.map_or_else(|error| error.to_string(), |(code, _)| code.as_u16().to_string()))
     }
 
-    /// A token as the controller of those days signed it with the key that the server had made, and its secret.
-    async fn token(&self) -> Result<String, StoryError> {
-        let admin = self.client(Roots::from(self.leaf()?), "kubernetes", "admin-token")?;
-        let ns = Some("default");
-        let account = json!({"metadata": {"name": "heapster"}});
-        let account = admin.create(&Resource::core("serviceaccounts"), ns, &account).await;
-        let account = account.map_err(StoryError::new)?;
-        let mut claims =
-            Claims { subject: "system:serviceaccount:default:heapster".to_owned(), ..Claims::default() };
-        for (key, value) in [
-            ("namespace", "default"),
-            ("secret.name", "heapster-token"),
-            ("service-account.name", "heapster"),
-            ("service-account.uid", account["metadata"]["uid"].as_str().unwrap_or_default()),
-        ] {
-            claims.other.insert(format!("kubernetes.io/serviceaccount/{key}"), value.into());
-        }
-        let signer = ServiceAccountSigner::new(LEGACY_ISSUER, &self.pair()?.key);
-        let token = signer.sign(&claims).map_err(StoryError::new)?;
-        let secret = json!({
-            "metadata": {
-                "name": "heapster-token",
-                "annotations": {"kubernetes.io/service-account.name": "heapster"},
-            },
-            "type": "kubernetes.io/service-account-token",
-            "stringData": {"token": token},
-        });
-        admin.create(&Resource::core("secrets"), ns, &secret).await.map_err(StoryError::new)?;
-        self.sim.elapse(Duration::from_secs(2)).await;
-        Ok(token)
+    fn admin(&self) -> Result<Rest, StoryError> {
+        self.client(Roots::from(self.leaf()?), "kubernetes", "admin-token")
+    }
+
+    /// Starts a controller manager that signs with the key and hands out the certificate that are there.
+    async fn manage(&self) -> Result<(), StoryError> {
+        let cluster = kubeconfig::Cluster {
+            tls_server_name: Some("kubernetes".into()),
+            ..kubeconfig::Cluster::new("https://master:6443", &self.leaf()?.to_pem())
+        };
+        let user = kubeconfig::User::with_token("admin-token");
+        let conf = Kubeconfig::new("kubernetes", cluster, "admin", user);
+        conf.save(self.host.disk(), MANAGER_CONF).map_err(StoryError::new)?;
+        let args = [
+            format!("--kubeconfig={MANAGER_CONF}"),
+            format!("--service-account-private-key-file={KEY}"),
+            format!("--root-ca-file={CRT}"),
+            format!("--kubernetes-version={}", self.settings.profile.git_version()),
+            "--controllers=serviceaccount-token".to_owned(),
+            "--leader-elect=false".to_owned(),
+        ];
+        let unit = Unit::new(move |host: Host| controllers::manager::run(host, args.to_vec()));
+        self.host.services().install(MANAGER, unit);
+        self.host.services().start(&self.host, MANAGER);
+        Ok(())
     }
 }

@@ -1,4 +1,8 @@
-//! ServiceAccount: every pod runs as somebody, and finds that identity's token mounted.
+//! ServiceAccount: every pod runs as somebody, and finds that identity's token mounted
+//! (`plugin/pkg/admission/serviceaccount`).
+
+mod allowed;
+mod mount;
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,15 +10,11 @@ use api::{object::ObjectExt as _, status::Status};
 use client::{ClientError, Resource};
 use serde_json::{Value, json};
 
-use super::{Operation, Review, Tools, refusal::forbidden, small::push};
+use super::{Operation, Review, Tools, refusal::forbidden};
 use crate::authz::pod_references::{self, MIRROR_POD};
 
 const DEFAULT_NAME: &str = "default";
-const VOLUME_PREFIX: &str = "kube-api-access-";
-const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// What the kubelet asks for; by this odd number the server knows a token that old clients may use
-/// beyond its time.
-const TOKEN_SECONDS: u64 = 60 * 60 + 7;
+const BOUND_TOKENS: &str = "BoundServiceAccountTokenVolume";
 /// The account `default` is made by a controller a moment after its namespace.
 const DEFAULT_ATTEMPTS: usize = 10;
 
@@ -33,12 +33,16 @@ pub(super) async fn mutate(tools: &Tools, review: &mut Review<'_>) -> Result<(),
         pod.set_at("/spec/serviceAccountName", DEFAULT_NAME);
     }
     let account = account_of(tools, review).await?;
+    let token = match review.new_object() {
+        Some(pod) if wants_token(&account, pod) => Some(token_for(tools, review, &account).await?),
+        _ => None,
+    };
     let Some(pod) = review.object.as_deref_mut() else { return Ok(()) };
     // The field of the first versions of the API, which is still written beside the new one.
     let name = pod.str_at("/spec/serviceAccountName").to_owned();
     pod.set_at("/spec/serviceAccount", name);
-    if wants_token(&account, pod) {
-        mount_token(pod, &tools.host.entropy().name_suffix(5));
+    if let Some(token) = token {
+        token.mount(pod, &tools.host.entropy().name_suffix(5));
     }
     if pod.list_at("/spec/imagePullSecrets").is_empty() {
         let secrets = account.list_at("/imagePullSecrets");
@@ -63,7 +67,36 @@ pub(super) async fn validate(tools: &Tools, review: &Review<'_>) -> Result<(), S
         let why = format!("no service account specified for pod {}/{}", review.namespace, pod.name());
         return Err(forbidden(review, why));
     }
-    account_of(tools, review).await.map(|_| ())
+    let account = account_of(tools, review).await?;
+    allowed::check(&account, pod).map_err(|why| forbidden(review, why))
+}
+
+/// The token that a pod of the account is given: one of its own, or that of the first secret in the account's list.
+///
+/// # Errors
+/// 500, to be tried again: the account has no secret yet, which the controller manager makes a moment after it.
+async fn token_for(tools: &Tools, review: &Review<'_>, account: &Value) -> Result<mount::Token, Status> {
+    if tools.gate(BOUND_TOKENS).unwrap_or(tools.profile.binds_token_volumes()) {
+        return Ok(mount::Token::Bound);
+    }
+    let secrets = &tools.informers.secrets;
+    tools.ready(review, &[secrets]).await?;
+    let listed = account.list_at("/secrets").iter().map(|reference| reference.str_at("/name"));
+    let found = listed.into_iter().find(|name| {
+        secrets.get(review.namespace, name).is_some_and(|secret| mount::is_token_of(&secret, account))
+    });
+    match found {
+        Some(name) => Ok(mount::Token::Secret(name.to_owned())),
+        None => {
+            let mut status = Status::server_timeout("serviceaccounts", "create pod", 1);
+            status.message = format!(
+                "No API token found for service account {:?}, retry after the token is automatically created and added \
+                 to the service account",
+                account.name()
+            );
+            Err(status)
+        }
+    }
 }
 
 fn is_new_pod(review: &Review<'_>) -> bool {
@@ -117,44 +150,4 @@ fn wants_token(account: &Value, pod: &Value) -> bool {
     asked(pod, "/spec/automountServiceAccountToken")
         .or_else(|| asked(account, "/automountServiceAccountToken"))
         .unwrap_or(true)
-}
-
-fn mount_token(pod: &mut Value, suffix: &str) {
-    let volumes = pod.list_at("/spec/volumes");
-    let held =
-        volumes.iter().map(|v| v.str_at("/name")).find(|n| n.starts_with(VOLUME_PREFIX)).map(str::to_owned);
-    let is_new = held.is_none();
-    let volume = held.unwrap_or_else(|| format!("{VOLUME_PREFIX}{suffix}"));
-    let mut is_needed = false;
-    for list in ["/spec/initContainers", "/spec/containers"] {
-        for container in pod.at_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            let mounts = container.list_at("/volumeMounts");
-            if mounts.iter().any(|mount| mount.str_at("/mountPath") == MOUNT_PATH) {
-                continue;
-            }
-            is_needed = true;
-            let mount = json!({ "name": volume, "readOnly": true, "mountPath": MOUNT_PATH });
-            push(container, "/volumeMounts", mount);
-        }
-    }
-    if is_new && is_needed {
-        push(pod, "/spec/volumes", token_volume(&volume));
-    }
-}
-
-fn token_volume(name: &str) -> Value {
-    json!({
-        "name": name,
-        "projected": {
-            "sources": [
-                { "serviceAccountToken": { "expirationSeconds": TOKEN_SECONDS, "path": "token" } },
-                { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
-                { "downwardAPI": { "items": [{
-                    "path": "namespace",
-                    "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" },
-                }] } },
-            ],
-            "defaultMode": 0o644,
-        },
-    })
 }
