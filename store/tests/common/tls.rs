@@ -55,6 +55,11 @@ impl EtcdCa {
         let ips = vec![on.net().address(), "127.0.0.1".parse().unwrap()];
         self.issue(on, "etcd/server", on.name(), ips.clone(), lives);
         self.issue(on, "etcd/peer", on.name(), ips, lives);
+        self.apiserver(on, lives);
+    }
+
+    /// What an apiserver shows to etcd, on a host of its own.
+    pub fn apiserver(&self, on: &Host, lives: Duration) {
         self.issue(on, "apiserver-etcd-client", "kube-apiserver-etcd-client", Vec::new(), lives);
     }
 }
