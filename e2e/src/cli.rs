@@ -9,7 +9,7 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, story, up,
+    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, store, story, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -70,6 +70,8 @@ enum Command {
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]
     Kubeadm(ComponentArgs),
+    /// Look at a store's directory, repair it, write it out, read it in; while no server works in it
+    Store(store::StoreArgs),
     /// Serve an admission webhook that changes and judges pods, and make it known to a cluster
     Webhook(pod_webhook::WebhookArgs),
     /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
@@ -125,6 +127,8 @@ struct UpArgs {
     /// Algorithm of all keys: ECDSA-P256, or RSA-2048 as kubeadm's default
     #[arg(long, default_value = "ECDSA-P256")]
     encryption_algorithm: pki::KeyAlgorithm,
+    #[command(flatten)]
+    etcd: up::EtcdArgs,
 }
 
 #[derive(Args)]
@@ -162,6 +166,7 @@ pub fn main() -> ExitCode {
             processes: args.processes,
             profile: args.kubernetes_version.unwrap_or_default(),
             algorithm: args.encryption_algorithm,
+            etcd: args.etcd,
         }),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));
@@ -185,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
         Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+        Command::Store(args) => store::run(args),
         Command::Webhook(args) => pod_webhook::run(&args),
         Command::Cfssl(c) => cfssl::main(&c.args),
         Command::Cfssljson(c) => cfssl::main_json(&c.args),

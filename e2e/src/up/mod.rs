@@ -1,5 +1,6 @@
 //! `chronoplane up`: a cluster on this machine, until Ctrl-C.
 
+mod etcd;
 pub mod process;
 
 use std::{
@@ -22,6 +23,7 @@ use world::{
 };
 
 use crate::{cli::Refusal, components};
+pub use etcd::EtcdArgs;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Plan {
     pub profile: Profile,
     /// Of all keys.
     pub algorithm: KeyAlgorithm,
+    /// An etcd that runs already, if any is named.
+    pub etcd: EtcdArgs,
 }
 
 /// What a data directory remembers of its cluster.
@@ -149,12 +153,6 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
 /// Bootstraps or restarts all hosts, then waits for ever.
 async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<(), Refusal> {
     let profile = Profile::parse(&memory.kubernetes_version)?;
-    let options = ClusterOptions {
-        profile,
-        nodes: memory.nodes,
-        algorithm: plan.algorithm,
-        ..ClusterOptions::default()
-    };
     let machinery = if plan.processes {
         process::machinery(dir.to_owned())
     } else {
@@ -169,6 +167,13 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
     let fresh = !kubeconfig.exists();
+    let options = ClusterOptions {
+        profile,
+        nodes: memory.nodes,
+        algorithm: plan.algorithm,
+        etcd: if fresh { plan.etcd.hand_over(first)? } else { None },
+        ..ClusterOptions::default()
+    };
     if fresh {
         cluster::init(first, &machinery, &options, &token).await?;
     } else {
