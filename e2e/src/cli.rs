@@ -9,7 +9,7 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, story, up,
+    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, store, story, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -70,6 +70,8 @@ enum Command {
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]
     Kubeadm(ComponentArgs),
+    /// Look at a store's directory, repair it, write it out, read it in; while no server works in it
+    Store(store::StoreArgs),
     /// Serve an admission webhook that changes and judges pods, and make it known to a cluster
     Webhook(pod_webhook::WebhookArgs),
     /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
@@ -129,6 +131,8 @@ struct UpArgs {
     /// exit code is its own
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
+    #[command(flatten)]
+    etcd: up::EtcdArgs,
 }
 
 #[derive(Args)]
@@ -167,6 +171,7 @@ pub fn main() -> ExitCode {
             profile: args.kubernetes_version.unwrap_or_default(),
             algorithm: args.encryption_algorithm,
             exec: args.exec,
+            etcd: args.etcd,
         }),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));
@@ -190,6 +195,7 @@ pub fn main() -> ExitCode {
         Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
         Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+        Command::Store(args) => store::run(args),
         Command::Webhook(args) => pod_webhook::run(&args),
         Command::Cfssl(c) => cfssl::main(&c.args),
         Command::Cfssljson(c) => cfssl::main_json(&c.args),

@@ -7,6 +7,7 @@
 //!      ├─ explain      from an error text to the stories that show it
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
+//!      ├─ store        a store's directory: check, repair, export, import
 //!      ├─ webhook        an admission webhook for a cluster to ask about its pods
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
@@ -26,5 +27,6 @@ pub mod explain;
 pub mod keystone;
 pub mod pod_webhook;
 pub mod scenarios;
+pub mod store;
 pub mod story;
 pub mod up;

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use api::profile::Profile;
 use client::{ListParams, Resource, Rest};
+use kubeadm_sim::ExternalEtcd;
 use pki::{Certificate, KeyAlgorithm, kubeconfig::Kubeconfig, token::BootstrapToken};
 use serde_json::{Value, json};
 use world::{Exit, Host, sim::Sim};
@@ -50,6 +51,8 @@ pub struct ClusterOptions {
     pub signing_duration: Option<Duration>,
     /// Whether the apiserver's own client checks dates: the switch of a story's proof.
     pub check_certificate_dates: bool,
+    /// An etcd that runs already, instead of a pod of the control plane's. Its files are on that host.
+    pub etcd: Option<ExternalEtcd>,
 }
 
 impl Default for ClusterOptions {
@@ -61,6 +64,7 @@ impl Default for ClusterOptions {
             leaf_validity: None,
             signing_duration: None,
             check_certificate_dates: true,
+            etcd: None,
         }
     }
 }
@@ -197,54 +201,52 @@ pub async fn init(
     if let Some(validity) = options.leaf_validity {
         args.push(format!("--chronoplane-leaf-validity={}s", validity.as_secs()));
     }
-    match options.signing_duration {
-        None => args.push(format!("--token={}", token.reveal())),
-        Some(duration) => {
-            let path = "/root/kubeadm.yaml";
-            let text = configuration(options.profile, &token.reveal(), duration);
-            host.disk().write(path, text, 0o600).map_err(HarnessError::new)?;
-            args.push(format!("--config={path}"));
-        }
+    if options.signing_duration.is_none() && options.etcd.is_none() {
+        args.push(format!("--token={}", token.reveal()));
+    } else {
+        let path = "/root/kubeadm.yaml";
+        let text = configuration(options, &token.reveal());
+        host.disk().write(path, text, 0o600).map_err(HarnessError::new)?;
+        args.push(format!("--config={path}"));
     }
     kubeadm(host, args).await
 }
 
-/// kubeadm's configuration for a cluster whose signer gives certificates for `signed`; kubeadm takes no flag beside it
-/// that says the same.
-fn configuration(profile: Profile, token: &str, signed: Duration) -> String {
-    let format = profile.kubeadm_config();
-    let api_version = format!("kubeadm.k8s.io/{}", format.version);
-    let (name, signed) = ("cluster-signing-duration", format!("{}s", signed.as_secs()));
-    let flags = match format.version {
-        "v1beta4" => json!([{"name": name, "value": signed}]),
-        _ => json!({name: signed}),
-    };
-    let tokens = json!([{"token": token}]);
-    let documents = match format.version {
-        "v1alpha1" => vec![json!({
-            "apiVersion": api_version, "kind": "MasterConfiguration",
-            "controllerManagerExtraArgs": flags, "token": token,
-        })],
-        "v1alpha2" => vec![json!({
-            "apiVersion": api_version, "kind": "MasterConfiguration",
-            "bootstrapTokens": tokens, "controllerManagerExtraArgs": flags,
-        })],
-        version => {
-            let cluster = match version {
-                "v1alpha3" => json!({"controllerManagerExtraArgs": flags}),
-                _ => json!({"controllerManager": {"extraArgs": flags}}),
-            };
-            let typed = |mut document: serde_json::Value, kind: &str| {
-                document["apiVersion"] = api_version.as_str().into();
-                document["kind"] = kind.into();
-                document
-            };
-            vec![
-                typed(json!({"bootstrapTokens": tokens}), "InitConfiguration"),
-                typed(cluster, "ClusterConfiguration"),
-            ]
+/// kubeadm's configuration for what no flag of its says, and the token, for which it takes no flag beside it.
+fn configuration(options: &ClusterOptions, token: &str) -> String {
+    let format = options.profile.kubeadm_config();
+    let typed =
+        |kind: &str| json!({"apiVersion": format!("kubeadm.k8s.io/{}", format.version), "kind": kind});
+    let one_document = matches!(format.version, "v1alpha1" | "v1alpha2");
+    let mut cluster = typed(if one_document { "MasterConfiguration" } else { "ClusterConfiguration" });
+    if let Some(signed) = options.signing_duration {
+        let (name, signed) = ("cluster-signing-duration", format!("{}s", signed.as_secs()));
+        match format.version {
+            "v1alpha1" | "v1alpha2" | "v1alpha3" => {
+                cluster["controllerManagerExtraArgs"] = json!({name: signed})
+            }
+            "v1beta4" => cluster["controllerManager"]["extraArgs"] = json!([{"name": name, "value": signed}]),
+            _ => cluster["controllerManager"]["extraArgs"] = json!({name: signed}),
         }
-    };
+    }
+    if let Some(etcd) = &options.etcd {
+        let external = json!({
+            "endpoints": etcd.endpoints, "caFile": etcd.ca_file, "certFile": etcd.cert_file, "keyFile": etcd.key_file,
+        });
+        cluster["etcd"] = if format.version == "v1alpha1" { external } else { json!({"external": external}) };
+    }
+    let mut documents = Vec::new();
+    let tokens = json!([{"token": token}]);
+    match format.version {
+        "v1alpha1" => cluster["token"] = token.into(),
+        "v1alpha2" => cluster["bootstrapTokens"] = tokens,
+        _ => {
+            let mut init = typed("InitConfiguration");
+            init["bootstrapTokens"] = tokens;
+            documents.push(init);
+        }
+    }
+    documents.push(cluster);
     documents.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 

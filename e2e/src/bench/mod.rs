@@ -3,6 +3,7 @@
 //! * [`api`]: requests, lists and watches of any API server.
 //! * [`boot`]: until a control plane is ready.
 //! * [`bootstrap`]: kubelets that become Ready in a second, from a token to a signed certificate.
+//! * [`engines`]: the store's engines, and etcd beside them.
 //! * [`heartbeats`]: how many kubelets one process carries, and what each of them weighs.
 //! * [`time`]: simulated time per real time.
 //! * [`fleet`]: the control plane and the kubelets that the middle two measure, in either gear.
@@ -10,6 +11,7 @@
 pub mod api;
 pub mod boot;
 pub mod bootstrap;
+pub mod engines;
 pub mod fleet;
 pub mod heartbeats;
 pub mod time;
@@ -44,6 +46,8 @@ enum What {
     Bootstrap(bootstrap::Plan),
     /// Many kubelets heart-beating in one process, and the memory of each
     Heartbeats(heartbeats::Plan),
+    /// The store's engines: durable creates, lists, watches, restarts, bytes; etcd beside them where it is installed
+    Store(engines::Plan),
     /// Simulated time per real time of a cluster
     Time(time::Plan),
 }
@@ -77,6 +81,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode, Refusal> {
         What::Boot => boot::run(args.output),
         What::Bootstrap(plan) => bootstrap::run(&plan, args.output),
         What::Heartbeats(plan) => heartbeats::run(&plan, args.output),
+        What::Store(plan) => engines::run(&plan, args.output),
         What::Time(plan) => time::run(&plan, args.output),
     }
 }

@@ -1,6 +1,7 @@
 //! `chronoplane up`: a cluster on this machine, until Ctrl-C or for as long as a given command runs.
 
 mod command;
+mod etcd;
 pub mod process;
 
 use std::{
@@ -23,6 +24,7 @@ use world::{
 };
 
 use crate::{cli::Refusal, components};
+pub use etcd::EtcdArgs;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Plan {
     pub algorithm: KeyAlgorithm,
     /// What to run with the cluster, for a shell; the cluster ends with it.
     pub exec: Option<String>,
+    /// An etcd that runs already, if any is named.
+    pub etcd: EtcdArgs,
 }
 
 /// What a data directory remembers of its cluster.
@@ -152,12 +156,6 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
 /// Bootstraps or restarts all hosts, then runs the plan's command, or waits for ever.
 async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<ExitCode, Refusal> {
     let profile = Profile::parse(&memory.kubernetes_version)?;
-    let options = ClusterOptions {
-        profile,
-        nodes: memory.nodes,
-        algorithm: plan.algorithm,
-        ..ClusterOptions::default()
-    };
     let machinery = if plan.processes {
         process::machinery(dir.to_owned())
     } else {
@@ -172,6 +170,13 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
     let fresh = !kubeconfig.exists();
+    let options = ClusterOptions {
+        profile,
+        nodes: memory.nodes,
+        algorithm: plan.algorithm,
+        etcd: if fresh { plan.etcd.hand_over(first)? } else { None },
+        ..ClusterOptions::default()
+    };
     if fresh {
         cluster::init(first, &machinery, &options, &token).await?;
     } else {

@@ -1,7 +1,6 @@
 //! What a directory holds, and what is wrong with it. sled only ever sees copies.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -174,7 +173,7 @@ fn prepare(copy: &Path, forget_snapshot: bool, new_conf: bool) -> io::Result<()>
 fn size(path: &Path) -> u64 {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() && entry.file_name() != OsStr::new("..") => size(&entry.path()),
+        Ok(meta) if meta.is_dir() => size(&entry.path()),
         Ok(meta) => meta.len(),
         Err(_) => 0,
     });

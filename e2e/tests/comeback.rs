@@ -1,0 +1,294 @@
+//! `chronoplane up --data-dir`, killed with SIGKILL and started again: the same objects, the same certificates, and
+//! the nodes come back by themselves. In one process, in many, and on an etcd of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
+
+#[path = "../../store/tests/common/tls.rs"]
+#[allow(dead_code, reason = "not every client of these files is here")]
+mod tls;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use api::{object::ObjectExt as _, profile::Profile};
+use chronoplane_cli::components::{PLACE, Place};
+use client::{ListParams, Resource, Rest};
+use pki::kubeconfig::Kubeconfig;
+use serde_json::{Value, json};
+use world::{
+    Disk, Host,
+    real::{Block, Real},
+};
+
+const NODES: usize = 2;
+/// How long a cluster may take until it has noticed that it was away.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// `chronoplane up`; killed when dropped.
+struct Up {
+    child: Child,
+    said: Vec<String>,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Up {
+    /// Starts it and waits until it says that all nodes are Ready.
+    fn start(dir: &Path, flags: &[String]) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+            .args(["up", &format!("--nodes={NODES}"), "--data-dir"])
+            .arg(dir)
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut up = Self { child, said: Vec::new() };
+        for line in BufReader::new(up.child.stderr.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let ready = line.contains(" Ready at ");
+            up.said.push(line);
+            if ready {
+                return up;
+            }
+        }
+        panic!("it ended: {:#?}", up.said);
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// The administrator of the cluster in `dir`.
+fn admin(dir: &Path, host: &Host) -> Rest {
+    let path = dir.join("cp1/etc/kubernetes/admin.conf");
+    let config = Kubeconfig::load(&Disk::real("/".into()), path).unwrap();
+    Rest::from_kubeconfig(host, &config, Profile::default().go(), "comeback").unwrap()
+}
+
+/// Keys, certificates and kubeconfigs of all hosts, byte by byte.
+fn credentials(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![dir.to_owned()];
+    while let Some(at) = todo.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_symlink() {
+                // On the host's own root: where it leads to is found by itself.
+                let target = fs::read_link(&path).unwrap();
+                found.insert(path, target.as_os_str().as_encoded_bytes().to_vec());
+            } else if path.is_dir() {
+                todo.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|end| end == "crt" || end == "key" || end == "pem" || end == "conf")
+            {
+                found.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found.retain(|path, _| !path.components().any(|part| part.as_os_str() == "sled"));
+    found
+}
+
+const LASTING: [Resource; 6] = [
+    Resource::core("namespaces"),
+    Resource::core("configmaps"),
+    Resource::core("secrets"),
+    Resource::core("serviceaccounts"),
+    Resource::core("nodes"),
+    Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles"),
+];
+
+/// What was created: by kind, namespace and name, the uid.
+async fn created(admin: &Rest) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for resource in &LASTING {
+        for item in admin.list(resource, None, &ListParams::default()).await.unwrap().items {
+            let place = format!("{}/{}/{}", resource.plural, item.namespace(), item.name());
+            found.insert(place, item["metadata"]["uid"].as_str().unwrap().to_owned());
+        }
+    }
+    found
+}
+
+/// When each node last said that it lives.
+async fn heartbeats(admin: &Rest) -> BTreeMap<String, String> {
+    let leases = Resource::new("coordination.k8s.io", "v1", "leases");
+    let leases = admin.list(&leases, Some("kube-node-lease"), &ListParams::default()).await.unwrap().items;
+    let renewed = |lease: &Value| lease["spec"]["renewTime"].as_str().unwrap().to_owned();
+    leases.iter().map(|lease| (lease.name().to_owned(), renewed(lease))).collect()
+}
+
+/// Looks until `look` finds something.
+async fn until<T>(host: &Host, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let clock = host.clock();
+    let found = clock.timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            clock.sleep(Duration::from_millis(100)).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+async fn dies_and_comes_back(flags: &[String], lives: usize) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    let world = Real::new(root.path().join("workstation"), Block::reserve().unwrap());
+    let host = world.host("workstation").unwrap();
+    let mut up = Up::start(&dir, flags);
+    let (configmaps, pods) = (Resource::core("configmaps"), Resource::core("pods"));
+    for life in 1..=lives {
+        let client = admin(&dir, &host);
+        let settings = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("settings-{life}"), "namespace": "default"},
+            "data": {"life": life.to_string()},
+        });
+        let settings = client.create(&configmaps, Some("default"), &settings).await.unwrap();
+        let before = (created(&client).await, credentials(&dir), heartbeats(&client).await);
+        up.kill();
+        up = Up::start(&dir, flags);
+
+        let client = admin(&dir, &host);
+        let again = client.get(&configmaps, Some("default"), settings.name()).await.unwrap();
+        assert_eq!(again, settings, "to the byte, its resourceVersion too");
+        let now = created(&client).await;
+        let lost: Vec<_> = before.0.iter().filter(|(place, uid)| now.get(*place) != Some(uid)).collect();
+        assert!(lost.is_empty(), "gone, or another one of the same name: {lost:?}");
+        assert!(before.1.len() > 20, "the control: there are credentials");
+        let now = credentials(&dir);
+        for (path, bytes) in &before.1 {
+            assert!(now.get(path) == Some(bytes), "{} is another one", path.display());
+        }
+        assert_eq!(before.2.len(), NODES + 1, "the control: each node has a lease");
+        until(&host, "each node lives", async || {
+            let now = heartbeats(&client).await;
+            before.2.iter().all(|(node, then)| now.get(node).is_some_and(|now| now > then)).then_some(())
+        })
+        .await;
+        // And works: a pod on it runs.
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("work-{life}"), "namespace": "default"},
+            "spec": {"nodeName": "node1", "containers": [{"name": "main", "image": "pause"}]},
+        });
+        let pod = client.create(&pods, Some("default"), &pod).await.unwrap();
+        assert!(revision(&pod) > revision(&settings), "revisions go on");
+        until(&host, "a pod runs", async || {
+            let pod = client.get(&pods, Some("default"), pod.name()).await.ok()?;
+            (pod["status"]["phase"] == "Running").then_some(())
+        })
+        .await;
+    }
+    drop(up);
+}
+
+fn revision(object: &Value) -> i64 {
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_in_one_process_comes_back() {
+    dies_and_comes_back(&[], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_many_processes_comes_back() {
+    dies_and_comes_back(&["--processes".to_owned()], 1).await;
+}
+
+/// An etcd beside the cluster; killed when dropped.
+struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Beside {
+    /// Starts `program`, which takes etcd's flags, on `host`; gives the flags of `up` for it.
+    fn start(mut program: Command, host: &Host, files: &Path) -> (Self, Vec<String>) {
+        let pki = files.join(tls::DIR.trim_start_matches('/'));
+        let url = format!("https://{}:2379", host.net().address());
+        let file = |name: &str| pki.join(name).display().to_string();
+        let child = program
+            .arg(format!("--data-dir={}", files.join("etcd-data").display()))
+            .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
+            .arg(format!("--listen-peer-urls=http://{}:2380", host.net().address()))
+            .arg(format!("--initial-advertise-peer-urls=http://{}:2380", host.net().address()))
+            .arg(format!("--initial-cluster=default=http://{}:2380", host.net().address()))
+            .args([
+                format!("--cert-file={}", file("etcd/server.crt")),
+                format!("--key-file={}", file("etcd/server.key")),
+            ])
+            .args([format!("--trusted-ca-file={}", file("etcd/ca.crt")), "--client-cert-auth".to_owned()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let flags = [
+            format!("--etcd={url}"),
+            format!("--etcd-cafile={}", file("etcd/ca.crt")),
+            format!("--etcd-certfile={}", file("apiserver-etcd-client.crt")),
+            format!("--etcd-keyfile={}", file("apiserver-etcd-client.key")),
+            // The newest whose kubeadm takes Debian's etcd.
+            "--kubernetes-version=1.31".to_owned(),
+        ];
+        (Self(child.unwrap()), flags.into())
+    }
+}
+
+/// A world with one host, whose etcd files are made.
+fn etcd_host(root: &Path) -> (Real, Host, PathBuf) {
+    let world = Real::new(root.to_owned(), Block::reserve().unwrap());
+    let host = world.host("etcd1").unwrap();
+    tls::EtcdCa::new(&host).kubeadm(&host, Duration::from_secs(86_400));
+    (world, host, root.join("etcd1"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_on_our_etcd_comes_back() {
+    let root = tempfile::tempdir().unwrap();
+    let (_world, host, files) = etcd_host(root.path());
+    let std::net::IpAddr::V4(address) = host.net().address() else { panic!("IPv4") };
+    let place = Place { name: "etcd1".into(), address, root: "/".into() };
+    let mut program = Command::new(env!("CARGO_BIN_EXE_chronoplane"));
+    program.args(["etcd", "--"]).env(PLACE, serde_json::to_string(&place).unwrap());
+    let (_etcd, flags) = Beside::start(program, &host, &files);
+    dies_and_comes_back(&flags, 1).await;
+}
+
+/// What `ETCD` names, or etcd on PATH. Where it is required its absence is a failure, elsewhere it is said aloud.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_on_etcd_itself_comes_back() {
+    let program = std::env::var_os("ETCD").unwrap_or_else(|| "etcd".into());
+    if !Command::new(&program).arg("--version").output().is_ok_and(|said| said.status.success()) {
+        let required =
+            std::env::var("CHRONOPLANE_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name == "etcd"));
+        assert!(!required, "CHRONOPLANE_REQUIRE names etcd, and there is no program of that name");
+        eprintln!("SKIPPED: no `etcd` on PATH; Debian has it in etcd-server, ETCD=/path names one");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let (_world, host, files) = etcd_host(root.path());
+    let (_etcd, flags) = Beside::start(Command::new(program), &host, &files);
+    dies_and_comes_back(&flags, 1).await;
+}
