@@ -10,6 +10,7 @@ use api::profile::Profile;
 use chronoplane::HarnessError;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use world::Event;
 
 use crate::{catalogue::Entry, cli::Refusal};
@@ -160,9 +161,18 @@ impl Telling {
             "held": self.held(),
             "checks": checks,
             "events": self.events.len(),
+            "traceDigest": digest(&self.events),
             "text": self.lines,
         })
     }
+}
+
+/// SHA-256 of what happened, one event a line as `--trace` writes it: one seed has one, in whatever process, on whatever
+/// day.
+pub fn digest(events: &[Event]) -> String {
+    let mut hash = Sha256::new();
+    events.iter().for_each(|event| hash.update(format!("{event}\n")));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Tells `entry`; prints while it goes if `live`.

@@ -140,6 +140,40 @@ fn every_ban_and_every_skip_carries_its_reason() {
     assert!(silent.is_empty(), "{silent:#?}");
 }
 
+/// Product code: what is built into a program, but for the tests inside.
+fn product() -> impl Iterator<Item = (PathBuf, String)> {
+    let tests = |p: &PathBuf| p.components().any(|part| part.as_os_str() == "tests");
+    let read = |p: PathBuf| fs::read_to_string(&p).ok().map(|text| (p, text));
+    sources().into_iter().filter(move |p| !tests(p)).filter_map(read)
+}
+
+/// Which of several ready branches is taken is chance otherwise, and not of any seed.
+#[test]
+fn every_select_is_biased() {
+    let mut found = 0;
+    let mut wrong = Vec::new();
+    for (path, text) in product() {
+        for after in text.split("select! {").skip(1) {
+            found += 1;
+            if !after.trim_start().starts_with("biased;") {
+                wrong.push(path.clone());
+            }
+        }
+    }
+    assert!(found > 20, "found only {found}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Their order is another one in each process. Where speed asks for one, the place says that nobody sees its order.
+#[test]
+fn hashed_maps_say_why_their_order_does_not_show() {
+    let hashed = ["HashMap<", "HashSet<"];
+    let all: Vec<_> = product().filter(|(_, text)| hashed.iter().any(|name| text.contains(name))).collect();
+    let silent: Vec<_> =
+        all.iter().filter(|(_, text)| !text.contains("must not show")).map(|(path, _)| path).collect();
+    assert!(!all.is_empty() && silent.is_empty(), "{silent:#?}");
+}
+
 #[test]
 fn no_file_holds_marks_of_unfinished_work() {
     // Put together here so that this file does not find itself.

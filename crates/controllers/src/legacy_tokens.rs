@@ -55,13 +55,29 @@ pub(crate) fn run(c: &Context) {
             informer.synced().await;
         }
         loop {
-            if let Err(e) = this.clean().await {
-                tracing::error!("legacy service account tokens not cleaned up: {e}");
+            let due = match this.clean().await {
+                Ok(due) => due,
+                Err(e) => {
+                    tracing::error!("legacy service account tokens not cleaned up: {e}");
+                    None
+                }
+            };
+            // A year is a span of validity and no pace: a stretched world waits for whole days as well, but leaves out
+            // those on which nothing can be due.
+            tokio::select! {
+                biased;
+                () = this.host.recur(PERIOD) => {}
+                () = this.host.clock().sleep(days_until(due, this.host.clock().wall())) => {}
             }
-            // A span of validity, not a pace: a year is a year in a stretched world too.
-            this.host.clock().sleep(PERIOD).await;
         }
     });
+}
+
+/// Whole days from `now` until `due`, at least one; one if nobody knows.
+fn days_until(due: Option<Wall>, now: Wall) -> Duration {
+    let left = due.and_then(|due| Duration::try_from(due.duration_since(now)).ok()).unwrap_or_default();
+    let days = left.as_secs().div_ceil(PERIOD.as_secs()).max(1);
+    PERIOD.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX))
 }
 
 fn day(object: &Value, at: &str) -> Option<Wall> {
@@ -70,16 +86,23 @@ fn day(object: &Value, at: &str) -> Option<Wall> {
 }
 
 impl Loop {
-    async fn clean(&self) -> Result<(), ClientError> {
+    /// Gives the earliest time at which there can be something to do again.
+    async fn clean(&self) -> Result<Option<Wall>, ClientError> {
         let now = self.host.clock().wall();
         let tracking = self.rest.get_opt(&CONFIG_MAPS, Some("kube-system"), TRACKING).await?;
-        let Some(since) = tracking.as_ref().and_then(|map| day(map, "/data/since")) else { return Ok(()) };
+        let Some(since) = tracking.as_ref().and_then(|map| day(map, "/data/since")) else { return Ok(None) };
         if now.duration_since(since) < self.unused {
-            return Ok(());
+            return Ok(since.checked_add(self.unused).ok());
         }
+        // What is made from now on has to be that old first.
+        let mut due = now.checked_add(self.unused).ok();
         for secret in self.secrets.list() {
-            if text(&secret, "/type") != "kubernetes.io/service-account-token" || !self.is_automatic(&secret)
-            {
+            if text(&secret, "/type") != "kubernetes.io/service-account-token" {
+                continue;
+            }
+            // Its account or its pods may let go of it any day.
+            due = due.min(Some(now));
+            if !self.is_automatic(&secret) {
                 continue;
             }
             let (namespace, name) = (text(&secret, "/metadata/namespace"), text(&secret, "/metadata/name"));
@@ -104,7 +127,7 @@ impl Loop {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(due)
     }
 
     /// Made on an account's own, which still names it; and no pod mounts it.

@@ -31,6 +31,13 @@ impl Entropy {
         Self(Arc::new(Mutex::new(ChaCha12Rng::from_os_rng())))
     }
 
+    /// From now on the stream of all clones is that of `seed` and `label`.
+    pub(crate) fn reseed(&self, seed: u64, label: &str) {
+        let other = Self::seeded(seed, label);
+        let rng = other.0.lock().clone();
+        *self.0.lock() = rng;
+    }
+
     /// Fills `buf` with random bytes.
     pub fn fill(&self, buf: &mut [u8]) {
         self.0.lock().fill_bytes(buf);

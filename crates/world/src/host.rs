@@ -14,7 +14,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{
     Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace,
@@ -337,7 +337,8 @@ struct Group {
     name: String,
     /// Kept alive, so that init finds what a process left behind that has ended long since.
     _parent: Option<Arc<Group>>,
-    live: watch::Sender<usize>,
+    /// When no task is left. A Notify wakes in the order of waiting; a watch channel would wake in a random one.
+    emptied: Notify,
     state: Mutex<GroupState>,
 }
 
@@ -356,14 +357,17 @@ struct Member {
 
 impl Group {
     fn new(name: impl Into<String>, parent: Option<Arc<Self>>) -> Arc<Self> {
-        let (live, state) = (watch::Sender::new(0), Mutex::default());
-        Arc::new(Self { name: name.into(), _parent: parent, live, state })
+        Arc::new(Self { name: name.into(), _parent: parent, emptied: Notify::new(), state: Mutex::default() })
     }
 
     async fn ended(&self) {
-        let mut count = self.live.subscribe();
-        // The sender lives in the group that we hold: this cannot fail.
-        let _ = count.wait_for(|n| *n == 0).await;
+        loop {
+            let emptied = self.emptied.notified();
+            if self.state.lock().tasks.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// Its children, theirs, and so on.
@@ -384,7 +388,6 @@ impl Group {
         state.next += 1;
         state.tasks.insert(id, None);
         drop(state);
-        this.live.send_modify(|n| *n += 1);
         (Member { group: this.clone(), id: Some(id) }, Some(id))
     }
 
@@ -420,8 +423,14 @@ impl Group {
 impl Drop for Member {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.group.state.lock().tasks.remove(&id);
-            self.group.live.send_modify(|n| *n -= 1);
+            let empty = {
+                let mut state = self.group.state.lock();
+                state.tasks.remove(&id);
+                state.tasks.is_empty()
+            };
+            if empty {
+                self.group.emptied.notify_waiters();
+            }
         }
     }
 }

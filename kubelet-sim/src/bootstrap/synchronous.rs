@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::Rest;
-use pki::{Certificate, CertifiedKey, KeyAlgorithm, PrivateKey, csr::digested_name, kubeconfig::Kubeconfig};
-use world::Host;
+use pki::{
+    Certificate, CertifiedKey, KeyAlgorithm, KeyError, PrivateKey, csr::digested_name, kubeconfig::Kubeconfig,
+};
+use world::{Entropy, Gear, Host};
 
 use super::{client_store, load_bootstrap, still_valid, write_kubeconfig};
 use crate::{
@@ -19,6 +22,8 @@ const KEY_FILE: &str = "kubelet-client.key.tmp";
 const SERVER_WAIT: Duration = Duration::from_secs(60);
 const SERVER_POLL: Duration = Duration::from_secs(2);
 const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
+/// `[0] prime256v1` (1.2.840.10045.3.1.7).
+const P256: &[u8] = &[0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// How long the certificate is waited for; then the kubelet ends.
 const WAIT: Duration = Duration::from_secs(3600);
 
@@ -84,10 +89,27 @@ fn load_or_generate(host: &Host, path: &str) -> Result<PrivateKey, String> {
         Err(e) if !e.is_not_found() => return Err(format!("error loading key from {path}: {e}")),
         Err(_) => {}
     }
-    let key =
-        PrivateKey::generate(KeyAlgorithm::EcdsaP256).map_err(|e| format!("error generating key: {e}"))?;
+    let key = match host.gear() {
+        Gear::Simulated => seeded_key(host.entropy()),
+        Gear::Real => PrivateKey::generate(KeyAlgorithm::EcdsaP256),
+    };
+    let key = key.map_err(|e| format!("error generating key: {e}"))?;
     host.disk().write(path, key.to_pem(), 0o600).map_err(|e| format!("error writing key to {path}: {e}"))?;
     Ok(key)
+}
+
+/// A key of the host's own chance. The name of the request is a digest of it, and names are in the trace: elsewhere keys
+/// need not be the same each time, and cannot be, for the crypto library takes no seed.
+fn seeded_key(entropy: &Entropy) -> Result<PrivateKey, KeyError> {
+    let mut secret = [0; 32];
+    entropy.fill(&mut secret);
+    // Below the order of the group, which begins with ones.
+    secret[0] &= 0x7f;
+    // ECPrivateKey (RFC 5915): version 1, the number, the curve P-256; the public key is reckoned from it.
+    let der = [[0x30, 0x31, 2, 1, 1, 4, 0x20].as_slice(), &secret, P256].concat();
+    let text =
+        format!("-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n", STANDARD.encode(der));
+    PrivateKey::from_pem(text.as_bytes())
 }
 
 async fn wait_for_server(host: &Host, rest: &Rest) -> Result<(), String> {
@@ -140,6 +162,15 @@ mod tests {
     use api::profile::Profile;
 
     use super::*;
+
+    #[test]
+    fn a_seeded_key_is_the_seeds() {
+        let key = |seed| seeded_key(&Entropy::seeded(seed, "n1")).expect("a key").to_pem();
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+        let again = PrivateKey::from_pem(key(1).as_bytes()).expect("readable");
+        assert_eq!(again.to_pem(), key(1), "with its public half");
+    }
 
     #[test]
     fn the_name_depends_on_key_subject_and_usages() {

@@ -43,7 +43,7 @@ pub(super) const VERTICES: [Vertex; 6] = [
 /// Namespace and name.
 type Key = (String, String);
 
-/// Something by namespace and name.
+/// Something by namespace and name. Hashed maps are asked by key only: their order must not show.
 type ByName<T> = HashMap<String, HashMap<String, T>>;
 
 #[derive(Debug, Default, PartialEq, Eq)]

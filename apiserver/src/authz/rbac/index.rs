@@ -22,6 +22,7 @@ use crate::{
 /// Namespace (empty for cluster scope) and name.
 type Key = (String, String);
 
+/// Hashed maps are asked by key only: their order must not show.
 #[derive(Default)]
 pub(super) struct Index {
     places: Vec<Place>,

@@ -11,6 +11,7 @@ const MOST: usize = 8192;
 
 #[derive(Default)]
 pub(super) struct Cache {
+    /// Asked by key only: the order of a hashed map must not show.
     answers: HashMap<String, Kept>,
     /// The keys in the order of their last use.
     used: BTreeMap<u64, String>,

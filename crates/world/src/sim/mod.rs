@@ -144,6 +144,12 @@ impl Sim {
         self.0.config.seed
     }
 
+    /// From now on all chance of one host is that of another seed; the other hosts keep theirs. The trace does not tell
+    /// of it: whether the host then behaves otherwise is what there is to see.
+    pub fn reseed(&self, name: &str, seed: u64) {
+        self.machine(name).host.entropy().reseed(seed, name);
+    }
+
     /// Everything that happened so far.
     pub fn events(&self) -> Vec<Event> {
         self.0.trace.events()

@@ -11,7 +11,7 @@
 use chronoplane::ClusterOptions;
 use world::Wall;
 
-use super::{DAY, HOUR, clock, end, ready};
+use super::{DAY, HOUR, SECOND, at_share, clock, current, end, ready};
 use crate::{
     catalogue::Entry,
     scenarios::{Stage, config},
@@ -49,18 +49,17 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             format!("all {} within an hour", joined.len()),
         );
         let mark = stage.sim().events().len();
-        let opens = first + LIFE * DAY * 69 / 100;
-        stage.cluster.at(opens).await?;
+        let (opens, closes) = window(stage)?;
+        stage.cluster.at(opens - SECOND).await?;
         let early = requested(stage, mark).len();
-        stage.check("before seven tenths of the life", early == 0, "no request");
-        stage.cluster.at(first + LIFE * DAY * 91 / 100).await?;
+        stage.check("a second before seven tenths", early == 0, "no request");
+        stage.cluster.at(closes + SECOND).await?;
         let mut renewed = requested(stage, mark);
         renewed.sort_unstable();
-        stage.check(
-            "after nine tenths",
-            renewed.len() == NODES + 1 || renewed.len() == NODES,
-            format!("{} requests", renewed.len()),
-        );
+        let workers = renewed.len() == NODES + 1 || renewed.len() == NODES;
+        stage.check("a second after nine tenths", workers, format!("{} requests", renewed.len()));
+        let inside = renewed.iter().all(|at| (opens..=closes).contains(at));
+        stage.check("each between the two", inside, "");
         let span = renewed
             .first()
             .zip(renewed.last())
@@ -91,6 +90,18 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         ],
     );
     Ok(())
+}
+
+/// Seven tenths of the life of the worker's certificate that began first, and nine tenths of that which began last.
+fn window(stage: &Stage) -> Result<(Wall, Wall), StoryError> {
+    let (mut opens, mut closes) = (Vec::new(), Vec::new());
+    for n in 1..=NODES {
+        let certificate = current(stage, &format!("node{n}"))?;
+        opens.push(at_share(&certificate, 0.7));
+        closes.push(at_share(&certificate, 0.9));
+    }
+    let none = || StoryError("no worker has a certificate".into());
+    Ok((opens.into_iter().min().ok_or_else(none)?, closes.into_iter().max().ok_or_else(none)?))
 }
 
 /// When kubelets handed in requests, of all that was recorded from `mark` on.

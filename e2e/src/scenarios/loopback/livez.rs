@@ -11,10 +11,10 @@ use chronoplane::cluster::CONTROL_PLANE;
 use jiff::SignedDuration;
 use world::Periods;
 
-use super::scene::{Scene, day, options};
+use super::scene::{Scene, config, day, options};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, config},
+    scenarios::Stage,
     story::{Settings, StoryError, Teller},
 };
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::scene::{Scene, Side, day, options};
+use super::scene::{Scene, Side, config, day, options};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, config},
+    scenarios::Stage,
     story::{Settings, StoryError, Teller},
 };
 
@@ -36,9 +36,14 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Stage::play(settings, teller, config(settings), options(0), async |stage| {
         let scene = Scene::of(stage).await?;
         let end = scene.leaf().not_after();
+        scene.until(end - SignedDuration::from_secs(120)).await;
+        scene.reset().await;
+        stage.say("Control, two minutes before the end: the connections are reset.");
+        scene.check_works("create pod").await;
+        scene.check_green("health").await;
         scene.until(end + SignedDuration::from_secs(1)).await;
         stage.say(format!(
-            "{}: the loopback certificate ends, and the connections that use it are reset.",
+            "\n{}: the loopback certificate ends, and the connections that use it are reset.",
             day(end)
         ));
         scene.reset().await;
@@ -59,15 +64,6 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let (renewed, until) = scene.renewed().await?;
         stage.check("a new loopback certificate", renewed, until);
         scene.check_works("create pod").await;
-        Ok(())
-    })?;
-    Stage::play(settings, teller, config(settings), options(0), async |stage| {
-        let scene = Scene::of(stage).await?;
-        scene.until(scene.leaf().not_after() - SignedDuration::from_secs(120)).await;
-        scene.reset().await;
-        stage.say("\nControl run: the same reset, two minutes before the end.");
-        scene.check_works("create pod").await;
-        scene.check_green("health").await;
         Ok(())
     })?;
     teller.say("\nIn a real cluster: do not wait for a probe. Watch the certificate's end, or restart once a year (three from 1.33).");

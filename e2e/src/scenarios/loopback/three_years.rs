@@ -6,10 +6,10 @@
 
 use jiff::SignedDuration;
 
-use super::scene::{Scene, day, options};
+use super::scene::{Scene, config, day, options};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, config},
+    scenarios::Stage,
     story::{Settings, StoryError, Teller},
 };
 

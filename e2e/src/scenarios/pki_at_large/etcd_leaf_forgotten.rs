@@ -49,6 +49,9 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Ok(())
 }
 
+/// The longest wait between two starts of a container, and the start.
+const BACKOFF: Duration = Duration::from_secs(310);
+
 fn play(settings: &Settings, teller: &Teller, forgets: bool, by_hand: bool) -> Result<(), StoryError> {
     Stage::play(settings, teller, config(settings), <_>::default(), async |stage| {
         stage.cluster.elapse(200 * DAY).await;
@@ -82,9 +85,9 @@ async fn looks(stage: &Stage, old: Wall, forgets: bool) -> Result<(), StoryError
     stage.check("the apiserver has its connections", works.0 == 200, line(&works));
     let from = stage.now();
     restart(stage, &["kube-apiserver"]).await?;
-    stage.cluster.elapse(Duration::from_secs(240)).await;
+    stage.cluster.elapse(Duration::from_secs(60)).await;
     let down = administrator(stage).await?;
-    stage.check("five minutes after its next start", (down.0 != 200) == forgets, line(&down));
+    stage.check("two minutes after its next start", (down.0 != 200) == forgets, line(&down));
     let events = stage.sim().events();
     let log = events.iter().filter(|e| e.host == CONTROL_PLANE && e.actor == "kube-apiserver" && e.at > from);
     let words = log.flat_map(|e| e.fields.iter().map(|(_, text)| text)).find(|text| text.contains(EXPIRED));
@@ -94,7 +97,7 @@ async fn looks(stage: &Stage, old: Wall, forgets: bool) -> Result<(), StoryError
     }
     // The cluster cannot be asked for its configuration; what is in the certificates is enough.
     kubeadm(stage, &["certs", "renew", "etcd-server"]).await?;
-    stage.cluster.elapse(Duration::from_secs(600)).await;
+    stage.cluster.elapse(BACKOFF).await;
     let healed = administrator(stage).await?;
     stage.check("kubeadm certs renew etcd-server", healed.0 == 200, line(&healed));
     Ok(())

@@ -6,6 +6,8 @@
 //! or a controller that was down for a while was enough for a schedule of every minute
 //! (kubernetes/kubernetes#42649, #81557). The second controller (CronJobControllerV2, default in 1.21) only warns: it
 //! starts the latest one and leaves out the rest.
+//!
+//! The edge: a look a second before the time that would be the hundred and first missed, and one a second after it.
 
 use std::time::Duration;
 
@@ -37,8 +39,13 @@ pub(crate) const ENTRY: Entry = Entry {
 const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
 const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 const NAME: &str = "every-minute";
-/// The controller is there at the next full minute, whatever the clock did meanwhile.
-const NEXT_LOOK: Duration = Duration::from_secs(62);
+/// How long after a full minute the controller has looked; it waits for the next one by its running clock, whatever the
+/// wall clock does meanwhile, and comes a tenth of a second late.
+const LOOKED: SignedDuration = SignedDuration::from_millis(400);
+const MINUTE: SignedDuration = SignedDuration::from_secs(60);
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// A jump by which the controller's next look falls on the hundred and first time that was missed.
+const EDGE: SignedDuration = SignedDuration::from_mins(100);
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     teller.say("A CronJob is to start a job every minute (\"* * * * *\", no startingDeadlineSeconds).");
@@ -65,10 +72,9 @@ fn play(settings: &Settings, teller: &Teller, jumps: bool) -> Result<(), StoryEr
     })
 }
 
-/// Exactly a hundred: the last one is made up for.
+/// The look comes a second before the hundred and first: a hundred are missed, and the last one is made up for.
 async fn hundred(stage: &Stage, jumps: bool) -> Result<(), StoryError> {
-    let before = jump(stage, jumps, 99).await?;
-    stage.cluster.elapse(NEXT_LOOK).await;
+    let before = jump(stage, jumps, EDGE - SECOND).await?;
     let missed = minutes_since(stage, before).await;
     let words = told(stage).await;
     let seen = format!("started for {}", last(stage).await.map(shown).unwrap_or_default());
@@ -77,12 +83,11 @@ async fn hundred(stage: &Stage, jumps: bool) -> Result<(), StoryError> {
     Ok(())
 }
 
-/// One more: the first controller gives up for good, the second warns.
+/// A second after it, one more is missed: the first controller gives up for good, the second warns.
 async fn more(stage: &Stage, jumps: bool) -> Result<(), StoryError> {
     let gives_up = stage.settings.profile.cron_job_gives_up();
-    let before = jump(stage, jumps, 100).await?;
     let jobs = count(stage).await;
-    stage.cluster.elapse(NEXT_LOOK).await;
+    let before = jump(stage, jumps, EDGE + SECOND).await?;
     let words = told(stage).await;
     if !jumps {
         stage.check("one more: nothing is missed", minutes_since(stage, before).await == 1, String::new());
@@ -105,7 +110,7 @@ async fn more(stage: &Stage, jumps: bool) -> Result<(), StoryError> {
     let deadline = json!({"spec": {"startingDeadlineSeconds": 200}});
     let patched = stage.cluster.admin().patch(&CRON_JOBS, NS, NAME, Patch::Merge(&deadline), None).await;
     patched.map_err(StoryError::new)?;
-    stage.cluster.elapse(NEXT_LOOK).await;
+    next_look(stage, stage.now()).await;
     let healed = count(stage).await - later;
     stage.check(
         "with startingDeadlineSeconds: 200",
@@ -115,15 +120,23 @@ async fn more(stage: &Stage, jumps: bool) -> Result<(), StoryError> {
     Ok(())
 }
 
-/// Everybody's clock jumps so many minutes ahead, a few seconds after a start; when that start was.
-async fn jump(stage: &Stage, jumps: bool, minutes: i64) -> Result<Wall, StoryError> {
+/// Everybody's clock jumps ahead by so much, and the controller looks; when the last start before the jump was.
+async fn jump(stage: &Stage, jumps: bool, by: SignedDuration) -> Result<Wall, StoryError> {
     let before = last(stage).await.ok_or_else(|| StoryError("no job was started".into()))?;
+    let now = stage.now();
     if jumps {
-        let now = shown(stage.now());
-        stage.cluster.step(Who::Members, SignedDuration::from_mins(minutes));
-        stage.say(format!("{now} UTC: the clocks jump {minutes} minutes ahead, to {}.", shown(stage.now())));
+        stage.cluster.step(Who::Members, by);
+        let (at, to) = (shown(now), shown(stage.now()));
+        stage.say(format!("{at} UTC: the clocks jump {} s ahead, to {to}.", by.as_secs()));
     }
+    next_look(stage, now).await;
     Ok(before)
+}
+
+/// Time passes until the controller has looked that reckons with `now`.
+async fn next_look(stage: &Stage, now: Wall) {
+    let past_minute = SignedDuration::from_nanos((now.as_nanosecond() % MINUTE.as_nanos()) as i64);
+    stage.cluster.elapse((MINUTE - past_minute + LOOKED).unsigned_abs()).await;
 }
 
 async fn minutes_since(stage: &Stage, before: Wall) -> i64 {

@@ -5,12 +5,16 @@
 //! the leader renews more rarely than that, as after a change of flags that has reached only one of two replicas, the
 //! candidate takes the lead between two renewals while the leader acts on (kubernetes/kubernetes#47671, fixed by
 //! #114872 in 1.27).
+//!
+//! The instant that matters is fifteen seconds after the candidate saw the record change. It looks every two seconds and
+//! a little, so a second before and after that instant it does not look; the edge here are its own two looks around it.
 
 use std::time::Duration;
 
 use api::{object::ObjectExt, profile::Profile};
 use client::Resource;
-use world::{Wall, sim::Config};
+use jiff::SignedDuration;
+use world::{Event, Wall, sim::Config};
 
 use super::{candidates, shown};
 use crate::{
@@ -37,6 +41,7 @@ const PATIENT: &[&str] = &[
 ];
 /// The defaults: fifteen seconds.
 const HASTY: &[&str] = &[];
+const OWN: SignedDuration = SignedDuration::from_secs(15);
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     teller.say(format!(
@@ -75,6 +80,7 @@ async fn looks(stage: &Stage, steals: bool) -> Result<(), StoryError> {
         let since = renewed.map_or(0, |before| at.duration_since(before).as_secs());
         let seen = format!("{since} s after the leader's last renewal, of the 60 s that the record grants");
         stage.check("it did not wait for the end", (15..20).contains(&since), seen);
+        edge(stage, at, renewed.unwrap_or(at));
     }
     stage.cluster.elapse(Duration::from_secs(60)).await;
     let words = candidates::last_words(stage, FIRST);
@@ -94,19 +100,39 @@ async fn looks(stage: &Stage, steals: bool) -> Result<(), StoryError> {
     Ok(())
 }
 
+/// Its last look before its own lease duration had passed since it saw the renewal, and its first look after: the second
+/// takes.
+fn edge(stage: &Stage, took: Wall, renewed: Wall) {
+    let looks: Vec<Wall> = asked(stage, "get", "200").into_iter().filter(|at| *at >= renewed).collect();
+    let since = |at: Wall| at.duration_since(*looks.first().unwrap_or(&renewed));
+    let before = looks.iter().copied().filter(|at| *at < took).next_back();
+    let (waits, takes) = (before.map(since), since(took));
+    let held = waits.is_some_and(|waits| waits < OWN) && takes >= OWN;
+    let waits = waits.unwrap_or_default().as_secs_f64();
+    let seen = format!(
+        "{waits:.1} s after it saw the renewal it waits, {:.1} s after it takes",
+        takes.as_secs_f64()
+    );
+    stage.check("its looks around 15 s", held, seen);
+}
+
 /// The last time before `at` that the leader wrote the lease: the server took a PUT then.
 fn renewals(stage: &Stage, at: Wall) -> Option<Wall> {
-    let events = stage.sim().events();
-    let path = "/leases/kube-scheduler";
-    let mut taken = events.iter().filter(|e| {
-        let has =
-            |key: &str, holds: &dyn Fn(&str) -> bool| e.fields.iter().any(|(k, v)| *k == key && holds(v));
-        e.kind == "request"
-            && e.at < at
-            && has("path", &|v| v.ends_with(path))
-            && has("verb", &|v| v == "update")
-            && has("code", &|v| v == "200")
-    });
     // The last one of all is the candidate's own.
-    taken.by_ref().map(|e| e.at).filter(|t| at.duration_since(*t) > jiff::SignedDuration::from_secs(1)).last()
+    let others = |t: &Wall| *t < at && at.duration_since(*t) > SignedDuration::from_secs(1);
+    asked(stage, "update", "200").into_iter().filter(others).next_back()
+}
+
+/// When the lease was asked for with that verb and that outcome.
+fn asked(stage: &Stage, verb: &str, code: &str) -> Vec<Wall> {
+    let has = |e: &Event, key: &str, holds: &dyn Fn(&str) -> bool| {
+        e.fields.iter().any(|(k, v)| *k == key && holds(v))
+    };
+    let wanted = |e: &&Event| {
+        e.kind == "request"
+            && has(e, "path", &|v| v.ends_with("/leases/kube-scheduler"))
+            && has(e, "verb", &|v| v == verb)
+            && has(e, "code", &|v| v == code)
+    };
+    stage.sim().events().iter().filter(wanted).map(|e| e.at).collect()
 }
