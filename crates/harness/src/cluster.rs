@@ -313,6 +313,12 @@ pub async fn discoverable(host: &Host, admin: &Rest, token: &BootstrapToken) -> 
     .await
 }
 
+/// Whether the node says so.
+pub fn is_ready(node: &Value) -> bool {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
 /// Waits until `count` nodes are there and Ready.
 ///
 /// # Errors
@@ -320,11 +326,7 @@ pub async fn discoverable(host: &Host, admin: &Rest, token: &BootstrapToken) -> 
 pub async fn nodes_ready(host: &Host, admin: &Rest, count: usize) -> Result<(), HarnessError> {
     wait_for(host, &format!("{count} nodes are Ready"), async || {
         let nodes = admin.list(&Resource::core("nodes"), None, &ListParams::default()).await.ok()?;
-        let ready = |node: &Value| {
-            let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
-            conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
-        };
-        (nodes.items.len() == count && nodes.items.iter().all(|n| ready(n))).then_some(())
+        (nodes.items.len() == count && nodes.items.iter().all(|n| is_ready(n))).then_some(())
     })
     .await
 }
