@@ -9,7 +9,8 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, components, conformance, explain, out, pod_webhook, scenarios, store, story, up,
+    bench, catalogue, cfssl, chaos, components, conformance, explain, out, pod_webhook, scenarios, store,
+    story, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -48,6 +49,8 @@ enum Command {
         /// The text, as a log, a terminal or a bug report has it
         text: String,
     },
+    /// Let things go wrong in many simulated worlds, and see whether what must hold holds
+    Chaos(chaos::ChaosArgs),
     /// Measure
     Bench(bench::BenchArgs),
     /// Check over raw HTTP whether a server behaves as Kubernetes' clients expect
@@ -187,6 +190,7 @@ pub fn main() -> ExitCode {
                 Ok(ExitCode::FAILURE)
             }
         },
+        Command::Chaos(args) => chaos::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
         Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),

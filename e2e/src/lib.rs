@@ -5,6 +5,7 @@
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
+//!      ├─ chaos        seeded faults over worlds with load, and the smallest plan that fails
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
@@ -20,6 +21,7 @@ mod out;
 pub mod bench;
 pub mod catalogue;
 pub mod cfssl;
+pub mod chaos;
 pub mod cli;
 pub mod components;
 pub mod conformance;

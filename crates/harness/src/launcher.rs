@@ -1,5 +1,7 @@
 //! Containers as tasks of this process: a table from image to component.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use async_trait::async_trait;
 use kubelet_sim::{Behind, Container, Launcher, Running, interpret};
 use parking_lot::Mutex;
@@ -37,7 +39,26 @@ impl Launcher for TaskLauncher {
             "kube-scheduler" => process.host().spawn(controllers::scheduler::run(inner, args)),
             _ => return Ok(interpret(host, container)),
         };
+        host.local().get::<Programs>().0.lock().insert(name.to_owned(), process.clone());
         Ok(Box::new(Component { process, task: Mutex::new(Some(task)) }))
+    }
+}
+
+/// The last process of each component on a host, by the component's name.
+#[derive(Default)]
+struct Programs(Mutex<BTreeMap<String, Process>>);
+
+/// SIGKILL to the process of that component on `host`; whether there was one.
+pub(crate) async fn kill(host: &Host, name: &str) -> bool {
+    let programs: Arc<Programs> = host.local().get();
+    let process = programs.0.lock().remove(name);
+    match process {
+        Some(process) => {
+            host.record("power", vec![("killed", name.to_owned())]);
+            process.kill().await;
+            true
+        }
+        None => false,
     }
 }
 

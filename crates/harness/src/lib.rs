@@ -16,10 +16,12 @@
 //!   Its clocks are yours: [`Cluster::elapse`], [`Cluster::step`], [`Cluster::suspend`] and their like, and
 //!   [`Cluster::expirations`] tells what ends next.
 //! * [`balancer`]: what stands in front of several apiservers, on layer 4 and on layer 7.
+//! * [`chaos`]: seeded faults over a working cluster, what must hold all the same, and the smallest plan if it does not.
 //! * [`testing`]: what `#[chronoplane::test]` expands to.
 //! * [`Machinery`]: who runs what a kubelet is told to run; the seam to processes of one's own.
 
 pub mod balancer;
+pub mod chaos;
 pub mod cluster;
 mod control_plane;
 pub mod expirations;

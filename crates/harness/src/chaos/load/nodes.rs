@@ -1,0 +1,84 @@
+//! Somebody with a node's credentials tries what is not the node's business.
+
+use std::sync::Arc;
+
+use client::{ClientError, DeleteParams, Patch, Resource, Rest};
+use pki::kubeconfig::Kubeconfig;
+use serde_json::{Value, json};
+use world::Host;
+
+use super::super::{
+    invariants::NODES,
+    scene::{ACCOUNTS, LEASES, NS, SECRET, SECRETS, Scene},
+};
+use crate::cluster::CONTROL_PLANE;
+
+/// Whose credentials.
+pub(super) const NODE: &str = "node1";
+const CONF: &str = "/etc/kubernetes/kubelet.conf";
+const PODS: Resource = Resource::core("pods");
+const ALL_NODES: Resource = Resource::core("nodes");
+const TRIALS: u64 = 6;
+
+/// See the module.
+pub(super) struct NodeActor {
+    scene: Arc<Scene>,
+    host: Host,
+    /// With the credentials of the last turn: their files may be away for a moment.
+    rest: Option<Rest>,
+}
+
+impl NodeActor {
+    pub(super) fn new(scene: &Arc<Scene>) -> Self {
+        Self { scene: scene.clone(), host: scene.host(NODE), rest: None }
+    }
+
+    pub(super) async fn run(mut self) {
+        while self.scene.tempo.turn(&self.host).await {
+            let go = self.scene.cluster.options().profile.go();
+            let conf = Kubeconfig::load(self.host.disk(), CONF).ok();
+            let rest = conf.and_then(|c| Rest::from_kubeconfig(&self.host, &c, go, "thief").ok());
+            let Some(rest) = rest.or_else(|| self.rest.take()) else { continue };
+            let which = self.host.entropy().below(TRIALS);
+            let (what, outcome) = self.intrude(&rest, which).await;
+            self.scene.judge.check(NODES, outcome.is_err(), || format!("{NODE} {what}"));
+            self.rest = Some(rest);
+        }
+    }
+
+    async fn intrude(&self, rest: &Rest, which: u64) -> (&'static str, Result<Value, ClientError>) {
+        let mark = json!({"metadata": {"annotations": {"chaos.example/by": NODE}}});
+        let other = CONTROL_PLANE;
+        match which {
+            0 => {
+                let done = rest.patch(&ALL_NODES, None, other, Patch::Merge(&mark), None).await;
+                ("changed another node", done)
+            }
+            1 => {
+                let done = rest.patch(&ALL_NODES, None, other, Patch::Merge(&mark), Some("status")).await;
+                ("changed another node's status", done)
+            }
+            2 => {
+                let leases = Some("kube-node-lease");
+                (
+                    "changed another node's lease",
+                    rest.patch(&LEASES, leases, other, Patch::Merge(&mark), None).await,
+                )
+            }
+            3 => {
+                ("read a secret of no pod of its own", rest.get(&SECRETS, Some("kube-system"), SECRET).await)
+            }
+            4 => {
+                let pod = format!("etcd-{other}");
+                let deleted = rest.delete(&PODS, Some("kube-system"), &pod, &DeleteParams::default()).await;
+                ("deleted another node's pod", deleted)
+            }
+            _ => {
+                let request =
+                    json!({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {}});
+                let got = rest.create_sub(&ACCOUNTS, NS, "default", "token", &request).await;
+                ("got a token that is bound to no pod of its own", got)
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Plays plans side by side, one thread for each world, and shows how far it is.
+
+use std::{
+    io::IsTerminal as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use chronoplane::{
+    HarnessError,
+    chaos::{self, Outcome, Plan, Tally},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
+use world::{Event, Periods};
+
+use crate::cli::Refusal;
+
+/// A plan that failed.
+pub struct Failure {
+    /// The plan.
+    pub plan: Plan,
+    /// What did not hold, in one line.
+    pub why: String,
+    /// How it went; nothing when the world broke off in a panic.
+    pub outcome: Option<Outcome>,
+}
+
+/// All plans as they went.
+pub struct Played {
+    /// Those that failed, by seed.
+    pub failures: Vec<Failure>,
+    /// The figures of all together.
+    pub tally: Tally,
+    /// How long it took.
+    pub real: Duration,
+    /// Everything that happened in the last world.
+    pub last: Vec<Event>,
+}
+
+struct Kept {
+    failures: Vec<Failure>,
+    tally: Tally,
+    last: (usize, Vec<Event>),
+    broken: Option<HarnessError>,
+}
+
+/// Plays them, `jobs` at a time.
+///
+/// # Errors
+/// A plan cannot be played, or no cluster came up to play it on.
+#[allow(clippy::disallowed_methods, reason = "how long it takes in real time is told")]
+pub fn play(plans: &[Plan], between: Periods, jobs: usize) -> Result<Played, Refusal> {
+    let began = Instant::now();
+    let bar = progress(plans.len());
+    let next = AtomicUsize::new(0);
+    let kept = Mutex::new(Kept {
+        failures: Vec::new(),
+        tally: Tally::default(),
+        last: (0, Vec::new()),
+        broken: None,
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(plans.len()) {
+            scope.spawn(|| {
+                while let Some((at, plan)) = take(&next, plans) {
+                    // A panic of one world is a finding like any other.
+                    let outcome = catch_unwind(AssertUnwindSafe(|| chaos::run(plan, between)));
+                    let mut kept = kept.lock();
+                    kept.enter(at, plan, outcome);
+                    if kept.broken.is_some() {
+                        return;
+                    }
+                    bar.set_message(match kept.failures.len() {
+                        0 => String::new(),
+                        n => format!("{n} failed"),
+                    });
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let mut kept = kept.into_inner();
+    if let Some(broken) = kept.broken {
+        return Err(broken.into());
+    }
+    kept.failures.sort_by_key(|failure| failure.plan.seed);
+    Ok(Played { failures: kept.failures, tally: kept.tally, real: began.elapsed(), last: kept.last.1 })
+}
+
+fn take<'a>(next: &AtomicUsize, plans: &'a [Plan]) -> Option<(usize, &'a Plan)> {
+    let at = next.fetch_add(1, Relaxed);
+    plans.get(at).map(|plan| (at, plan))
+}
+
+type Ended = std::thread::Result<Result<Outcome, HarnessError>>;
+
+impl Kept {
+    fn enter(&mut self, at: usize, plan: &Plan, ended: Ended) {
+        let failed = |why: String, outcome| Failure { plan: plan.clone(), why, outcome };
+        match ended {
+            Ok(Ok(mut outcome)) => {
+                self.tally += &outcome.tally;
+                if at >= self.last.0 {
+                    self.last = (at, outcome.events.clone());
+                }
+                let Some(first) = outcome.violations.first() else { return };
+                let why = format!("{}: {}", first.invariant.name, first.seen);
+                // Only the first one's record is looked at.
+                if self.failures.first().is_some_and(|other| other.plan.seed < plan.seed) {
+                    outcome.events = Vec::new();
+                }
+                self.failures.push(failed(why, Some(outcome)));
+                self.failures.sort_by_key(|failure| failure.plan.seed);
+            }
+            Ok(Err(e)) => self.broken = Some(HarnessError::new(format!("seed {}: {e}", plan.seed))),
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                self.failures.push(failed(format!("panic: {}", words.unwrap_or_default()), None));
+            }
+        }
+    }
+}
+
+/// On a terminal only: elsewhere it would be a log of itself.
+fn progress(worlds: usize) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() && worlds > 1 {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(worlds as u64), target);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} worlds, {per_sec}, {eta} left {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
