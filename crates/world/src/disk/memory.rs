@@ -11,6 +11,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::{Clock, Trace};
+
 use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ impl fmt::Debug for Resident {
 pub struct MemoryDisk {
     nodes: Mutex<BTreeMap<PathBuf, Node>>,
     faults: Mutex<Faults>,
+    /// Where its faults are recorded: the trace, the clock and the name of the host that it is in.
+    recorded: Option<(Trace, Clock, String)>,
     pub(super) changes: Notify,
 }
 
@@ -47,24 +51,38 @@ struct Faults {
 impl Default for MemoryDisk {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
-        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), changes: Notify::new() }
+        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), recorded: None, changes: Notify::new() }
     }
 }
 
 impl MemoryDisk {
+    /// A disk whose faults are recorded as those of the host of that name.
+    pub(crate) fn recorded(trace: Trace, clock: Clock, host: &str) -> Self {
+        Self { recorded: Some((trace, clock, host.to_owned())), ..Self::default() }
+    }
+
+    fn record(&self, fault: &'static str, is: &str) {
+        if let Some((trace, clock, host)) = &self.recorded {
+            trace.record(clock, host, "init", "disk", vec![(fault, is.to_owned())]);
+        }
+    }
+
     /// While set, every write fails with "no space left on device".
     pub fn set_full(&self, full: bool) {
         self.faults.lock().full = full;
+        self.record("full", if full { "begins" } else { "ends" });
     }
 
     /// While set, every change fails with "permission denied".
     pub fn set_read_only(&self, read_only: bool) {
         self.faults.lock().read_only = read_only;
+        self.record("read_only", if read_only { "begins" } else { "ends" });
     }
 
     /// The power is cut: what was written and not synced is an empty file, as a journalling file system
     /// leaves it whose names reach the disk before the data.
     pub fn lose_unsynced(&self) {
+        self.record("unsynced", "lost");
         for node in self.nodes.lock().values_mut() {
             if let Node::File { data, synced, .. } = node
                 && !*synced
