@@ -1,7 +1,7 @@
 //! The scenario catalogue as code, and what the `chronoplane` binary does.
 //!
 //! ```text
-//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear)
+//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear); timeline: as a page
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
@@ -27,4 +27,5 @@ pub mod keystone;
 pub mod pod_webhook;
 pub mod scenarios;
 pub mod story;
+pub mod timeline;
 pub mod up;
