@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     bench, catalogue, cfssl, chaos, components, conformance, explain, out, pod_webhook, scenarios, store,
-    story, up,
+    story, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -94,8 +94,11 @@ struct RunArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How to tell it
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    /// With --output html: write the page to this file; `-`: to standard output. Default: the story's id and .html
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Write everything that happened to this file, one event a line
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -113,6 +116,17 @@ pub enum Output {
     Json,
 }
 
+/// How a story is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// As text, while it happens.
+    Text,
+    /// For programs.
+    Json,
+    /// A page with everything that happened, for a browser; see --out.
+    Html,
+}
+
 #[derive(Args)]
 struct UpArgs {
     /// How many workers join the control plane
@@ -124,6 +138,9 @@ struct UpArgs {
     /// Each component a process of its own, instead of tasks of this one
     #[arg(long)]
     processes: bool,
+    /// Serve a page that shows what happens and sets the hosts' clocks, at an address of this machine
+    #[arg(long)]
+    page: bool,
     /// Behave as this Kubernetes release
     #[arg(long, value_parser = profile)]
     kubernetes_version: Option<Profile>,
@@ -175,6 +192,7 @@ pub fn main() -> ExitCode {
             algorithm: args.encryption_algorithm,
             exec: args.exec,
             etcd: args.etcd,
+            page: args.page,
         }),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));
@@ -219,12 +237,17 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
             args.story
         ))
     })?;
+    if args.out.is_some() && args.output != Form::Html {
+        return Err(Refusal(
+            "--out is where --output html writes its page; add that, or leave --out away".into(),
+        ));
+    }
     let settings = story::Settings {
         profile: args.kubernetes_version.unwrap_or_else(|| entry.newest()),
         seed: args.seed,
         check_certificate_dates: !args.ignore_certificate_dates,
     };
-    let live = args.output == Output::Text;
+    let live = args.output == Form::Text;
     let telling = story::tell(entry, &settings, live)?;
     if let Some(path) = &args.trace {
         let lines: String = telling.events.iter().map(|e| format!("{e}\n")).collect();
@@ -235,8 +258,35 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
             ))
         })?;
     }
-    if args.output == Output::Json {
-        outln!("{}", telling.to_json(entry, &settings));
+    match args.output {
+        Form::Text => {}
+        Form::Json => {
+            outln!("{}", telling.to_json(entry, &settings));
+        }
+        Form::Html => write_page(entry, &settings, &telling, args.out)?,
     }
     Ok(if telling.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_page(
+    entry: &catalogue::Entry,
+    settings: &story::Settings,
+    telling: &story::Telling,
+    out: Option<PathBuf>,
+) -> Result<(), Refusal> {
+    let html = timeline::html(&timeline::of_story(entry, settings, telling))?;
+    let path = out.unwrap_or_else(|| PathBuf::from(format!("{}.html", entry.id)));
+    if path.as_os_str() == "-" {
+        out::write(format_args!("{html}"));
+        return Ok(());
+    }
+    std::fs::write(&path, html).map_err(|e| {
+        Refusal(format!(
+            "cannot write the page to {}: {e}; name a file in a directory that exists",
+            path.display()
+        ))
+    })?;
+    let (made, held) = (telling.checks.len(), telling.checks.iter().filter(|c| c.held).count());
+    outln!("{}: {held} of {made} checks held, {} events", path.display(), telling.events.len());
+    Ok(())
 }

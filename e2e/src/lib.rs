@@ -1,7 +1,7 @@
 //! The scenario catalogue as code, and what the `chronoplane` binary does.
 //!
 //! ```text
-//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear)
+//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear); timeline: as a page
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
@@ -31,4 +31,5 @@ pub mod pod_webhook;
 pub mod scenarios;
 pub mod store;
 pub mod story;
+pub mod timeline;
 pub mod up;

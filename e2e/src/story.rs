@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    net::IpAddr,
+    ops::Range,
     sync::Arc,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -11,7 +13,7 @@ use chronoplane::HarnessError;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use world::Event;
+use world::{Event, Wall, sim::Sim};
 
 use crate::{catalogue::Entry, cli::Refusal};
 
@@ -66,11 +68,56 @@ pub struct Check {
     pub held: bool,
 }
 
+/// When something was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// In which of the story's worlds, counted from 0.
+    pub world: usize,
+    /// By the clock of that world, which no fault touches.
+    pub at: Wall,
+    /// How many events there were in it by then.
+    pub event: usize,
+}
+
+/// What is known of a line besides its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// When; `None` between two worlds.
+    pub moment: Option<Moment>,
+    /// Which check it reports.
+    pub check: Option<usize>,
+}
+
+/// A world of a story that is over.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// Its hosts and their addresses.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// Which of the telling's events happened in it.
+    pub events: Range<usize>,
+}
+
 #[derive(Default)]
 struct Told {
     checks: Vec<Check>,
     lines: Vec<String>,
+    said: Vec<Said>,
     events: Vec<Event>,
+    worlds: Vec<Played>,
+    /// The world that the story is in.
+    sim: Option<Sim>,
+}
+
+impl Told {
+    fn say(&mut self, line: String, check: Option<usize>) {
+        let moment = self.sim.as_ref().map(|sim| Moment {
+            world: self.worlds.len(),
+            at: sim.now(),
+            event: sim.trace().count(),
+        });
+        self.said.push(Said { moment, check });
+        self.lines.push(line);
+    }
 }
 
 /// The teller's voice. Clones speak into one telling.
@@ -92,7 +139,7 @@ impl Teller {
         if self.live && !self.quiet.load(Ordering::Relaxed) {
             outln!("{line}");
         }
-        self.told.lock().lines.push(line);
+        self.told.lock().say(line, None);
     }
 
     /// Checks are counted, but only failures are printed, until [`Teller::aloud`].
@@ -118,13 +165,25 @@ impl Teller {
             outln!("{line}");
         }
         let mut told = self.told.lock();
-        told.lines.push(line);
+        let number = told.checks.len();
+        told.say(line, Some(number));
         told.checks.push(check);
     }
 
-    /// Adds the record of a world to the telling's trace.
+    /// From now on what is said is said in this world, until [`Teller::record`].
+    pub fn enter(&self, sim: &Sim) {
+        self.told.lock().sim = Some(sim.clone());
+    }
+
+    /// Adds the record of a world that is over to the telling's trace.
     pub fn record(&self, events: Vec<Event>) {
-        self.told.lock().events.extend(events);
+        let mut told = self.told.lock();
+        let hosts = told.sim.take().map(|sim| sim.hosts()).unwrap_or_default();
+        let hosts = hosts.iter().map(|host| (host.name().to_owned(), host.net().address())).collect();
+        let from = told.events.len();
+        told.events.extend(events);
+        let events = from..told.events.len();
+        told.worlds.push(Played { hosts, events });
     }
 
     /// How many checks were made so far, and how many held.
@@ -140,8 +199,12 @@ pub struct Telling {
     pub checks: Vec<Check>,
     /// The text.
     pub lines: Vec<String>,
+    /// What is known of each line.
+    pub said: Vec<Said>,
     /// Everything that happened, world after world.
     pub events: Vec<Event>,
+    /// The worlds.
+    pub worlds: Vec<Played>,
 }
 
 impl Telling {
@@ -191,5 +254,6 @@ pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, R
     }
     (entry.tell)(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
     let told = std::mem::take(&mut *teller.told.lock());
-    Ok(Telling { checks: told.checks, lines: told.lines, events: told.events })
+    let Told { checks, lines, said, events, worlds, .. } = told;
+    Ok(Telling { checks, lines, said, events, worlds })
 }

@@ -38,6 +38,7 @@ pub(crate) async fn run(
     s.tell(&console::TOKEN_RULES, &[]);
     for secret in tokens.iter().filter_map(|spec| spec.secret(s.host.clock().wall())) {
         apply(s, rest, &Resource::core("secrets"), &secret.to_object()).await?;
+        crate::token::record(s, &secret);
     }
     allow(s, rest).await?;
     cluster_info(s, rest, config).await

@@ -322,16 +322,10 @@ fn warn_about_dates(s: &mut Session<'_>, name: &str, certificate: &Certificate) 
 }
 
 fn record(s: &Session<'_>, what: &str, certificate: &Certificate) {
-    s.host.record(
-        "certificate",
-        vec![
-            ("file", what.to_owned()),
-            ("cn", certificate.subject_cn().to_owned()),
-            ("serial", certificate.serial_hex()),
-            ("not_before", world::rfc3339(certificate.not_before())),
-            ("not_after", world::rfc3339(certificate.not_after())),
-        ],
-    );
+    if s.host.trace().is_recording() {
+        let named = std::iter::once(("file", what.to_owned()));
+        s.host.record("certificate", named.chain(certificate.evidence()).collect());
+    }
 }
 
 fn before(at: Wall, d: Duration) -> Wall {

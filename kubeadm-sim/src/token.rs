@@ -143,7 +143,15 @@ pub(crate) async fn create(s: &Session<'_>, rest: &Rest, secret: &TokenSecret) -
     if rest.get_opt(&SECRETS, Some(KUBE_SYSTEM), &name).await?.is_some() {
         return Err(Failure::new(format!("a token with id {:?} already exists", secret.token.id())));
     }
-    apply(s, rest, &SECRETS, &secret.to_object()).await
+    apply(s, rest, &SECRETS, &secret.to_object()).await?;
+    record(s, secret);
+    Ok(())
+}
+
+/// Puts a token into the trace: its public name and its end, never its secret half.
+pub(crate) fn record(s: &Session<'_>, secret: &TokenSecret) {
+    let until = secret.expiration.map_or_else(|| "for ever".to_owned(), rfc3339);
+    s.host.record("token", vec![("secret", secret.token.secret_name()), ("until", until)]);
 }
 
 async fn list(s: &mut Session<'_>, rest: &Rest, output: Output) -> Result<()> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method, Version, header};
 use parking_lot::Mutex;
 use wire::{Body, Peer};
 use world::{Mono, Wall};
@@ -54,6 +54,13 @@ pub struct Framed {
 }
 
 impl Framed {
+    /// Who sent it, for the record: the address, and the program by its own word.
+    pub(super) fn caller(&self) -> [(&'static str, String); 2] {
+        let agent = self.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let program = agent.split(['/', ' ']).next().unwrap_or_default();
+        [("from", self.peer.remote.ip().to_string()), ("agent", program.to_owned())]
+    }
+
     /// Stamps a request.
     pub fn new(ctx: &Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Self {
         let (parts, body) = request.into_parts();

@@ -168,6 +168,7 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
     let mut verb = framed.method.as_str().to_lowercase();
     let mut note = Note::default();
     let began = ctx.host.clock().monotonic();
+    let caller = ctx.host.trace().is_recording().then(|| framed.caller()).into_iter().flatten();
     let (origin, secure) = (ctx.options.extra_headers.origin(&framed.headers), framed.peer.secure);
     if let Some(mut response) = ExtraHeaders::preflight(&framed.method, origin.as_ref()) {
         ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
@@ -220,7 +221,10 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         // At the level where nobody pays for it.
         tracing::debug!(target: "apiserver::httplog", verb, path, code, user = note.user, "HTTP");
     }
-    ctx.host.record("request", vec![("user", note.user), ("verb", verb), ("path", path), ("code", code)]);
+    if ctx.host.trace().is_recording() {
+        let fields = vec![("user", note.user), ("verb", verb), ("path", path), ("code", code)];
+        ctx.host.record("request", fields.into_iter().chain(caller).collect());
+    }
     response
 }
 

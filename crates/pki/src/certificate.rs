@@ -307,6 +307,33 @@ impl Certificate {
         hex(digest::digest(&digest::SHA256, self.der()).as_ref())
     }
 
+    /// What a record of this certificate holds: subject, serial number, dates, issuer, names and usages. No key, no
+    /// signature, and nothing that hangs on them.
+    pub fn evidence(&self) -> Vec<(&'static str, String)> {
+        let names = self.dns_names().iter().cloned().chain(self.ip_addresses().iter().map(IpAddr::to_string));
+        let usage = |usage: &ExtendedUsage| match usage {
+            ExtendedUsage::Any => "any".to_owned(),
+            ExtendedUsage::ServerAuth => "server auth".to_owned(),
+            ExtendedUsage::ClientAuth => "client auth".to_owned(),
+            ExtendedUsage::Other(oid) => oid.clone(),
+        };
+        let mut fields = vec![
+            ("cn", self.subject_cn().to_owned()),
+            ("serial", self.serial_hex()),
+            ("not_before", world::rfc3339(self.not_before())),
+            ("not_after", world::rfc3339(self.not_after())),
+            ("issuer", self.issuer_cn().to_owned()),
+        ];
+        let more = [
+            ("o", self.organizations().join(", ")),
+            ("names", names.collect::<Vec<_>>().join(", ")),
+            ("usage", self.usages().iter().map(usage).collect::<Vec<_>>().join(", ")),
+            ("ca", if self.is_ca() { "true".to_owned() } else { String::new() }),
+        ];
+        fields.extend(more.into_iter().filter(|(_, text)| !text.is_empty()));
+        fields
+    }
+
     pub(crate) fn constraints(&self) -> Option<Constraints> {
         self.0.constraints
     }

@@ -41,6 +41,8 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(crate) trait TimeSource: Send + Sync {
     fn wall(&self) -> Wall;
+    /// What [`TimeSource::wall`] says, and what it would say had no fault ever touched the clock: one reading.
+    fn walls(&self) -> (Wall, Wall);
     fn monotonic(&self) -> Mono;
     fn sleep_until(&self, deadline: Mono) -> BoxFuture<()>;
 }
@@ -58,6 +60,12 @@ impl Clock {
     /// The wall clock now. Use it to label (certificates, objects, logs), never to wait.
     pub fn wall(&self) -> Wall {
         self.0.wall()
+    }
+
+    /// The wall clock now, and what it would show had no fault ever touched it. Only a record may know that: a program
+    /// has nothing but its own clock.
+    pub(crate) fn walls(&self) -> (Wall, Wall) {
+        self.0.walls()
     }
 
     /// The monotonic clock now. Use it to measure and to wait.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    Clock, Commons, Disk, Entropy, Event, Net, Periods, Services, Trace,
+    Clock, Commons, Disk, Entropy, Net, Periods, Services, Trace,
     periods::Pace,
     real::{Lane, Lanes},
 };
@@ -209,11 +209,7 @@ impl Host {
 
     /// Records an event of this process at this host's wall clock.
     pub fn record(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
-        if self.shared.trace.is_recording() {
-            let at = self.shared.clock.wall();
-            let (host, actor) = (self.shared.name.clone(), self.group.name.clone());
-            self.shared.trace.push(Event { at, host, actor, kind, fields });
-        }
+        self.shared.trace.record(&self.shared.clock, &self.shared.name, &self.group.name, kind, fields);
     }
 
     /// Runs `future` as a task of this process. Dropping the [`Task`] lets it run on.

@@ -3,17 +3,19 @@
 //! Two runs of one seed give equal traces in different processes. So nothing enters that cannot be
 //! seeded or must stay secret: no keys, signatures, pins, tokens, byte counts.
 
-use std::{fmt, sync::Arc};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::Wall;
+use crate::{Clock, Wall};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Event {
     /// The wall clock of the host where it happened.
     pub at: Wall,
+    /// What that clock would show had no fault ever touched it: the one scale on which the hosts of a world compare.
+    pub true_at: Wall,
     /// The host.
     pub host: String,
     /// The process on the host, such as `kube-apiserver`.
@@ -33,12 +35,25 @@ impl fmt::Display for Event {
 
 /// Where events go. Clones share one record.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Option<Arc<Mutex<Vec<Event>>>>);
+pub struct Trace(Option<Arc<Mutex<Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    events: VecDeque<Event>,
+    most: usize,
+    /// How many had to go.
+    gone: usize,
+}
 
 impl Trace {
     /// A trace that keeps every event in memory.
     pub fn recording() -> Self {
-        Self(Some(Arc::default()))
+        Self::last(usize::MAX)
+    }
+
+    /// A trace that keeps the last `most` events in memory: for worlds that are looked at while they run, for weeks.
+    pub fn last(most: usize) -> Self {
+        Self(Some(Arc::new(Mutex::new(Kept { events: VecDeque::new(), most, gone: 0 }))))
     }
 
     /// A trace that keeps nothing: the real gear may run for weeks.
@@ -51,14 +66,36 @@ impl Trace {
         self.0.is_some()
     }
 
-    pub(crate) fn push(&self, event: Event) {
-        if let Some(events) = &self.0 {
-            events.lock().push(event);
+    pub(crate) fn record(
+        &self,
+        clock: &Clock,
+        host: &str,
+        actor: &str,
+        kind: &'static str,
+        fields: Vec<(&'static str, String)>,
+    ) {
+        if let Some(kept) = &self.0 {
+            let (at, true_at) = clock.walls();
+            let (host, actor) = (host.to_owned(), actor.to_owned());
+            let mut kept = kept.lock();
+            if kept.events.len() >= kept.most {
+                kept.events.pop_front();
+                kept.gone += 1;
+            }
+            kept.events.push_back(Event { at, true_at, host, actor, kind, fields });
         }
     }
 
-    /// All events so far, in the order in which they happened.
+    /// How many events were recorded so far, those that are not kept any more included.
+    pub fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| {
+            let kept = kept.lock();
+            kept.gone + kept.events.len()
+        })
+    }
+
+    /// All events that are kept, in the order in which they happened.
     pub fn events(&self) -> Vec<Event> {
-        self.0.as_ref().map(|events| events.lock().clone()).unwrap_or_default()
+        self.0.as_ref().map(|kept| kept.lock().events.iter().cloned().collect()).unwrap_or_default()
     }
 }

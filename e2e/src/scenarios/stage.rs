@@ -62,6 +62,7 @@ impl Stage {
         act: impl AsyncFnOnce(&Stage) -> Result<(), StoryError>,
     ) -> Result<(), StoryError> {
         run(config, async |sim| {
+            teller.enter(&sim);
             prepare(&sim)?;
             let stage = Self::set(&sim, settings, teller, options).await?;
             let outcome = act(&stage).await;

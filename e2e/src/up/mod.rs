@@ -2,6 +2,7 @@
 
 mod command;
 mod etcd;
+mod page;
 pub mod process;
 
 use std::{
@@ -43,6 +44,8 @@ pub struct Plan {
     pub exec: Option<String>,
     /// An etcd that runs already, if any is named.
     pub etcd: EtcdArgs,
+    /// Whether the timeline is served.
+    pub page: bool,
 }
 
 /// What a data directory remembers of its cluster.
@@ -65,6 +68,11 @@ const LOG: &str = "chronoplane.log";
 /// # Errors
 /// The directory is not ours, is in use, or a component did not start.
 pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
+    if plan.page && plan.processes {
+        return Err(Refusal(
+            "--page shows and sets what happens in this process; leave --processes away, or --page".into(),
+        ));
+    }
     let runtime = components::runtime()?;
     let temporary = match &plan.data_dir {
         Some(_) => None,
@@ -84,6 +92,9 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
         let (memory, block) = open(&dir, &plan)?;
         components::log_to_file(&dir.join(LOG), "warn")?;
         let world = Real::new(dir.clone(), block);
+        if plan.page {
+            page::prepare(&world);
+        }
         let ended = tokio::select! {
             biased;
             () = components::told_to_end() => Ok(ExitCode::SUCCESS),
@@ -167,6 +178,10 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         all.push(world.host(&name)?);
     }
     let Some((first, workers)) = all.split_first() else { return Ok(ExitCode::SUCCESS) };
+    if plan.page {
+        let url = page::serve(first, world, profile.git_version()).await?;
+        eprintln!("timeline: {url}");
+    }
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
     let fresh = !kubeconfig.exists();

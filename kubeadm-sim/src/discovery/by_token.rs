@@ -52,6 +52,17 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
     s.tell_discovery(&console::DISCOVERY_ASKS, &[&config.endpoint]);
     let first = info(s, config, &insecure, token).await?;
     let kubeconfig = verified(&first, token)?;
+    s.host.record(
+        "discovery",
+        vec![
+            ("document", "kube-public/cluster-info".to_owned()),
+            ("jws", "HS256, detached payload: verified".to_owned()),
+            (
+                "pins",
+                if config.ca_cert_hashes.is_empty() { "none given" } else { "to be checked" }.to_owned(),
+            ),
+        ],
+    );
     let found = Kubeconfig::parse(&kubeconfig, None).map_err(|e| Failure::new(e.to_string()))?;
     let server = server_of(&found)?;
     if config.ca_cert_hashes.is_empty() {
@@ -72,6 +83,7 @@ async fn discover(s: &Session<'_>, config: &JoinConfig, token: &BootstrapToken) 
             "the second kubeconfig from the cluster-info ConfigMap (using validated TLS) was different from the first",
         ));
     }
+    s.host.record("discovery", vec![("server", server.clone()), ("pins", "hold".to_owned())]);
     s.tell_discovery(&console::DISCOVERY_PINNED, &[&server]);
     Ok(found)
 }

@@ -315,16 +315,10 @@ impl Manager {
     }
 
     fn note(&self, leaf: &Certificate) {
-        self.host.record(
-            "certificate",
-            vec![
-                ("cn", leaf.subject_cn().to_owned()),
-                ("signer", self.purpose.signer().to_owned()),
-                ("serial", leaf.serial_hex()),
-                ("not_before", world::rfc3339(leaf.not_before())),
-                ("not_after", world::rfc3339(leaf.not_after())),
-            ],
-        );
+        if self.host.trace().is_recording() {
+            let signer = ("signer", self.purpose.signer().to_owned());
+            self.host.record("certificate", std::iter::once(signer).chain(leaf.evidence()).collect());
+        }
     }
 }
 

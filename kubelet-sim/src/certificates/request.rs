@@ -88,6 +88,9 @@ pub(crate) async fn submit(ask: &Ask<'_>) -> Result<Submitted, RequestError> {
         ("name", submitted.name.clone()),
         ("state", "created".into()),
         ("cn", ask.template.common_name.clone()),
+        ("o", ask.template.organizations.join(", ")),
+        ("signer", ask.purpose.signer().to_owned()),
+        ("usages", ask.usages.join(", ")),
     ];
     ask.host.record("csr", fields);
     Ok(submitted)

@@ -156,7 +156,11 @@ fn record(host: &Host, ends: Ends, result: &Result<Secured, Cause>) {
     if !host.trace().is_recording() {
         return;
     }
-    let mut fields = vec![("side", "server".to_owned()), ("peer", ends.remote.ip().to_string())];
+    let mut fields = vec![
+        ("side", "server".to_owned()),
+        ("peer", ends.remote.ip().to_string()),
+        ("port", ends.local.port().to_string()),
+    ];
     match result {
         Ok(secured) => {
             fields.push(("sni", secured.peer.server_name.clone().unwrap_or_default()));

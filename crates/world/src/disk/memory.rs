@@ -12,6 +12,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::{Clock, Trace};
+
 use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
 
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ impl fmt::Debug for Resident {
 pub struct MemoryDisk {
     nodes: Mutex<BTreeMap<PathBuf, Node>>,
     faults: Mutex<Faults>,
+    /// Where its faults are recorded: the trace, the clock and the name of the host that it is in.
+    recorded: Option<(Trace, Clock, String)>,
     pub(super) changes: Notify,
 }
 
@@ -60,19 +64,32 @@ pub struct Fsync {
 impl Default for MemoryDisk {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
-        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), changes: Notify::new() }
+        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), recorded: None, changes: Notify::new() }
     }
 }
 
 impl MemoryDisk {
+    /// A disk whose faults are recorded as those of the host of that name.
+    pub(crate) fn recorded(trace: Trace, clock: Clock, host: &str) -> Self {
+        Self { recorded: Some((trace, clock, host.to_owned())), ..Self::default() }
+    }
+
+    fn record(&self, fault: &'static str, is: &str) {
+        if let Some((trace, clock, host)) = &self.recorded {
+            trace.record(clock, host, "init", "disk", vec![(fault, is.to_owned())]);
+        }
+    }
+
     /// While set, every write fails with "no space left on device".
     pub fn set_full(&self, full: bool) {
         self.faults.lock().full = full;
+        self.record("full", if full { "begins" } else { "ends" });
     }
 
     /// While set, every change fails with "permission denied".
     pub fn set_read_only(&self, read_only: bool) {
         self.faults.lock().read_only = read_only;
+        self.record("read_only", if read_only { "begins" } else { "ends" });
     }
 
     /// From now on an fsync takes that long.
@@ -97,6 +114,7 @@ impl MemoryDisk {
     /// leaves it whose names reach the disk before the data.
     pub fn lose_unsynced(&self) {
         self.faults.lock().power_failures += 1;
+        self.record("unsynced", "lost");
         for node in self.nodes.lock().values_mut() {
             if let Node::File { data, synced, .. } = node
                 && !*synced

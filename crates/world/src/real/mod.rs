@@ -105,6 +105,7 @@ struct World {
     hosts: Mutex<BTreeMap<String, (Host, Arc<RealClock>)>>,
     names: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
     lanes: OnceLock<Arc<Lanes>>,
+    trace: OnceLock<Trace>,
 }
 
 impl Real {
@@ -119,6 +120,7 @@ impl Real {
             hosts: Mutex::default(),
             names: Arc::default(),
             lanes: OnceLock::new(),
+            trace: OnceLock::new(),
         }))
     }
 
@@ -134,6 +136,7 @@ impl Real {
             hosts: Mutex::default(),
             names: Arc::default(),
             lanes: OnceLock::new(),
+            trace: OnceLock::new(),
         }))
     }
 
@@ -149,6 +152,7 @@ impl Real {
             hosts: Mutex::default(),
             names: Arc::default(),
             lanes: OnceLock::new(),
+            trace: OnceLock::new(),
         }))
     }
 
@@ -161,6 +165,17 @@ impl Real {
         let lanes = Lanes::start(count)?;
         let _ = self.0.lanes.set(Arc::new(lanes));
         Ok(())
+    }
+
+    /// Every host that is made from now on records what happens; the last `most` events are kept. A second call changes
+    /// nothing.
+    pub fn record(&self, most: usize) {
+        let _ = self.0.trace.set(Trace::last(most));
+    }
+
+    /// What was recorded since [`Real::record`]; without that nothing is.
+    pub fn trace(&self) -> Trace {
+        self.0.trace.get().cloned().unwrap_or_else(Trace::off)
     }
 
     /// The host of that name, switched on when first asked for, with the next free address. A world
@@ -224,7 +239,7 @@ impl Real {
             })),
             disk: Disk::real(if self.0.single { self.0.root.clone() } else { self.0.root.join(name) }),
             entropy: Entropy::system(),
-            trace: Trace::off(),
+            trace: self.trace(),
             pace: Pace::new(Periods::upstream()),
             gate: Gate::default(),
             commons: None,
@@ -241,8 +256,9 @@ impl Real {
 
     /// Moves one host's wall clock by `by`, now and from now on.
     pub fn step(&self, name: &str, by: SignedDuration) {
-        if let Some((_, clock)) = self.0.hosts.lock().get(name) {
+        if let Some((host, clock)) = self.0.hosts.lock().get(name) {
             clock.offset.fetch_add(offset_nanos(by), Ordering::SeqCst);
+            host.record("clock", vec![("step", format!("{by:#}"))]);
         }
     }
 }
@@ -273,9 +289,13 @@ impl RealClock {
 #[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
 impl TimeSource for RealClock {
     fn wall(&self) -> Wall {
+        self.walls().0
+    }
+
+    fn walls(&self) -> (Wall, Wall) {
         let system = Wall::try_from(SystemTime::now()).unwrap_or(Wall::UNIX_EPOCH);
         let offset = SignedDuration::from_nanos(self.offset.load(Ordering::SeqCst));
-        system.saturating_add(offset).unwrap_or(system)
+        (system.saturating_add(offset).unwrap_or(system), system)
     }
 
     fn monotonic(&self) -> Mono {

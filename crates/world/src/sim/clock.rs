@@ -37,6 +37,10 @@ impl Segment {
         self.mono + run.max(0) as u128
     }
 
+    fn true_wall(&self, now: Instant) -> Wall {
+        add_nanos(self.true_wall, self.elapsed(now))
+    }
+
     fn wall(&self, now: Instant) -> Wall {
         let run = if self.wall_runs { self.elapsed(now) * self.rate / MILLION } else { 0 };
         add_nanos(self.wall, run)
@@ -79,8 +83,7 @@ impl SimClock {
     }
 
     pub(super) fn true_wall(&self) -> Wall {
-        let segment = *self.0.segment.lock();
-        add_nanos(segment.true_wall, segment.elapsed(true_now()))
+        self.0.segment.lock().true_wall(true_now())
     }
 
     fn begin_segment(&self, change: impl FnOnce(&mut Segment)) {
@@ -91,7 +94,7 @@ impl SimClock {
                 from: now,
                 mono: old.mono(now),
                 wall: old.wall(now),
-                true_wall: add_nanos(old.true_wall, old.elapsed(now)),
+                true_wall: old.true_wall(now),
                 ..old
             };
             change(&mut segment);
@@ -136,6 +139,11 @@ const FURTHEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 impl TimeSource for SimClock {
     fn wall(&self) -> Wall {
         self.0.segment.lock().wall(true_now())
+    }
+
+    fn walls(&self) -> (Wall, Wall) {
+        let (segment, now) = (*self.0.segment.lock(), true_now());
+        (segment.wall(now), segment.true_wall(now))
     }
 
     fn monotonic(&self) -> Mono {

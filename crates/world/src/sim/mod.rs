@@ -108,6 +108,11 @@ impl Sim {
         self.machine(name).disk
     }
 
+    /// All hosts so far, by name.
+    pub fn hosts(&self) -> Vec<Host> {
+        self.0.hosts.lock().values().map(|machine| machine.host.clone()).collect()
+    }
+
     fn machine(&self, name: &str) -> Machine {
         let mut hosts = self.0.hosts.lock();
         if let Some(machine) = hosts.get(name) {
@@ -120,7 +125,8 @@ impl Sim {
         let start = hosts.values().next().map_or(self.0.config.start, |m| m.clock.true_wall());
         let clock = Arc::new(SimClock::new(start));
         let gate = Gate::default();
-        let disk = Arc::new(MemoryDisk::default());
+        let trace = self.0.trace.clone();
+        let disk = Arc::new(MemoryDisk::recorded(trace, Clock(clock.clone()), name));
         let host = Host::new(Parts {
             name: name.to_owned(),
             gear: Gear::Simulated,
@@ -148,6 +154,17 @@ impl Sim {
     /// of it: whether the host then behaves otherwise is what there is to see.
     pub fn reseed(&self, name: &str, seed: u64) {
         self.machine(name).host.entropy().reseed(seed, name);
+    }
+
+    /// The time of the world, which no fault of a host's clock touches.
+    pub fn now(&self) -> Wall {
+        let hosts = self.0.hosts.lock();
+        hosts.values().next().map_or(self.0.config.start, |machine| machine.clock.true_wall())
+    }
+
+    /// The record of everything that happens.
+    pub fn trace(&self) -> &Trace {
+        &self.0.trace
     }
 
     /// Everything that happened so far.

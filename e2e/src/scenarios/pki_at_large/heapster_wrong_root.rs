@@ -61,6 +61,7 @@ struct World {
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     world::sim::run(config(settings), async |sim| {
+        teller.enter(&sim);
         let host = sim.host("master");
         let world = World { sim: sim.clone(), store: store::memory(&host), host, settings: settings.clone() };
         let outcome = story(&world, teller).await;
