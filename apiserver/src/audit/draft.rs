@@ -42,7 +42,7 @@ impl Draft {
 
     /// The identity that the request is carried out as.
     pub(crate) fn impersonates(&mut self, user: &User) {
-        self.event.impersonated_user = Some(event::user(user));
+        self.event.impersonated_user = Some(user.to_value());
     }
 
     /// What was noted on the way.
