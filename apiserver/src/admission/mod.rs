@@ -35,6 +35,7 @@ mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod small;
+mod steps;
 mod tolerations;
 mod topology_labels;
 mod webhook;
@@ -58,7 +59,8 @@ use crate::{
 pub use aside::{Aside, Form, Outside};
 pub use config_file::{ConfigFile, ConfigFileError};
 pub use plugins::{Enabled, Plugin, PluginError, PluginFlags};
-use webhook::{Logins, Rounds, Webhooks};
+use steps::{Mutates, Progress, Validates};
+use webhook::{Logins, Webhooks};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,53 +288,26 @@ impl Admission {
     /// # Errors
     /// The first plugin's refusal.
     pub async fn mutate(&self, review: &mut Review<'_>) -> Result<(), Status> {
-        let mut rounds = Rounds::default();
-        let mut policies = policy::Passes::default();
+        let mut progress = Progress::default();
         loop {
-            self.pass(review, &mut rounds, &mut policies).await?;
-            if !rounds.next(policies.changed) {
+            self.pass(review, &mut progress).await?;
+            if !progress.rounds.next(progress.policies.changed) {
                 break;
             }
-            policies.is_second = true;
+            progress.policies.is_second = true;
         }
-        if let Some(before) = rounds.managed_fields_before() {
+        if let Some(before) = progress.rounds.managed_fields_before() {
             keep_managed_fields(review, before);
         }
         Ok(())
     }
 
-    async fn pass(
-        &self,
-        review: &mut Review<'_>,
-        rounds: &mut Rounds,
-        policies: &mut policy::Passes,
-    ) -> Result<(), Status> {
-        let tools = &self.tools;
+    async fn pass(&self, review: &mut Review<'_>, progress: &mut Progress) -> Result<(), Status> {
         for plugin in self.enabled.plugins() {
-            match plugin {
-                Plugin::NamespaceAutoProvision => namespaces::provide(tools, review).await?,
-                Plugin::NamespaceLifecycle => self.namespace_lifecycle.admit(tools, review).await?,
-                Plugin::LimitRanger => self.limit_ranger.mutate(tools, review).await?,
-                Plugin::ServiceAccount => service_account::mutate(tools, review).await?,
-                Plugin::NodeRestriction => node_restriction::admit(tools, review).await?,
-                Plugin::TaintNodesByCondition => small::taint_new_node(review),
-                Plugin::AlwaysPullImages => images::mutate(review),
-                Plugin::PodNodeSelector => self.node_selector.mutate(tools, review).await?,
-                Plugin::Priority => priority::mutate(tools, review).await?,
-                Plugin::DefaultTolerationSeconds => small::tolerate_not_ready(review, self.tolerations),
-                Plugin::PodTolerationRestriction => {
-                    self.toleration_restriction.mutate(tools, review).await?;
-                }
-                Plugin::ExtendedResourceToleration => tolerations::for_devices(review),
-                Plugin::DefaultStorageClass => classes::of_claim(tools, review).await?,
-                Plugin::StorageObjectInUseProtection => small::protect_storage(review),
-                Plugin::RuntimeClass => runtime_class::mutate(tools, review).await?,
-                Plugin::DefaultIngressClass => classes::of_ingress(tools, review).await?,
-                Plugin::PodTopologyLabels => topology_labels::mutate(tools, review).await?,
-                Plugin::MutatingAdmissionPolicy => self.policies.mutate(tools, review, policies).await?,
-                Plugin::MutatingAdmissionWebhook => self.webhooks.mutate(tools, review, rounds).await?,
-                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
-                _ => {}
+            match steps::of(*plugin).0 {
+                Mutates::Not => {}
+                Mutates::Changes(step) => step(self, review),
+                Mutates::Asking(step) => step(self, review, progress).await?,
             }
         }
         Ok(())
@@ -351,38 +326,11 @@ impl Admission {
     /// # Errors
     /// The first plugin's refusal.
     pub async fn validate(&self, review: &Review<'_>) -> Result<(), Status> {
-        let tools = &self.tools;
         for plugin in self.enabled.plugins() {
-            match plugin {
-                Plugin::NamespaceExists => namespaces::exists(tools, review).await?,
-                Plugin::SecurityContextDeny => pod_rules::security_context(review)?,
-                Plugin::LimitPodHardAntiAffinityTopology => pod_rules::anti_affinity(review)?,
-                Plugin::LimitRanger => self.limit_ranger.validate(tools, review).await?,
-                Plugin::ServiceAccount => service_account::validate(tools, review).await?,
-                Plugin::AlwaysPullImages => images::validate(review)?,
-                Plugin::PodSecurity => self.pod_security.validate(tools, review).await?,
-                Plugin::PodNodeSelector => self.node_selector.validate(tools, review).await?,
-                Plugin::Priority => priority::validate(tools, review).await?,
-                Plugin::PodTolerationRestriction => {
-                    self.toleration_restriction.validate(tools, review).await?;
-                }
-                Plugin::EventRateLimit => self.event_rate_limit.validate(tools, review)?,
-                Plugin::OwnerReferencesPermissionEnforcement => {
-                    owner_references::validate(tools, review).await?
-                }
-                Plugin::PersistentVolumeClaimResize => classes::growth(tools, review).await?,
-                Plugin::RuntimeClass => runtime_class::validate(tools, review).await?,
-                Plugin::CertificateApproval => certificates::approval(tools, review).await?,
-                Plugin::CertificateSigning => certificates::signing(tools, review).await?,
-                Plugin::ClusterTrustBundleAttest => certificates::attestation(tools, review).await?,
-                Plugin::CertificateSubjectRestriction => certificates::subject(review)?,
-                Plugin::DenyServiceExternalIPs => external_ips::validate(review)?,
-                Plugin::PodResizeValidator => pod_rules::resize(tools, review)?,
-                Plugin::ValidatingAdmissionPolicy => self.policies.validate(tools, review).await?,
-                Plugin::ValidatingAdmissionWebhook => self.webhooks.validate(tools, review).await?,
-                Plugin::ResourceQuota => self.resource_quota.validate(tools, review).await?,
-                Plugin::AlwaysDeny => return Err(refusal::deny_all(review)),
-                _ => {}
+            match steps::of(*plugin).1 {
+                Validates::Not => {}
+                Validates::AtOnce(step) => step(self, review)?,
+                Validates::Asking(step) => step(self, review).await?,
             }
         }
         Ok(())
