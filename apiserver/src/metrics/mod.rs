@@ -34,7 +34,7 @@ use world::{Host, Wall};
 use crate::identity::User;
 pub(crate) use histogram::Histogram;
 pub(crate) use page::MetricsPage;
-pub(crate) use requests::{Requests, Row};
+pub(crate) use requests::{Asked, Requests, Row};
 use storage::{StoreTimes, Timed};
 pub(crate) use text::Text;
 pub(crate) use watches::{Watches, Watching};
