@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use api::{object::ObjectExt, status::Status};
 use parking_lot::Mutex;
-use pki::{ClientIdentity, ClientTls, FileIdentity, Roots};
+use pki::{ClientTls, FileIdentity, Roots};
 use serde_json::Value;
-use wire::HttpClient;
+use wire::{HttpClient, follow_certificate};
 use world::Host;
 
 use crate::{Options, informers::Informers};
@@ -19,9 +18,6 @@ use crate::{Options, informers::Informers};
 const PORT: i64 = 10250;
 /// Upstream's order of preference (`--kubelet-preferred-address-types`).
 const ADDRESS_TYPES: [&str; 5] = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];
-
-/// How often the certificate's files are read again (client-go's CertCallbackRefreshDuration).
-const REREAD: Duration = Duration::from_secs(5 * 60);
 
 /// By node, with the address that the node had.
 type Clients = Arc<Mutex<BTreeMap<String, (String, HttpClient)>>>;
@@ -106,31 +102,13 @@ impl Kubelets {
             self.options.kubelet_client_certificate.as_ref().zip(self.options.kubelet_client_key.as_ref());
         let identity = files.map(|(crt, key)| Arc::new(FileIdentity::new(self.host.disk(), crt, key)))?;
         if self.options.profile.kubelet_connections_follow_certificate() {
-            self.host.spawn(follow(self.host.clone(), identity.clone(), self.clients.clone()));
+            let (host, identity, clients) = (self.host.clone(), identity.clone(), self.clients.clone());
+            self.host.spawn(async move {
+                let close = || clients.lock().values().for_each(|(_, client)| client.close_connections());
+                follow_certificate(&host, &*identity, close).await
+            });
         }
         Some(identity)
-    }
-}
-
-/// Closes the connections to kubelets when the certificate's files have changed; never ends.
-async fn follow(host: Host, identity: Arc<FileIdentity>, clients: Clients) {
-    let mut last = identity.current();
-    loop {
-        host.recur(REREAD).await;
-        let current = identity.current();
-        let same = match (&last, &current) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            tracing::info!(
-                "Certificate rotation detected, shutting down client connections to start using new credentials"
-            );
-            host.record("client", vec![("connections", "closed".into())]);
-            clients.lock().values().for_each(|(_, client)| client.close_connections());
-        }
-        last = current;
     }
 }
 

@@ -1,11 +1,12 @@
-//! A webhook that a kubeconfig file names, as authentication and authorization call it: one object posted, one
-//! object back, and posted again where trying again may help.
+//! A webhook that a kubeconfig file names, as authentication, authorization and the audit log call it: one object
+//! posted, one object back, and posted again where trying again may help.
 //!
 //! The file's server is the whole URL, path included. Credentials in files are read again when they change; the
 //! server's authority is read once, at start.
 
 use std::{path::Path, time::Duration};
 
+use bytes::Bytes;
 use client::{ClientError, Rest};
 use pki::{GoVersion, kubeconfig::Kubeconfig};
 use serde_json::Value;
@@ -58,19 +59,54 @@ impl WebhookClient {
     /// # Errors
     /// The last try's: no answer, an answer that is no object, or a refusal.
     pub async fn call(&self, review: &Value) -> Result<Value, ClientError> {
-        let host = self.rest.http().host();
-        let mut wait = FIRST_WAIT;
-        for _ in 1..STEPS {
-            match self.rest.post(review).await {
-                Err(error) if is_transient(&error) => {
-                    tracing::debug!(url = self.rest.http().url(), %error, "a webhook is asked again");
-                    host.clock().sleep(host.entropy().jitter(wait, JITTER)).await;
-                    wait = wait.mul_f64(FACTOR);
-                }
-                outcome => return outcome,
+        let mut tries = Tries::from(FIRST_WAIT);
+        loop {
+            let outcome = self.rest.post(review).await;
+            let error = outcome.as_ref().err().filter(|error| is_transient(error));
+            let Some(error) = error else { return outcome };
+            if !tries.another(&self.rest, error).await {
+                return outcome;
             }
         }
-        self.rest.post(review).await
+    }
+
+    /// Posts a document until it is taken: there is hardly an error that will not pass. `wait` is the first wait.
+    ///
+    /// # Errors
+    /// The last try's.
+    pub async fn deliver(&self, document: &Bytes, wait: Duration) -> Result<(), ClientError> {
+        let mut tries = Tries::from(wait);
+        loop {
+            let Err(error) = self.rest.post_unread(document.clone()).await else { return Ok(()) };
+            if !tries.another(&self.rest, &error).await {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The tries of one call, each wait longer than the one before (`WithExponentialBackoff`).
+struct Tries {
+    left: u32,
+    wait: Duration,
+}
+
+impl Tries {
+    fn from(wait: Duration) -> Self {
+        Self { left: STEPS - 1, wait }
+    }
+
+    /// Waits for the next try, after an error; whether there is one.
+    async fn another(&mut self, rest: &Rest, error: &ClientError) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let host = rest.http().host();
+        tracing::debug!(url = rest.http().url(), %error, "a webhook is asked again");
+        host.clock().sleep(host.entropy().jitter(self.wait, JITTER)).await;
+        self.left -= 1;
+        self.wait = self.wait.mul_f64(FACTOR);
+        true
     }
 }
 
@@ -153,7 +189,7 @@ mod tests {
             let error = hook.call(&json!({})).await.unwrap_err().to_string();
             assert_eq!(
                 error,
-                "Post \"http://127.0.0.1:1/check\": dial tcp 127.0.0.1:1: connect: connection refused"
+                "Post \"http://127.0.0.1:1/check?timeout=30s\": dial tcp 127.0.0.1:1: connect: connection refused"
             );
             assert!(fake.host.clock().monotonic().since(start) < Duration::from_millis(100));
         })

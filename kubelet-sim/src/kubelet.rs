@@ -9,14 +9,12 @@ use pki::{
     kubeconfig::{Kubeconfig, KubeconfigError},
 };
 use tokio::sync::Notify;
-use wire::HttpClient;
+use wire::{HttpClient, follow_certificate};
 use world::{Exit, Host};
 
 use crate::{
     bootstrap::{self, Start},
-    certificates::{
-        Certificates, FileStore, Manager, Purpose, Settings, Template, Wanted, follow_files, watch,
-    },
+    certificates::{Certificates, FileStore, Manager, Purpose, Settings, Template, Wanted, watch},
     launcher::Launcher,
     lease::Heart,
     node::{Addresses, Reporter},
@@ -119,7 +117,10 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
     pods.follow(link.rest, registered);
     Ok(match &link.credentials {
         Credentials::Rotating { manager, .. } => watch(host, manager, &link.http, profile).await,
-        Credentials::Given(identity) => follow_files(host, identity.clone(), &link.http).await,
+        Credentials::Given(Some(identity)) => {
+            match follow_certificate(host, &**identity, || link.http.close_connections()).await {}
+        }
+        Credentials::Given(None) => std::future::pending().await,
     })
 }
 
@@ -159,10 +160,7 @@ impl Link {
             (Some(tls), Some(identity)) => Some(tls.identity(identity)),
             (tls, _) => tls,
         })?;
-        let auth = match config.token(host.disk()).map_err(words)? {
-            Some(token) => Auth::bearer(token),
-            None => Auth::None,
-        };
+        let auth = client::credentials(host, config).map_err(|e| e.to_string())?;
         let heartbeat = Rest::new(http.clone(), auth, &agent);
         Ok(Self::with(options, heartbeat, http, Credentials::Given(identity)))
     }

@@ -20,6 +20,7 @@
 
 mod contract;
 mod kv;
+mod layer;
 mod range;
 mod txn;
 mod watch;
@@ -43,6 +44,7 @@ pub use contract::{Lease, LeaseStatus, Outcome, Status, Store};
 pub use engine::{Engine, Image, Record};
 pub use error::StoreError;
 pub use kv::{Batch, Event, EventKind, Kv, Listing, Revision};
+pub use layer::Layer;
 pub use memory::{Medium, Memory, memory, memory_on};
 pub use mvcc::{Limits, Mvcc};
 pub use range::Range;

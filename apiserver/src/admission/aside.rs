@@ -18,15 +18,19 @@ pub struct Form {
     pub kind: String,
 }
 
+impl Form {
+    /// `v1`, `apps/v1`: of the kind.
+    pub fn api_version(&self) -> String {
+        match self.kind_group.as_str() {
+            "" => self.kind_version.clone(),
+            group => format!("{group}/{}", self.kind_version),
+        }
+    }
+}
+
 /// How the request and its objects look to others than this server.
 #[async_trait]
 pub trait Outside: Send + Sync {
-    /// What the request names, and the kind of its object: a subresource may have one of its own.
-    fn own(&self) -> Form;
-
-    /// The other versions in which the objects are served.
-    fn equivalents(&self) -> Vec<Form>;
-
     /// The options of the request, by their kind.
     fn options(&self) -> Value;
 

@@ -7,137 +7,244 @@ use api::{object::ObjectExt as _, selector::LabelSelector, status::Status};
 use client::Resource;
 use serde_json::Value;
 
-use super::{Operation, Review, Tools};
+use super::{Form, Operation, Review, Tools};
+use crate::catalog::Served;
 
-/// A resource as a rule names it, and the kind of what is written there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the parts of its name")]
-pub(super) struct Target {
-    pub group: String,
-    pub version: String,
-    pub resource: String,
-    pub kind: String,
-    /// API version of the kind: that of a subresource may be another than the resource's.
-    pub api_version: String,
-}
-
-impl Target {
+impl Form {
     /// As the request names it.
-    pub(super) fn of(tools: &Tools, review: &Review<'_>) -> Target {
-        let (mut kind, mut api_version) = (review.kind.to_owned(), joined(review.group, review.version));
-        if !review.subresource.is_empty()
-            && let Some(served) = tools.catalog.find(review.group, review.version, review.resource)
-            && let Some(subresource) = served.subresource(review.subresource)
-        {
-            kind = subresource.kind.to_string();
-            api_version = joined(&subresource.group, &subresource.version);
-        }
-        Target {
+    pub(super) fn of(tools: &Tools, review: &Review<'_>) -> Form {
+        let served = tools.catalog.find(review.group, review.version, review.resource);
+        let subresource = served.as_ref().and_then(|served| served.subresource(review.subresource));
+        let (kind_group, kind_version, kind) = match subresource {
+            Some(subresource) => (&*subresource.group, &*subresource.version, &*subresource.kind),
+            None => (review.group, review.version, review.kind),
+        };
+        Form {
             group: review.group.to_owned(),
             version: review.version.to_owned(),
             resource: review.resource.to_owned(),
-            kind,
-            api_version,
+            kind_group: kind_group.to_owned(),
+            kind_version: kind_version.to_owned(),
+            kind: kind.to_owned(),
         }
     }
 
-    /// The other names of the same resource.
-    fn equivalents(tools: &Tools, review: &Review<'_>) -> Vec<Target> {
+    /// In another version; `None` if what the request is about is not served there.
+    fn in_version(served: &Served, subresource: &str) -> Option<Form> {
+        let (kind_group, kind_version, kind) = match subresource {
+            "" => (&served.group, &served.version, &served.kind),
+            name => {
+                let subresource = served.subresource(name)?;
+                (&subresource.group, &subresource.version, &subresource.kind)
+            }
+        };
+        Some(Form {
+            group: served.group.to_string(),
+            version: served.version.to_string(),
+            resource: served.plural.to_string(),
+            kind_group: kind_group.to_string(),
+            kind_version: kind_version.to_string(),
+            kind: kind.to_string(),
+        })
+    }
+
+    /// Under the other names of the same resource.
+    fn equivalents(tools: &Tools, review: &Review<'_>) -> Vec<Form> {
         let Some(own) = tools.catalog.find(review.group, review.version, review.resource) else {
             return Vec::new();
         };
-        let same = |other: &&Arc<crate::catalog::Served>| {
+        let same = |other: &&Arc<Served>| {
             other.is_stored()
                 && other.storage == own.storage
-                && other.kind == own.kind
                 && (&other.group, &other.version) != (&own.group, &own.version)
         };
-        let target = |other: &Arc<crate::catalog::Served>| {
-            let (kind, api_version) = match review.subresource {
-                "" => (other.kind.to_string(), other.api_version()),
-                name => {
-                    let subresource = other.subresource(name)?;
-                    (subresource.kind.to_string(), joined(&subresource.group, &subresource.version))
-                }
-            };
-            Some(Target {
-                group: other.group.to_string(),
-                version: other.version.to_string(),
-                resource: other.plural.to_string(),
-                kind,
-                api_version,
-            })
+        let all = tools.catalog.all();
+        all.iter().filter(same).filter_map(|other| Form::in_version(other, review.subresource)).collect()
+    }
+}
+
+/// The namespace that the request is about: a namespace's own name if it is about one.
+pub(super) fn namespace_of<'a>(review: &'a Review<'_>) -> &'a str {
+    if review.namespace.is_empty() && review.is("", "namespaces") {
+        return review.object_name();
+    }
+    review.namespace
+}
+
+/// One of `rules` or `resourceRules`.
+#[derive(Debug)]
+struct Rule {
+    operations: Vec<String>,
+    groups: Vec<String>,
+    versions: Vec<String>,
+    resources: Vec<String>,
+    /// Objects by name; none means all.
+    names: Vec<String>,
+    scope: String,
+}
+
+impl Rule {
+    fn new(rule: &Value) -> Self {
+        let texts = |pointer: &str| -> Vec<String> {
+            rule.list_at(pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        tools.catalog.all().iter().filter(same).filter_map(target).collect()
+        Self {
+            operations: texts("/operations"),
+            groups: texts("/apiGroups"),
+            versions: texts("/apiVersions"),
+            resources: texts("/resources"),
+            names: texts("/resourceNames"),
+            scope: rule.str_at("/scope").to_owned(),
+        }
+    }
+
+    /// Whether it means the request, whatever version that names.
+    fn means(&self, review: &Review<'_>) -> bool {
+        self.is_in_scope(review)
+            && listed(&self.operations, review.operation.as_str())
+            && (self.names.is_empty() || self.names.iter().any(|name| name == review.object_name()))
+    }
+
+    /// Whether it names a resource in a version.
+    fn names(&self, review: &Review<'_>, group: &str, version: &str, resource: &str) -> bool {
+        listed(&self.groups, group)
+            && listed(&self.versions, version)
+            && self.resources.iter().any(|item| {
+                let (name, sub) = item.split_once('/').unwrap_or((item, ""));
+                (name == "*" || name == resource) && (sub == "*" || sub == review.subresource)
+            })
+    }
+
+    /// Namespaces themselves belong to the cluster, though requests about them name one.
+    fn is_in_scope(&self, review: &Review<'_>) -> bool {
+        let cluster = namespace_of(review).is_empty() || review.is("", "namespaces");
+        match self.scope.as_str() {
+            "" | "*" => true,
+            "Namespaced" => !cluster,
+            "Cluster" => cluster,
+            _ => false,
+        }
     }
 }
 
-/// `v1`, `apps/v1`.
-fn joined(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+/// Whether a list names something, by itself or by its star.
+fn listed(items: &[String], wanted: &str) -> bool {
+    items.iter().any(|item| item == "*" || item == wanted)
 }
 
-/// Whether a list of a rule names something, by itself or by its star.
-fn names(rule: &Value, list: &str, wanted: &str) -> bool {
-    rule.list_at(list).iter().filter_map(Value::as_str).any(|name| name == "*" || name == wanted)
+/// Which requests somebody is to be asked about.
+#[derive(Debug)]
+pub(super) struct Criteria {
+    /// `None`: whatever the resource is.
+    rules: Option<Vec<Rule>>,
+    excluded: Vec<Rule>,
+    namespaces: Result<LabelSelector, String>,
+    objects: Result<LabelSelector, String>,
+    /// Whether a rule that names another version of a resource means the resource.
+    equivalent: bool,
 }
 
-/// Whether a rule means an operation on a resource.
-pub(super) fn rule_matches(rule: &Value, review: &Review<'_>, target: &Target) -> bool {
-    let is_namespace = (target.group.as_str(), target.version.as_str(), target.resource.as_str())
-        == ("", "v1", "namespaces");
-    let cluster = is_namespace || review.namespace.is_empty();
-    let in_scope = match rule.str_at("/scope") {
-        "" | "*" => true,
-        "Namespaced" => !cluster,
-        "Cluster" => cluster,
-        _ => false,
-    };
-    let resource = |name: &str| {
-        let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
-        (resource == "*" || resource == target.resource)
-            && (subresource == "*" || subresource == review.subresource)
-    };
-    in_scope
-        && names(rule, "/operations", review.operation.as_str())
-        && names(rule, "/apiGroups", &target.group)
-        && names(rule, "/apiVersions", &target.version)
-        && rule.list_at("/resources").iter().filter_map(Value::as_str).any(resource)
-}
-
-/// Whether a rule that names objects names this one; one that names none means all.
-fn names_object(rule: &Value, review: &Review<'_>) -> bool {
-    let named = rule.list_at("/resourceNames");
-    named.is_empty() || named.iter().any(|name| name.as_str() == Some(review.object_name()))
-}
-
-/// The name under which the first of some rules means the request: the request's own, or, if other
-/// versions count too (`matchPolicy: Equivalent`), one of those.
-pub(super) fn find_rule(
-    tools: &Tools,
-    review: &Review<'_>,
-    rules: &[Value],
-    match_policy: &str,
-) -> Option<Target> {
-    let own = Target::of(tools, review);
-    let fits =
-        |rule: &Value, target: &Target| rule_matches(rule, review, target) && names_object(rule, review);
-    if rules.iter().any(|rule| fits(rule, &own)) {
-        return Some(own);
+impl Criteria {
+    /// A webhook's: one without rules is never asked.
+    pub(super) fn of_webhook(webhook: &Value) -> Self {
+        Self::new(webhook, "/rules", LabelSelector::nothing)
     }
-    if match_policy != "Equivalent" || rules.is_empty() {
-        return None;
+
+    /// `matchConstraints` of a policy or `matchResources` of a binding: without rules they mean everything.
+    pub(super) fn of_policy(resources: &Value) -> Self {
+        let this = Self::new(resources, "/resourceRules", LabelSelector::everything);
+        Self { rules: this.rules.filter(|rules| !rules.is_empty()), ..this }
     }
-    let others = Target::equivalents(tools, review);
-    let pairs = rules.iter().flat_map(|rule| others.iter().map(move |other| (rule, other)));
-    pairs.filter(|(rule, other)| fits(rule, other)).map(|(_, other)| other.clone()).next()
+
+    fn new(criteria: &Value, rules: &str, unless_said: fn() -> LabelSelector) -> Self {
+        let read = |pointer: &str| criteria.list_at(pointer).iter().map(Rule::new).collect();
+        let selector = |pointer: &str| match criteria.at(pointer).filter(|selector| !selector.is_null()) {
+            Some(selector) => LabelSelector::from_object(selector).map_err(|e| e.to_string()),
+            None => Ok(unless_said()),
+        };
+        Self {
+            rules: Some(read(rules)),
+            excluded: read("/excludeResourceRules"),
+            namespaces: selector("/namespaceSelector"),
+            objects: selector("/objectSelector"),
+            equivalent: criteria.str_at("/matchPolicy") == "Equivalent",
+        }
+    }
+
+    /// The form in which a request is meant; `None` if it is not.
+    ///
+    /// # Errors
+    /// It is meant, and whether the selectors take it cannot be found out: 404 for a missing namespace, 500 for
+    /// a selector that is none.
+    pub(super) async fn form_of(&self, tools: &Tools, review: &Review<'_>) -> Result<Option<Form>, Status> {
+        let by_namespace = self.selects_namespace(tools, review).await;
+        let by_object = self.selects_object(review);
+        if by_namespace == Ok(false) || by_object == Ok(false) {
+            return Ok(None);
+        }
+        if self.first(tools, review, &self.excluded).is_some() {
+            return Ok(None);
+        }
+        let found = match &self.rules {
+            Some(rules) => self.first(tools, review, rules),
+            None => Some(Form::of(tools, review)),
+        };
+        // Whom a request is no concern of, its errors are none of the request's.
+        if found.is_some() {
+            by_namespace?;
+            by_object?;
+        }
+        Ok(found)
+    }
+
+    /// The name under which the first of some rules means the request: the request's own, or, if other versions
+    /// count too, one of those.
+    fn first(&self, tools: &Tools, review: &Review<'_>, rules: &[Rule]) -> Option<Form> {
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| rule.means(review)).collect();
+        if rules.iter().any(|rule| rule.names(review, review.group, review.version, review.resource)) {
+            return Some(Form::of(tools, review));
+        }
+        if !self.equivalent || rules.is_empty() {
+            return None;
+        }
+        let forms = Form::equivalents(tools, review);
+        let named = |rule: &&Rule| {
+            forms.iter().find(|form| rule.names(review, &form.group, &form.version, &form.resource)).cloned()
+        };
+        rules.iter().find_map(named)
+    }
+
+    /// Whether the request's namespace is taken. What is in no namespace always is.
+    async fn selects_namespace(&self, tools: &Tools, review: &Review<'_>) -> Result<bool, Status> {
+        let name = namespace_of(review);
+        let is_namespace = review.is("", "namespaces");
+        if name.is_empty() && !is_namespace {
+            return Ok(true);
+        }
+        let selector = selector(&self.namespaces)?;
+        if selector.is_everything() {
+            return Ok(true);
+        }
+        // The labels that a namespace is about to have count, not those it had.
+        let written = is_namespace
+            && review.subresource.is_empty()
+            && matches!(review.operation, Operation::Create | Operation::Update);
+        if let (true, Some(object)) = (written, review.new_object()) {
+            return Ok(selector.matches(object));
+        }
+        Ok(selector.matches(&*namespace(tools, name).await?))
+    }
+
+    /// Whether the object is taken, as it is to become or as it is.
+    fn selects_object(&self, review: &Review<'_>) -> Result<bool, Status> {
+        let selector = selector(&self.objects)?;
+        let objects = [review.new_object(), review.old];
+        Ok(selector.is_everything() || objects.into_iter().flatten().any(|object| selector.matches(object)))
+    }
 }
 
-fn selector(of: Option<&Value>) -> Result<LabelSelector, Status> {
-    match of {
-        None | Some(Value::Null) => Ok(LabelSelector::everything()),
-        Some(selector) => LabelSelector::from_object(selector).map_err(Status::internal),
-    }
+fn selector(parsed: &Result<LabelSelector, String>) -> Result<&LabelSelector, Status> {
+    parsed.as_ref().map_err(Status::internal)
 }
 
 /// A namespace, from the informer or, if that does not know it yet, from the server itself.
@@ -155,73 +262,4 @@ pub(super) async fn namespace(tools: &Tools, name: &str) -> Result<Arc<Value>, S
             _ => Status::internal(error),
         }),
     }
-}
-
-/// Whether a selector of namespaces takes the request's. What is in no namespace is always taken.
-///
-/// # Errors
-/// 404 for a namespace that is not there, 500 for a selector that is none.
-pub(super) async fn selects_namespace(
-    tools: &Tools,
-    review: &Review<'_>,
-    of: Option<&Value>,
-) -> Result<bool, Status> {
-    let is_namespace = review.resource == "namespaces";
-    if review.namespace.is_empty() && !is_namespace {
-        return Ok(true);
-    }
-    let selector = selector(of)?;
-    if selector.is_everything() {
-        return Ok(true);
-    }
-    // The labels that a namespace is about to have count, not those it had.
-    let written = is_namespace
-        && review.subresource.is_empty()
-        && matches!(review.operation, Operation::Create | Operation::Update);
-    if let (true, Some(object)) = (written, review.new_object()) {
-        return Ok(selector.matches(object));
-    }
-    Ok(selector.matches(&*namespace(tools, review.namespace).await?))
-}
-
-/// Whether a selector takes the object as it is to become, or as it is.
-///
-/// # Errors
-/// 500 for a selector that is none.
-pub(super) fn selects_object(review: &Review<'_>, of: Option<&Value>) -> Result<bool, Status> {
-    let selector = selector(of)?;
-    Ok(selector.is_everything()
-        || [review.new_object(), review.old].into_iter().flatten().any(|object| selector.matches(object)))
-}
-
-/// What `matchConstraints` of a policy or `matchResources` of a binding say of a request: the name
-/// under which it is meant, if it is.
-///
-/// # Errors
-/// What a selector that cannot be asked says, of a request that is meant otherwise.
-pub(super) async fn matches(
-    tools: &Tools,
-    review: &Review<'_>,
-    criteria: &Value,
-) -> Result<Option<Target>, Status> {
-    let by_namespace = selects_namespace(tools, review, criteria.get("namespaceSelector")).await;
-    let by_object = selects_object(review, criteria.get("objectSelector"));
-    if matches!(by_namespace, Ok(false)) || matches!(by_object, Ok(false)) {
-        return Ok(None);
-    }
-    let policy = criteria.str_at("/matchPolicy");
-    if find_rule(tools, review, criteria.list_at("/excludeResourceRules"), policy).is_some() {
-        return Ok(None);
-    }
-    let rules = criteria.list_at("/resourceRules");
-    let found = match rules {
-        [] => Some(Target::of(tools, review)),
-        rules => find_rule(tools, review, rules, policy),
-    };
-    // Whom a request is no concern of, its errors are none of the request's.
-    if found.is_some() {
-        by_namespace?;
-        by_object?;
-    }
-    Ok(found)
 }

@@ -13,7 +13,8 @@ use world::{Host, sim::Sim};
 pub(crate) const PORT: u16 = 16543;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Answers by `METHOD /path?query`; everything else is a 404 Status. Remembers what was asked.
+/// Answers by `METHOD /path?query`, of which a client's own limit is no part; everything else is a 404 Status.
+/// Remembers what was asked.
 #[derive(Clone)]
 pub(crate) struct Fake {
     pub(crate) host: Host,
@@ -90,6 +91,7 @@ impl Fake {
 
 async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path_and_query().map(|p| p.as_str()).unwrap_or_default();
+    let path = path.split_once("?timeout=").map_or(path, |(path, _)| path);
     let line = format!("{} {path}", request.method());
     let sent = body::collect(request.into_body(), 1 << 20).await.unwrap();
     let (code, value) = {

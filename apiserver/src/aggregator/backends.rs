@@ -4,15 +4,20 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use api::object::{ObjectExt, unbase64};
+use api::object::ObjectExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use parking_lot::Mutex;
-use pki::{Certificate, ClientTls, FileIdentity, GoVersion, Roots};
+use pki::{Certificate, ClientTls, FileIdentity, GoVersion};
 use serde_json::Value;
 use wire::{Body, HttpClient, body};
 use world::Host;
 
-use crate::{callout::Services, identity::User, informers::Informers, options::Options};
+use crate::{
+    callout::{Services, trusting},
+    identity::User,
+    informers::Informers,
+    options::Options,
+};
 
 /// As whom the server asks for itself.
 const OWN_NAME: &str = "system:kube-aggregator";
@@ -117,15 +122,9 @@ impl Backends {
     fn client(&self, url: &str, settings: &Settings) -> Result<HttpClient, Unreachable> {
         let wrong = |why: String| Unreachable::Settings(why);
         let mut tls = ClientTls::new(&self.host, self.go).server_name(&settings.server_name);
-        tls = match (settings.insecure, settings.ca_bundle.as_str()) {
-            (true, _) => tls.insecure(),
-            // Upstream falls back to the system's roots, of which a host here has none.
-            (false, "") => tls,
-            (false, bundle) => {
-                let pem = unbase64(bundle).ok_or_else(|| wrong("caBundle is not base64".to_owned()))?;
-                let roots = Roots::from_pem(&pem);
-                tls.roots(roots.map_err(|e| wrong(format!("unable to load root certificates: {e}")))?)
-            }
+        tls = match settings.insecure {
+            true => tls.insecure(),
+            false => trusting(tls, &settings.ca_bundle).map_err(wrong)?,
         };
         if let Some(identity) = &self.identity {
             tls = tls.identity(identity.clone());

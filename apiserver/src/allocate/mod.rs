@@ -26,7 +26,7 @@ pub use reservation::Reservation;
 use reservation::Taken;
 pub use subnet::Subnet;
 
-use crate::{catalog::Served, context::Ctx, informers::Informers, options::Options, pipeline::write::Scope};
+use crate::{catalog::Served, informers::Informers, options::Options, pipeline::write::Scope};
 
 const IP_ADDRESSES: Resource = Resource::new("networking.k8s.io", "v1", "ipaddresses");
 
@@ -168,12 +168,14 @@ impl Allocator {
         Ok(reservation)
     }
 
-    /// Gives back what a deleted service held.
-    pub fn release(&self, _ctx: &Ctx, served: &Served, object: &Value) {
-        if is_service(served) {
-            let ips = addresses(object).into_iter().map(Taken::Address);
-            self.give_back(ips.chain(node_ports(object).into_iter().map(Taken::Port)).collect());
+    /// What a service holds, to be given back when its deletion is confirmed.
+    pub fn leaving(&self, served: &Served, object: &Value) -> Reservation {
+        if !is_service(served) {
+            return Reservation::default();
         }
+        let ips = addresses(object).into_iter().map(Taken::Address);
+        let freed = ips.chain(node_ports(object).into_iter().map(Taken::Port)).collect();
+        Reservation { allocator: Some(self.clone()), taken: Vec::new(), freed }
     }
 
     fn give_back(&self, taken: Vec<Taken>) {

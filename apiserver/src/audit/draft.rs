@@ -43,7 +43,7 @@ impl Draft {
     /// The identity that the request is carried out as, and the verb that allowed it if that is for some requests
     /// alone.
     pub(crate) fn impersonates(&mut self, user: &User, constraint: Option<&'static str>) {
-        self.event.impersonated_user = Some(event::user(user));
+        self.event.impersonated_user = Some(user.to_value());
         self.event.impersonation_constraint = constraint;
     }
 

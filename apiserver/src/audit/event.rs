@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use world::Wall;
 
 use super::policy::{Level, Stage};
-use crate::{
-    identity::User,
-    pipeline::{Framed, RequestInfo},
-};
+use crate::pipeline::{Framed, RequestInfo};
 
 /// See the module.
 #[derive(Debug)]
@@ -162,22 +159,6 @@ impl Event {
 fn micros(at: Wall) -> String {
     let micros = at.as_microsecond().rem_euclid(1_000_000);
     format!("{}.{micros:06}Z", at.strftime("%Y-%m-%dT%H:%M:%S"))
-}
-
-/// A user as `authentication.k8s.io/v1 UserInfo`, without what is empty.
-pub(super) fn user(user: &User) -> Value {
-    let mut out = json!({ "username": user.name });
-    if !user.uid.is_empty() {
-        out["uid"] = user.uid.as_str().into();
-    }
-    if !user.groups.is_empty() {
-        out["groups"] = user.groups.clone().into();
-    }
-    if !user.extra.is_empty() {
-        out["extra"] =
-            user.extra.iter().map(|(key, values)| (key.clone(), Value::from(values.clone()))).collect();
-    }
-    out
 }
 
 fn attempted(framed: &Framed) -> Vec<&'static str> {

@@ -105,8 +105,8 @@ impl Audit {
         let webhook = match webhook {
             None => None,
             Some(path) => Some(
-                Webhook::start(host, path, options.profile.go(), &options.audit_batching, &failures)
-                    .map_err(|why| ("audit-webhook-config-file", path.clone(), why))?,
+                Webhook::start(host, path, options, &failures)
+                    .map_err(|error| ("audit-webhook-config-file", path.clone(), error.to_string()))?,
             ),
         };
         Ok(Some(Self { policy, log, webhook, failures }))
@@ -142,7 +142,7 @@ impl Audit {
             return None;
         }
         draft.event.level = verdict.level;
-        draft.event.user = event::user(user);
+        draft.event.user = user.to_value();
         draft.verdict = Some(verdict);
         self.write(ctx, &draft, Stage::RequestReceived);
         let wanted = match draft.info.verb.as_str() {

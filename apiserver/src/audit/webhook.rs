@@ -4,25 +4,14 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use client::{Auth, Bucket, authorize, connection};
+use client::{Bucket, ClientError};
 use futures::future::join_all;
-use http::{HeaderValue, Request, header};
 use parking_lot::Mutex;
-use pki::{GoVersion, kubeconfig::Kubeconfig};
 use tokio::sync::mpsc;
-use wire::{HttpClient, body};
 use world::{Host, Task};
 
 use super::Failures;
-
-/// How long the server may think.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// So often a batch is sent, each wait half as long again as the one before.
-const ATTEMPTS: u32 = 5;
-const GROWTH: f64 = 1.5;
-const JITTER: f64 = 0.2;
-/// So much of a refusal is read.
-const REFUSAL_BYTES: usize = 2048;
+use crate::{options::Options, webhook_client::WebhookClient};
 
 /// The flags `--audit-webhook-batch-*`.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,9 +51,7 @@ pub(super) struct Webhook {
 /// Where batches go.
 struct Target {
     host: Host,
-    client: HttpClient,
-    auth: Auth,
-    url: String,
+    hook: WebhookClient,
     backoff: Duration,
     failures: Arc<Failures>,
 }
@@ -74,18 +61,14 @@ impl Webhook {
     pub(super) fn start(
         host: &Host,
         config: &Path,
-        go: GoVersion,
-        batching: &Batching,
+        options: &Options,
         failures: &Arc<Failures>,
-    ) -> Result<Self, String> {
-        let config = Kubeconfig::load(host.disk(), config).map_err(|e| e.to_string())?;
-        let server = config.server().map_err(|e| e.to_string())?;
-        let url = format!("{}{}?timeout=30s", server, if has_path(server) { "" } else { "/" });
-        let (client, auth) = connection(host, &config, go).map_err(|e| e.to_string())?;
+    ) -> Result<Self, ClientError> {
+        let batching = options.audit_batching.clone();
+        let hook = WebhookClient::from_file(host, config, options.profile.go(), &options.user_agent())?;
         let (backoff, failures) = (batching.backoff, failures.clone());
-        let target = Target { host: host.clone(), client, auth, url, backoff, failures: failures.clone() };
+        let target = Target { host: host.clone(), hook, backoff, failures: failures.clone() };
         let (sender, receiver) = mpsc::channel(batching.buffer);
-        let batching = batching.clone();
         let task = host.spawn(async move { run(Arc::new(target), batching, receiver).await });
         Ok(Self { events: Mutex::new(Some(sender)), sender: Mutex::new(Some(task)), failures })
     }
@@ -106,10 +89,6 @@ impl Webhook {
             let _ = task.join().await;
         }
     }
-}
-
-fn has_path(server: &str) -> bool {
-    server.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
 }
 
 async fn run(target: Arc<Target>, batching: Batching, mut events: mpsc::Receiver<Bytes>) {
@@ -147,38 +126,10 @@ fn nanos(n: u128) -> Duration {
 }
 
 impl Target {
-    /// Sends a batch until it is taken; there is hardly an error that will not pass.
     async fn deliver(&self, batch: &[Bytes]) {
-        let list = list(batch);
-        let mut wait = self.backoff;
-        for attempt in 1..=ATTEMPTS {
-            match self.post(list.clone()).await {
-                Ok(()) => return,
-                Err(why) if attempt == ATTEMPTS => self.failures.note("webhook", batch.len(), &why),
-                Err(why) => tracing::debug!("audit webhook, attempt {attempt}: {why}"),
-            }
-            if attempt < ATTEMPTS {
-                self.host.clock().sleep(self.host.entropy().jitter(wait, JITTER)).await;
-                wait = wait.mul_f64(GROWTH);
-            }
+        if let Err(error) = self.hook.deliver(&list(batch), self.backoff).await {
+            self.failures.note("webhook", batch.len(), &error.to_string());
         }
-    }
-
-    async fn post(&self, list: Bytes) -> Result<(), String> {
-        let mut request = Request::post(&self.url).body(body::full(list)).map_err(|e| e.to_string())?;
-        for name in [header::CONTENT_TYPE, header::ACCEPT] {
-            request.headers_mut().insert(name, HeaderValue::from_static("application/json"));
-        }
-        authorize(&mut request, &self.auth).await.map_err(|e| e.to_string())?;
-        let answer = self.client.send_within(TIMEOUT, request).await.map_err(|e| e.to_string())?;
-        let code = answer.status();
-        if code.is_success() {
-            return Ok(());
-        }
-        let read = body::collect(answer.into_body(), REFUSAL_BYTES);
-        let words = self.host.clock().timeout(TIMEOUT, read).await;
-        let words = words.ok().and_then(Result::ok).unwrap_or_default();
-        Err(api::status::Status::from_response(code.as_u16(), &words, "", "", "").message)
     }
 }
 

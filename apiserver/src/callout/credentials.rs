@@ -2,25 +2,26 @@
 
 use std::{path::Path, sync::Arc};
 
+use client::{Auth, ClientError};
 use pki::{
     ClientIdentity,
     kubeconfig::{Context, Kubeconfig, KubeconfigError, NamedContext},
 };
-use world::{Disk, Host};
+use world::Host;
 
 /// A kubeconfig whose users are named after those who are called.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
-    disk: Disk,
+    host: Host,
     config: Kubeconfig,
 }
 
 /// Who the server is for one webhook.
-#[derive(Clone)]
+#[derive(Default)]
 pub(super) struct Login {
-    disk: Disk,
-    /// With the one user as its current one.
-    config: Kubeconfig,
+    /// The certificate to show.
+    pub(super) identity: Option<Arc<dyn ClientIdentity>>,
+    pub(super) auth: Auth,
 }
 
 impl Credentials {
@@ -29,14 +30,16 @@ impl Credentials {
     /// # Errors
     /// It is none.
     pub(crate) fn load(host: &Host, path: &Path) -> Result<Self, KubeconfigError> {
-        let disk = host.disk().clone();
-        let config = Kubeconfig::load(&disk, path)?;
-        Ok(Self { disk, config })
+        let config = Kubeconfig::load(host.disk(), path)?;
+        Ok(Self { host: host.clone(), config })
     }
 
     /// The user for `host:port`: named so, or `*.` and an end of it, without the port if that is 443; then
-    /// `*`, then the current context's.
-    pub(super) fn login(&self, target: &str) -> Option<Login> {
+    /// `*`, then the current context's. Nobody in particular, if there is none of them.
+    ///
+    /// # Errors
+    /// What the kubeconfig says of the user cannot be used.
+    pub(super) fn login(&self, target: &str) -> Result<Login, ClientError> {
         let bare = target.strip_suffix(":443").unwrap_or(target);
         let names = candidates(target).chain(candidates(bare)).chain(["*".to_owned()]);
         let known = |name: &String| self.config.users.iter().any(|user| user.name == *name);
@@ -44,7 +47,8 @@ impl Credentials {
             let context = self.config.contexts.iter().find(|c| c.name == self.config.current_context)?;
             Some(context.context.user.clone())
         };
-        let user = names.into_iter().find(known).or_else(current).filter(known)?;
+        let user = names.into_iter().find(known).or_else(current).filter(known);
+        let Some(user) = user else { return Ok(Login::default()) };
         let context = Context { cluster: String::new(), namespace: None, user };
         let name = "webhook".to_owned();
         let config = Kubeconfig {
@@ -52,7 +56,10 @@ impl Credentials {
             current_context: name,
             ..self.config.clone()
         };
-        Some(Login { disk: self.disk.clone(), config })
+        Ok(Login {
+            identity: config.identity(self.host.disk())?,
+            auth: client::credentials(&self.host, &config)?,
+        })
     }
 }
 
@@ -62,20 +69,9 @@ fn candidates(target: &str) -> impl Iterator<Item = String> + '_ {
     std::iter::once(target.to_owned()).chain(ends)
 }
 
-impl Login {
-    /// The certificate to show.
-    pub(super) fn identity(&self) -> Result<Option<Arc<dyn ClientIdentity>>, KubeconfigError> {
-        self.config.identity(&self.disk)
-    }
-
-    /// The bearer token as it is now.
-    pub(super) fn token(&self) -> Result<Option<String>, KubeconfigError> {
-        self.config.token(&self.disk)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::{Request, header};
     use world::sim::{Config, run};
 
     use super::*;
@@ -90,6 +86,10 @@ users:
   user: {token: port}
 - name: '*.ns.svc'
   user: {token: namespace}
+- name: 'old.ns.svc'
+  user: {username: jane, password: 'a:b'}
+- name: 'both.ns.svc'
+  user: {username: jane, token: exact}
 - name: '*'
   user: {token: any}
 ";
@@ -99,23 +99,31 @@ users:
         run(Config::default(), |sim| async move {
             let host = sim.host("cp");
             host.disk().create_dir_all("/etc").unwrap();
-            let token = |text: &str, target: &str| {
+            let login = |text: &str, target: &str| {
                 host.disk().write("/etc/hooks.conf", text, 0o600).unwrap();
-                let credentials = Credentials::load(&host, Path::new("/etc/hooks.conf")).unwrap();
-                credentials.login(target).and_then(|login| login.token().unwrap())
+                Credentials::load(&host, Path::new("/etc/hooks.conf")).unwrap().login(target)
+            };
+            let header = async |text: &str, target: &str| {
+                let mut request = Request::new(());
+                client::authorize(&mut request, &login(text, target).unwrap().auth).await.unwrap();
+                let header = request.headers().get(header::AUTHORIZATION);
+                header.map(|value| value.to_str().unwrap().to_owned())
             };
             for (target, expected) in [
-                ("hook.ns.svc:443", "exact"),
-                ("hook.ns.svc:8443", "port"),
-                ("other.ns.svc:443", "namespace"),
+                ("hook.ns.svc:443", "Bearer exact"),
+                ("hook.ns.svc:8443", "Bearer port"),
+                ("other.ns.svc:443", "Bearer namespace"),
                 // Only 443 goes without saying.
-                ("other.ns.svc:8443", "any"),
-                ("webhook.example.com:443", "any"),
+                ("other.ns.svc:8443", "Bearer any"),
+                ("webhook.example.com:443", "Bearer any"),
+                ("old.ns.svc:443", "Basic amFuZTphOmI="),
             ] {
-                assert_eq!(token(CONFIG, target).as_deref(), Some(expected), "{target}");
+                assert_eq!(header(CONFIG, target).await.as_deref(), Some(expected), "{target}");
             }
+            let why = login(CONFIG, "both.ns.svc:443").err().unwrap().to_string();
+            assert!(why.contains("found [token basicAuth]") && !why.contains("exact"), "{why}");
             let nobody = "apiVersion: v1\nkind: Config\nusers: []\n";
-            assert_eq!(token(nobody, "hook.ns.svc:443"), None);
+            assert_eq!(header(nobody, "hook.ns.svc:443").await, None);
             let current = "
 apiVersion: v1
 kind: Config
@@ -127,7 +135,7 @@ users:
 - name: me
   user: {token: mine}
 ";
-            assert_eq!(token(current, "hook.ns.svc:443").as_deref(), Some("mine"));
+            assert_eq!(header(current, "hook.ns.svc:443").await.as_deref(), Some("Bearer mine"));
         })
         .unwrap();
     }

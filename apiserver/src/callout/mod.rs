@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::{ObjectExt, unbase64};
 use bytes::Bytes;
-use client::answer;
-use http::{HeaderValue, Method, Request, header};
+use client::{Auth, answer, authorize};
+use http::{Method, Request, header};
 use parking_lot::Mutex;
 use pki::{ClientTls, GoVersion, Roots};
 use serde_json::Value;
@@ -24,7 +24,7 @@ use world::Host;
 
 pub(crate) use credentials::Credentials;
 use credentials::Login;
-pub(crate) use services::Services;
+pub(crate) use services::{Services, behind};
 
 /// What an answer may be long.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -55,7 +55,7 @@ struct Clients {
 #[derive(Clone)]
 struct Callout {
     http: HttpClient,
-    login: Option<Login>,
+    auth: Auth,
 }
 
 /// A webhook that can be called.
@@ -141,20 +141,13 @@ impl Callouts {
                 return Ok(callout.clone());
             }
         }
-        let mut tls = ClientTls::new(&self.host, self.go);
-        // Without a bundle upstream falls back to the system's roots, of which a host here has none.
-        if !bundle.is_empty() {
-            let unusable = |why: String| format!("unable to load root certificates: {why}");
-            let pem = unbase64(bundle).ok_or_else(|| unusable("caBundle is not base64".to_owned()))?;
-            tls = tls.roots(Roots::from_pem(&pem).map_err(|e| unusable(e.to_string()))?);
-        }
-        let login = self.credentials.as_ref().and_then(|known| known.login(&key.0));
-        if let Some(login) = &login
-            && let Some(identity) = login.identity().map_err(|e| e.to_string())?
-        {
+        let mut tls = trusting(ClientTls::new(&self.host, self.go), bundle)?;
+        let login = self.credentials.as_ref().map(|known| known.login(&key.0)).transpose();
+        let Login { identity, auth } = login.map_err(|e| e.to_string())?.unwrap_or_default();
+        if let Some(identity) = identity {
             tls = tls.identity(identity);
         }
-        let callout = Callout { http: make(tls).map_err(|e| e.to_string())?, login };
+        let callout = Callout { http: make(tls).map_err(|e| e.to_string())?, auth };
         let mut clients = self.clients.lock();
         if clients.known.len() >= MOST_CLIENTS
             && let Some(oldest) =
@@ -189,7 +182,7 @@ impl Webhook {
         let mut retries = 0;
         loop {
             let left = until.since(clock.monotonic());
-            let request = self.request(&target, document.clone())?;
+            let request = self.request(&target, document.clone()).await?;
             let sent = http.send_within(left, request).await;
             let (head, content) = sent.map_err(|e| CallError::silent(e.to_string()))?.into_parts();
             if retries < answer::MAX_RETRIES
@@ -229,21 +222,30 @@ impl Webhook {
         }
     }
 
-    fn request(&self, target: &str, document: Bytes) -> Result<Request<wire::Body>, CallError> {
-        let mut request = Request::post(target)
+    async fn request(&self, target: &str, document: Bytes) -> Result<Request<wire::Body>, CallError> {
+        let request = Request::post(target)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, */*")
-            .header(header::USER_AGENT, AGENT);
-        if let Some(login) = &self.callout.login
-            && let Some(token) = login.token().map_err(|e| CallError::silent(e.to_string()))?
-        {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| CallError::silent("the bearer token is not fit for a header"))?;
-            value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
-        }
-        request.body(body::full(document)).map_err(|e| CallError::silent(e.to_string()))
+            .header(header::USER_AGENT, AGENT)
+            .body(body::full(document));
+        let mut request = request.map_err(|e| CallError::silent(e.to_string()))?;
+        authorize(&mut request, &self.callout.auth).await.map_err(|e| CallError::silent(e.to_string()))?;
+        Ok(request)
     }
+}
+
+/// Trust in the authorities of a `caBundle`. Without one upstream falls back to the system's roots, of which a host
+/// here has none.
+///
+/// # Errors
+/// They are no certificates.
+pub(crate) fn trusting(tls: ClientTls, bundle: &str) -> Result<ClientTls, String> {
+    if bundle.is_empty() {
+        return Ok(tls);
+    }
+    let unusable = |why: String| format!("unable to load root certificates: {why}");
+    let pem = unbase64(bundle).ok_or_else(|| unusable("caBundle is not base64".to_owned()))?;
+    Ok(tls.roots(Roots::from_pem(&pem).map_err(|e| unusable(e.to_string()))?))
 }
 
 /// Rounded up, as the webhook is told it.

@@ -3,6 +3,7 @@
 
 use api::{object::ObjectExt, status::quoted};
 use client::Informer;
+use serde_json::Value;
 use world::Host;
 
 use crate::informers::Informers;
@@ -55,20 +56,26 @@ impl Services {
         let listed = listed.ok_or_else(|| format!("no service port {port} found for service {shown}"))?;
         let endpoints = self.endpoints.get(namespace, name);
         let endpoints = endpoints.ok_or_else(|| format!("endpoints {shown} not found"))?;
-        let mut all = Vec::new();
-        for subset in endpoints.list_at("/subsets") {
-            let mut ports = subset.list_at("/ports").iter();
-            let Some(port) = ports.find(|p| p.str_at("/name") == listed.str_at("/name")) else { continue };
-            let port = number(port.i64_at("/port").unwrap_or_default())?;
-            all.extend(subset.list_at("/addresses").iter().map(|a| (a.str_at("/ip").to_owned(), port)));
-        }
-        Ok(all)
+        Ok(behind(listed, &endpoints))
     }
+}
+
+/// Addresses and ports of those who are ready behind one port of a service, as an Endpoints object has them.
+pub(crate) fn behind(port: &Value, endpoints: &Value) -> Vec<(String, u16)> {
+    let mut all = Vec::new();
+    for subset in endpoints.list_at("/subsets") {
+        let mut ports = subset.list_at("/ports").iter();
+        let Some(found) = ports.find(|p| p.str_at("/name") == port.str_at("/name")) else { continue };
+        // Validation keeps out what is no port.
+        let Some(number) = found.i64_at("/port").and_then(|port| u16::try_from(port).ok()) else { continue };
+        all.extend(subset.list_at("/addresses").iter().map(|a| (a.str_at("/ip").to_owned(), number)));
+    }
+    all
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use world::sim::{Config, run};
 
     use super::*;

@@ -224,29 +224,7 @@ fn call(name: &str, before: u64, all: &[Estimate], size: u64, inner: u64) -> Est
             let each = if first.inner == UNKNOWN { 1 } else { text(first.inner).max(1) };
             first.size.saturating_mul(each)
         }
-        "lowerAscii"
-        | "upperAscii"
-        | "trim"
-        | "substring"
-        | "split"
-        | "replace"
-        | "reverse"
-        | "strings.quote"
-        | "format"
-        | "url"
-        | "isURL"
-        | "quantity"
-        | "isQuantity"
-        | "semver"
-        | "isSemver"
-        | "ip"
-        | "isIP"
-        | "ip.isCanonical"
-        | "cidr"
-        | "isCIDR"
-        | "bytes"
-        | "validate"
-        | "jsonpatch.escapeKey" => text(first.size.max(second.size)).max(1),
+        name if passes_over(name) => text(first.size.max(second.size)).max(1),
         "join" => text(first.size.saturating_mul(first.inner)).max(1),
         "check" => ACCESS,
         "_+_" if size == UNKNOWN => {
@@ -267,6 +245,36 @@ fn call(name: &str, before: u64, all: &[Estimate], size: u64, inner: u64) -> Est
     };
     let inner = if matches!(name, "split" | "findAll") { inner.min(first.size) } else { inner };
     Estimate { cost: before.saturating_add(own), size, inner }
+}
+
+/// Whether a function goes once over the longer of its texts.
+fn passes_over(name: &str) -> bool {
+    matches!(
+        name,
+        "lowerAscii"
+            | "upperAscii"
+            | "trim"
+            | "substring"
+            | "split"
+            | "replace"
+            | "reverse"
+            | "strings.quote"
+            | "format"
+            | "url"
+            | "isURL"
+            | "quantity"
+            | "isQuantity"
+            | "semver"
+            | "isSemver"
+            | "ip"
+            | "isIP"
+            | "ip.isCanonical"
+            | "cidr"
+            | "isCIDR"
+            | "bytes"
+            | "validate"
+            | "jsonpatch.escapeKey"
+    )
 }
 
 /// What a call costs with these arguments.
@@ -295,29 +303,7 @@ pub(super) fn price(name: &str, values: &[Value<'_>]) -> u64 {
             [Value::Int(n)] => u64::try_from(*n).unwrap_or(0).clamp(1, 100_000),
             _ => 1,
         },
-        "lowerAscii"
-        | "upperAscii"
-        | "trim"
-        | "substring"
-        | "split"
-        | "replace"
-        | "reverse"
-        | "strings.quote"
-        | "format"
-        | "url"
-        | "isURL"
-        | "quantity"
-        | "isQuantity"
-        | "semver"
-        | "isSemver"
-        | "ip"
-        | "isIP"
-        | "ip.isCanonical"
-        | "cidr"
-        | "isCIDR"
-        | "bytes"
-        | "validate"
-        | "jsonpatch.escapeKey" => text(size(0).max(size(1))).max(1),
+        name if passes_over(name) => text(size(0).max(size(1))).max(1),
         _ => 1,
     }
 }

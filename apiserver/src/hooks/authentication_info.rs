@@ -68,17 +68,6 @@ async fn write(ctx: &Ctx) -> Result<(), ClientError> {
             next.set_at("/data", data);
             ctx.rest.update(&resource, Some(NAMESPACE), NAME, &next).await.map(drop)
         }
-        None => {
-            if ctx.informers.namespaces.get(None, NAMESPACE).is_none() {
-                super::ensure_namespace(&ctx.rest, NAMESPACE).await?;
-            }
-            let object = json!({
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": { "name": NAME, "namespace": NAMESPACE },
-                "data": data,
-            });
-            super::ensure(&ctx.rest, &resource, Some(NAMESPACE), &object).await
-        }
+        None => super::ensure_config_map(ctx, NAMESPACE, NAME, data).await,
     }
 }

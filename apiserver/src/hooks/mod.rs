@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use client::{ClientError, Resource, Rest};
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::context::Ctx;
@@ -206,6 +206,28 @@ pub(crate) async fn ensure(
         Err(error) if error.is_already_exists() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Creates a config map, and its namespace, unless they are there.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) async fn ensure_config_map(
+    ctx: &Ctx,
+    namespace: &str,
+    name: &str,
+    data: Map<String, Value>,
+) -> Result<(), ClientError> {
+    if ctx.informers.namespaces.get(None, namespace).is_none() {
+        ensure_namespace(&ctx.rest, namespace).await?;
+    }
+    let object = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": name, "namespace": namespace },
+        "data": data,
+    });
+    ensure(&ctx.rest, &Resource::core("configmaps"), Some(namespace), &object).await
 }
 
 /// Creates a namespace unless it is there.

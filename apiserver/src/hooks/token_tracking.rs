@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use client::Resource;
-use serde_json::json;
+use serde_json::Map;
 
 use crate::context::Ctx;
 
@@ -30,14 +29,6 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
 }
 
 async fn create(ctx: &Ctx) -> Result<(), client::ClientError> {
-    if ctx.informers.namespaces.get(None, NAMESPACE).is_none() {
-        super::ensure_namespace(&ctx.rest, NAMESPACE).await?;
-    }
-    let object = json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": NAME, "namespace": NAMESPACE },
-        "data": { "since": ctx.host.clock().wall().strftime("%Y-%m-%d").to_string() },
-    });
-    super::ensure(&ctx.rest, &Resource::core("configmaps"), Some(NAMESPACE), &object).await
+    let since = ctx.host.clock().wall().strftime("%Y-%m-%d").to_string();
+    super::ensure_config_map(ctx, NAMESPACE, NAME, Map::from_iter([("since".to_owned(), since.into())])).await
 }

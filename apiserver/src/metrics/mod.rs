@@ -37,7 +37,7 @@ pub(crate) use authentication::{AuthnCounts, TokenCounts};
 pub(crate) use authorization::{AuthzCounts, Decisions};
 pub(crate) use histogram::Histogram;
 pub(crate) use page::MetricsPage;
-pub(crate) use requests::{Requests, Row};
+pub(crate) use requests::{Asked, Requests, Row};
 use storage::{StoreTimes, Timed};
 pub(crate) use text::Text;
 pub(crate) use watches::{Watches, Watching};

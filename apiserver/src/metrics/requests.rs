@@ -94,6 +94,48 @@ impl<'a> Labels<'a> {
     }
 }
 
+/// What a request asks for, under the names that counters have for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked {
+    group: String,
+    resource: String,
+    scope: &'static str,
+    subresource: String,
+    verb: &'static str,
+    version: String,
+}
+
+impl Asked {
+    /// None of a watch, which ends when it ends, and of what is no resource's.
+    pub(crate) fn of(parsed: &Parsed) -> Option<Self> {
+        Labels::of(parsed).filter(|labels| labels.verb != "WATCH").map(Self::from)
+    }
+
+    fn labels(&self) -> [(&str, &str); 6] {
+        [
+            ("group", &self.group),
+            ("resource", &self.resource),
+            ("scope", self.scope),
+            ("subresource", &self.subresource),
+            ("verb", self.verb),
+            ("version", &self.version),
+        ]
+    }
+}
+
+impl From<Labels<'_>> for Asked {
+    fn from(labels: Labels<'_>) -> Self {
+        Self {
+            group: labels.group.to_owned(),
+            resource: labels.resource.to_owned(),
+            scope: labels.scope,
+            subresource: labels.subresource.to_owned(),
+            verb: labels.verb,
+            version: labels.version.to_owned(),
+        }
+    }
+}
+
 /// The counters of one kind of request.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -110,6 +152,7 @@ pub(crate) struct Row {
     sli_seconds: Histogram,
     sizes: Histogram,
     long_running: AtomicI64,
+    aborts: AtomicU64,
     /// Of the server's client of itself.
     own: AtomicU64,
 }
@@ -130,6 +173,7 @@ impl Row {
             sli_seconds: Histogram::new(SLI_SECONDS),
             sizes: Histogram::new(SIZES),
             long_running: AtomicI64::new(0),
+            aborts: AtomicU64::new(0),
             own: AtomicU64::new(0),
         }
     }
@@ -159,6 +203,27 @@ impl Row {
         }
         if own {
             self.own.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// An answer that had begun was cut off.
+    pub(crate) fn aborted(&self) {
+        self.aborts.fetch_add(1, Relaxed);
+    }
+
+    /// Whether these are requests that end when they end.
+    pub(crate) fn is_watch(&self) -> bool {
+        self.verb == "WATCH"
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            scope: self.scope,
+            subresource: self.subresource.clone(),
+            verb: self.verb,
+            version: self.version.clone(),
         }
     }
 
@@ -210,14 +275,18 @@ impl Row {
 
 /// All rows.
 #[derive(Debug, Default)]
-pub(crate) struct Requests(Table<Row>);
+pub(crate) struct Requests {
+    rows: Table<Row>,
+    /// Answers of others that were cut off.
+    aborts: Mutex<BTreeMap<Asked, u64>>,
+}
 
 impl Requests {
     /// The row of a request for what this server has. What it has not is not counted: anybody can
     /// make up names.
     pub(crate) fn row(&self, parsed: &Parsed, catalog: &Catalog) -> Option<Arc<Row>> {
         let labels = Labels::of(parsed)?;
-        self.0.row(
+        self.rows.row(
             &labels,
             |row| row.is(&labels),
             || {
@@ -230,10 +299,24 @@ impl Requests {
         )
     }
 
+    /// An answer of somebody else's that had begun was cut off.
+    pub(crate) fn aborted(&self, asked: Asked) {
+        *self.aborts.lock().entry(asked).or_default() += 1;
+    }
+
     pub(super) fn write(&self, text: &mut Text) {
-        let mut rows = self.0.all();
+        let mut rows = self.rows.all();
         rows.retain(|row| !row.seconds.is_empty() || row.long_running.load(Relaxed) != 0);
         rows.sort_by(|a, b| (a.labels(), a.dry_run).cmp(&(b.labels(), b.dry_run)));
+        let name = "apiserver_request_aborts_total";
+        text.family(name, "counter", "[ALPHA] Answers that were cut off after they had begun.");
+        let mut aborts = self.aborts.lock().clone();
+        for row in rows.iter().filter(|row| row.aborts.load(Relaxed) > 0) {
+            *aborts.entry(row.asked()).or_default() += row.aborts.load(Relaxed);
+        }
+        for (asked, count) in &aborts {
+            text.sample(name, &asked.labels(), *count as f64);
+        }
         let name = "apiserver_request_total";
         text.family(name, "counter", "[STABLE] Requests answered, by what they asked for and by HTTP code.");
         for row in &rows {

@@ -10,10 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use store::{
-    Kv, Lease, LeaseStatus, ListOptions, Listing, Op, Range, Revision, Status, Store, StoreError, Txn,
-    TxnResult, Watch, WatchOptions,
-};
+use store::{Kv, Layer, ListOptions, Listing, Op, Range, Revision, Store, StoreError, Txn, TxnResult};
 use world::{Clock, Mono};
 
 use super::{
@@ -138,7 +135,11 @@ impl Timed {
 }
 
 #[async_trait]
-impl Store for Timed {
+impl Layer for Timed {
+    fn below(&self) -> &dyn Store {
+        &*self.inner
+    }
+
     async fn get(&self, key: &[u8], at: Option<Revision>) -> Result<(Option<Kv>, Revision), StoreError> {
         let began = self.clock.monotonic();
         let result = self.inner.get(key, at).await;
@@ -166,38 +167,6 @@ impl Store for Timed {
         let result = self.inner.txn(txn).await;
         self.done(began, operation, &key, &result);
         result
-    }
-
-    async fn watch(&self, range: Range, from: Revision, options: WatchOptions) -> Result<Watch, StoreError> {
-        self.inner.watch(range, from, options).await
-    }
-
-    async fn compact(&self, at: Revision) -> Result<(), StoreError> {
-        self.inner.compact(at).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.inner.revision().await
-    }
-
-    async fn lease_grant(&self, id: i64, ttl: Duration) -> Result<Lease, StoreError> {
-        self.inner.lease_grant(id, ttl).await
-    }
-
-    async fn lease_revoke(&self, id: i64) -> Result<Revision, StoreError> {
-        self.inner.lease_revoke(id).await
-    }
-
-    async fn lease_keepalive(&self, id: i64) -> Result<Duration, StoreError> {
-        self.inner.lease_keepalive(id).await
-    }
-
-    async fn lease_status(&self, id: i64) -> Result<LeaseStatus, StoreError> {
-        self.inner.lease_status(id).await
-    }
-
-    async fn status(&self) -> Result<Status, StoreError> {
-        self.inner.status().await
     }
 }
 

@@ -15,6 +15,7 @@
 //! write::commit   -> Committed   compare-and-write
 //! ```
 
+mod aborts;
 mod act;
 mod codec;
 mod debug;
@@ -73,7 +74,7 @@ use crate::{
     audit::Draft,
     context::{Ctx, InProgress},
     flow::Schema,
-    metrics::{Histogram, Row},
+    metrics::{Asked, Histogram, Row},
     respond::{self, Encoded, Wanted},
 };
 
@@ -139,6 +140,10 @@ pub struct Note {
     leave: bool,
     /// The counters of requests like this one.
     row: Option<Arc<Row>>,
+    /// What was asked of others than this server, which has no counters for that.
+    asked: Option<Asked>,
+    /// When the request's time is over, however far its answer is.
+    until: Option<Mono>,
     /// Whose flow schema's it is.
     schema: Option<Arc<Schema>>,
     /// What the audit log will say of it.
@@ -195,6 +200,7 @@ async fn answer(ctx: Ctx, peer: Arc<Peer>, request: http::Request<Body>) -> Resp
         draft.annotated(&remarks);
         response = audit.answered(&ctx, draft, response, encoded.as_ref(), panicked);
     }
+    response = aborts::counted(&ctx, &mut note, response);
     response = count(&ctx, &note, response, began);
     ctx.options.extra_headers.add(response.headers_mut(), origin, secure);
     let unauthenticated = note.anonymous || response.status() == http::StatusCode::UNAUTHORIZED;
@@ -274,6 +280,7 @@ async fn walk(
     let parsed = framed.parse();
     verb.clone_from(&parsed.info.verb);
     note.row = ctx.metrics.requests.row(&parsed, &ctx.catalog);
+    note.asked = if note.row.is_none() { Asked::of(&parsed) } else { None };
     note.long_running = parsed.info.long_running();
     note.audit = ctx.audit.as_ref().map(|audit| audit.draft(&parsed));
     if ctx.lifecycle.is_draining() && ctx.options.shutdown_send_retry_after && !may_still(&parsed) {
@@ -298,6 +305,7 @@ async fn walk(
         return Err(going());
     }
     let limit = parsed.deadline(ctx.options.request_timeout)?;
+    note.until = Some(ctx.host.clock().monotonic() + limit);
     match ctx.host.clock().timeout(limit, Box::pin(stages(ctx, parsed, note))).await {
         Ok(result) => result,
         Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0).into()),

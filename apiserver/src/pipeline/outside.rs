@@ -1,8 +1,6 @@
 //! How a write and its objects look to those whom admission asks: in other versions, through `scale`,
 //! with the options that the client gave.
 
-use std::sync::OnceLock;
-
 use api::{
     object::ObjectExt,
     status::{FieldError, Status},
@@ -28,7 +26,6 @@ pub(super) struct Outside<'a> {
     operation: Operation,
     /// The options in a body.
     given: Option<&'a Value>,
-    equivalents: OnceLock<Vec<Form>>,
 }
 
 impl<'a> Outside<'a> {
@@ -38,22 +35,7 @@ impl<'a> Outside<'a> {
         operation: Operation,
         given: Option<&'a Value>,
     ) -> Self {
-        Self { ctx, scope, operation, given, equivalents: OnceLock::new() }
-    }
-
-    fn form(&self, served: &Served) -> Form {
-        let (group, version, kind) = match served.subresource(&self.scope.subresource) {
-            Some(sub) => (&sub.group, &sub.version, &sub.kind),
-            None => (&served.group, &served.version, &served.kind),
-        };
-        Form {
-            group: served.group.to_string(),
-            version: served.version.to_string(),
-            resource: served.plural.to_string(),
-            kind_group: group.to_string(),
-            kind_version: version.to_string(),
-            kind: kind.to_string(),
-        }
+        Self { ctx, scope, operation, given }
     }
 
     /// The version that a form is of, if it is not the request's.
@@ -79,26 +61,6 @@ impl<'a> Outside<'a> {
 
 #[async_trait]
 impl admission::Outside for Outside<'_> {
-    fn own(&self) -> Form {
-        self.form(&self.scope.served)
-    }
-
-    fn equivalents(&self) -> Vec<Form> {
-        let made = || {
-            let own = &self.scope.served;
-            if !own.is_stored() {
-                return Vec::new();
-            }
-            let all = self.ctx.catalog.all();
-            let others = all.iter().filter(|served| {
-                served.storage == own.storage
-                    && (&served.group, &served.version) != (&own.group, &own.version)
-            });
-            others.map(|served| self.form(served)).collect()
-        };
-        self.equivalents.get_or_init(made).clone()
-    }
-
     fn options(&self) -> Value {
         let kind = match self.operation {
             Operation::Create => "CreateOptions",

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use api::object::ObjectExt;
 use http::Request;
-use pki::ClientTls;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wire::{HttpClient, body};
+use wire::body;
 use world::sim::{Config, run};
 
 use crate::{
@@ -70,15 +69,13 @@ fn requests_are_passed_on_in_the_user_s_name() {
         assert_eq!((moved.code, moved.body.as_str()), (502, words));
 
         // A connection that becomes a stream.
-        let laptop = sim.host("laptop");
-        let tls = ClientTls::new(&laptop, (1, 26)).insecure();
-        let http = HttpClient::new(&laptop, "https://cp:6443", Some(tls)).unwrap();
         let request = Request::get(ROSES)
             .header("authorization", format!("Bearer {ADMIN}"))
             .header("connection", "Upgrade")
             .header("upgrade", "echo")
             .body(body::empty())
             .unwrap();
+        let http = plane.http();
         let (answer, stream) = http.upgrade(request).await.unwrap();
         assert_eq!(answer.status(), 101);
         let mut stream = stream.unwrap();
@@ -151,4 +148,43 @@ fn a_certificate_that_lasts_survives_the_same_story() {
         assert_eq!((status.as_str(), reason.as_str(), code), ("True", "Passed", 200), "{when}");
         assert_eq!(entry["freshness"], "Current", "{when}");
     });
+}
+
+/// How long it takes until an answer ends, and whether it ends whole.
+async fn read(plane: &Plane, path: &str) -> (Duration, bool) {
+    let clock = plane.sim.host("laptop").clock().clone();
+    let request = Request::get(path).header("authorization", format!("Bearer {ADMIN}"));
+    let began = clock.monotonic();
+    let http = plane.http();
+    let answer = http.send(request.body(body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    let whole = body::collect(answer.into_body(), 1 << 20).await.is_ok();
+    (clock.monotonic().since(began), whole)
+}
+
+#[test]
+fn an_answer_that_has_begun_and_does_not_end_is_cut_off_and_counted() {
+    run(Config::default(), |sim| async move {
+        let (plane, mut extension) = plane_and_extension(&sim, 365 * DAY).await;
+        extension.serve().await;
+        extension.register(&plane).await;
+        sim.elapse(Duration::from_secs(2)).await;
+        let aborts = async || {
+            let page = plane.get("/metrics").await.body;
+            let rows = page.lines().filter(|line| line.starts_with("apiserver_request_aborts_total{"));
+            rows.map(str::to_owned).collect::<Vec<_>>()
+        };
+        // The control run: a stream that ends by itself, and one that may take any time.
+        assert!(read(&plane, &format!("{ROSES}?watch=1")).await.1);
+        assert_eq!(aborts().await, [""; 0]);
+
+        let (took, whole) = read(&plane, &format!("{ROSES}?endless")).await;
+        assert!(!whole && (60..61).contains(&took.as_secs()), "{took:?}");
+        let (took, whole) = read(&plane, &format!("{ROSES}?broken")).await;
+        assert!(!whole && took < Duration::from_secs(1), "{took:?}");
+        let row = "apiserver_request_aborts_total{group=\"flower.example.org\",resource=\"roses\",scope=\"namespace\",\
+                   subresource=\"\",verb=\"LIST\",version=\"v1\"} 2";
+        assert_eq!(aborts().await, [row]);
+    })
+    .unwrap();
 }

@@ -46,7 +46,7 @@ fn where_an_authorizer_fails_nobody_knows_and_where_it_answers_it_decides() {
         assert_eq!(answer.code, 500);
         assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
         let (from, to) = (
-            r#"Internal Server Error: "/api/v1/nodes?a=1&amp;b=2": Post "http://hook:9443/authorize": dial tcp "#,
+            r#"Internal Server Error: "/api/v1/nodes?a=1&amp;b=2": Post "http://hook:9443/authorize?timeout=30s": dial tcp "#,
             ": connect: connection refused\n",
         );
         assert!(answer.body.starts_with(from) && answer.body.ends_with(to), "{}", answer.body);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::object::ObjectExt;
-use client::{ClientError, DeleteParams, ListParams, Patch, Resource};
+use client::{DeleteParams, ListParams, Patch, Resource};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -72,6 +72,30 @@ fn foo(name: &str, spec: Value) -> Value {
 async fn define(plane: &Plane) {
     plane.admin.create(&definitions(), None, &definition("foos", "Foo", "fo")).await.unwrap();
     plane.sim.elapse(TURN).await;
+}
+
+/// Two instances, of which one does not go at once.
+async fn held_and_free(plane: &Plane) {
+    let mut held = foo("held", json!({}));
+    held.add_finalizer("example.com/hold");
+    for instance in [held, foo("free", json!({}))] {
+        plane.admin.create(&foos(), Some("default"), &instance).await.unwrap();
+    }
+}
+
+/// Begins to delete their definition.
+async fn undefine(plane: &Plane) {
+    plane.admin.delete(&definitions(), None, "foos.example.com", &DeleteParams::default()).await.unwrap();
+    plane.sim.elapse(TURN).await;
+}
+
+/// What has a finalizer waits for it, and the definition waits for that; then both are gone.
+async fn let_go(plane: &Plane) {
+    let patch = json!({ "metadata": { "finalizers": null } });
+    plane.admin.patch(&foos(), Some("default"), "held", Patch::Merge(&patch), None).await.unwrap();
+    plane.sim.elapse(Duration::from_secs(10)).await;
+    let gone = plane.admin.get(&definitions(), None, "foos.example.com").await;
+    assert!(gone.unwrap_err().is_not_found());
 }
 
 fn conditions(definition: &Value) -> Vec<(String, String)> {
@@ -200,13 +224,9 @@ fn a_name_that_is_taken_is_not_served() {
 fn a_definition_takes_its_instances_along() {
     with_plane(&[], |plane| async move {
         define(&plane).await;
+        held_and_free(&plane).await;
         let (resource, ns) = (foos(), Some("default"));
-        let mut held = foo("held", json!({}));
-        held.add_finalizer("example.com/hold");
-        plane.admin.create(&resource, ns, &held).await.unwrap();
-        plane.admin.create(&resource, ns, &foo("free", json!({}))).await.unwrap();
-        plane.admin.delete(&definitions(), None, "foos.example.com", &DeleteParams::default()).await.unwrap();
-        plane.sim.elapse(TURN).await;
+        undefine(&plane).await;
         let ending = plane.admin.get(&definitions(), None, "foos.example.com").await.unwrap();
         assert!(
             ending.is_terminating() && ending.has_finalizer("customresourcecleanup.apiextensions.k8s.io")
@@ -215,21 +235,7 @@ fn a_definition_takes_its_instances_along() {
         assert_eq!(left.items.iter().map(|o| o.name().to_owned()).collect::<Vec<_>>(), ["held"]);
         let late = plane.admin.create(&resource, ns, &foo("late", json!({}))).await.unwrap_err();
         assert_eq!(late.status().map(|s| s.code), Some(405));
-        let patch = json!({ "metadata": { "finalizers": null } });
-        let path = "/apis/example.com/v1beta1/namespaces/default/foos/held";
-        let _ = plane
-            .send(
-                ADMIN,
-                "PATCH",
-                path,
-                &[("content-type", "application/merge-patch+json")],
-                &patch.to_string(),
-            )
-            .await;
-        plane.sim.elapse(Duration::from_secs(10)).await;
-        let gone: Result<Value, ClientError> =
-            plane.admin.get(&definitions(), None, "foos.example.com").await;
-        assert!(gone.unwrap_err().is_not_found());
+        let_go(&plane).await;
         assert_eq!(plane.get("/apis/example.com/v1/foos").await.code, 404);
     });
 }
@@ -238,11 +244,7 @@ fn a_definition_takes_its_instances_along() {
 fn a_definition_that_is_served_no_more_takes_its_instances_along() {
     with_plane(&[], |plane| async move {
         define(&plane).await;
-        let (resource, ns) = (foos(), Some("default"));
-        let mut held = foo("held", json!({}));
-        held.add_finalizer("example.com/hold");
-        plane.admin.create(&resource, ns, &held).await.unwrap();
-        plane.admin.create(&resource, ns, &foo("free", json!({}))).await.unwrap();
+        held_and_free(&plane).await;
         let serve = async |served: bool| {
             let mut there = plane.admin.get(&definitions(), None, "foos.example.com").await.unwrap();
             there.set_at("/spec/versions/0/served", served);
@@ -251,24 +253,18 @@ fn a_definition_that_is_served_no_more_takes_its_instances_along() {
             plane.sim.elapse(TURN).await;
         };
         serve(false).await;
-        plane.admin.delete(&definitions(), None, "foos.example.com", &DeleteParams::default()).await.unwrap();
-        plane.sim.elapse(TURN).await;
+        undefine(&plane).await;
         let store = plane.server.context().store.clone();
         let kept = async || {
             let range = store::Range::prefix("/registry/example.com/foos/");
             let kept = store.list(range, store::ListOptions::default()).await.unwrap().kvs;
             kept.iter().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()).collect::<Vec<_>>()
         };
-        // What has a finalizer waits for it, and the definition waits for that.
         let left = kept().await;
         assert!(left.len() == 1 && left[0].contains("deletionTimestamp"), "{left:?}");
         serve(true).await;
-        let patch = json!({ "metadata": { "finalizers": null } });
-        plane.admin.patch(&resource, ns, "held", Patch::Merge(&patch), None).await.unwrap();
-        plane.sim.elapse(Duration::from_secs(10)).await;
+        let_go(&plane).await;
         assert_eq!(kept().await, Vec::<String>::new());
-        let gone = plane.admin.get(&definitions(), None, "foos.example.com").await;
-        assert!(gone.unwrap_err().is_not_found());
     });
 }
 

@@ -134,6 +134,11 @@ async fn answer(host: Host, peer: Arc<Peer>, mut request: Request<Body>) -> Resp
             let first = futures::stream::iter([Ok(bytes::Bytes::from_static(b"once upon a time"))]);
             Response::new(body::stream(first.chain(futures::stream::pending())))
         }
+        // Begins, and breaks off.
+        ROSES if query == "broken" => {
+            let frames = [Ok(bytes::Bytes::from_static(b"once")), Err("the pen is broken".into())];
+            Response::new(body::stream(futures::stream::iter(frames)))
+        }
         ROSES if query == "length" => {
             let length = body::collect(request.into_body(), 64 << 20).await.unwrap().len();
             document(&json!({ "length": length }))

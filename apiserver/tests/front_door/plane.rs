@@ -101,8 +101,7 @@ impl Plane {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let tls = ClientTls::new(&self.client_host, (1, 26)).insecure();
-        let http = HttpClient::new(&self.client_host, "https://cp:6443", Some(tls)).unwrap();
+        let http = self.http();
         let response = http.send(request.body(body::full(text.to_owned())).unwrap()).await.unwrap();
         let (parts, content) = response.into_parts();
         let bytes = body::collect(content, 64 << 20).await.unwrap();
@@ -111,6 +110,12 @@ impl Plane {
             headers: parts.headers,
             body: String::from_utf8_lossy(&bytes).into_owned(),
         }
+    }
+
+    /// A client's connection of its own.
+    pub fn http(&self) -> HttpClient {
+        let tls = ClientTls::new(&self.client_host, (1, 26)).insecure();
+        HttpClient::new(&self.client_host, "https://cp:6443", Some(tls)).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

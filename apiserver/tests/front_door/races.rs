@@ -151,6 +151,44 @@ fn cut_off(flags: &'static [&'static str]) {
     });
 }
 
+/// Deletes a service, and nobody waits for the end of that; its address and port must be free long before anybody
+/// repairs what is left over.
+fn deleted_unheard(flags: &'static [&'static str]) {
+    with_staged(flags, |plane, staged| async move {
+        let spec = json!({ "type": "NodePort", "clusterIP": "10.96.0.99", "ports": [{ "port": 80, "nodePort": 30100 }] });
+        let service = |name: &str| json!({ "metadata": { "name": name }, "spec": spec }).to_string();
+        let path = "/api/v1/namespaces/default/services";
+        let typed = [("content-type", "application/json")];
+        let post = async |name: &str| plane.send(ADMIN, "POST", path, &typed, &service(name)).await;
+        assert_eq!(post("web").await.code, 201);
+        // The control run: what is held is not free.
+        assert_eq!(post("early").await.code, 422);
+        let clock = plane.sim.host("cp").clock().clone();
+        staged.after(move |_, asked| {
+            let slow = asked == Asked::Write("/registry/services/specs/default/web".to_owned());
+            let clock = clock.clone();
+            Box::pin(async move {
+                if slow {
+                    // Deleted, and the answer is on its way for longer than the client waits.
+                    clock.sleep(Duration::from_secs(5)).await;
+                }
+                Ok(())
+            })
+        });
+        let answer = plane.send(ADMIN, "DELETE", &format!("{path}/web?timeout=1s"), &[], "").await;
+        assert_eq!(answer.code, 504, "{}", answer.body);
+        plane.sim.elapse(Duration::from_secs(10)).await;
+        let second = post("late").await;
+        assert_eq!(second.code, 201, "{}", second.body);
+    });
+}
+
+#[test]
+fn an_address_is_free_when_its_service_is_gone_though_nobody_waited_for_that() {
+    deleted_unheard(&[]);
+    deleted_unheard(&["--kubernetes-version=1.32"]);
+}
+
 #[test]
 fn an_address_whose_service_nobody_waits_for_stays_taken() {
     cut_off(&[]);

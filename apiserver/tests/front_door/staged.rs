@@ -1,14 +1,11 @@
 //! A store at which a test steps in: between two steps of a request that nobody else could come between.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use store::{
-    Kv, Lease, LeaseStatus, ListOptions, Listing, Range, Revision, Status, Store, StoreError, Txn, TxnResult,
-    Watch, WatchOptions,
-};
+use store::{Kv, Layer, ListOptions, Listing, Range, Revision, Store, StoreError, Txn, TxnResult};
 
 /// What the store was asked, by its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +67,11 @@ fn text(key: &[u8]) -> String {
 }
 
 #[async_trait]
-impl Store for Staged {
+impl Layer for Staged {
+    fn below(&self) -> &dyn Store {
+        &*self.inner
+    }
+
     async fn get(&self, key: &[u8], at: Option<Revision>) -> Result<(Option<Kv>, Revision), StoreError> {
         self.stage(Asked::Get(text(key)), self.inner.get(key, at)).await
     }
@@ -87,37 +88,5 @@ impl Store for Staged {
             None => String::new(),
         };
         self.stage(Asked::Write(key), self.inner.txn(txn)).await
-    }
-
-    async fn watch(&self, range: Range, from: Revision, options: WatchOptions) -> Result<Watch, StoreError> {
-        self.inner.watch(range, from, options).await
-    }
-
-    async fn compact(&self, at: Revision) -> Result<(), StoreError> {
-        self.inner.compact(at).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.inner.revision().await
-    }
-
-    async fn lease_grant(&self, id: i64, ttl: Duration) -> Result<Lease, StoreError> {
-        self.inner.lease_grant(id, ttl).await
-    }
-
-    async fn lease_revoke(&self, id: i64) -> Result<Revision, StoreError> {
-        self.inner.lease_revoke(id).await
-    }
-
-    async fn lease_keepalive(&self, id: i64) -> Result<Duration, StoreError> {
-        self.inner.lease_keepalive(id).await
-    }
-
-    async fn lease_status(&self, id: i64) -> Result<LeaseStatus, StoreError> {
-        self.inner.lease_status(id).await
-    }
-
-    async fn status(&self) -> Result<Status, StoreError> {
-        self.inner.status().await
     }
 }

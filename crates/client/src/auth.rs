@@ -2,8 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use api::object::ObjectExt as _;
+use api::object::{ObjectExt as _, base64};
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, Mono};
@@ -18,6 +19,8 @@ pub enum Auth {
     None,
     /// A bearer token that never changes.
     Bearer(Token),
+    /// A user's name and password.
+    Basic(Token),
     /// Bearer tokens that are renewed.
     Token(Arc<dyn TokenSource>),
 }
@@ -28,10 +31,16 @@ impl Auth {
         Self::Bearer(Token::new(token))
     }
 
+    /// A user's name and password.
+    pub fn basic(username: &str, password: &str) -> Self {
+        let text = base64(format!("{username}:{password}").as_bytes());
+        Self::Basic(Token { scheme: "Basic", text: text.into() })
+    }
+
     pub(crate) async fn token(&self) -> Result<Option<Token>, ClientError> {
         match self {
             Self::None => Ok(None),
-            Self::Bearer(token) => Ok(Some(token.clone())),
+            Self::Bearer(token) | Self::Basic(token) => Ok(Some(token.clone())),
             Self::Token(source) => source.token().await.map(Some),
         }
     }
@@ -39,7 +48,7 @@ impl Auth {
     /// What to try after `rejected` was answered with 401; `None` if there is nothing else.
     pub(crate) async fn instead_of(&self, rejected: &Token) -> Result<Option<Token>, ClientError> {
         match self {
-            Self::None | Self::Bearer(_) => Ok(None),
+            Self::None | Self::Bearer(_) | Self::Basic(_) => Ok(None),
             Self::Token(source) => {
                 source.reject(rejected);
                 source.token().await.map(Some)
@@ -53,29 +62,42 @@ impl fmt::Debug for Auth {
         f.write_str(match self {
             Self::None => "Auth::None",
             Self::Bearer(_) => "Auth::Bearer",
+            Self::Basic(_) => "Auth::Basic",
             Self::Token(_) => "Auth::Token",
         })
     }
 }
 
-/// A bearer token. Not shown by Debug.
+/// A bearer token, or what stands in its place. Not shown by Debug.
 #[derive(Clone)]
-pub struct Token(Arc<str>);
+pub struct Token {
+    /// Of the header.
+    scheme: &'static str,
+    text: Arc<str>,
+}
 
 impl Token {
-    /// Wraps the token's text.
+    /// Wraps a bearer token's text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into().into())
+        Self { scheme: "Bearer", text: text.into().into() }
     }
 
     /// The token's text: for the header, nowhere else.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether both are clones of one token; does not look at the text.
     pub fn is(&self, other: &Token) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.text, &other.text)
+    }
+
+    /// The header's value, marked so that nobody logs it.
+    pub(crate) fn header(&self) -> Result<HeaderValue, ClientError> {
+        let mut value = HeaderValue::try_from(format!("{} {}", self.scheme, self.text))
+            .map_err(|_| ClientError::Credentials("the bearer token is not fit for a header".to_owned()))?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 }
 

@@ -48,13 +48,24 @@ pub fn connection(
     go: GoVersion,
 ) -> Result<(HttpClient, Auth), ClientError> {
     let http = HttpClient::new(host, config.server()?, config.client_tls(host, go)?)?;
-    let from_file = config.user()?.is_some_and(|(_, user)| user.token_file.is_some());
-    let auth = match config.token(host.disk())? {
-        None => Auth::None,
-        Some(_) if from_file => Auth::Token(Arc::new(FileToken::new(host, config))),
-        Some(token) => Auth::bearer(token),
-    };
-    Ok((http, auth))
+    Ok((http, credentials(host, config)?))
+}
+
+/// Who the user of the current context of `config` is, apart from the certificate: for whoever has another way
+/// to the server than the kubeconfig's.
+///
+/// # Errors
+/// What the kubeconfig says of the user cannot be used.
+pub fn credentials(host: &Host, config: &Kubeconfig) -> Result<Auth, ClientError> {
+    let Some((_, user)) = config.user()? else { return Ok(Auth::None) };
+    let from_file = user.token_file.is_some();
+    let basic = user.username.as_deref().filter(|name| !name.is_empty());
+    Ok(match (config.token(host.disk())?, basic) {
+        (Some(_), _) if from_file => Auth::Token(Arc::new(FileToken::new(host, config))),
+        (Some(token), _) => Auth::bearer(token),
+        (None, Some(name)) => Auth::basic(name, user.password.as_deref().unwrap_or_default()),
+        (None, None) => Auth::None,
+    })
 }
 
 /// A token file is read again after this time (client-go's file token source).

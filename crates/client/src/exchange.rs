@@ -41,8 +41,12 @@ impl<'a> Call<'a> {
         self
     }
 
-    pub(crate) fn content(mut self, value: &Value, content_type: &'static str) -> Self {
-        self.body = Some((value.to_string().into(), content_type));
+    pub(crate) fn content(self, value: &Value, content_type: &'static str) -> Self {
+        self.document(value.to_string().into(), content_type)
+    }
+
+    pub(crate) fn document(mut self, document: Bytes, content_type: &'static str) -> Self {
+        self.body = Some((document, content_type));
         self
     }
 
@@ -160,7 +164,7 @@ impl Line {
             .header(ACCEPT, call.accept)
             .header(USER_AGENT, &self.agent);
         if let Some(token) = token {
-            request = request.header(AUTHORIZATION, bearer(token)?);
+            request = request.header(AUTHORIZATION, token.header()?);
         }
         let body = match &call.body {
             Some((bytes, content_type)) => {
@@ -179,14 +183,6 @@ impl Line {
             tracing::warn!(host = self.http.host().name(), "Warning: {}", text.trim_matches('"'));
         }
     }
-}
-
-/// The header's value for a token, marked so that nobody logs it.
-pub(crate) fn bearer(token: &Token) -> Result<HeaderValue, ClientError> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
-        .map_err(|_| ClientError::Credentials("the bearer token is not fit for a header".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 pub(crate) async fn read(call: &Call<'_>, body: Body) -> Result<Bytes, ClientError> {

@@ -5,7 +5,7 @@ use http::{Request, Response, header::AUTHORIZATION};
 use tower::{Service as _, service_fn};
 use wire::{Body, BoxError, HttpClient};
 
-use crate::{Auth, ClientError, exchange::bearer};
+use crate::{Auth, ClientError};
 
 /// A `kube::Client` that speaks through `http` and says with `auth` who it is.
 ///
@@ -29,7 +29,7 @@ pub fn kube_client_over(http: HttpClient, auth: Auth, default_namespace: &str) -
 /// There is no token to be had.
 pub async fn authorize<B>(request: &mut Request<B>, auth: &Auth) -> Result<(), ClientError> {
     if let Some(token) = auth.token().await? {
-        request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+        request.headers_mut().insert(AUTHORIZATION, token.header()?);
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ mod kube;
 
 pub use auth::{Auth, ServiceAccountToken, Token, TokenSource};
 pub use backoff::Backoff;
-pub use connect::{connection, kube_client};
+pub use connect::{connection, credentials, kube_client};
 pub use error::ClientError;
 pub use informer::{Change, Index, Informer, InformerOptions, key_of, split_key};
 pub use kube::{authorize, kube_client_over};

@@ -349,8 +349,22 @@ impl Rest {
     /// Posts `object` to the very URL that this client was made for, as client-go's unversioned client does to
     /// webhooks, and returns the object that is the answer.
     pub async fn post(&self, object: &Value) -> Result<Value, ClientError> {
-        let call = Call { timeout: self.timeout, ..Call::new(Method::POST, self.line.http.url()) };
-        self.line.value(&call.content(object, JSON)).await
+        self.line.value(&self.post_call().content(object, JSON)).await
+    }
+
+    /// As [`Rest::post`], of a JSON document; the answer is not parsed.
+    pub async fn post_unread(&self, document: Bytes) -> Result<(), ClientError> {
+        self.line.done(&self.post_call().document(document, JSON)).await
+    }
+
+    fn post_call(&self) -> Call<'static> {
+        let mut url = self.line.http.url();
+        if url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/')) {
+            url.push('/');
+        }
+        let mut query = Query::default();
+        query.text("timeout", self.timeout.map(api::duration::format).as_deref());
+        Call { timeout: self.timeout, ..Call::new(Method::POST, query.on(&url)) }
     }
 
     /// What a path that is no object's says, in the best of the representations that are understood.

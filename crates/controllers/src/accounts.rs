@@ -1,13 +1,10 @@
 //! Every namespace's own: the service account `default` and the ConfigMap `kube-root-ca.crt`.
 
+use api::object::ObjectExt as _;
 use client::{Informer, Resource, Rest, WorkQueue};
 use serde_json::{Value, json};
 
-use crate::{
-    context::Context,
-    objects::{is_deleting, text},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 const NAMESPACES: Resource = Resource::core("namespaces");
 const ACCOUNTS: Resource = Resource::core("serviceaccounts");
@@ -15,7 +12,7 @@ const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const ROOT_CA: &str = "kube-root-ca.crt";
 
 fn is_active(namespace: &Value) -> bool {
-    !is_deleting(namespace) && text(namespace, "/status/phase") != "Terminating"
+    !namespace.is_terminating() && namespace.str_at("/status/phase") != "Terminating"
 }
 
 /// Tells `queue` of all namespaces as they come, and of those where the watched object `name` changes.
@@ -25,8 +22,8 @@ fn follow(queue: &WorkQueue, namespaces: &Informer, watched: &Informer, name: &'
     let feed = queue.clone();
     watched.on(move |change| {
         let object = change.object();
-        if text(object, "/metadata/name") == name {
-            feed.add(text(object, "/metadata/namespace"));
+        if object.name() == name {
+            feed.add(object.namespace());
         }
     });
 }

@@ -1,8 +1,7 @@
 //! Whether a node is one that a pod asks for: node selector and node affinity.
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
-
-use crate::objects::{list, text};
 
 /// Whether `node` has what the pod's selector and required affinity ask for.
 pub(crate) fn wants(pod: &Value, node: &Value) -> bool {
@@ -29,9 +28,9 @@ pub(crate) fn reaches(volume: &Value, node: &Value) -> bool {
 /// Whether the node has all that a term asks for; an empty term picks nothing.
 pub(crate) fn matches_term(term: &Value, node: &Value) -> bool {
     let holds = |expression: &Value, value: Option<&str>| {
-        let values = || list(expression, "/values").filter_map(Value::as_str);
+        let values = || expression.list_at("/values").iter().filter_map(Value::as_str);
         let number = |s: &str| s.parse::<i64>().ok();
-        match text(expression, "/operator") {
+        match expression.str_at("/operator") {
             "In" => value.is_some_and(|v| values().any(|x| x == v)),
             "NotIn" => value.is_none_or(|v| !values().any(|x| x == v)),
             "Exists" => value.is_some(),
@@ -42,11 +41,13 @@ pub(crate) fn matches_term(term: &Value, node: &Value) -> bool {
         }
     };
     let labels = node.pointer("/metadata/labels");
-    let label = |e: &Value| labels.and_then(|l| l.get(text(e, "/key"))).and_then(Value::as_str);
-    let name = text(node, "/metadata/name");
-    let empty =
-        list(term, "/matchExpressions").next().is_none() && list(term, "/matchFields").next().is_none();
+    let label = |e: &Value| labels.and_then(|l| l.get(e.str_at("/key"))).and_then(Value::as_str);
+    let name = node.name();
+    let empty = term.list_at("/matchExpressions").is_empty() && term.list_at("/matchFields").is_empty();
     !empty
-        && list(term, "/matchExpressions").all(|e| holds(e, label(e)))
-        && list(term, "/matchFields").all(|e| holds(e, (text(e, "/key") == "metadata.name").then_some(name)))
+        && term.list_at("/matchExpressions").iter().all(|e| holds(e, label(e)))
+        && term
+            .list_at("/matchFields")
+            .iter()
+            .all(|e| holds(e, (e.str_at("/key") == "metadata.name").then_some(name)))
 }

@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{Informer, key_of, split_key};
 use parking_lot::Mutex;
 use serde_json::Value;
 use world::Mono;
-
-use crate::objects::{is_deleting, text};
 
 /// After so long a write that the informer has not shown is no longer waited for.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -41,7 +40,7 @@ impl Expectations {
 
     /// `object`, as the informer shows it, was deleted for `owner`.
     pub(crate) fn deleted(&self, owner: &str, object: &Value, now: Mono) {
-        let uid = text(object, "/metadata/uid").to_owned();
+        let uid = object.uid().to_owned();
         self.add(owner, Write::Deleted { key: key_of(object), uid }, now);
     }
 
@@ -66,9 +65,7 @@ impl Expectations {
             }
             Write::Deleted { key, uid } => {
                 let (namespace, name) = split_key(key);
-                informer
-                    .get(namespace, name)
-                    .is_some_and(|o| text(&o, "/metadata/uid") == uid && !is_deleting(&o))
+                informer.get(namespace, name).is_some_and(|o| o.uid() == uid && !o.is_terminating())
             }
         });
         let done = expected.writes.is_empty() || now.since(expected.since) > TIMEOUT;
@@ -85,7 +82,7 @@ impl Expectations {
 }
 
 fn revision(object: &Value) -> u64 {
-    text(object, "/metadata/resourceVersion").parse().unwrap_or(0)
+    object.resource_version().parse().unwrap_or(0)
 }
 
 #[cfg(test)]

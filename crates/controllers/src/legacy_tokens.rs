@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Informer, Patch, Resource, Rest};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
-use crate::{
-    context::Context,
-    objects::{list, text, time},
-    pods::PODS,
-};
+use crate::{context::Context, pods::PODS};
 
 const SECRETS: Resource = Resource::core("secrets");
 const ACCOUNTS: Resource = Resource::core("serviceaccounts");
@@ -81,7 +78,7 @@ fn days_until(due: Option<Wall>, now: Wall) -> Duration {
 }
 
 fn day(object: &Value, at: &str) -> Option<Wall> {
-    let date: Date = text(object, at).parse().ok()?;
+    let date: Date = object.str_at(at).parse().ok()?;
     date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
 }
 
@@ -97,7 +94,7 @@ impl Loop {
         // What is made from now on has to be that old first.
         let mut due = now.checked_add(self.unused).ok();
         for secret in self.secrets.list() {
-            if text(&secret, "/type") != "kubernetes.io/service-account-token" {
+            if secret.str_at("/type") != "kubernetes.io/service-account-token" {
                 continue;
             }
             // Its account or its pods may let go of it any day.
@@ -105,18 +102,17 @@ impl Loop {
             if !self.is_automatic(&secret) {
                 continue;
             }
-            let (namespace, name) = (text(&secret, "/metadata/namespace"), text(&secret, "/metadata/name"));
+            let (namespace, name) = (secret.namespace(), secret.name());
             let outcome = match verdict(&secret, now, self.unused) {
                 Verdict::Keep => continue,
                 Verdict::Mark => {
                     let labels = json!({INVALID_SINCE: now.strftime("%Y-%m-%d").to_string()});
-                    let patch =
-                        json!({"metadata": {"labels": labels, "uid": text(&secret, "/metadata/uid")}});
+                    let patch = json!({"metadata": {"labels": labels, "uid": secret.uid()}});
                     self.rest.patch(&SECRETS, Some(namespace), name, Patch::Merge(&patch), None).await
                 }
                 Verdict::Delete => {
                     let params = DeleteParams {
-                        resource_version: Some(text(&secret, "/metadata/resourceVersion").to_owned()),
+                        resource_version: Some(secret.resource_version().to_owned()),
                         ..DeleteParams::default()
                     };
                     self.rest.delete(&SECRETS, Some(namespace), name, &params).await
@@ -132,22 +128,23 @@ impl Loop {
 
     /// Made on an account's own, which still names it; and no pod mounts it.
     fn is_automatic(&self, secret: &Value) -> bool {
-        let (namespace, name) = (text(secret, "/metadata/namespace"), text(secret, "/metadata/name"));
+        let (namespace, name) = (secret.namespace(), secret.name());
         let at = |field: &str| format!("/metadata/annotations/kubernetes.io~1service-account.{field}");
-        let account = self.accounts.get(namespace, text(secret, &at("name")));
+        let account = self.accounts.get(namespace, secret.str_at(&at("name")));
         let named = account.is_some_and(|a| {
-            text(&a, "/metadata/uid") == text(secret, &at("uid"))
-                && list(&a, "/secrets").any(|s| text(s, "/name") == name)
+            a.uid() == secret.str_at(&at("uid"))
+                && a.list_at("/secrets").iter().any(|s| s.str_at("/name") == name)
         });
-        let mounts = |pod: &Value| list(pod, "/spec/volumes").any(|v| text(v, "/secret/secretName") == name);
+        let mounts =
+            |pod: &Value| pod.list_at("/spec/volumes").iter().any(|v| v.str_at("/secret/secretName") == name);
         named && !self.pods.by_namespace(namespace).iter().any(|p| mounts(p))
     }
 }
 
 fn verdict(secret: &Value, now: Wall, unused: SignedDuration) -> Verdict {
     let over = |since: Option<Wall>| since.is_some_and(|s| now.duration_since(s) >= unused);
-    let used = match text(secret, LAST_USED) {
-        "" => time(secret, "/metadata/creationTimestamp"),
+    let used = match secret.str_at(LAST_USED) {
+        "" => secret.time_at("/metadata/creationTimestamp"),
         _ => day(secret, LAST_USED),
     };
     if !over(used) {

@@ -3,13 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Informer, Patch, Resource, Rest};
 use serde_json::{Value, json};
 use world::{Host, Mono, rfc3339};
 
 use crate::{
     context::Context,
-    objects::{condition_is, is_deleting, list, text},
+    objects::condition_is,
     pods::{PODS, is_finished},
 };
 
@@ -76,7 +77,7 @@ impl Loop {
         let now = self.host.clock().monotonic();
         let unknown = |name: &str| !name.is_empty() && self.nodes.get(None, name).is_none();
         let named: Vec<&str> =
-            pods.iter().map(|p| text(p, "/spec/nodeName")).filter(|n| unknown(n)).collect();
+            pods.iter().map(|p| p.str_at("/spec/nodeName")).filter(|n| unknown(n)).collect();
         self.absent.retain(|name, _| named.contains(&name.as_str()));
         for name in named {
             self.absent.entry(name.to_owned()).or_insert(now);
@@ -93,7 +94,7 @@ impl Loop {
     }
 
     async fn remove(&self, pod: &Value, why: Why) -> Result<(), ClientError> {
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        let (namespace, name) = (pod.namespace(), pod.name());
         let words = match why {
             Why::NoNode => Some("PodGC: node no longer exists"),
             Why::OutOfService => Some("PodGC: node is out of service"),
@@ -114,7 +115,7 @@ impl Loop {
             status["phase"] = "Failed".into();
         }
         if status != json!({}) {
-            let patch = json!({"metadata": {"uid": text(pod, "/metadata/uid")}, "status": status});
+            let patch = json!({"metadata": {"uid": pod.uid()}, "status": status});
             match self
                 .rest
                 .patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status"))
@@ -125,8 +126,7 @@ impl Loop {
                 Ok(_) => {}
             }
         }
-        let params =
-            DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::uid(text(pod, "/metadata/uid")) };
+        let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::uid(pod.uid()) };
         match self.rest.delete(&PODS, Some(namespace), name, &params).await {
             Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e),
             _ => Ok(()),
@@ -138,30 +138,27 @@ impl Loop {
 fn doomed(pods: &[Arc<Value>], nodes: &Informer, gone: &[String], limit: usize) -> Vec<(Arc<Value>, Why)> {
     let mut finished: Vec<&Arc<Value>> = pods.iter().filter(|p| is_finished(p)).collect();
     finished.sort_by_key(|p| {
-        let at = |field: &str| text(p, field).to_owned();
+        let at = |field: &str| p.str_at(field).to_owned();
         (at("/metadata/creationTimestamp"), at("/metadata/namespace"), at("/metadata/name"))
     });
-    let excess: Vec<&str> = finished
-        .iter()
-        .take(finished.len().saturating_sub(limit))
-        .map(|p| text(p, "/metadata/uid"))
-        .collect();
+    let excess: Vec<&str> =
+        finished.iter().take(finished.len().saturating_sub(limit)).map(|p| p.uid()).collect();
     let why = |pod: &Value| {
-        let node = text(pod, "/spec/nodeName");
-        if excess.contains(&text(pod, "/metadata/uid")) {
+        let node = pod.str_at("/spec/nodeName");
+        if excess.contains(&pod.uid()) {
             return Some(Why::Finished);
         }
         if gone.iter().any(|n| n == node) {
             return Some(Why::NoNode);
         }
-        if !is_deleting(pod) {
+        if !pod.is_terminating() {
             return None;
         }
         if node.is_empty() {
             return Some(Why::Unscheduled);
         }
         let node = nodes.get(None, node)?;
-        let out = list(&node, "/spec/taints").any(|t| text(t, "/key") == OUT_OF_SERVICE);
+        let out = node.list_at("/spec/taints").iter().any(|t| t.str_at("/key") == OUT_OF_SERVICE);
         (out && !condition_is(&node, "Ready", "True")).then_some(Why::OutOfService)
     };
     pods.iter().filter_map(|p| why(p).map(|w| (p.clone(), w))).collect()
@@ -202,7 +199,7 @@ mod tests {
             pod("working", "out", "Running", false),
         ];
         let found = doomed(&pods, &nodes, &["gone".to_owned()], 1);
-        let found: Vec<(&str, Why)> = found.iter().map(|(p, w)| (text(p, "/metadata/name"), *w)).collect();
+        let found: Vec<(&str, Why)> = found.iter().map(|(p, w)| (p.name(), *w)).collect();
         assert_eq!(
             found,
             [

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{selector::LabelSelector, status::Status};
+use api::{object::ObjectExt as _, selector::LabelSelector, status::Status};
 use client::{
     Change, ClientError, DeleteParams, Informer, Next, Patch, Resource, Rest, WorkQueue, recorder::Recorder,
 };
@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Wall;
 
-use crate::objects::{condition, condition_is, controller_uid, is_deleting, text, time};
+use crate::objects::{condition, condition_is, controller_uid};
 
 pub(crate) const PODS: Resource = Resource::core("pods");
 
@@ -26,12 +26,12 @@ pub(crate) fn settled(outcome: Result<Next, ClientError>) -> Result<Next, String
 }
 
 pub(crate) fn is_finished(pod: &Value) -> bool {
-    matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+    matches!(pod.str_at("/status/phase"), "Succeeded" | "Failed")
 }
 
 /// Not finished and not on its way out.
 pub(crate) fn is_active(pod: &Value) -> bool {
-    !is_deleting(pod) && !is_finished(pod)
+    !pod.is_terminating() && !is_finished(pod)
 }
 
 pub(crate) fn is_ready(pod: &Value) -> bool {
@@ -46,7 +46,7 @@ pub(crate) fn is_available(pod: &Value, min_ready: SignedDuration, now: Wall) ->
     if min_ready.is_zero() {
         return true;
     }
-    let since = condition(pod, "Ready").and_then(|c| time(c, "/lastTransitionTime"));
+    let since = condition(pod, "Ready").and_then(|c| c.time_at("/lastTransitionTime"));
     since.is_some_and(|since| now.duration_since(since) >= min_ready)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn until_available<'a>(
 ) -> Option<Duration> {
     let waiting = pods.into_iter().filter(|p| is_ready(p) && !is_available(p, min_ready, now));
     let left = waiting.map(|pod| {
-        let since = condition(pod, "Ready").and_then(|c| time(c, "/lastTransitionTime"));
+        let since = condition(pod, "Ready").and_then(|c| c.time_at("/lastTransitionTime"));
         // A time that lies ahead is of another clock, or of one that was set back.
         since.map_or(min_ready, |since| (min_ready - now.duration_since(since)).min(min_ready))
     });
@@ -78,10 +78,10 @@ pub(crate) fn selects(owner: &Value, object: &Value) -> bool {
 pub(crate) fn interested(owners: &Informer, object: &Value) -> Vec<String> {
     let uid = controller_uid(object);
     owners
-        .by_namespace(text(object, "/metadata/namespace"))
+        .by_namespace(object.namespace())
         .iter()
         .filter(|o| match uid {
-            Some(uid) => text(o, "/metadata/uid") == uid,
+            Some(uid) => o.uid() == uid,
             None => selects(o, object),
         })
         .map(|o| client::key_of(o))
@@ -116,16 +116,16 @@ impl Claim<'_> {
     /// Objects that `owner` controls; orphans that it selects are adopted, objects it no longer selects let
     /// go (`controller_ref_manager.go`).
     pub(crate) async fn of(&self, owner: &Value) -> Result<Vec<Arc<Value>>, ClientError> {
-        let (uid, namespace) = (text(owner, "/metadata/uid"), text(owner, "/metadata/namespace"));
+        let (uid, namespace) = (owner.uid(), owner.namespace());
         let mut mine = Vec::new();
         let mut checked = false;
         for object in self.informer.by_namespace(namespace) {
             match controller_uid(&object) {
                 Some(controller) if controller == uid && selects(owner, &object) => mine.push(object),
-                Some(controller) if controller == uid && !is_deleting(owner) => {
+                Some(controller) if controller == uid && !owner.is_terminating() => {
                     self.patch(&object, json!({"$patch": "delete", "uid": uid})).await?;
                 }
-                None if is_active(&object) && !is_deleting(owner) && selects(owner, &object) => {
+                None if is_active(&object) && !owner.is_terminating() && selects(owner, &object) => {
                     if !std::mem::replace(&mut checked, true) {
                         self.check_there(owner).await?;
                     }
@@ -140,14 +140,14 @@ impl Claim<'_> {
     /// The owner is there still and stays, says the server: what is adopted for one that is gone would follow it
     /// (`RecheckDeletionTimestamp`).
     async fn check_there(&self, owner: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(owner, "/metadata/namespace"), text(owner, "/metadata/name"));
+        let (namespace, name) = (owner.namespace(), owner.name());
         let live = self.rest.get(self.owners, Some(namespace), name).await?;
-        let (got, wanted) = (text(&live, "/metadata/uid"), text(owner, "/metadata/uid"));
+        let (got, wanted) = (live.uid(), owner.uid());
         if got != wanted {
             let why = format!("original {namespace}/{name} not found: got uid {got}, wanted {wanted}");
             return Err(Status::conflict(&self.owners.qualified(), name, why).into());
         }
-        if let deleted = text(&live, "/metadata/deletionTimestamp")
+        if let deleted = live.str_at("/metadata/deletionTimestamp")
             && !deleted.is_empty()
         {
             let why = format!("{namespace}/{name} has just been deleted at {deleted}");
@@ -158,8 +158,8 @@ impl Claim<'_> {
 
     /// Changes a reference, if it is still the same object; what is gone is nobody's to claim.
     async fn patch(&self, object: &Value, reference: Value) -> Result<Option<Arc<Value>>, ClientError> {
-        let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
-        let uid = text(object, "/metadata/uid");
+        let (namespace, name) = (object.namespace(), object.name());
+        let uid = object.uid();
         let patch = json!({"metadata": {"ownerReferences": [reference], "uid": uid}});
         match self.rest.patch(self.owned, Some(namespace), name, Patch::Strategic(&patch), None).await {
             Ok(patched) => Ok(Some(Arc::new(patched))),
@@ -177,8 +177,8 @@ pub(crate) async fn delete_for(
     owner: &Value,
     pod: &Value,
 ) -> Result<bool, ClientError> {
-    let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-    let params = DeleteParams::uid(text(pod, "/metadata/uid"));
+    let (namespace, name) = (pod.namespace(), pod.name());
+    let params = DeleteParams::uid(pod.uid());
     match rest.delete(&PODS, Some(namespace), name, &params).await {
         Ok(_) => {
             recorder.normal(owner, "SuccessfulDelete", format!("Deleted pod: {name}"));
@@ -197,7 +197,7 @@ pub(crate) fn from_template(owner: &Value) -> Value {
     let part = |at: &str| owner.pointer(at).filter(|v| !v.is_null()).cloned().unwrap_or_else(|| json!({}));
     let mut metadata = json!({
         "annotations": part("/spec/template/metadata/annotations"),
-        "generateName": format!("{}-", text(owner, "/metadata/name")),
+        "generateName": format!("{}-", owner.name()),
         "labels": part("/spec/template/metadata/labels"),
         "ownerReferences": [owner_reference(owner)],
     });
@@ -209,11 +209,11 @@ pub(crate) fn from_template(owner: &Value) -> Value {
 
 pub(crate) fn owner_reference(owner: &Value) -> Value {
     json!({
-        "apiVersion": text(owner, "/apiVersion"),
+        "apiVersion": owner.api_version(),
         "blockOwnerDeletion": true,
         "controller": true,
-        "kind": text(owner, "/kind"),
-        "name": text(owner, "/metadata/name"),
-        "uid": text(owner, "/metadata/uid"),
+        "kind": owner.kind(),
+        "name": owner.name(),
+        "uid": owner.uid(),
     })
 }

@@ -3,15 +3,11 @@
 
 use std::sync::Arc;
 
-use api::selector::LabelSelector;
+use api::{object::ObjectExt as _, selector::LabelSelector};
 use client::{Patch, Resource, WorkQueue};
 use serde_json::{Value, json};
 
-use crate::{
-    context::Context,
-    objects::{list, text},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 const ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
 
@@ -21,12 +17,12 @@ fn is_aggregated(role: &Value) -> bool {
 
 /// In the order of the selectors and of the roles' names, each rule once.
 fn sum(role: &Value, all: &[Arc<Value>]) -> Vec<Value> {
-    let own = text(role, "/metadata/name");
+    let own = role.name();
     let mut rules: Vec<Value> = Vec::new();
-    for selector in list(role, "/aggregationRule/clusterRoleSelectors") {
+    for selector in role.list_at("/aggregationRule/clusterRoleSelectors") {
         let Ok(selector) = LabelSelector::from_object(selector) else { continue };
-        for other in all.iter().filter(|r| text(r, "/metadata/name") != own && selector.matches(r)) {
-            for rule in list(other, "/rules") {
+        for other in all.iter().filter(|r| r.name() != own && selector.matches(r)) {
+            for rule in other.list_at("/rules") {
                 if !rules.contains(rule) {
                     rules.push(rule.clone());
                 }
@@ -52,10 +48,10 @@ pub(crate) fn aggregate(c: &Context) {
         async move {
             let Some(role) = roles.get(None, &name).filter(|r| is_aggregated(r)) else { return Ok(()) };
             let wanted = sum(&role, &roles.list());
-            if list(&role, "/rules").eq(wanted.iter()) {
+            if role.list_at("/rules").iter().eq(wanted.iter()) {
                 return Ok(());
             }
-            let version = text(&role, "/metadata/resourceVersion");
+            let version = role.resource_version();
             let patch = json!({"metadata": {"resourceVersion": version}, "rules": wanted});
             match rest.patch(&ROLES, None, &name, Patch::Merge(&patch), None).await {
                 // The informer will show what changed.

@@ -2,8 +2,10 @@
 
 use std::{fmt::Display, future::Future};
 
-use client::{Informer, Next, WorkQueue, run_workers};
+use client::{ClientError, Informer, Next, WorkQueue, run_workers};
 use world::Host;
+
+use crate::{context::Context, pods::settled};
 
 /// Once all of `informers` have synced, calls `follow`, which tells the queue of what changes, and starts
 /// `workers` that handle its keys with `sync` (`cache.WaitForNamedCacheSync`).
@@ -31,6 +33,40 @@ pub(crate) fn start<H, Fut, R, E>(
         }
         follow(&queue);
         run_workers(&own, workers, &queue, sync);
+    });
+}
+
+/// A loop that brings one object at a time to where it is to be.
+pub(crate) trait Keyed: Clone + Send + Sync + 'static {
+    /// One turn for the object of a key; when the next one is due.
+    fn sync(&self, key: &str) -> impl Future<Output = Result<Next, ClientError>> + Send;
+}
+
+/// As [`start`], for a loop over keys with a queue of its own; a lost race is run again, not reported.
+pub(crate) fn start_keyed(
+    c: &Context,
+    this: &impl Keyed,
+    workers: usize,
+    informers: impl IntoIterator<Item = Informer>,
+    follow: impl FnOnce(&WorkQueue) + Send + 'static,
+) {
+    let queue = WorkQueue::new(&c.host, c.queue_options());
+    start_on(&c.host, this, workers, informers, queue, follow);
+}
+
+/// As [`start_keyed`], for a loop that feeds its queue itself too.
+pub(crate) fn start_on(
+    host: &Host,
+    this: &impl Keyed,
+    workers: usize,
+    informers: impl IntoIterator<Item = Informer>,
+    queue: WorkQueue,
+    follow: impl FnOnce(&WorkQueue) + Send + 'static,
+) {
+    let this = this.clone();
+    start(host, informers, queue, workers, follow, move |key| {
+        let this = this.clone();
+        async move { settled(this.sync(&key).await) }
     });
 }
 

@@ -3,10 +3,10 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    ClientConfig, SignatureScheme,
     client::{
         ResolvesClientCert, Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        danger::{ServerCertVerified, ServerCertVerifier},
     },
     sign,
 };
@@ -15,7 +15,7 @@ use world::Host;
 
 use crate::{
     ClientIdentity, GoVersion, Roots, Usage,
-    handshake::{HostTime, Opaque, check_tls12, check_tls13, provider, read_chain, schemes},
+    handshake::{HostTime, Opaque, checks_signatures, provider, read_chain},
     verify::Verification,
 };
 
@@ -170,27 +170,7 @@ impl ServerCertVerifier for Verifier {
         verdict.map(|()| ServerCertVerified::assertion()).map_err(crate::X509Error::into_rustls)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls12(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls13(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        schemes()
-    }
+    checks_signatures!();
 }
 
 #[derive(Debug)]

@@ -8,9 +8,8 @@ use std::{
 };
 
 use rustls::{
-    CipherSuite, DigitallySignedStruct, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    CipherSuite,
+    crypto::{CryptoProvider, aws_lc_rs},
     time_provider::TimeProvider,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -40,25 +39,35 @@ impl TimeProvider for HostTime {
     }
 }
 
-pub(crate) fn check_tls12(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, rustls::Error> {
-    verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-}
+/// What a verifier of either side's certificate says of signatures in the handshake: what the library says.
+macro_rules! checks_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls_pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = $crate::handshake::provider().signature_verification_algorithms;
+            rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+        }
 
-pub(crate) fn check_tls13(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, rustls::Error> {
-    verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-}
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls_pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = $crate::handshake::provider().signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+        }
 
-pub(crate) fn schemes() -> Vec<SignatureScheme> {
-    provider().signature_verification_algorithms.supported_schemes()
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            $crate::handshake::provider().signature_verification_algorithms.supported_schemes()
+        }
+    };
 }
+pub(crate) use checks_signatures;
 
 /// What the peer sent, leaf first.
 pub(crate) fn read_chain(

@@ -3,9 +3,7 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
-    client::danger::HandshakeSignatureValid,
+    CertificateError, DistinguishedName, ServerConfig, SupportedProtocolVersion,
     crypto::CryptoProvider,
     server::{
         NoServerSessionStorage,
@@ -18,7 +16,7 @@ use world::Host;
 
 use crate::{
     Certificate, CertifiedKey, Roots, ServerIdentity, StaticIdentity, Usage, X509Error,
-    handshake::{HostTime, Opaque, check_tls12, check_tls13, provider, read_chain, schemes},
+    handshake::{HostTime, Opaque, checks_signatures, provider, read_chain},
     pair::PairError,
     sni::{Named, Selection},
     verify::verify_chain,
@@ -234,27 +232,7 @@ impl ClientCertVerifier for AcceptsAny {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls12(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls13(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        schemes()
-    }
+    checks_signatures!();
 }
 
 /// Verifies the client at the handshake.
@@ -291,25 +269,5 @@ impl ClientCertVerifier for Requires {
         })
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls12(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        check_tls13(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        schemes()
-    }
+    checks_signatures!();
 }

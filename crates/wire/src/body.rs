@@ -1,9 +1,14 @@
 //! The body of a request or response: one type for both directions, never buffered without a limit.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::{Body as _, Frame};
+use hyper::body::{Body as _, Frame, SizeHint};
 
 /// Any error of a body's producer or of the connection under it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -61,6 +66,60 @@ pub fn holding(body: Body, held: impl Send + 'static) -> Body {
         frame
     })
     .boxed_unsync()
+}
+
+/// The same body, which ends with an error as soon as `over` has one. `broken` is called when it ends so, or with an
+/// error of its own: what was promised is not delivered.
+pub fn cut_short(
+    body: Body,
+    over: impl Future<Output = BoxError> + Send + 'static,
+    broken: impl FnOnce() + Send + 'static,
+) -> Body {
+    CutShort { body, over: Some(Box::pin(over)), broken: Some(Box::new(broken)) }.boxed_unsync()
+}
+
+struct CutShort {
+    body: Body,
+    /// None after the end.
+    over: Option<Pin<Box<dyn Future<Output = BoxError> + Send>>>,
+    broken: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl CutShort {
+    fn fail(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.over = None;
+        if let Some(broken) = self.broken.take() {
+            broken();
+        }
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl hyper::body::Body for CutShort {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(over) = &mut self.over else { return Poll::Ready(None) };
+        if let Poll::Ready(error) = over.as_mut().poll(cx) {
+            return self.fail(error);
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Err(error))) => self.fail(error),
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over.is_none() || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The whole body, if it is not longer than `limit`. Trailers are dropped.

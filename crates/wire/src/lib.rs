@@ -29,7 +29,7 @@ mod client;
 mod error;
 mod gather;
 
-pub use client::{HttpClient, Resolve};
+pub use client::{HttpClient, Resolve, follow_certificate, note_rotation};
 pub use error::{Cause, Error};
 pub use stream::Ends;
 

@@ -12,32 +12,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{DAY, PORT, Trust, any, echo, get, handshakes, in_sim, request, serve, text};
+use common::{DAY, PORT, Trust, echo, get, handshakes, in_sim, pair, request, serve, text};
 use futures::{StreamExt, future::join_all};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use pki::StaticIdentity;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
 };
-use wire::{Body, HttpClient, Peer, ServeOptions, Server, body};
+use wire::{Body, HttpClient, Peer, ServeOptions, body};
 use world::sim::Sim;
-
-/// A server on `server`, a client on `client`, TLS between them.
-async fn pair(sim: &Sim, lasts: Duration) -> (Trust, Server, HttpClient) {
-    let (server, client) = (sim.host("server"), sim.host("client"));
-    let trust = Trust::new(&server);
-    let running = serve(&server, trust.server(&server, "server", lasts), echo).await;
-    let http =
-        HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
-    (trust, running, http)
-}
 
 #[test]
 fn concurrent_first_requests_share_one_dial() {
     in_sim(|sim| async move {
-        let (_, _server, http) = pair(&sim, DAY).await;
+        let (_, _server, http) = pair(&sim, DAY, echo).await;
         let paths: Vec<String> = (0..50).map(|n| format!("/{n}")).collect();
         let answers = join_all(paths.iter().map(|p| get(&http, p))).await;
         for (path, answer) in paths.iter().zip(answers) {
@@ -50,7 +40,7 @@ fn concurrent_first_requests_share_one_dial() {
 #[test]
 fn the_server_sees_certificate_and_name() {
     in_sim(|sim| async move {
-        let (trust, _server, http) = pair(&sim, DAY).await;
+        let (trust, _server, http) = pair(&sim, DAY, echo).await;
         assert_eq!(get(&http, "/peer").await.expect("an answer"), r#"Some("server") true "#);
         let client = sim.host("client");
         let pair = trust.issue(&client, "system:node:client", DAY);
@@ -67,7 +57,7 @@ fn the_server_sees_certificate_and_name() {
 #[test]
 fn a_reset_connection_is_dialled_again() {
     in_sim(|sim| async move {
-        let (_, _server, http) = pair(&sim, DAY).await;
+        let (_, _server, http) = pair(&sim, DAY, echo).await;
         get(&http, "/a").await.expect("an answer");
         assert_eq!(sim.reset_connections("client", "server", PORT), 1);
         // At once, before any task has noticed: the request goes to the new connection all the same.
@@ -136,11 +126,8 @@ fn requests_on_a_dying_connection_say_why() {
 fn a_silent_connection_is_lost_after_ping_and_timeout() {
     in_sim(|sim| async move {
         let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
         let hang = |_: Arc<Peer>, _: Request<Body>| std::future::pending::<Response<Body>>();
-        let _server = serve(&server, trust.server(&server, "server", DAY), hang).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, hang).await;
         let waiting = client.spawn({
             let http = http.clone();
             async move { get(&http, "/w").await }
@@ -163,7 +150,7 @@ fn a_silent_connection_is_lost_after_ping_and_timeout() {
 #[test]
 fn an_idle_connection_is_closed_and_dialled_again() {
     in_sim(|sim| async move {
-        let (_, _server, http) = pair(&sim, DAY).await;
+        let (_, _server, http) = pair(&sim, DAY, echo).await;
         get(&http, "/a").await.expect("an answer");
         sim.elapse(Duration::from_secs(80)).await;
         get(&http, "/b").await.expect("an answer");
@@ -177,17 +164,14 @@ fn an_idle_connection_is_closed_and_dialled_again() {
 #[test]
 fn closing_the_connections_fails_requests_and_the_next_one_dials() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
+        let client = sim.host("client");
         let hang = |_: Arc<Peer>, request: Request<Body>| async move {
             if request.uri().path() == "/hang" {
                 std::future::pending::<()>().await;
             }
             Response::new(body::empty())
         };
-        let _server = serve(&server, trust.server(&server, "server", DAY), hang).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, hang).await;
         let waiting = client.spawn({
             let http = http.clone();
             async move { get(&http, "/hang").await }
@@ -260,17 +244,13 @@ fn giving_up_closes_the_stream() {
 #[test]
 fn many_watches_given_up_do_not_wear_the_connection_out() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
         // Talks on, so that every goodbye crosses data on its way.
         let chatty = |_: Arc<Peer>, _: Request<Body>| async {
             Response::new(body::stream(
                 futures::stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 512]))).take(32),
             ))
         };
-        let _server = serve(&server, trust.server(&server, "server", DAY), chatty).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, chatty).await;
         for _ in 0..1200 {
             let mut watch = http.send(request("/watch")).await.expect("an answer").into_body();
             watch.frame().await.expect("a frame").expect("no error");
@@ -282,15 +262,12 @@ fn many_watches_given_up_do_not_wear_the_connection_out() {
 #[test]
 fn a_panicking_handler_ends_only_its_request() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
+        let server = sim.host("server");
         let handler = |_: Arc<Peer>, request: Request<Body>| async move {
             assert!(request.uri().path() != "/panic", "on purpose");
             Response::new(body::full("fine"))
         };
-        let _server = serve(&server, trust.server(&server, "server", DAY), handler).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, handler).await;
         assert_eq!(get(&http, "/").await.expect("an answer"), "fine");
         let error = get(&http, "/panic").await.expect_err("no answer").to_string();
         assert!(error.starts_with(r#"Get "https://server:6443/panic": stream error: "#), "{error}");
@@ -345,15 +322,11 @@ fn servers_that_say_nothing_or_nonsense() {
 #[test]
 fn bodies_stream_both_ways_at_the_readers_pace() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
         // Sends back what comes in, as it comes in.
         let mirror = |_: Arc<Peer>, request: Request<Body>| async move {
             Response::new(body::stream(request.into_body().into_data_stream()))
         };
-        let _server = serve(&server, trust.server(&server, "server", DAY), mirror).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, mirror).await;
         let produced = Arc::<AtomicUsize>::default();
         let counter = produced.clone();
         let chunks = futures::stream::iter(0..1024).map(move |_| {
@@ -421,8 +394,7 @@ fn more_requests_than_streams_open_a_second_connection() {
 #[test]
 fn a_crowd_at_the_first_dial_is_served_to_the_last() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
+        let server = sim.host("server");
         let clock = server.clock().clone();
         let slow = move |_: Arc<Peer>, _: Request<Body>| {
             let clock = clock.clone();
@@ -431,9 +403,7 @@ fn a_crowd_at_the_first_dial_is_served_to_the_last() {
                 Response::new(body::empty())
             }
         };
-        let _server = serve(&server, trust.server(&server, "server", DAY), slow).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+        let (_, _server, http) = pair(&sim, DAY, slow).await;
         let answers = join_all((0..1200).map(|_| get(&http, "/"))).await;
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(handshakes(&sim).len(), 24, "a hundred on each of twelve connections");
@@ -441,160 +411,9 @@ fn a_crowd_at_the_first_dial_is_served_to_the_last() {
 }
 
 #[test]
-fn closing_reaches_connections_in_use_on_http1_too() {
-    in_sim(|sim| async move {
-        let hang = |_: Arc<Peer>, _: Request<Body>| std::future::pending::<Response<Body>>();
-        let _server = serve(&sim.host("server"), ServeOptions::plain(), hang).await;
-        let client = sim.host("client");
-        let http = HttpClient::new(&client, "http://server:6443", None).expect("a client");
-        let waiting = client.spawn({
-            let http = http.clone();
-            async move { get(&http, "/").await }
-        });
-        sim.elapse(Duration::from_secs(1)).await;
-        http.close_connections();
-        let closed = waiting.join().await.expect("it ran").expect_err("closed").to_string();
-        assert!(closed.ends_with("use of closed network connection"), "{closed}");
-    });
-}
-
-#[test]
-fn plain_http1_keeps_connections_and_survives_their_death() {
-    in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let process = server.process("web");
-        let handler = |peer: Arc<Peer>, request: Request<Body>| async move {
-            Response::new(body::full(format!("{} {}", peer.remote.port(), request.uri())))
-        };
-        let _server = serve(process.host(), ServeOptions::plain(), handler).await;
-        let http = HttpClient::new(&client, "http://server:6443", None).expect("a client");
-        let port = |answer: String| answer.split_once(' ').expect("port and path").0.to_owned();
-        let first = port(get(&http, "/a?x=1").await.expect("an answer"));
-        sim.elapse(Duration::from_secs(1)).await;
-        assert_eq!(port(get(&http, "/b").await.expect("an answer")), first, "kept alive");
-        sim.elapse(Duration::from_secs(1)).await;
-        sim.reset_connections("client", "server", PORT);
-        let second = port(get(&http, "/c").await.expect("sent again on a new connection"));
-        assert_ne!(second, first);
-        let both = join_all([get(&http, "/d"), get(&http, "/e")]).await;
-        let ports: Vec<String> = both.into_iter().map(|a| port(a.expect("an answer"))).collect();
-        assert_ne!(ports[0], ports[1], "one request at a time on HTTP/1.1");
-        process.kill().await;
-        sim.elapse(Duration::from_secs(1)).await;
-        let refused = get(&http, "/f").await.expect_err("nobody listens").to_string();
-        assert_eq!(
-            refused,
-            r#"Get "http://server:6443/f": dial tcp server:6443: connect: connection refused"#
-        );
-    });
-}
-
-#[test]
-fn http1_over_tls_when_the_server_does_not_speak_http2() {
-    in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
-        let pair = trust.issue(&server, "server", DAY);
-        let identity = Arc::new(StaticIdentity::new(&pair).expect("an identity"));
-        let config = pki::ServerTls::new(&server).default_cert(identity).alpn(&[b"http/1.1"]).config();
-        let version = |_: Arc<Peer>, request: Request<Body>| async move {
-            Response::new(body::full(format!("{:?}", request.version())))
-        };
-        let _server = serve(&server, ServeOptions::tls(move || config.clone()), version).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
-        let answers = join_all((0..5).map(|_| get(&http, "/"))).await;
-        assert!(answers.into_iter().all(|a| a.expect("an answer") == "HTTP/1.1"));
-        let made = handshakes(&sim).len();
-        sim.elapse(Duration::from_secs(1)).await;
-        get(&http, "/").await.expect("an answer");
-        assert_eq!(handshakes(&sim).len(), made, "an idle connection is used");
-    });
-}
-
-#[test]
-fn a_handler_that_says_close_sends_the_client_away() {
-    in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
-        let handler = |_: Arc<Peer>, _: Request<Body>| async {
-            Response::builder()
-                .status(StatusCode::UNAUTHORIZED)
-                .header("Connection", "close")
-                .body(body::full("no"))
-                .expect("a response")
-        };
-        let _server = serve(&server, trust.server(&server, "server", DAY), handler).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
-        for n in 1..=3 {
-            let response = http.send(request("/")).await.expect("an answer");
-            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-            assert!(response.headers().get("connection").is_none(), "HTTP/2 has no such header");
-            assert_eq!(text(response).await, "no");
-            sim.elapse(Duration::from_millis(10)).await;
-            assert_eq!(handshakes(&sim).len(), 2 * n, "each request dials");
-        }
-    });
-}
-
-#[test]
-fn shutdown_lets_requests_end_within_its_grace() {
-    in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
-        let trust = Trust::new(&server);
-        let clock = server.clock().clone();
-        let handler = move |_: Arc<Peer>, request: Request<Body>| {
-            let clock = clock.clone();
-            async move {
-                let seconds = request.uri().path().trim_start_matches('/').parse().unwrap_or(0);
-                clock.sleep(Duration::from_secs(seconds)).await;
-                Response::new(body::full("done"))
-            }
-        };
-        let running = serve(&server, trust.server(&server, "server", DAY), handler).await;
-        let http =
-            HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
-        let ask = |path: &'static str| {
-            let http = http.clone();
-            client.spawn(async move { get(&http, path).await })
-        };
-        let (quick, endless) = (ask("/20"), ask("/3600"));
-        sim.elapse(Duration::from_secs(1)).await;
-        let began = server.clock().monotonic();
-        let stopping = server.spawn({
-            let server = server.clone();
-            async move { running.shutdown(&server, Duration::from_secs(60)).await }
-        });
-        sim.elapse(Duration::from_secs(1)).await;
-        assert!(server.net().listen(any(PORT)).await.is_ok(), "the port is free at once");
-        assert_eq!(quick.join().await.expect("it ran").expect("an answer"), "done");
-        stopping.join().await.expect("it ends");
-        assert_eq!(server.clock().monotonic().since(began).as_secs(), 60);
-        let cut = endless.join().await.expect("it ran").expect_err("cut").to_string();
-        assert!(cut.starts_with(r#"Get "https://server:6443/3600": "#), "{cut}");
-    });
-}
-
-#[test]
-fn shutdown_of_an_idle_server_does_not_wait_for_the_grace() {
-    in_sim(|sim| async move {
-        let (_, running, http) = pair(&sim, DAY).await;
-        get(&http, "/").await.expect("an answer");
-        let server = sim.host("server");
-        let began = server.clock().monotonic();
-        running.shutdown(&server, Duration::from_secs(60)).await;
-        let took = server.clock().monotonic().since(began);
-        assert!(took <= Duration::from_secs(1), "{took:?}");
-        let refused = get(&http, "/").await.expect_err("nobody listens");
-        assert!(refused.is_connection_refused(), "{refused}");
-    });
-}
-
-#[test]
 fn a_dropped_client_closes_its_connection() {
     in_sim(|sim| async move {
-        let (_, _server, http) = pair(&sim, DAY).await;
+        let (_, _server, http) = pair(&sim, DAY, echo).await;
         get(&http, "/").await.expect("an answer");
         drop(http);
         sim.elapse(Duration::from_secs(2)).await;

@@ -1,11 +1,12 @@
-//! What a server does with clients that are rude, slow or wrong: it answers as Go's would, and lives.
+//! What a server does with clients that are rude, slow or wrong: it answers as Go's would, and lives. And how it lets
+//! them go.
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{DAY, PORT, Trust, echo, get, handshakes, in_sim, raw, request, serve, text};
+use common::{DAY, PORT, Trust, any, echo, get, handshakes, in_sim, pair, raw, request, serve, text};
 use http::{Request, Response, StatusCode};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -225,5 +226,77 @@ fn a_killed_process_closes_everything() {
         process.kill().await;
         assert!(server.net().listen(common::any(PORT)).await.is_ok(), "the port is free");
         assert!(get(&http, "/").await.is_err());
+    });
+}
+
+#[test]
+fn a_handler_that_says_close_sends_the_client_away() {
+    in_sim(|sim| async move {
+        let handler = |_: Arc<Peer>, _: Request<Body>| async {
+            Response::builder()
+                .status(StatusCode::UNAUTHORIZED)
+                .header("Connection", "close")
+                .body(body::full("no"))
+                .expect("a response")
+        };
+        let (_, _server, http) = pair(&sim, DAY, handler).await;
+        for n in 1..=3 {
+            let response = http.send(request("/")).await.expect("an answer");
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            assert!(response.headers().get("connection").is_none(), "HTTP/2 has no such header");
+            assert_eq!(text(response).await, "no");
+            sim.elapse(Duration::from_millis(10)).await;
+            assert_eq!(handshakes(&sim).len(), 2 * n, "each request dials");
+        }
+    });
+}
+
+#[test]
+fn shutdown_lets_requests_end_within_its_grace() {
+    in_sim(|sim| async move {
+        let (server, client) = (sim.host("server"), sim.host("client"));
+        let clock = server.clock().clone();
+        let handler = move |_: Arc<Peer>, request: Request<Body>| {
+            let clock = clock.clone();
+            async move {
+                let seconds = request.uri().path().trim_start_matches('/').parse().unwrap_or(0);
+                clock.sleep(Duration::from_secs(seconds)).await;
+                Response::new(body::full("done"))
+            }
+        };
+        let (_, running, http) = pair(&sim, DAY, handler).await;
+        let ask = |path: &'static str| {
+            let http = http.clone();
+            client.spawn(async move { get(&http, path).await })
+        };
+        let (quick, endless) = (ask("/20"), ask("/3600"));
+        sim.elapse(Duration::from_secs(1)).await;
+        let began = server.clock().monotonic();
+        let stopping = server.spawn({
+            let server = server.clone();
+            async move { running.shutdown(&server, Duration::from_secs(60)).await }
+        });
+        sim.elapse(Duration::from_secs(1)).await;
+        assert!(server.net().listen(any(PORT)).await.is_ok(), "the port is free at once");
+        assert_eq!(quick.join().await.expect("it ran").expect("an answer"), "done");
+        stopping.join().await.expect("it ends");
+        assert_eq!(server.clock().monotonic().since(began).as_secs(), 60);
+        let cut = endless.join().await.expect("it ran").expect_err("cut").to_string();
+        assert!(cut.starts_with(r#"Get "https://server:6443/3600": "#), "{cut}");
+    });
+}
+
+#[test]
+fn shutdown_of_an_idle_server_does_not_wait_for_the_grace() {
+    in_sim(|sim| async move {
+        let (_, running, http) = pair(&sim, DAY, echo).await;
+        get(&http, "/").await.expect("an answer");
+        let server = sim.host("server");
+        let began = server.clock().monotonic();
+        running.shutdown(&server, Duration::from_secs(60)).await;
+        let took = server.clock().monotonic().since(began);
+        assert!(took <= Duration::from_secs(1), "{took:?}");
+        let refused = get(&http, "/").await.expect_err("nobody listens");
+        assert!(refused.is_connection_refused(), "{refused}");
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{object::ObjectExt as _, profile::Profile};
 use chronoplane::{Cluster, ClusterOptions, cluster::wait_for};
-use client::{DeleteParams, Patch, Resource};
+use client::{DeleteParams, ListParams, Patch, Resource};
 use serde_json::{Value, json};
 
 use crate::common::{MINUTE, cluster, run, version};
@@ -43,6 +43,18 @@ async fn resize(cluster: &Cluster, name: &str, cpu: &str) -> Result<Value, clien
     cluster.admin().patch(&PODS, Some("default"), name, Patch::Strategic(&patch), Some("resize")).await
 }
 
+/// What the kubelet told of a pod's resizes: type, reason and message.
+async fn events(cluster: &Cluster, name: &str) -> Vec<String> {
+    let all = cluster.admin().list(&Resource::core("events"), Some("default"), &ListParams::default()).await;
+    let of = |event: &&Value| {
+        event.str_at("/involvedObject/name") == name && event.str_at("/reason").starts_with("Resize")
+    };
+    let shown = |e: &Value| format!("{} {} {}", e.str_at("/type"), e.str_at("/reason"), e.str_at("/message"));
+    let mut all = all.expect("listed").items;
+    all.sort_by_key(|event| event.str_at("/metadata/resourceVersion").parse::<u64>().unwrap_or_default());
+    all.iter().filter(of).map(shown).collect()
+}
+
 fn container(pod: &Value) -> &Value {
     &pod["status"]["containerStatuses"][0]
 }
@@ -76,6 +88,11 @@ fn a_container_gets_more_in_place_or_by_a_restart_as_it_wishes() {
             let same = container(&before)["containerID"] == container(&after)["containerID"];
             assert_eq!(same, restarts == 0, "{policy}");
             assert_eq!(container(&after)["resources"]["requests"]["memory"], "64Mi");
+            let asked = r#"{"containers":[{"name":"c","resources":{"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":2}"#;
+            let told = [("Started", "started"), ("Completed", "completed")];
+            let told = told.map(|(reason, word)| format!("Normal Resize{reason} Pod resize {word}: {asked}"));
+            sim.elapse(Duration::from_secs(2)).await;
+            assert_eq!(events(&cluster, &name).await, told);
         }
     });
 }
@@ -103,6 +120,20 @@ fn what_the_node_does_not_have_waits() {
         );
         resize(&cluster, "p", "4").await.expect("accepted");
         assert_eq!(pending("Deferred").await, "Node didn't have enough resource: cpu");
+        sim.elapse(Duration::from_secs(2)).await;
+        let asked = |cpu: &str, generation: u8, error: &str| {
+            format!(
+                r#"{{"containers":[{{"name":"c","resources":{{"requests":{{"cpu":"{cpu}","memory":"64Mi"}}}}}}],"generation":{generation},"error":"{error}"}}"#
+            )
+        };
+        let infeasible =
+            asked("9", 2, "Node didn't have enough capacity: cpu, requested: 9000, capacity: 8000");
+        let deferred = asked("4", 3, "Node didn't have enough resource: cpu");
+        let told = [
+            format!("Warning ResizeInfeasible Pod resize Infeasible: {infeasible}"),
+            format!("Warning ResizeDeferred Pod resize Deferred: {deferred}"),
+        ];
+        assert_eq!(events(&cluster, "p").await, told);
         // A kubelet that starts anew knows what was granted.
         let host = sim.host("node1");
         host.services().restart(&host, "kubelet").await;

@@ -17,5 +17,5 @@ pub(crate) use renewals::Certificates;
 pub(crate) use request::{Ask, submit};
 pub(crate) use store::{FileStore, words_of_pair};
 pub(crate) use template::{Purpose, Template};
-pub(crate) use transport::{follow_files, watch};
+pub(crate) use transport::watch;
 pub(crate) use wait::issued;

@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::profile::Profile;
-use pki::ClientIdentity;
-use wire::HttpClient;
+use wire::{HttpClient, note_rotation};
 use world::{Host, Mono};
 
 use super::manager::Manager;
@@ -15,11 +14,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
 /// A kubelet lives so long without a certificate while its server is well.
 const EXIT_AFTER: Duration = Duration::from_secs(5 * 60);
-/// How often certificate files are read again where nobody rotates them (client-go's CertCallbackRefreshDuration).
-const REREAD: Duration = Duration::from_secs(5 * 60);
-
-const ROTATED: &str =
-    "Certificate rotation detected, shutting down client connections to start using new credentials";
 
 /// Closes connections when the certificate changes; ends, with the last words, when the kubelet must.
 pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient, profile: Profile) -> String {
@@ -82,16 +76,11 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient, pro
         if let Some((tls, _)) = &current
             && last.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, tls))
         {
-            rotated(host, http);
+            note_rotation(host);
+            http.close_connections();
         }
         last = current;
     }
-}
-
-fn rotated(host: &Host, http: &HttpClient) {
-    tracing::info!("{ROTATED}");
-    host.record("client", vec![("connections", "closed".into())]);
-    http.close_connections();
 }
 
 /// The instants at which upstream's loop looks. Between them nothing is noticed.
@@ -118,29 +107,5 @@ impl Looks<'_> {
 
     fn past(&self, now: Mono, period: Duration) -> Duration {
         Duration::from_nanos((now.since(self.began).as_nanos() % period.as_nanos()) as u64)
-    }
-}
-
-/// Closes connections when the files behind `identity` have changed; never ends. For a kubelet that
-/// rotates nothing itself.
-pub(crate) async fn follow_files(
-    host: &Host,
-    identity: Option<Arc<dyn ClientIdentity>>,
-    http: &HttpClient,
-) -> String {
-    let Some(identity) = identity else { return std::future::pending().await };
-    let mut last = identity.current();
-    loop {
-        host.recur(REREAD).await;
-        let current = identity.current();
-        let same = match (&last, &current) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            rotated(host, http);
-        }
-        last = current;
     }
 }

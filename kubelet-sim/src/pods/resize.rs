@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use api::{object::ObjectExt as _, quantity::Quantity};
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use world::rfc3339;
@@ -18,6 +19,8 @@ use super::{
 const TAKES: Duration = Duration::from_secs(1);
 /// How often what had no room is tried again.
 const RETRY: Duration = Duration::from_secs(180);
+/// The first release whose kubelet tells of each step of a resize (kubernetes/kubernetes#133528, #134825).
+const EVENTS_SINCE: u16 = 35;
 /// What can be resized, in the order in which it is looked at.
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
@@ -93,7 +96,10 @@ impl Worker {
                 self.resize(&pod).await;
                 continue;
             };
-            self.tell(RESIZE_PENDING, reason, message);
+            if self.tell(RESIZE_PENDING, reason, message.clone()) {
+                let event = if reason == "Infeasible" { "ResizeInfeasible" } else { "ResizeDeferred" };
+                self.announce(event, &format!("Pod resize {reason}"), &pod, &message);
+            }
             let more = self.node().grants.changed.notified();
             tokio::select! {
                 biased;
@@ -156,9 +162,13 @@ impl Worker {
         None
     }
 
-    fn tell(&self, kind: &'static str, reason: &'static str, message: String) {
+    /// Writes the condition; whether it says something else than before.
+    fn tell(&self, kind: &'static str, reason: &'static str, message: String) -> bool {
         let now = rfc3339(self.host().clock().wall());
+        let mut is_news = false;
         self.edit(|s| {
+            let same = |r: &Resize| (r.kind, r.reason, &r.message) == (kind, reason, &message);
+            is_news = !s.resize.as_ref().is_some_and(same);
             let since = match &s.resize {
                 Some(before) if before.kind == kind => before.since.clone(),
                 _ => now,
@@ -166,6 +176,16 @@ impl Worker {
             s.was_resized = true;
             s.resize = Some(Resize { kind, reason, message, since });
         });
+        is_news
+    }
+
+    /// An event about a resize, a warning if there is an error.
+    fn announce(&self, reason: &str, words: &str, pod: &Value, error: &str) {
+        if self.node().options.profile.minor() < EVENTS_SINCE {
+            return;
+        }
+        let message = format!("{words}: {}", summary(pod, error));
+        if error.is_empty() { self.normal(reason, message) } else { self.warning(reason, message) }
     }
 
     /// Grants what is asked for and has the runtime do it: in place, or by a restart where a container wants it so.
@@ -175,6 +195,7 @@ impl Worker {
         pod.list_at("/spec/containers").iter().for_each(|spec| add(&mut sum, spec.at("/resources/requests")));
         self.node().grants.set(&self.uid(), sum);
         self.tell(RESIZE_IN_PROGRESS, "", String::new());
+        self.announce("ResizeStarted", "Pod resize started", pod, "");
         self.host().clock().sleep(TAKES).await;
         for (name, wanted) in changes {
             let before = self.look(|s| resources(s, &name).cloned()).unwrap_or_default();
@@ -192,7 +213,52 @@ impl Worker {
             }
         }
         self.edit(|s| s.resize = None);
+        self.announce("ResizeCompleted", "Pod resize completed", pod, "");
     }
+}
+
+/// What a pod's containers ask for, as events show it (`pkg/kubelet/events/resize.go`).
+fn summary<'a>(pod: &'a Value, error: &'a str) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Summary<'s> {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<Allocation<'s>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        containers: Vec<Allocation<'s>>,
+        generation: i64,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        error: &'s str,
+    }
+    #[derive(Serialize)]
+    struct Allocation<'s> {
+        name: &'s str,
+        resources: Resources<'s>,
+    }
+    #[derive(Serialize)]
+    struct Resources<'s> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limits: Option<&'s Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        requests: Option<&'s Value>,
+    }
+    let of = |list: &str| {
+        let allocation = |spec: &'a Value| Allocation {
+            name: spec.str_at("/name"),
+            resources: Resources {
+                limits: spec.at("/resources/limits"),
+                requests: spec.at("/resources/requests"),
+            },
+        };
+        pod.list_at(list).iter().map(allocation).collect()
+    };
+    let summary = Summary {
+        init_containers: of("/spec/initContainers"),
+        containers: of("/spec/containers"),
+        generation: pod.generation(),
+        error,
+    };
+    serde_json::to_string(&summary).unwrap_or_default()
 }
 
 fn resources<'a>(state: &'a State, name: &str) -> Option<&'a Value> {

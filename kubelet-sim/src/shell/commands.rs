@@ -23,7 +23,7 @@ const KNOWN: &[&str] = &[
     ":", "[", "ash", "bash", "break", "cat", "cd", "continue", "dash", "date", "echo", "env", "exec", "exit",
     "export", "false", "head", "hostname", "ls", "mkdir", "printenv", "printf", "pwd", "read", "return",
     "rm", "seq", "set", "sh", "shift", "sleep", "tail", "tar", "test", "touch", "trap", "true", "unset",
-    "wait", "wc",
+    "wait", "wc", "yes",
 ];
 
 /// What is part of a shell and no program of its own.
@@ -71,6 +71,7 @@ impl Shell {
             }
             "read" => return self.read(args, streams).await,
             "tar" => return self.tar(args, streams).await,
+            "yes" => return self.yes(args, streams).await,
             "cat" | "head" | "tail" | "wc" => return self.filter(name, args, streams).await,
             "break" | "continue" if self.in_loop() => {
                 let levels = args.first().and_then(|a| a.parse().ok()).unwrap_or(1).max(1);
@@ -83,12 +84,7 @@ impl Shell {
         self.status = match outcome {
             Ok((text, status)) => match streams.out.write(&self.machine.files, &text) {
                 Ok(()) => status,
-                Err(why) => {
-                    self.say(streams, &format!("{name}: {why}"));
-                    self.status = 1;
-                    // Nobody reads any more: what SIGPIPE does.
-                    return if streams.out.is_pipe() { Flow::Exit } else { Flow::Next };
-                }
+                Err(why) => return self.unwritten(name, &why, streams),
             },
             Err(why) => {
                 self.say(streams, &why);

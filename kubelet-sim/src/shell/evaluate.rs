@@ -6,12 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 
 use super::{
     files,
     machine::{self, Machine, Pace, Signals},
     parse,
+    pipe::Pipe,
     streams::{Output, Streams},
     syntax::{Command, Kind, List, Pipeline, Redirect, Target, Word},
 };
@@ -120,7 +121,7 @@ impl Shell {
     }
 
     /// Before every command: the pace, and signals.
-    async fn step(&mut self, streams: &Streams) -> Flow {
+    pub(super) async fn step(&mut self, streams: &Streams) -> Flow {
         if let Some(wait) = self.pace.step() {
             let (host, signals) = (self.machine.host.clone(), self.signals.clone());
             tokio::select! {
@@ -207,25 +208,44 @@ impl Shell {
         flow
     }
 
-    /// One command after the other: each reads what the one before it has written until its end.
+    /// All commands at once, each in a shell of its own that reads what the one before it writes, as it comes. The
+    /// status is the last one's, and all are waited for.
     async fn piped(&mut self, all: &[Command], streams: &Streams) -> Flow {
-        let mut input = streams.clone();
+        let (mut running, mut told) = (Vec::new(), Vec::new());
+        let mut before: Option<Arc<Pipe>> = None;
         for (i, command) in all.iter().enumerate() {
             let mut inner = self.clone();
-            let last = i + 1 == all.len();
-            let (captured, buffer) = match last {
-                true => (input.clone(), None),
-                false => {
-                    let (captured, buffer) = input.captured();
-                    (captured, Some(buffer))
-                }
+            // A signal reaches each of them; what the script does about it, it does itself.
+            inner.signals = Arc::default();
+            inner.traps.remove("TERM");
+            told.push(inner.signals.clone());
+            let after = (i + 1 < all.len()).then(Pipe::new);
+            let own = Streams {
+                input: before.clone().unwrap_or_else(|| streams.input.clone()),
+                out: after.clone().map_or_else(|| streams.out.clone(), Output::Pipe),
+                err: streams.err.clone(),
+                tty: streams.tty && before.is_none(),
             };
-            inner.command(command, &captured).await;
-            (self.status, self.pace) = (inner.status, inner.pace);
-            if let Some(buffer) = buffer {
-                let text = std::mem::take(&mut *buffer.lock());
-                input = streams.fed(text);
+            let reads = std::mem::replace(&mut before, after.clone());
+            running.push(Box::pin(async move {
+                inner.command(command, &own).await;
+                reads.iter().for_each(|pipe| pipe.abandon());
+                after.iter().for_each(|pipe| pipe.end());
+                (inner.status, inner.pace)
+            }));
+        }
+        let signals = self.signals.clone();
+        let mut ended = future::join_all(running);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut ended => ended,
+            () = signals.wait() => {
+                told.iter().for_each(|one| one.raise());
+                ended.await
             }
+        };
+        if let Some((status, pace)) = ended.into_iter().next_back() {
+            (self.status, self.pace) = (status, pace);
         }
         self.signal(streams).await
     }

@@ -1,18 +1,30 @@
-//! Commands that pass on what they read: `cat`, `head`, `tail` and `wc`, from files or from standard input.
+//! Commands that pass on what they read: `cat`, `head`, `tail` and `wc`, from files or from standard input; and
+//! `yes`, which needs no input.
 
 use super::{
     evaluate::{Flow, Shell},
     files::absolute,
-    streams::Streams,
+    streams::{Output, Streams},
 };
 
 /// What `tail` and `wc` keep of what they read.
 const LONGEST_INPUT: usize = 1 << 20;
+const SIGPIPE: i32 = 13;
+
+/// What a filter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Lines,
+    Bytes,
+}
 
 /// Arguments of a filter.
 struct Asked<'a> {
-    /// How many lines.
+    unit: Unit,
+    /// How many of them.
     count: usize,
+    /// `+5`: everything from the fifth on, and not the last five.
+    onwards: bool,
     flags: String,
     /// Files; `-` is standard input.
     files: Vec<&'a str>,
@@ -20,18 +32,24 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn parse(name: &str, args: &'a [String]) -> Self {
-        let mut asked = Self { count: 10, flags: String::new(), files: Vec::new() };
+        let mut asked =
+            Self { unit: Unit::Lines, count: 10, onwards: false, flags: String::new(), files: Vec::new() };
+        let counts = matches!(name, "head" | "tail");
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             match arg.strip_prefix('-').filter(|f| !f.is_empty()) {
-                Some("n") if name != "cat" => {
-                    asked.count = rest.next().and_then(|n| n.parse().ok()).unwrap_or(asked.count);
-                }
-                Some(flag) => match flag.trim_start_matches('n').parse() {
-                    Ok(n) => asked.count = n,
-                    Err(_) => asked.flags.push_str(flag),
-                },
                 None => asked.files.push(arg),
+                Some(flag) if counts => {
+                    let (unit, number) = match flag.split_at_checked(1) {
+                        Some(("n", number)) => (Unit::Lines, number),
+                        Some(("c", number)) => (Unit::Bytes, number),
+                        _ => (Unit::Lines, flag),
+                    };
+                    let number =
+                        if number.is_empty() { rest.next().map_or("", String::as_str) } else { number };
+                    asked.amount(unit, number);
+                }
+                Some(flag) => asked.flags.push_str(flag),
             }
         }
         if asked.files.is_empty() {
@@ -39,6 +57,42 @@ impl<'a> Asked<'a> {
         }
         asked
     }
+
+    fn amount(&mut self, unit: Unit, number: &str) {
+        if let Ok(count) = number.trim_start_matches('+').parse() {
+            (self.unit, self.count, self.onwards) = (unit, count, number.starts_with('+'));
+        }
+    }
+
+    /// Whether what is read passes while it comes, and how much of its beginning does not.
+    fn passes(&self, name: &str) -> Option<usize> {
+        match name {
+            "cat" => Some(0),
+            "tail" if self.onwards => Some(self.count.saturating_sub(1)),
+            _ => None,
+        }
+    }
+}
+
+/// What is left of `bytes` when `skip` lines or bytes of them are passed over; `skip` is what is missing still.
+fn past<'b>(bytes: &'b [u8], unit: Unit, skip: &mut usize) -> &'b [u8] {
+    let mut from = 0;
+    while *skip > 0 && from < bytes.len() {
+        let left = bytes.get(from..).unwrap_or_default();
+        let (gone, counted) = match unit {
+            Unit::Bytes => {
+                let gone = left.len().min(*skip);
+                (gone, gone)
+            }
+            Unit::Lines => match left.iter().position(|b| *b == b'\n') {
+                Some(at) => (at + 1, 1),
+                None => (left.len(), 0),
+            },
+        };
+        from += gone;
+        *skip -= counted;
+    }
+    bytes.get(from..).unwrap_or_default()
 }
 
 impl Shell {
@@ -46,17 +100,20 @@ impl Shell {
     pub(super) async fn filter(&mut self, name: &str, args: &[String], streams: &Streams) -> Flow {
         let asked = Asked::parse(name, args);
         let (mut read, mut failed) = (Vec::new(), false);
+        let mut skip = asked.passes(name);
         for file in &asked.files {
-            if *file == "-" && name == "cat" {
-                if !self.pass_on(std::mem::take(&mut read), streams).await {
+            if let ("-", Some(skip)) = (*file, &mut skip) {
+                if !self.pass_on(name, std::mem::take(&mut read), (asked.unit, skip), streams).await {
                     return self.broken(streams);
                 }
             } else if *file == "-" {
-                let most = if name == "head" { Some(asked.count) } else { None };
-                self.take_in(most, &mut read, streams).await;
+                self.take_in((name == "head").then_some(&asked), &mut read, streams).await;
             } else {
                 match self.machine.files.read_bytes(&absolute(&self.cwd, file)) {
-                    Ok(contents) => read.extend(contents),
+                    Ok(contents) => match &mut skip {
+                        Some(skip) => read.extend(past(&contents, asked.unit, skip)),
+                        None => read.extend(contents),
+                    },
                     Err(why) => {
                         let cannot =
                             if name == "cat" { format!("can't open '{file}'") } else { (*file).to_owned() };
@@ -66,9 +123,9 @@ impl Shell {
                 }
             }
         }
-        let shown = match name {
-            "cat" => read,
-            _ => render(name, &asked, &String::from_utf8_lossy(&read)).into_bytes(),
+        let shown = match skip {
+            Some(_) => read,
+            None => render(name, &asked, &read),
         };
         if !self.say_result(name, streams, &shown) {
             return self.broken(streams);
@@ -91,13 +148,19 @@ impl Shell {
         self.signal(streams).await
     }
 
-    /// `first`, and then standard input as it comes; `false` if nobody takes it.
-    async fn pass_on(&mut self, first: Vec<u8>, streams: &Streams) -> bool {
-        if !self.say_result("cat", streams, &first) {
+    /// `first`, and then standard input as it comes but for what is skipped; `false` if nobody takes it.
+    async fn pass_on(
+        &mut self,
+        name: &str,
+        first: Vec<u8>,
+        (unit, skip): (Unit, &mut usize),
+        streams: &Streams,
+    ) -> bool {
+        if !self.say_result(name, streams, &first) {
             return false;
         }
         while let Some(bytes) = self.unless_signalled(streams.input.read()).await {
-            if !self.say_result("cat", streams, &bytes) {
+            if !self.say_result(name, streams, past(&bytes, unit, skip)) {
                 return false;
             }
             let room = async {
@@ -109,57 +172,95 @@ impl Shell {
         true
     }
 
-    /// Standard input to its end, or as many lines of it as are missing from `most`.
-    async fn take_in(&mut self, most: Option<usize>, read: &mut Vec<u8>, streams: &Streams) {
-        let Some(most) = most else {
-            let all = async { Some(streams.input.rest(LONGEST_INPUT).await) };
-            let all = self.unless_signalled(all).await.unwrap_or_default();
-            return read.extend(all.into_bytes());
-        };
-        let mut lines = read.iter().filter(|b| **b == b'\n').count();
-        while lines < most
-            && let Some(line) = self.unless_signalled(streams.input.line()).await
-        {
-            read.extend(line.into_bytes());
-            read.push(b'\n');
-            lines += 1;
+    /// Standard input to its end, or as much of it as `head` still wants.
+    async fn take_in(&mut self, head: Option<&Asked<'_>>, read: &mut Vec<u8>, streams: &Streams) {
+        match head {
+            Some(asked) if asked.unit == Unit::Lines => {
+                let mut lines = read.iter().filter(|b| **b == b'\n').count();
+                while lines < asked.count
+                    && let Some(line) = self.unless_signalled(streams.input.line()).await
+                {
+                    read.extend(line.into_bytes());
+                    read.push(b'\n');
+                    lines += 1;
+                }
+            }
+            head => {
+                let most = head.map_or(LONGEST_INPUT, |asked| asked.count.min(LONGEST_INPUT));
+                while (head.is_none() || read.len() < most)
+                    && let Some(bytes) = self.unless_signalled(streams.input.read()).await
+                {
+                    let room = most.saturating_sub(read.len()).min(bytes.len());
+                    read.extend(bytes.get(..room).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// `yes`: a line, again and again, for as long as somebody takes it.
+    pub(super) async fn yes(&mut self, args: &[String], streams: &Streams) -> Flow {
+        let line = if args.is_empty() { "y\n".to_owned() } else { format!("{}\n", args.join(" ")) };
+        loop {
+            if !self.say_result("yes", streams, line.as_bytes()) {
+                return self.broken(streams);
+            }
+            let flow = self.step(streams).await;
+            if flow != Flow::Next {
+                return flow;
+            }
         }
     }
 
     /// Writes what a command has to say; `false` if it cannot be written.
-    pub(super) fn say_result(&self, name: &str, streams: &Streams, bytes: &[u8]) -> bool {
+    pub(super) fn say_result(&mut self, name: &str, streams: &Streams, bytes: &[u8]) -> bool {
         match streams.out.write_bytes(&self.machine.files, bytes) {
             Ok(()) => true,
             Err(why) => {
-                self.say(streams, &format!("{name}: {why}"));
+                self.unwritten(name, &why, streams);
                 false
             }
         }
     }
 
-    /// After a write that failed: where somebody read along, SIGPIPE.
-    pub(super) fn broken(&mut self, streams: &Streams) -> Flow {
+    /// A command whose output could not be written. Where nobody reads any more SIGPIPE ends it, without a word.
+    pub(super) fn unwritten(&mut self, name: &str, why: &str, streams: &Streams) -> Flow {
+        if matches!(streams.out, Output::Pipe(_)) {
+            self.status = 128 + SIGPIPE;
+            return Flow::Exit;
+        }
+        self.say(streams, &format!("{name}: {why}"));
         self.status = 1;
+        self.broken(streams)
+    }
+
+    /// What comes after a write that failed.
+    pub(super) fn broken(&self, streams: &Streams) -> Flow {
         if streams.out.is_pipe() { Flow::Exit } else { Flow::Next }
     }
 }
 
-fn render(name: &str, asked: &Asked<'_>, text: &str) -> String {
-    match name {
-        "head" => text.split_inclusive('\n').take(asked.count).collect(),
-        "tail" => {
-            let lines: Vec<&str> = text.split_inclusive('\n').collect();
-            lines[lines.len().saturating_sub(asked.count)..].concat()
+fn render(name: &str, asked: &Asked<'_>, read: &[u8]) -> Vec<u8> {
+    let lines = || read.split_inclusive(|b| *b == b'\n');
+    match (name, asked.unit) {
+        ("head", Unit::Lines) => lines().take(asked.count).flatten().copied().collect(),
+        ("head", Unit::Bytes) => read.iter().take(asked.count).copied().collect(),
+        ("tail", Unit::Lines) => {
+            let before = lines().count().saturating_sub(asked.count);
+            lines().skip(before).flatten().copied().collect()
+        }
+        ("tail", Unit::Bytes) => {
+            read.get(read.len().saturating_sub(asked.count)..).unwrap_or_default().to_vec()
         }
         _ => {
-            let (lines, words, bytes) =
-                (text.matches('\n').count(), text.split_whitespace().count(), text.len());
+            let text = String::from_utf8_lossy(read);
+            let (lines, words) = (text.matches('\n').count(), text.split_whitespace().count());
             match asked.flags.as_str() {
                 "l" => format!("{lines}\n"),
                 "w" => format!("{words}\n"),
-                "c" => format!("{bytes}\n"),
-                _ => format!("{lines:9}{words:10}{bytes:10}\n"),
+                "c" => format!("{}\n", read.len()),
+                _ => format!("{lines:9}{words:10}{:10}\n", read.len()),
             }
+            .into_bytes()
         }
     }
 }

@@ -135,12 +135,58 @@ fn nothing_grows_without_a_limit() {
         2,
         0.0,
     );
+}
+
+#[test]
+fn a_pipe_is_read_while_it_is_written() {
+    check("yes | head -n 2", "y\ny\n", 0, 0.001);
+    check("yes a b | head -1; echo $?", "a b\n0\n", 0, 0.001);
+    check("while true; do echo 0123456789; done | head -n 1", "0123456789\n", 0, 0.001);
+    check("while true; do date +%S; sleep 1; done | head -n 3", "05\n06\n07\n", 0, 3.0);
+    check("(echo a; sleep 2) | while read x; do echo $x; date +%S; done", "a\n05\n", 0, 2.0);
+    // The last one's status; all are waited for, and what nobody reads is not said.
+    check("(sleep 5; exit 3) | true; echo $?", "0\n", 0, 5.0);
+    check("true | (exit 3)", "", 3, 0.0);
+    check("(sleep 1; echo late; echo never >&2) | true", "", 0, 1.0);
+    // So much may wait to be read; more is not written before.
+    check("yes | (sleep 60; head -n 1)", "y\n", 0, 60.0);
+}
+
+#[test]
+fn parts_of_a_stream_are_lines_or_bytes() {
+    check("echo abcdef | head -c 2; echo; printf abcdef | tail -c2", "ab\nef\n", 0, 0.0);
+    check("seq 5 | tail -n +4; seq 5 | tail -n 1; seq 5 | head -2", "4\n5\n5\n1\n2\n", 0, 0.0);
+    check("printf 'abcdef' | tail -c +3; printf ' %s' | tail -c+0; echo x | tail -c+9", "cdef \n", 0, 0.0);
     check(
-        "while true; do echo 0123456789; done | head -n 1",
-        "echo: write error: Broken pipe\n0123456789\n",
-        0,
-        16.383,
+        "cd /tmp; printf abc > x; tail -c +3 x; echo; tail -n +2 /none",
+        "c\ntail: /none: No such file or directory\n",
+        1,
+        0.0,
     );
+    // What `kubectl cp --retries` asks for, from the first byte and after 512 of them.
+    check(
+        "cd /tmp; echo a > x; tar cf - x | tail -c+1 > t; tar tf t; tar cf - x | tail -c+513 | head -c 2",
+        "x\na\n",
+        0,
+        0.0,
+    );
+}
+
+#[test]
+fn a_signal_ends_every_part_of_a_pipe() {
+    let outcome = sim::run(sim::Config::default(), async |sim| {
+        let host = sim.host("n1");
+        let log = Arc::new(Log::new(&host));
+        let container = Container { name: "c".into(), log: Some(log.clone()), ..Container::default() };
+        let words = ["sh", "-c", "(echo begun; sleep infinity) | cat; echo never"].map(str::to_owned);
+        let running = start(&host, &container, words.to_vec());
+        sim.elapse(Duration::from_secs(1)).await;
+        let said = log.read(Wanted::default()).0;
+        running.terminate().await;
+        let (code, _) = running.wait().await;
+        (said, code, log.read(Wanted::default()).0)
+    });
+    assert_eq!(outcome.expect("a runtime"), ("begun\n".to_owned(), 143, "begun\n".to_owned()));
 }
 
 #[test]

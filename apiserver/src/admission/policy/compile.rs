@@ -3,7 +3,7 @@
 use api::object::ObjectExt as _;
 use serde_json::Value as Json;
 
-use super::request;
+use super::{super::matching::Criteria, request};
 use crate::cel::{self, Composed, Composition, Environment, Program, Type, Value};
 
 /// What expressions of each place may be: their types as upstream prints them.
@@ -85,6 +85,8 @@ pub(super) struct Mutation {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Compiled {
+    /// Which requests the policy means.
+    pub(super) criteria: Criteria,
     pub(super) variables: Vec<Composed>,
     pub(super) conditions: Vec<Expression>,
     pub(super) validations: Vec<Validation>,
@@ -148,6 +150,7 @@ impl Compiled {
             Mutation { expression: Expression::new(&patching, source, types), is_json_patch }
         };
         Self {
+            criteria: Criteria::of_policy(policy.at("/spec/matchConstraints").unwrap_or(&Json::Null)),
             conditions,
             validations: policy.list_at("/spec/validations").iter().map(validation).collect(),
             annotations: policy.list_at("/spec/auditAnnotations").iter().map(annotation).collect(),

@@ -8,10 +8,7 @@ use client::Informer;
 use serde_json::Value;
 
 use super::{
-    super::{
-        Review, Tools,
-        matching::{self, Target},
-    },
+    super::{Form, Review, Tools, matching::Criteria},
     Hook, Policies,
     compile::Compiled,
     configuration, params,
@@ -23,7 +20,7 @@ pub(super) struct Invocation {
     pub binding: Arc<Value>,
     pub compiled: Arc<Compiled>,
     /// The request as the policy wants to see it.
-    pub target: Target,
+    pub target: Form,
     /// One after the other; a policy without params is asked once.
     pub params: Vec<Option<Arc<Value>>>,
 }
@@ -66,8 +63,7 @@ impl Policies {
             let why = configuration(why, binding.is_some());
             Err(Misconfigured { policy: policy.clone(), binding: binding.cloned(), why })
         };
-        let constraints = policy.at("/spec/matchConstraints").unwrap_or(&Value::Null);
-        let target = match matching::matches(tools, review, constraints).await {
+        let target = match hook.compiled.criteria.form_of(tools, review).await {
             Ok(Some(target)) => target,
             Ok(None) => return,
             Err(status) => return all.push(failed(&status.message, None)),
@@ -78,7 +74,7 @@ impl Policies {
         };
         for binding in &hook.bindings {
             if let Some(resources) = binding.at("/spec/matchResources").filter(|r| r.is_object()) {
-                match matching::matches(tools, review, resources).await {
+                match Criteria::of_policy(resources).form_of(tools, review).await {
                     Ok(Some(_)) => {}
                     Ok(None) => continue,
                     Err(status) => {

@@ -7,7 +7,7 @@ use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Review, Tools, asking::Asking, matching::Target, refusal::forbidden},
+    super::{Form, Review, Tools, asking::Asking, refusal::forbidden},
     NO_ERROR, Policies, counted, fails,
     invocation::{Invocation, Misconfigured},
     namespace_of, patch,
@@ -168,7 +168,7 @@ fn run(
     let unconvertible = |why: String| Status::internal(format!("failed to convert object version: {why}"));
     let before = versioned(tools, review.new_object(), target).map_err(unconvertible)?;
     let old = versioned(tools, review.old, target).map_err(unconvertible)?;
-    let own = Target::of(tools, review);
+    let own = Form::of(tools, review);
     let request = request(review, target, &own);
     let seen = Seen {
         object: before.as_deref(),

@@ -10,7 +10,7 @@ use api::{
 use serde_json::{Map, Value as Json};
 
 use super::{
-    super::{Tools, matching::Target},
+    super::{Form, Tools},
     compile::{Compiled, Mutation},
     request::Seen,
 };
@@ -45,13 +45,13 @@ pub(super) fn patched(
     tools: &Tools,
     compiled: &Compiled,
     mutation: &Mutation,
-    target: &Target,
+    target: &Form,
     seen: &Seen<'_>,
 ) -> Result<Json, PatchError> {
     let served = tools.catalog.find(&target.group, &target.version, &target.resource).ok_or_else(|| {
         Status::service_unavailable(format!(
             "Resource kind {}, Kind={} not found. There can be a delay between when CustomResourceDefinitions are created and when they are available.",
-            target.api_version, target.kind
+            target.api_version(), target.kind
         ))
     })?;
     let object = seen.object.unwrap_or(&Json::Null);
@@ -103,7 +103,7 @@ fn json_patched(object: &Json, value: &Value<'_>) -> Result<Option<Json>, PatchE
     patch::tested_json_patch(object, &Json::Array(list)).map_err(|why| format!("JSONPath: {why}").into())
 }
 
-fn applied(served: &Served, target: &Target, object: &Json, value: &Value<'_>) -> Result<Json, PatchError> {
+fn applied(served: &Served, target: &Form, object: &Json, value: &Value<'_>) -> Result<Json, PatchError> {
     type_mismatch(value.misnamed())?;
     let mut config = value.to_json()?;
     config["apiVersion"] = object.api_version().into();
@@ -125,22 +125,19 @@ fn applied(served: &Served, target: &Target, object: &Json, value: &Value<'_>) -
 }
 
 /// What is known of the fields of a kind.
-fn types(served: &Served, target: &Target) -> Option<Root> {
+fn types(served: &Served, target: &Form) -> Option<Root> {
     match &served.nature {
-        Nature::BuiltIn(_) => {
-            let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
-            openapi::field_types(group, version, &target.kind)
-        }
+        Nature::BuiltIn(_) => openapi::field_types(&target.kind_group, &target.kind_version, &target.kind),
         Nature::Custom(custom) => Some(Root::structural(custom.schema())),
     }
 }
 
 /// Refuses what the kind does not know, and fills in what was left out.
-fn settle(served: &Served, target: &Target, object: &mut Json) -> Result<(), PatchError> {
+fn settle(served: &Served, target: &Form, object: &mut Json) -> Result<(), PatchError> {
     let unknown = match &served.nature {
         Nature::BuiltIn(_) => {
-            let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
-            let Some(kind) = api::kinds::by_kind(group, version, &target.kind) else { return Ok(()) };
+            let found = api::kinds::by_kind(&target.kind_group, &target.kind_version, &target.kind);
+            let Some(kind) = found else { return Ok(()) };
             let unknown = openapi::normalise(kind, object).map_err(Status::internal)?;
             strategy::default(kind, object);
             unknown

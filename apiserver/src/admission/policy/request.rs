@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use api::object::ObjectExt as _;
 use serde_json::{Map, Value as Json, json};
 
-use super::super::{Operation, Review, asking::Asking, matching::Target};
+use super::super::{Form, Operation, Review, asking::Asking};
 use crate::{
     cel::{Access, Decl, Value, Variables, decl::DeclKind},
     identity::User,
@@ -131,13 +131,9 @@ pub(super) fn namespace_decl() -> &'static Arc<Decl> {
 }
 
 /// `request`: what is empty is not there.
-pub(super) fn request(review: &Review<'_>, target: &Target, own: &Target) -> Json {
-    let kind = |of: &Target| {
-        let (group, version) = of.api_version.split_once('/').unwrap_or(("", &of.api_version));
-        json!({ "group": group, "version": version, "kind": of.kind })
-    };
-    let resource = |of: &Target| json!({ "group": of.group, "version": of.version, "resource": of.resource });
-    let user = review.user;
+pub(super) fn request(review: &Review<'_>, target: &Form, own: &Form) -> Json {
+    let kind = |of: &Form| json!({ "group": of.kind_group, "version": of.kind_version, "kind": of.kind });
+    let resource = |of: &Form| json!({ "group": of.group, "version": of.version, "resource": of.resource });
     let mut out = Map::new();
     let mut put = |field: &str, value: Json| out.insert(field.to_owned(), value);
     put("kind", kind(target));
@@ -145,7 +141,7 @@ pub(super) fn request(review: &Review<'_>, target: &Target, own: &Target) -> Jso
     put("requestKind", kind(own));
     put("requestResource", resource(own));
     put("operation", review.operation.as_str().into());
-    put("userInfo", user_info(user));
+    put("userInfo", review.user.to_value());
     put("dryRun", review.dry_run.into());
     put("options", options(review.operation));
     let texts = [
@@ -158,20 +154,6 @@ pub(super) fn request(review: &Review<'_>, target: &Target, own: &Target) -> Jso
         put(field, text.into());
     }
     Json::Object(out)
-}
-
-fn user_info(user: &User) -> Json {
-    let mut out = json!({ "username": user.name });
-    if !user.uid.is_empty() {
-        out["uid"] = user.uid.as_str().into();
-    }
-    if !user.groups.is_empty() {
-        out["groups"] = user.groups.clone().into();
-    }
-    if !user.extra.is_empty() {
-        out["extra"] = json!(user.extra);
-    }
-    out
 }
 
 fn options(operation: Operation) -> Json {

@@ -7,7 +7,7 @@ use api::{object::ObjectExt as _, status::Status};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Review, Tools, asking::Asking, matching, refusal::forbidden},
+    super::{Form, Review, Tools, asking::Asking, refusal::forbidden},
     NO_ERROR, Policies,
     compile::{Compiled, OutOfBudget, Validation},
     configuration, counted, fails,
@@ -91,7 +91,7 @@ impl Policies {
             return Ok(());
         }
         let asking = Asking::new(&tools.authz, review);
-        let own = matching::Target::of(tools, review);
+        let own = Form::of(tools, review);
         let mut denied = Vec::new();
         let mut published: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for invocation in invocations {

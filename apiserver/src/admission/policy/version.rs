@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use api::object::ObjectExt as _;
 use serde_json::Value;
 
-use super::super::{Review, Tools, matching::Target};
+use super::super::{Form, Review, Tools};
 
 /// An object, if there is one, in the version of a target.
 ///
@@ -14,10 +14,10 @@ use super::super::{Review, Tools, matching::Target};
 pub(super) fn versioned<'o>(
     tools: &Tools,
     object: Option<&'o Value>,
-    target: &Target,
+    target: &Form,
 ) -> Result<Option<Cow<'o, Value>>, String> {
     let Some(object) = object else { return Ok(None) };
-    if object.api_version() == target.api_version || object.api_version().is_empty() {
+    if object.api_version() == target.api_version() || object.api_version().is_empty() {
         return Ok(Some(Cow::Borrowed(object)));
     }
     let other = convert(tools, object, &target.group, &target.version, &target.resource)?;
@@ -32,9 +32,9 @@ pub(super) fn restored(
     tools: &Tools,
     object: Value,
     review: &Review<'_>,
-    own: &Target,
+    own: &Form,
 ) -> Result<Value, String> {
-    if object.api_version() == own.api_version || object.api_version().is_empty() {
+    if object.api_version() == own.api_version() || object.api_version().is_empty() {
         return Ok(object);
     }
     convert(tools, &object, review.group, review.version, review.resource)

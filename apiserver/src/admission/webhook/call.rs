@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::status::{Status, quoted};
 
 use super::{
+    super::Review,
     Webhooks,
     hook::Hook,
     review::{self, Question, Response},
@@ -72,7 +73,7 @@ impl Failure {
 }
 
 /// `failed calling webhook "x": …`
-pub(super) fn failed(hook: &Hook, why: &str) -> String {
+fn failed(hook: &Hook, why: &str) -> String {
     format!("failed calling webhook {}: {why}", quoted(&hook.name))
 }
 
@@ -126,6 +127,30 @@ impl Webhooks {
         } else {
             Err(Failure::Denied(review::denied(&hook.name, &response.result)))
         }
+    }
+
+    /// What becomes of a request about which a webhook could not be asked: its failure policy decides. `place` is
+    /// where the audit log finds the webhook.
+    ///
+    /// # Errors
+    /// 500: failures are not ignored.
+    pub(super) fn unasked(
+        &self,
+        hook: &Hook,
+        review: &Review<'_>,
+        why: &str,
+        step: Step,
+        place: &str,
+    ) -> Result<(), Status> {
+        let words = failed(hook, why);
+        if !hook.ignores_failure {
+            tracing::warn!("Failed calling webhook, failing closed {}: {words}", hook.name);
+            return Err(Status::internal(words));
+        }
+        tracing::warn!("Failed calling webhook, failing open {}: {words}", hook.name);
+        self.counts.failed_open(&hook.name, step.label());
+        review.remarks.annotate(place, hook.name.as_str());
+        Ok(())
     }
 
     /// What the webhook is told of its time: its own limit, or what is left of the request's. That the

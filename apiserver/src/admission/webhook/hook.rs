@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use api::{object::ObjectExt as _, selector::LabelSelector};
+use api::object::ObjectExt as _;
 use client::Informer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{conditions::Conditions, rules::Rule};
+use super::{super::matching::Criteria, conditions::Conditions};
 use crate::callout::{Callouts, Webhook};
 
 /// A version of `admission.k8s.io`.
@@ -37,12 +37,9 @@ pub(super) struct Hook {
     pub uid: String,
     pub name: String,
     pub configuration: String,
-    pub rules: Vec<Rule>,
-    pub namespaces: Result<LabelSelector, String>,
-    pub objects: Result<LabelSelector, String>,
+    /// Which requests it is asked about.
+    pub criteria: Criteria,
     pub conditions: Conditions,
-    /// Whether versions that the rules do not name are converted to one that they name.
-    pub equivalent: bool,
     /// Whether a request goes on when the webhook cannot be asked.
     pub ignores_failure: bool,
     /// What it does besides answering, as it says.
@@ -58,10 +55,6 @@ pub(super) struct Hook {
 
 impl Hook {
     fn new(configuration: &str, webhook: &Value, number: usize) -> Self {
-        let selector = |pointer: &str| match webhook.at(pointer) {
-            Some(selector) => LabelSelector::from_object(selector).map_err(|e| e.to_string()),
-            None => Ok(LabelSelector::nothing()),
-        };
         let name = webhook.str_at("/name");
         let versions = webhook.list_at("/admissionReviewVersions");
         let ignores_failure = webhook.str_at("/failurePolicy") == "Ignore";
@@ -70,11 +63,8 @@ impl Hook {
             uid: format!("{configuration}/{name}/{number}"),
             name: name.to_owned(),
             configuration: configuration.to_owned(),
-            rules: webhook.list_at("/rules").iter().map(Rule::new).collect(),
-            namespaces: selector("/namespaceSelector"),
-            objects: selector("/objectSelector"),
+            criteria: Criteria::of_webhook(webhook),
             conditions: Conditions::new(webhook.list_at("/matchConditions"), ignores_failure),
-            equivalent: webhook.str_at("/matchPolicy") == "Equivalent",
             ignores_failure,
             side_effects: Some(webhook.str_at("/sideEffects")).filter(|s| !s.is_empty()).map(str::to_owned),
             timeout: seconds.map(Duration::from_secs),

@@ -1,7 +1,7 @@
 //! MutatingAdmissionWebhook and ValidatingAdmissionWebhook: others are asked, over HTTPS.
 //!
 //! ```text
-//!  configuration ─▶ hook ─▶ rules: is it asked, and in which form?
+//!  configuration ─▶ hook ─▶ matching: is it asked, and in which form?
 //!                             │
 //!                  seen: objects in that form ─▶ conditions ─▶ call ─▶ review: question, answer
 //!                                                                │
@@ -16,7 +16,6 @@ mod mutating;
 mod patch;
 mod review;
 mod rounds;
-mod rules;
 mod seen;
 mod validating;
 
@@ -27,7 +26,7 @@ use client::Informer;
 use serde_json::Value;
 use world::Host;
 
-use super::{Review, ready::ready};
+use super::{Form, Review, Tools, ready::ready};
 use crate::{
     callout::{Callouts, Services},
     informers::Informers,
@@ -40,6 +39,30 @@ pub(super) use rounds::Rounds;
 
 /// Whose words are used until somebody says whose.
 const GO: pki::GoVersion = (1, 26);
+
+/// Never asked about: a webhook could lock everybody out of its own repair.
+const EXEMPT: [&str; 6] = [
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+];
+
+/// What all webhooks are told of a request in the same way.
+struct Facts {
+    /// The request as it came.
+    own: Form,
+    options: Value,
+}
+
+impl Facts {
+    fn of(tools: &Tools, review: &Review<'_>) -> Self {
+        let options = review.aside.outside.map(|outside| outside.options()).unwrap_or_default();
+        Self { own: Form::of(tools, review), options }
+    }
+}
 
 /// Both plugins, and what they share.
 #[derive(Debug)]
@@ -78,14 +101,10 @@ impl Webhooks {
     /// # Errors
     /// 403: who is to be asked is not known yet.
     async fn is_idle(&self, hooks: &Hooks, review: &Review<'_>) -> Result<bool, Status> {
-        if rules::is_exempt(review) {
+        if review.group == "admissionregistration.k8s.io" && EXEMPT.contains(&review.resource) {
             return Ok(true);
         }
         ready(self.host.clock(), review, &[&hooks.informer, &self.namespaces]).await?;
         Ok(hooks.informer.is_empty())
-    }
-
-    fn options(&self, review: &Review<'_>) -> Value {
-        review.aside.outside.map(|outside| outside.options()).unwrap_or_default()
     }
 }

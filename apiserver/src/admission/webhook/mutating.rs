@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Form, Review, Tools},
-    Webhooks,
-    call::{Failure, Step, failed},
+    Facts, Webhooks,
+    call::{Failure, Step},
     hook::Hook,
     patch,
     review::Response,
     rounds::Rounds,
-    rules::form_for,
     seen::Seen,
 };
 use crate::audit::Level;
@@ -42,10 +41,10 @@ impl Webhooks {
             return Ok(());
         }
         rounds.begin(review.new_object());
-        let options = self.options(review);
+        let facts = Facts::of(tools, review);
         for (index, hook) in self.mutating.all().iter().enumerate() {
-            let Some(form) = form_for(tools, hook, review).await? else { continue };
-            self.one(tools, hook, review, rounds, (&form, &options, index)).await?;
+            let Some(form) = hook.criteria.form_of(tools, review).await? else { continue };
+            self.one(tools, hook, review, rounds, (&form, &facts, index)).await?;
         }
         rounds.end(review.new_object());
         Ok(())
@@ -57,10 +56,10 @@ impl Webhooks {
         hook: &Hook,
         review: &mut Review<'_>,
         rounds: &mut Rounds,
-        (form, options, index): (&Form, &Value, usize),
+        (form, facts, index): (&Form, &Facts, usize),
     ) -> Result<(), Status> {
         let seen = Seen::of(review, form).await?;
-        let question = seen.question(review, form, options);
+        let question = seen.question(review, form, facts);
         let hold = self.conditions_hold(tools, hook, &question, Step::Mutating).await?;
         if !hold || !rounds.asks(&hook.uid) {
             return Ok(());
@@ -102,16 +101,8 @@ impl Webhooks {
                 }
             }
             Err(Failure::Calling { why, .. }) => {
-                let words = failed(hook, &why);
-                if !hook.ignores_failure {
-                    tracing::warn!("Failed calling webhook, failing closed {}: {words}", hook.name);
-                    return Err(Status::internal(words));
-                }
-                tracing::warn!("Failed calling webhook, failing open {}: {words}", hook.name);
-                self.counts.failed_open(&hook.name, Step::Mutating.label());
-                let key = format!("failed-open.{MUTATION}/{place}");
-                review.remarks.annotate(&key, hook.name.as_str());
-                Ok(())
+                let place = format!("failed-open.{MUTATION}/{place}");
+                self.unasked(hook, review, &why, Step::Mutating, &place)
             }
             Err(Failure::Denied(status) | Failure::Own(status)) => Err(status),
         }

@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    super::{Form, Review},
+    super::{Form, Review, matching::namespace_of},
+    Facts,
     hook::ReviewVersion,
-    rules::{namespace_of, own_form},
 };
 
 #[derive(Serialize)]
@@ -101,12 +101,12 @@ pub(super) struct Question<'a> {
     /// As the webhook is to see it.
     pub object: Option<&'a Value>,
     pub old: Option<&'a Value>,
-    pub options: &'a Value,
+    pub facts: &'a Facts,
 }
 
 impl Question<'_> {
-    fn request<'a>(&'a self, uid: &'a str, own: &'a Form, objects: bool) -> Request<'a> {
-        let review = self.review;
+    fn request<'a>(&'a self, uid: &'a str, objects: bool) -> Request<'a> {
+        let (review, own) = (self.review, &self.facts.own);
         let kind =
             |form: &'a Form| Kind { group: &form.kind_group, version: &form.kind_version, kind: &form.kind };
         let resource = |form: &'a Form| Resource {
@@ -135,23 +135,21 @@ impl Question<'_> {
             object: shown(self.object),
             old_object: shown(self.old),
             dry_run: review.dry_run,
-            options: self.options,
+            options: &self.facts.options,
         }
     }
 
     /// The document to send.
     pub(super) fn document(&self, version: ReviewVersion, uid: &str) -> Vec<u8> {
         let api_version = format!("admission.k8s.io/{}", version.as_str());
-        let own = own_form(self.review);
-        let request = self.request(uid, &own, true);
+        let request = self.request(uid, true);
         let document = Document { kind: "AdmissionReview", api_version: &api_version, request };
         serde_json::to_vec(&document).unwrap_or_default()
     }
 
     /// What conditions call `request`.
     pub(super) fn variables(&self) -> Value {
-        let own = own_form(self.review);
-        serde_json::to_value(self.request("", &own, false)).unwrap_or_default()
+        serde_json::to_value(self.request("", false)).unwrap_or_default()
     }
 }
 

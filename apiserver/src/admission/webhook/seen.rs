@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     super::{Form, Review, Tools, asking::Asking},
-    Webhooks,
+    Facts, Webhooks,
     call::Step,
     conditions::{Verdict, unknown},
     hook::Hook,
@@ -36,14 +36,14 @@ impl Seen {
         &'a self,
         review: &'a Review<'a>,
         form: &'a Form,
-        options: &'a Value,
+        facts: &'a Facts,
     ) -> Question<'a> {
         Question {
             review,
             form,
             object: self.object.as_ref().or(review.new_object()),
             old: self.old.as_ref().or(review.old),
-            options,
+            facts,
         }
     }
 

@@ -7,11 +7,10 @@ use parking_lot::Mutex;
 
 use super::{
     super::{Form, Review, Tools},
-    Webhooks,
-    call::{Failure, Step, failed},
+    Facts, Webhooks,
+    call::{Failure, Step},
     hook::Hook,
     review::Question,
-    rules::form_for,
     seen::Seen,
 };
 
@@ -26,12 +25,12 @@ impl Webhooks {
         if self.is_idle(&self.validating, review).await? {
             return Ok(());
         }
-        let options = self.options(review);
+        let facts = Facts::of(tools, review);
         // The objects in each of the forms that are asked for.
         let mut forms: Vec<(Form, Seen)> = Vec::new();
         let mut relevant: Vec<(Arc<Hook>, usize)> = Vec::new();
         for hook in self.validating.all() {
-            let Some(form) = form_for(tools, &hook, review).await? else { continue };
+            let Some(form) = hook.criteria.form_of(tools, review).await? else { continue };
             let place = match forms.iter().position(|(known, _)| *known == form) {
                 Some(place) => place,
                 None => {
@@ -41,7 +40,7 @@ impl Webhooks {
                 }
             };
             let Some((form, seen)) = forms.get(place) else { continue };
-            let question = seen.question(review, form, &options);
+            let question = seen.question(review, form, &facts);
             if self.conditions_hold(tools, &hook, &question, Step::Validating).await? {
                 relevant.push((hook, place));
             }
@@ -49,9 +48,9 @@ impl Webhooks {
         let refusals: Mutex<Vec<Status>> = Mutex::default();
         let calls = relevant.iter().enumerate().filter_map(|(index, (hook, place))| {
             let (form, seen) = forms.get(*place)?;
-            let (refusals, options) = (&refusals, &options);
+            let (refusals, facts) = (&refusals, &facts);
             Some(async move {
-                let question = seen.question(review, form, options);
+                let question = seen.question(review, form, facts);
                 if let Err(status) = self.check(hook, &question, index).await {
                     refusals.lock().push(status);
                 }
@@ -71,16 +70,8 @@ impl Webhooks {
         match outcome {
             Ok(_) => Ok(()),
             Err(Failure::Calling { why, .. }) => {
-                let words = failed(hook, &why);
-                if !hook.ignores_failure {
-                    tracing::warn!("Failed calling webhook, failing closed {}: {words}", hook.name);
-                    return Err(Status::internal(words));
-                }
-                tracing::warn!("Failed calling webhook, failing open {}: {words}", hook.name);
-                self.counts.failed_open(&hook.name, Step::Validating.label());
-                let key = format!("{FAILED_OPEN}/round_0_index_{index}");
-                question.review.remarks.annotate(&key, hook.name.as_str());
-                Ok(())
+                let place = format!("{FAILED_OPEN}/round_0_index_{index}");
+                self.unasked(hook, question.review, &why, Step::Validating, &place)
             }
             Err(Failure::Denied(status) | Failure::Own(status)) => Err(status),
         }

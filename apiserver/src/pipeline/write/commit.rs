@@ -76,7 +76,7 @@ impl Admitted<'_, '_> {
                 }
                 stood
             });
-            task.join().await.unwrap_or_else(|| Err(Status::internal("the write was cut off")))?
+            task.join().await.unwrap_or_else(|| Err(cut_off()))?
         };
         match outcome {
             Outcome::Committed(revision) => {
@@ -122,6 +122,11 @@ impl Put {
         }
         Ok(Stood { outcome: outcome.map_err(|error| write_status(&error))?, raw, object })
     }
+}
+
+/// Of a write whose task ended with its host.
+fn cut_off() -> Status {
+    Status::internal("the write was cut off")
 }
 
 /// `<namespace>/<name>` or `<name>`.
@@ -179,11 +184,24 @@ async fn remove(
 /// # Errors
 /// What the store says.
 pub async fn delete(ctx: &Ctx, scope: &Scope<'_>, key: &str, old: &Stored) -> Result<Option<i64>, Status> {
-    match ctx.store.delete_if(Bytes::copy_from_slice(key.as_bytes()), old.revision).await {
-        Ok(Outcome::Committed(revision)) => {
-            ctx.allocator.release(ctx, &scope.served, &old.object);
-            Ok(Some(revision))
-        }
+    let (key, revision) = (Bytes::copy_from_slice(key.as_bytes()), old.revision);
+    let held = ctx.allocator.leaving(&scope.served, &old.object);
+    let outcome = if held.is_empty() {
+        ctx.store.delete_if(key, revision).await
+    } else {
+        // What the object held is free when the store has answered, whoever waits for that.
+        let store = ctx.store.clone();
+        let settled = ctx.host.spawn(async move {
+            let outcome = store.delete_if(key, revision).await;
+            if matches!(outcome, Ok(Outcome::Committed(_))) {
+                held.confirm();
+            }
+            outcome
+        });
+        settled.join().await.ok_or_else(cut_off)?
+    };
+    match outcome {
+        Ok(Outcome::Committed(revision)) => Ok(Some(revision)),
         Ok(Outcome::Conflict(_)) => Ok(None),
         Err(error) => Err(store_status(&error)),
     }

@@ -13,6 +13,7 @@ use super::{
     OWN, forwarded_for, lists, options, splice,
 };
 use crate::{
+    callout::behind,
     catalog::Served,
     context::Ctx,
     pipeline::{Permitted, Refusal},
@@ -103,7 +104,7 @@ async fn backend(
         }
         _ => {
             let (address, port) = endpoint(ctx, object, port).await?;
-            direct(ctx, scheme, &address, &port)
+            direct(ctx, scheme, &address, &port.to_string())
         }
     }
 }
@@ -138,7 +139,7 @@ fn passed(answer: Response<Body>, prefix: &str) -> Response<Body> {
 }
 
 /// Somebody who serves a port of a service, by chance (`pkg/registry/core/service/storage`).
-async fn endpoint(ctx: &Ctx, service: &Value, port: &str) -> Result<(String, String), Status> {
+async fn endpoint(ctx: &Ctx, service: &Value, port: &str) -> Result<(String, u16), Status> {
     let (namespace, name) = (service.namespace(), service.name());
     let ports = service.list_at("/spec/ports");
     let wanted = match port {
@@ -156,15 +157,7 @@ async fn endpoint(ctx: &Ctx, service: &Value, port: &str) -> Result<(String, Str
         return Err(Status::no_such_resource());
     };
     let found = fetch_opt(ctx, &endpoints, namespace, name).await?;
-    let object = found.map(|stored| stored.object);
-    let subsets = object.as_ref().map_or(&[][..], |o| o.list_at("/subsets"));
-    let mut all = Vec::new();
-    for subset in subsets {
-        let mut ports = subset.list_at("/ports").iter();
-        let Some(port) = ports.find(|p| p.str_at("/name") == wanted.str_at("/name")) else { continue };
-        let port = port.i64_at("/port").unwrap_or_default().to_string();
-        all.extend(subset.list_at("/addresses").iter().map(|a| (a.str_at("/ip").to_owned(), port.clone())));
-    }
+    let mut all = found.map(|stored| behind(wanted, &stored.object)).unwrap_or_default();
     if all.is_empty() {
         let words = format!("no endpoints available for service {name:?}");
         return Err(Status::service_unavailable(words));

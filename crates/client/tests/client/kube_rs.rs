@@ -81,6 +81,17 @@ fn a_kubeconfig_is_enough() {
 }
 
 #[test]
+fn a_kubeconfig_s_password_is_sent() {
+    run(|world| async move {
+        let cluster = Cluster { server: format!("http://server:{PORT}"), ..Cluster::default() };
+        let config = Kubeconfig::new("c", cluster, "u", User::with_password("jane", "a:b"));
+        let rest = client::Rest::from_kubeconfig(&world.host, &config, (1, 26), "agent/1").unwrap();
+        rest.get_opt(&client::Resource::core("configmaps"), Some("a"), "x").await.unwrap();
+        assert_eq!(world.fake.seen()[0].headers["authorization"], "Basic amFuZTphOmI=");
+    });
+}
+
+#[test]
 fn a_token_file_is_read_again() {
     run(|world| async move {
         let disk = world.host.disk();

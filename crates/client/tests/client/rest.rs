@@ -270,6 +270,11 @@ fn secrets_are_not_printed() {
         ] {
             assert!(!text.contains("s3cret"), "{text}");
         }
+        // `jane:s3cret`.
+        let rest = fake::rest(&world.host, Auth::basic("jane", "s3cret"));
+        rest.list(&maps(), None, &ListParams::default()).await.unwrap();
+        assert_eq!(world.fake.seen()[1].headers["authorization"], "Basic amFuZTpzM2NyZXQ=");
+        assert!(!format!("{rest:?} {:?}", world.sim.events()).contains("amFuZ"));
         // A token with a line break is no header.
         let error = fake::rest(&world.host, Auth::bearer("a\nb")).get(&maps(), None, "x").await.unwrap_err();
         assert!(matches!(error, ClientError::Credentials(_)), "{error}");

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{DeleteParams, Next, Rest, WorkQueue};
 use jiff::SignedDuration;
 use pki::token::{NAMESPACE, Refusal, TokenSecret};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use world::Host;
 
 use super::{SECRETS, is_token};
-use crate::{context::Context, objects::text, start::start};
+use crate::{context::Context, start::start};
 
 /// Starts the loop.
 pub(crate) fn run(c: &Context) {
@@ -49,11 +50,8 @@ async fn consider(host: &Host, rest: &Rest, secret: &Value) -> Result<Next, Stri
         Ok(_) | Err(Refusal::Expired) => {}
         Err(_) => return Ok(Next::OnChange),
     }
-    let name = text(secret, "/metadata/name");
-    match rest
-        .delete(&SECRETS, Some(NAMESPACE), name, &DeleteParams::uid(text(secret, "/metadata/uid")))
-        .await
-    {
+    let name = secret.name();
+    match rest.delete(&SECRETS, Some(NAMESPACE), name, &DeleteParams::uid(secret.uid())).await {
         Ok(_) => {
             host.record("token", vec![("secret", name.to_owned()), ("state", "expired".into())]);
             Ok(Next::OnChange)

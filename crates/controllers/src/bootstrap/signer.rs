@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use api::object::ObjectExt as _;
 use client::{Informer, Resource, Rest, WorkQueue};
 use pki::token::{NAMESPACE, TokenSecret, jws};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
 use super::{SECRETS, is_token};
-use crate::{context::Context, objects::text, start::start};
+use crate::{context::Context, start::start};
 
 const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const PREFIX: &str = "jws-kubeconfig-";
@@ -42,7 +43,7 @@ pub(crate) fn run(c: &Context) {
 
 async fn sign(host: &Host, rest: &Rest, maps: &Informer, secrets: &Informer) -> Result<(), String> {
     let Some(map) = maps.get("kube-public", "cluster-info") else { return Ok(()) };
-    let kubeconfig = text(&map, "/data/kubeconfig");
+    let kubeconfig = map.str_at("/data/kubeconfig");
     if kubeconfig.is_empty() {
         return Ok(());
     }

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{Resource, Rest, WorkQueue};
 use pki::csr::Csr;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
 
 use super::{CSRS, rules};
-use crate::{
-    context::Context,
-    objects::{bytes, list, text},
-    start::start,
-};
+use crate::{context::Context, objects::bytes, start::start};
 
 /// Of all CSR loops: 200 ms doubling to 1000 s.
 pub(super) fn queue(c: &Context) -> WorkQueue {
@@ -46,19 +43,19 @@ const RECOGNISERS: &[(&str, bool, &str)] = &[
 ];
 
 async fn consider(host: &Host, rest: &Rest, csr: &Value) -> Result<(), String> {
-    let settled = list(csr, "/status/conditions").any(|c| matches!(text(c, "/type"), "Approved" | "Denied"));
-    if settled || !text(csr, "/status/certificate").is_empty() {
+    let settled =
+        csr.list_at("/status/conditions").iter().any(|c| matches!(c.str_at("/type"), "Approved" | "Denied"));
+    if settled || !csr.str_at("/status/certificate").is_empty() {
         return Ok(());
     }
     let request = bytes(csr, "/spec/request");
-    let parsed = Csr::parse(&request)
-        .map_err(|e| format!("unable to parse csr {:?}: {e}", text(csr, "/metadata/name")))?;
-    let usages: Vec<&str> = list(csr, "/spec/usages").filter_map(Value::as_str).collect();
-    let shaped = text(csr, "/spec/signerName") == rules::KUBELET_CLIENT
+    let parsed = Csr::parse(&request).map_err(|e| format!("unable to parse csr {:?}: {e}", csr.name()))?;
+    let usages: Vec<&str> = csr.list_at("/spec/usages").iter().filter_map(Value::as_str).collect();
+    let shaped = csr.str_at("/spec/signerName") == rules::KUBELET_CLIENT
         && rules::validate(rules::KUBELET_CLIENT, &parsed, &usages).is_ok();
     let mut tried = Vec::new();
     for (subresource, only_self, words) in RECOGNISERS {
-        if !shaped || (*only_self && text(csr, "/spec/username") != parsed.common_name()) {
+        if !shaped || (*only_self && csr.str_at("/spec/username") != parsed.common_name()) {
             continue;
         }
         tried.push(*subresource);
@@ -71,7 +68,7 @@ async fn consider(host: &Host, rest: &Rest, csr: &Value) -> Result<(), String> {
     }
     Err(format!(
         "recognized csr {:?} as [{}] but subject access review was not approved",
-        text(csr, "/metadata/name"),
+        csr.name(),
         tried.join(" ")
     ))
 }
@@ -90,8 +87,8 @@ async fn may(rest: &Rest, csr: &Value, subresource: &str) -> Result<bool, String
                 "verb": "create",
                 "version": "*",
             },
-            "uid": text(csr, "/spec/uid"),
-            "user": text(csr, "/spec/username"),
+            "uid": csr.str_at("/spec/uid"),
+            "user": csr.str_at("/spec/username"),
         },
     });
     let reviews = Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
@@ -102,7 +99,7 @@ async fn may(rest: &Rest, csr: &Value, subresource: &str) -> Result<bool, String
 async fn approve(host: &Host, rest: &Rest, csr: &Value, words: &str) -> Result<(), String> {
     let now = rfc3339(host.clock().wall());
     let mut approved = csr.clone();
-    let mut conditions: Vec<Value> = list(csr, "/status/conditions").cloned().collect();
+    let mut conditions: Vec<Value> = csr.list_at("/status/conditions").iter().cloned().collect();
     conditions.push(json!({
         "lastTransitionTime": now,
         "lastUpdateTime": now,
@@ -112,7 +109,7 @@ async fn approve(host: &Host, rest: &Rest, csr: &Value, words: &str) -> Result<(
         "type": "Approved",
     }));
     approved["status"]["conditions"] = conditions.into();
-    let name = text(csr, "/metadata/name");
+    let name = csr.name();
     rest.update_sub(&CSRS, None, name, "approval", &approved)
         .await
         .map_err(|e| format!("error updating approval for csr: {e}"))?;

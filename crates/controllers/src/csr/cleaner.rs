@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::DeleteParams;
 use jiff::SignedDuration;
 use pki::Certificate;
@@ -9,10 +10,7 @@ use serde_json::Value;
 use world::Wall;
 
 use super::CSRS;
-use crate::{
-    context::Context,
-    objects::{bytes, list, text, time},
-};
+use crate::{context::Context, objects::bytes};
 
 const POLL: Duration = Duration::from_secs(3600);
 const SETTLED: SignedDuration = SignedDuration::from_hours(1);
@@ -26,7 +24,7 @@ pub(crate) fn run(c: &Context) {
             host.recur(POLL).await;
             let now = host.clock().wall();
             for csr in informer.list().iter().filter(|csr| is_stale(csr, now)) {
-                let name = text(csr, "/metadata/name");
+                let name = csr.name();
                 match rest.delete(&CSRS, None, name, &DeleteParams::default()).await {
                     Ok(_) => host.record("csr", vec![("name", name.to_owned()), ("state", "cleaned".into())]),
                     Err(e) if e.is_not_found() => {}
@@ -40,23 +38,24 @@ pub(crate) fn run(c: &Context) {
 fn is_stale(csr: &Value, now: Wall) -> bool {
     let older = |t: Option<Wall>, than: SignedDuration| t.is_some_and(|t| now.duration_since(t) > than);
     let updated = |kind: &str| {
-        list(csr, "/status/conditions")
-            .find(|c| text(c, "/type") == kind)
-            .and_then(|c| time(c, "/lastUpdateTime"))
+        csr.list_at("/status/conditions")
+            .iter()
+            .find(|c| c.str_at("/type") == kind)
+            .and_then(|c| c.time_at("/lastUpdateTime"))
     };
-    let issued = text(csr, "/status/certificate");
+    let issued = csr.str_at("/status/certificate");
     let expired = || {
         let pem = bytes(csr, "/status/certificate");
         Certificate::parse_pem(&pem).is_ok_and(|chain| chain.iter().any(|c| now > c.not_after()))
     };
     let (approved, denied, failed) = (updated("Approved"), updated("Denied"), updated("Failed"));
-    let pending = list(csr, "/status/conditions").next().is_none();
+    let pending = csr.list_at("/status/conditions").is_empty();
     if !issued.is_empty() && (older(approved, SETTLED) || expired()) {
         return true;
     }
     older(denied, SETTLED)
         || older(failed, SETTLED)
-        || (pending && older(time(csr, "/metadata/creationTimestamp"), OPEN))
+        || (pending && older(csr.time_at("/metadata/creationTimestamp"), OPEN))
         || (issued.is_empty() && older(approved, OPEN))
 }
 

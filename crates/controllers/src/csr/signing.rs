@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{Rest, WorkQueue};
 use pki::{Authority, Grant, csr::Csr, parse_usages};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use world::{Host, Wall, rfc3339};
 use super::{CSRS, approving::queue, files::Signing, rules};
 use crate::{
     context::Context,
-    objects::{base64, bytes, condition_is, list, number, text},
+    objects::{base64, bytes, condition_is},
     start::start,
 };
 
@@ -27,7 +28,7 @@ pub(crate) fn run(c: &Context, signing: Signing) {
         let follow = move |queue: &WorkQueue| {
             let feed = queue.clone();
             all.on(move |change| {
-                if text(change.object(), "/spec/signerName") == signer {
+                if change.object().str_at("/spec/signerName") == signer {
                     feed.add(change.key());
                 }
             });
@@ -79,18 +80,18 @@ async fn handle(
 ) -> Result<(), String> {
     let ready = condition_is(csr, "Approved", "True")
         && !condition_is(csr, "Failed", "True")
-        && text(csr, "/status/certificate").is_empty();
+        && csr.str_at("/status/certificate").is_empty();
     if !ready {
         return Ok(());
     }
-    let name = text(csr, "/metadata/name");
+    let name = csr.name();
     let request = bytes(csr, "/spec/request");
     let parsed = Csr::parse(&request).map_err(|e| format!("unable to parse csr {name:?}: {e}"))?;
-    let usages: Vec<&str> = list(csr, "/spec/usages").filter_map(Value::as_str).collect();
+    let usages: Vec<&str> = csr.list_at("/spec/usages").iter().filter_map(Value::as_str).collect();
     let mut answer = csr.clone();
-    if let Err(why) = rules::validate(text(csr, "/spec/signerName"), &parsed, &usages) {
+    if let Err(why) = rules::validate(csr.str_at("/spec/signerName"), &parsed, &usages) {
         let now = rfc3339(host.clock().wall());
-        let mut conditions: Vec<Value> = list(csr, "/status/conditions").cloned().collect();
+        let mut conditions: Vec<Value> = csr.list_at("/status/conditions").iter().cloned().collect();
         conditions.push(json!({
             "lastTransitionTime": now,
             "lastUpdateTime": now,
@@ -107,7 +108,7 @@ async fn handle(
         return Ok(());
     }
     let asked =
-        number(csr, "/spec/expirationSeconds").and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
+        csr.i64_at("/spec/expirationSeconds").and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
     let life = asked.map_or(terms.longest, |asked| asked.min(terms.longest).max(Duration::from_secs(600)));
     let ends = if terms.heeds_its_end { authority.certificate.not_after() } else { Wall::MAX };
     let (not_before, not_after) = validity(host.clock().wall(), life, terms.spare_short, ends)?;

@@ -5,6 +5,7 @@ mod scale;
 mod stale;
 mod status;
 
+use api::object::ObjectExt as _;
 use client::{Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use serde_json::Value;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use world::Host;
 
 use crate::{
     context::Context,
-    objects::text,
     pods::{PODS, selects},
     start::start,
 };
@@ -56,7 +56,7 @@ pub(crate) fn run(c: &Context) {
             if let Change::Updated { old, .. } = change {
                 states.push(old);
             }
-            let namespace = text(change.object(), "/metadata/namespace");
+            let namespace = change.object().namespace();
             for budget in budgets.by_namespace(namespace) {
                 if states.iter().any(|pod| selects(&budget, pod)) {
                     feed.add(client::key_of(&budget));
@@ -73,7 +73,7 @@ pub(crate) fn run(c: &Context) {
 impl Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(budget) = self.budgets.get_key(key) else { return Ok(Next::OnChange) };
-        let pods = self.pods.by_namespace(text(&budget, "/metadata/namespace"));
+        let pods = self.pods.by_namespace(budget.namespace());
         let pods: Vec<Arc<Value>> = pods.into_iter().filter(|p| selects(&budget, p)).collect();
         if pods.is_empty() {
             self.recorder.normal(&budget, "NoPods", "No matching pods found");
@@ -93,7 +93,7 @@ impl Loop {
         };
         let Verdict { status, recheck, overdue } = status::of(&budget, &pods, expected, now);
         for pod in overdue {
-            let namespace = text(&budget, "/metadata/namespace");
+            let namespace = budget.namespace();
             let words =
                 format!("Pod was expected by PDB {namespace}/{namespace} to be deleted but it wasn't");
             self.recorder.warning(pod, "NotDeleted", words);
@@ -127,7 +127,7 @@ impl Loop {
     async fn write(&self, budget: &Value, status: Value) -> Result<(), ClientError> {
         let mut updated = budget.clone();
         updated["status"] = status;
-        let (namespace, name) = (text(budget, "/metadata/namespace"), text(budget, "/metadata/name"));
+        let (namespace, name) = (budget.namespace(), budget.name());
         match self.rest.update_sub(&BUDGETS, Some(namespace), name, "status", &updated).await {
             Err(e) if e.is_not_found() => Ok(()),
             outcome => outcome.map(drop),

@@ -5,13 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use api::object::ObjectExt as _;
 use client::{Informer, Resource, Rest};
 use serde_json::Value;
 
-use crate::{
-    context::Context,
-    objects::{list, number, text},
-};
+use crate::context::Context;
 
 const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
@@ -27,11 +25,14 @@ pub(super) struct Scales {
 }
 
 fn controller(object: &Value) -> Option<&Value> {
-    list(object, "/metadata/ownerReferences").find(|o| o.get("controller") == Some(&Value::Bool(true)))
+    object
+        .list_at("/metadata/ownerReferences")
+        .iter()
+        .find(|o| o.get("controller") == Some(&Value::Bool(true)))
 }
 
 fn size(owner: &Value) -> i64 {
-    number(owner, "/spec/replicas").unwrap_or(1)
+    owner.i64_at("/spec/replicas").unwrap_or(1)
 }
 
 impl Scales {
@@ -56,16 +57,16 @@ impl Scales {
         let mut seen = BTreeSet::new();
         for pod in pods {
             let Some(owner) = controller(pod) else {
-                unmanaged.push(text(pod, "/metadata/name").to_owned());
+                unmanaged.push(pod.name().to_owned());
                 continue;
             };
-            if !seen.insert(text(owner, "/uid")) {
+            if !seen.insert(owner.str_at("/uid")) {
                 continue;
             }
-            match self.find(owner, text(pod, "/metadata/namespace")).await? {
+            match self.find(owner, pod.namespace()).await? {
                 Some((uid, scale)) => known.insert(uid, scale),
                 None => {
-                    return Err(format!("found no controllers for pod {:?}", text(pod, "/metadata/name")));
+                    return Err(format!("found no controllers for pod {:?}", pod.name()));
                 }
             };
         }
@@ -73,19 +74,19 @@ impl Scales {
     }
 
     async fn find(&self, owner: &Value, namespace: &str) -> Result<Option<(String, i64)>, String> {
-        let (name, uid) = (text(owner, "/name"), text(owner, "/uid"));
+        let (name, uid) = (owner.str_at("/name"), owner.str_at("/uid"));
         let held = |informer: &Informer, name: &str, uid: &str| {
-            informer.get(namespace, name).filter(|o| text(o, "/metadata/uid") == uid)
+            informer.get(namespace, name).filter(|o| o.uid() == uid)
         };
-        let group = text(owner, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
-        match (group, text(owner, "/kind")) {
+        let group = owner.api_version().split_once('/').map_or("", |(group, _)| group);
+        match (group, owner.kind()) {
             ("apps", "ReplicaSet") => {
                 let Some(set) = held(&self.replica_sets, name, uid) else { return Ok(None) };
-                let Some(above) = controller(&set).filter(|o| text(o, "/kind") == "Deployment") else {
+                let Some(above) = controller(&set).filter(|o| o.kind() == "Deployment") else {
                     return Ok(Some((uid.to_owned(), size(&set))));
                 };
-                let deployment = held(&self.deployments, text(above, "/name"), text(above, "/uid"));
-                Ok(deployment.map(|d| (text(&d, "/metadata/uid").to_owned(), size(&d))))
+                let deployment = held(&self.deployments, above.str_at("/name"), above.str_at("/uid"));
+                Ok(deployment.map(|d| (d.uid().to_owned(), size(&d))))
             }
             ("apps", "StatefulSet") => {
                 Ok(held(&self.stateful_sets, name, uid).map(|s| (uid.to_owned(), size(&s))))
@@ -96,7 +97,7 @@ impl Scales {
 
     /// Any kind that can be scaled: its plural is found by discovery.
     async fn ask(&self, owner: &Value, namespace: &str) -> Result<Option<(String, i64)>, String> {
-        let version = text(owner, "/apiVersion");
+        let version = owner.api_version();
         let path = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
         let (status, body) =
             self.rest.raw(http::Method::GET, &path, None).await.map_err(|e| e.to_string())?;
@@ -104,19 +105,21 @@ impl Scales {
             return Err(format!("the server could not find the requested resource ({version})"));
         }
         let served: Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
-        let kind = text(owner, "/kind");
-        let plural = list(&served, "/resources")
-            .find(|r| text(r, "/kind") == kind && !text(r, "/name").contains('/'))
-            .map(|r| text(r, "/name").to_owned())
+        let kind = owner.kind();
+        let plural = served
+            .list_at("/resources")
+            .iter()
+            .find(|r| r.kind() == kind && !r.str_at("/name").contains('/'))
+            .map(|r| r.str_at("/name").to_owned())
             .ok_or_else(|| format!("no matches for kind {kind:?} in version {version:?}"))?;
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let resource = Resource::named(group, version, plural.clone());
-        if !list(&served, "/resources").any(|r| text(r, "/name") == format!("{plural}/scale")) {
+        if !served.list_at("/resources").iter().any(|r| r.str_at("/name") == format!("{plural}/scale")) {
             return Err(format!("{} does not implement the scale subresource", resource.qualified()));
         }
-        match self.rest.get_sub(&resource, Some(namespace), text(owner, "/name"), "scale").await {
-            Ok(scale) if text(&scale, "/metadata/uid") == text(owner, "/uid") => {
-                Ok(Some((text(owner, "/uid").to_owned(), number(&scale, "/spec/replicas").unwrap_or(0))))
+        match self.rest.get_sub(&resource, Some(namespace), owner.str_at("/name"), "scale").await {
+            Ok(scale) if scale.uid() == owner.str_at("/uid") => {
+                Ok(Some((owner.str_at("/uid").to_owned(), scale.i64_at("/spec/replicas").unwrap_or(0))))
             }
             Ok(_) => Ok(None),
             Err(e) if e.is_not_found() => Ok(None),

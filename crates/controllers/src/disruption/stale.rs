@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{Next, Patch, Rest, WorkQueue};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use world::{Wall, rfc3339};
 
 use crate::{
     context::Context,
-    objects::{condition, is_deleting, text, time},
+    objects::condition,
     pods::{PODS, is_finished},
     start::start,
 };
@@ -21,11 +22,11 @@ const TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
 /// never void: its end may take long.
 fn left(pod: &Value, now: Wall) -> Option<SignedDuration> {
     let announced = condition(pod, "DisruptionTarget")
-        .filter(|c| text(c, "/status") == "True" && text(c, "/reason") != "TerminationByKubelet")?;
-    if is_deleting(pod) || is_finished(pod) {
+        .filter(|c| c.str_at("/status") == "True" && c.str_at("/reason") != "TerminationByKubelet")?;
+    if pod.is_terminating() || is_finished(pod) {
         return None;
     }
-    let since = time(announced, "/lastTransitionTime").unwrap_or(now);
+    let since = announced.time_at("/lastTransitionTime").unwrap_or(now);
     Some(TIMEOUT - now.duration_since(since))
 }
 
@@ -51,7 +52,7 @@ pub(super) fn run(c: &Context, rest: &Rest) {
                 return Ok(Next::After(Duration::try_from(left).unwrap_or_default()));
             }
             let patch = json!({
-                "metadata": {"uid": text(&pod, "/metadata/uid")},
+                "metadata": {"uid": pod.uid()},
                 "status": {"conditions": [{
                     "lastTransitionTime": rfc3339(now),
                     "message": null,
@@ -60,7 +61,7 @@ pub(super) fn run(c: &Context, rest: &Rest) {
                     "type": "DisruptionTarget",
                 }]},
             });
-            let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
+            let (namespace, name) = (pod.namespace(), pod.name());
             match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await {
                 // The informer will show who has the name now.
                 Err(e) if e.is_conflict() => Ok(Next::Retry),

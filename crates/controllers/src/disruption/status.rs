@@ -2,15 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use world::{Wall, rfc3339};
 
-use crate::{
-    objects::{condition, is_deleting, number, text},
-    pods::is_ready,
-    workloads::scaled,
-};
+use crate::{objects::condition, pods::is_ready, workloads::scaled};
 
 /// How long an eviction may take until the pod has its deletion timestamp (`DeletionTimeout`).
 const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
@@ -33,8 +30,8 @@ pub(super) fn of<'a>(budget: &Value, pods: &'a [Arc<Value>], expected: i64, now:
     };
     let announced = budget.pointer("/status/disruptedPods").and_then(Value::as_object);
     let (mut disrupted, mut overdue, mut recheck) = (Map::new(), Vec::new(), None::<SignedDuration>);
-    for pod in pods.iter().filter(|p| !is_deleting(p)) {
-        let name = text(pod, "/metadata/name");
+    for pod in pods.iter().filter(|p| !p.is_terminating()) {
+        let name = pod.name();
         let Some(since) = announced.and_then(|a| a.get(name)) else { continue };
         let begun: Wall = since.as_str().and_then(|s| s.parse().ok()).unwrap_or(now);
         let left = DELETION_TIMEOUT - now.duration_since(begun);
@@ -45,12 +42,10 @@ pub(super) fn of<'a>(budget: &Value, pods: &'a [Arc<Value>], expected: i64, now:
             recheck = Some(recheck.map_or(left, |r| r.min(left)));
         }
     }
-    let healthy = |p: &&Arc<Value>| {
-        !is_deleting(p) && !disrupted.contains_key(text(p, "/metadata/name")) && is_ready(p)
-    };
+    let healthy = |p: &&Arc<Value>| !p.is_terminating() && !disrupted.contains_key(p.name()) && is_ready(p);
     let healthy = i64::try_from(pods.iter().filter(healthy).count()).unwrap_or(i64::MAX);
     let allowed = if expected <= 0 { 0 } else { (healthy - desired).max(0) };
-    let generation = number(budget, "/metadata/generation").unwrap_or(0);
+    let generation = budget.i64_at("/metadata/generation").unwrap_or(0);
     let mut status = json!({
         "conditions": [allowed_condition(budget, allowed, generation, now)],
         "currentHealthy": healthy,
@@ -74,8 +69,8 @@ fn allowed_condition(budget: &Value, allowed: i64, generation: i64, now: Wall) -
 
 fn written(budget: &Value, value: &str, reason: &str, message: &str, generation: i64, now: Wall) -> Value {
     let since = condition(budget, "DisruptionAllowed")
-        .filter(|c| text(c, "/status") == value)
-        .map(|c| text(c, "/lastTransitionTime").to_owned());
+        .filter(|c| c.str_at("/status") == value)
+        .map(|c| c.str_at("/lastTransitionTime").to_owned());
     json!({
         "lastTransitionTime": since.unwrap_or_else(|| rfc3339(now)),
         "message": message,
@@ -89,7 +84,7 @@ fn written(budget: &Value, value: &str, reason: &str, message: &str, generation:
 /// The status when the pods could not be counted: nothing is allowed.
 pub(super) fn failed(budget: &Value, why: &str, now: Wall) -> Value {
     let mut status = budget.get("status").filter(|s| s.is_object()).cloned().unwrap_or_else(|| json!({}));
-    let observed = number(budget, "/status/observedGeneration").unwrap_or(0);
+    let observed = budget.i64_at("/status/observedGeneration").unwrap_or(0);
     status["disruptionsAllowed"] = 0.into();
     status["conditions"] = json!([written(budget, "False", "SyncFailed", why, observed, now)]);
     status

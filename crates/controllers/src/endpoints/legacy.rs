@@ -1,12 +1,13 @@
 //! endpoint: one Endpoints object per service, of the same name.
 
+use api::object::ObjectExt as _;
 use client::{
     ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder, split_key,
 };
 use serde_json::{Map, Value, json};
 
 use super::{HEADLESS, SERVICES, is_headless, is_kept, membership, subsets};
-use crate::{context::Context, objects::text, pods::PODS, start::start};
+use crate::{context::Context, pods::PODS, start::start};
 
 const ENDPOINTS: Resource = Resource::core("endpoints");
 const WORKERS: usize = 5;
@@ -42,7 +43,7 @@ pub(crate) fn run(c: &Context) {
         let feed = queue.clone();
         // What is left of a service that went meanwhile, and what somebody changed or took away.
         following.endpoints.on(move |change| {
-            if text(change.object(), LEADER).is_empty() {
+            if change.object().str_at(LEADER).is_empty() {
                 feed.add(change.key());
             }
         });
@@ -68,7 +69,7 @@ impl Loop {
         if !is_kept(&service) {
             return Ok(Next::OnChange);
         }
-        let all = self.pods.by_namespace(text(&service, "/metadata/namespace"));
+        let all = self.pods.by_namespace(service.namespace());
         let members = membership::members(&service, all, membership::tolerates_unready(&service));
         let (subsets, cut) = subsets::of(&service, &members);
         let existing = self.endpoints.get_key(key);
@@ -111,7 +112,7 @@ fn wanted(service: &Value, existing: Option<&Value>, subsets: Vec<Value>, cut: b
         json!({
             "apiVersion": "v1",
             "kind": "Endpoints",
-            "metadata": {"name": text(service, "/metadata/name"), "namespace": text(service, "/metadata/namespace")},
+            "metadata": {"name": service.name(), "namespace": service.namespace()},
         })
     });
     let map = |at: &str, of: &Value| of.pointer(at).and_then(Value::as_object).cloned().unwrap_or_default();

@@ -2,13 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use api::object::ObjectExt as _;
 use serde_json::{Map, Value, json};
 
 use super::{is_headless, selects};
-use crate::{
-    objects::{is_deleting, list, number, text},
-    pods::{is_finished, is_ready},
-};
+use crate::pods::{is_finished, is_ready};
 
 /// Whether a pod's change can change the endpoints of a service.
 pub(super) fn matters(old: &Value, new: &Value) -> bool {
@@ -23,7 +21,7 @@ pub(super) fn matters(old: &Value, new: &Value) -> bool {
     ];
     fields.into_iter().any(differs)
         || is_ready(old) != is_ready(new)
-        || is_deleting(old) != is_deleting(new)
+        || old.is_terminating() != new.is_terminating()
         || is_finished(old) != is_finished(new)
 }
 
@@ -52,7 +50,9 @@ impl Family {
 
 /// The families that a service has addresses of, the first one first.
 pub(super) fn families(service: &Value) -> Vec<Family> {
-    let named: Vec<Family> = list(service, "/spec/ipFamilies")
+    let named: Vec<Family> = service
+        .list_at("/spec/ipFamilies")
+        .iter()
         .filter_map(|f| match f.as_str() {
             Some("IPv4") => Some(Family::V4),
             Some("IPv6") => Some(Family::V6),
@@ -62,15 +62,15 @@ pub(super) fn families(service: &Value) -> Vec<Family> {
     if !named.is_empty() {
         return named;
     }
-    let is_v6 = Family::V6.holds(text(service, "/spec/clusterIP"));
+    let is_v6 = Family::V6.holds(service.str_at("/spec/clusterIP"));
     vec![if is_v6 { Family::V6 } else { Family::V4 }]
 }
 
 /// The pod's address of a family.
 pub(super) fn address(pod: &Value, family: Family) -> Option<String> {
-    let mut all = list(pod, "/status/podIPs").map(|ip| text(ip, "/ip"));
+    let mut all = pod.list_at("/status/podIPs").iter().map(|ip| ip.str_at("/ip"));
     let found = all.find(|ip| family.holds(ip)).or_else(|| {
-        let only = text(pod, "/status/podIP");
+        let only = pod.str_at("/status/podIP");
         family.holds(only).then_some(only)
     });
     found.map(str::to_owned)
@@ -81,8 +81,8 @@ pub(super) fn address(pod: &Value, family: Family) -> Option<String> {
 pub(super) fn members(service: &Value, pods: Vec<Arc<Value>>, with_terminating: bool) -> Vec<Arc<Value>> {
     let belongs = |pod: &Value| {
         !is_finished(pod)
-            && !text(pod, "/status/podIP").is_empty()
-            && (with_terminating || !is_deleting(pod))
+            && !pod.str_at("/status/podIP").is_empty()
+            && (with_terminating || !pod.is_terminating())
             && selects(service, pod)
     };
     pods.into_iter().filter(|pod| belongs(pod)).collect()
@@ -94,17 +94,17 @@ pub(super) fn tolerates_unready(service: &Value) -> bool {
 
 /// A pod's own DNS name below the service: only if it asks for this very service.
 pub(super) fn hostname<'a>(service: &Value, pod: &'a Value) -> Option<&'a str> {
-    let name = text(pod, "/spec/hostname");
-    let here = text(pod, "/spec/subdomain") == text(service, "/metadata/name");
+    let name = pod.str_at("/spec/hostname");
+    let here = pod.str_at("/spec/subdomain") == service.name();
     (!name.is_empty() && here).then_some(name)
 }
 
 pub(super) fn target(pod: &Value) -> Value {
     json!({
         "kind": "Pod",
-        "name": text(pod, "/metadata/name"),
-        "namespace": text(pod, "/metadata/namespace"),
-        "uid": text(pod, "/metadata/uid"),
+        "name": pod.name(),
+        "namespace": pod.namespace(),
+        "uid": pod.uid(),
     })
 }
 
@@ -114,28 +114,31 @@ fn find_port(pod: &Value, port: &Value) -> Option<i64> {
     match port.get("targetPort") {
         Some(Value::String(name)) => {
             let sidecars =
-                list(pod, "/spec/initContainers").filter(|c| text(c, "/restartPolicy") == "Always");
-            list(pod, "/spec/containers")
+                pod.list_at("/spec/initContainers").iter().filter(|c| c.str_at("/restartPolicy") == "Always");
+            pod.list_at("/spec/containers")
+                .iter()
                 .chain(sidecars)
-                .flat_map(|c| list(c, "/ports"))
-                .find(|p| text(p, "/name") == name && protocol(p) == protocol(port))
-                .and_then(|p| number(p, "/containerPort"))
+                .flat_map(|c| c.list_at("/ports").iter())
+                .find(|p| p.str_at("/name") == name && protocol(p) == protocol(port))
+                .and_then(|p| p.i64_at("/containerPort"))
         }
-        Some(target) => target.as_i64().filter(|n| *n > 0).or_else(|| number(port, "/port")),
-        None => number(port, "/port"),
+        Some(target) => target.as_i64().filter(|n| *n > 0).or_else(|| port.i64_at("/port")),
+        None => port.i64_at("/port"),
     }
 }
 
 fn protocol(port: &Value) -> &str {
-    Some(text(port, "/protocol")).filter(|p| !p.is_empty()).unwrap_or("TCP")
+    Some(port.str_at("/protocol")).filter(|p| !p.is_empty()).unwrap_or("TCP")
 }
 
 /// The ports of a service as `pod` has them; a name that the pod does not know is left out.
 pub(super) fn ports(service: &Value, pod: &Value) -> Vec<Value> {
-    list(service, "/spec/ports")
+    service
+        .list_at("/spec/ports")
+        .iter()
         .filter_map(|port| {
             let mut found = Map::new();
-            found.insert("name".into(), text(port, "/name").into());
+            found.insert("name".into(), port.str_at("/name").into());
             found.insert("port".into(), find_port(pod, port)?.into());
             found.insert("protocol".into(), protocol(port).into());
             if let Some(app) = port.get("appProtocol") {
@@ -148,7 +151,7 @@ pub(super) fn ports(service: &Value, pod: &Value) -> Vec<Value> {
 
 /// Whether a service without any port has endpoints nevertheless.
 pub(super) fn may_lack_ports(service: &Value) -> bool {
-    is_headless(service) && list(service, "/spec/ports").next().is_none()
+    is_headless(service) && service.list_at("/spec/ports").is_empty()
 }
 
 #[cfg(test)]
@@ -174,7 +177,7 @@ mod tests {
 
     fn check_port(port: Value, expect: Option<i64>) {
         let service = json!({"spec": {"ports": [port]}});
-        let found = ports(&service, &pod()).first().and_then(|p| number(p, "/port"));
+        let found = ports(&service, &pod()).first().and_then(|p| p.i64_at("/port"));
         assert_eq!(found, expect, "{service}");
     }
 

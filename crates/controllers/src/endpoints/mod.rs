@@ -11,11 +11,9 @@ mod packing;
 mod sliced;
 mod subsets;
 
-use api::selector::LabelSelector;
+use api::{object::ObjectExt as _, selector::LabelSelector};
 use client::{Change, Informer, Resource, WorkQueue};
 use serde_json::Value;
-
-use crate::objects::text;
 
 pub(crate) use legacy::run as endpoints;
 pub(crate) use sliced::run as endpoint_slices;
@@ -26,11 +24,11 @@ const HEADLESS: &str = "service.kubernetes.io/headless";
 /// Whether the loops are to keep addresses for `service`: it has a selector, and a place of its own.
 fn is_kept(service: &Value) -> bool {
     service.pointer("/spec/selector").is_some_and(Value::is_object)
-        && text(service, "/spec/type") != "ExternalName"
+        && service.str_at("/spec/type") != "ExternalName"
 }
 
 fn is_headless(service: &Value) -> bool {
-    text(service, "/spec/clusterIP") == "None"
+    service.str_at("/spec/clusterIP") == "None"
 }
 
 fn selects(service: &Value, pod: &Value) -> bool {
@@ -49,7 +47,7 @@ fn feed(queue: &WorkQueue, services: &Informer, pods: &Informer) {
             Change::Updated { old, new } => (Some(old), new),
             Change::Added(pod) | Change::Deleted(pod) => (None, pod),
         };
-        for service in services.by_namespace(text(new, "/metadata/namespace")) {
+        for service in services.by_namespace(new.namespace()) {
             let wanted = |pod: &Value| selects(&service, pod);
             if is_kept(&service) && (wanted(new) || old.is_some_and(|old| wanted(old))) {
                 queue.add(client::key_of(&service));

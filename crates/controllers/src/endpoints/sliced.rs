@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Map, Value, json};
 use world::Host;
@@ -14,7 +15,6 @@ use super::{
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{is_deleting, list, text},
     pods::{PODS, is_ready, owner_reference},
     start::start,
 };
@@ -60,7 +60,7 @@ pub(crate) fn run(c: &Context) {
         following.slices.on(move |change| {
             let slice = change.object();
             if is_ours(slice) {
-                let (namespace, name) = (text(slice, "/metadata/namespace"), service_of(slice));
+                let (namespace, name) = (slice.namespace(), service_of(slice));
                 feed.add(format!("{namespace}/{name}"));
             }
         });
@@ -112,31 +112,31 @@ impl Loop {
     }
 
     async fn reconcile(&self, key: &str, service: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(service, "/metadata/namespace"), text(service, "/metadata/name"));
+        let (namespace, name) = (service.namespace(), service.name());
         let members = membership::members(service, self.pods.by_namespace(namespace), true);
         let existing: Vec<Arc<Value>> = self
             .slices
             .by_namespace(namespace)
             .into_iter()
-            .filter(|s| is_ours(s) && service_of(s) == name && !is_deleting(s))
+            .filter(|s| is_ours(s) && service_of(s) == name && !s.is_terminating())
             .collect();
         let families = membership::families(service);
         for family in &families {
             let of_family: Vec<&Arc<Value>> =
-                existing.iter().filter(|s| text(s, "/addressType") == family.name()).collect();
+                existing.iter().filter(|s| s.str_at("/addressType") == family.name()).collect();
             let mut wanted: BTreeMap<String, (Ports, Endpoints)> = BTreeMap::new();
             for pod in &members {
                 let Some(ip) = membership::address(pod, *family) else { continue };
                 let ports = membership::ports(service, pod);
                 let endpoint = self.endpoint(service, pod, &ip);
                 let group = wanted.entry(ports_key(&ports)).or_insert_with(|| (ports, Endpoints::new()));
-                group.1.insert(text(pod, "/metadata/uid").to_owned(), endpoint);
+                group.1.insert(pod.uid().to_owned(), endpoint);
             }
             self.write(key, service, *family, &of_family, wanted).await?;
         }
         // A family that the service has given up.
         for slice in &existing {
-            if !families.iter().any(|f| f.name() == text(slice, "/addressType")) {
+            if !families.iter().any(|f| f.name() == slice.str_at("/addressType")) {
                 self.delete(key, slice).await?;
             }
         }
@@ -144,7 +144,7 @@ impl Loop {
     }
 
     fn endpoint(&self, service: &Value, pod: &Value, ip: &str) -> Value {
-        let (serving, terminating) = (is_ready(pod), is_deleting(pod));
+        let (serving, terminating) = (is_ready(pod), pod.is_terminating());
         let ready = membership::tolerates_unready(service) || (serving && !terminating);
         let mut endpoint = json!({
             "addresses": [ip],
@@ -154,7 +154,7 @@ impl Loop {
         if let Some(name) = membership::hostname(service, pod) {
             endpoint["hostname"] = name.into();
         }
-        let node = text(pod, "/spec/nodeName");
+        let node = pod.str_at("/spec/nodeName");
         if !node.is_empty() {
             endpoint["nodeName"] = node.into();
             let zone =
@@ -176,11 +176,13 @@ impl Loop {
     ) -> Result<(), ClientError> {
         let mut by_ports: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
         for slice in existing {
-            let ports: Ports = list(slice, "/ports").cloned().collect();
-            let endpoints = list(slice, "/endpoints")
-                .map(|e| (text(e, "/targetRef/uid").to_owned(), e.clone()))
+            let ports: Ports = slice.list_at("/ports").iter().cloned().collect();
+            let endpoints = slice
+                .list_at("/endpoints")
+                .iter()
+                .map(|e| (e.str_at("/targetRef/uid").to_owned(), e.clone()))
                 .collect();
-            let name = text(slice, "/metadata/name").to_owned();
+            let name = slice.name().to_owned();
             by_ports.entry(ports_key(&ports)).or_default().push(Slice { name, endpoints });
         }
         // Ports that no pod has any more: their slices go.
@@ -197,14 +199,14 @@ impl Loop {
             // A service without endpoints has one slice that says so.
             let mut placeholder = Plan { create: vec![Endpoints::new()], ..Plan::default() };
             if let Some(there) = existing.iter().find(|s| is_empty(s)) {
-                let name = text(there, "/metadata/name").to_owned();
+                let name = there.name().to_owned();
                 plans.iter_mut().for_each(|(_, p)| p.delete.retain(|n| *n != name));
                 placeholder.create.clear();
                 placeholder.keep.push(name);
             }
             plans.push((Vec::new(), placeholder));
         }
-        let find = |name: &str| existing.iter().find(|s| text(s, "/metadata/name") == name).copied();
+        let find = |name: &str| existing.iter().find(|s| s.name() == name).copied();
         let mut spare: Vec<&Arc<Value>> =
             plans.iter().flat_map(|(_, p)| &p.delete).filter_map(|name| find(name)).collect();
         for (ports, plan) in plans {
@@ -234,7 +236,7 @@ impl Loop {
     }
 
     async fn store(&self, key: &str, slice: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(slice, "/metadata/namespace"), text(slice, "/metadata/name"));
+        let (namespace, name) = (slice.namespace(), slice.name());
         let stored = if name.is_empty() {
             self.rest.create(&SLICES, Some(namespace), slice).await?
         } else {
@@ -245,8 +247,8 @@ impl Loop {
     }
 
     async fn delete(&self, key: &str, slice: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(slice, "/metadata/namespace"), text(slice, "/metadata/name"));
-        let params = DeleteParams::uid(text(slice, "/metadata/uid"));
+        let (namespace, name) = (slice.namespace(), slice.name());
+        let params = DeleteParams::uid(slice.uid());
         match self.rest.delete(&SLICES, Some(namespace), name, &params).await {
             Ok(_) => {
                 self.expectations.deleted(key, slice, self.host.clock().monotonic());
@@ -259,7 +261,7 @@ impl Loop {
 }
 
 fn is_empty(slice: &Value) -> bool {
-    list(slice, "/endpoints").next().is_none() && list(slice, "/ports").next().is_none()
+    slice.list_at("/endpoints").is_empty() && slice.list_at("/ports").is_empty()
 }
 
 /// The same for the same ports, in whatever order their fields are.
@@ -267,7 +269,7 @@ fn ports_key(ports: &[Value]) -> String {
     let mut all: Vec<String> = ports
         .iter()
         .map(|p| {
-            let fields = ["/name", "/protocol", "/appProtocol"].map(|at| text(p, at));
+            let fields = ["/name", "/protocol", "/appProtocol"].map(|at| p.str_at(at));
             format!("{}/{}/{}/{}", fields[0], fields[1], fields[2], p["port"])
         })
         .collect();
@@ -285,7 +287,7 @@ fn labels(service: &Value) -> Map<String, Value> {
     if is_headless(service) {
         labels.insert(HEADLESS.into(), "".into());
     }
-    labels.insert(SERVICE_NAME.into(), text(service, "/metadata/name").into());
+    labels.insert(SERVICE_NAME.into(), service.name().into());
     labels.insert(MANAGED_BY.into(), MANAGER.into());
     labels
 }
@@ -304,8 +306,8 @@ fn slice(
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
-                "generateName": format!("{}-", text(service, "/metadata/name")),
-                "namespace": text(service, "/metadata/namespace"),
+                "generateName": format!("{}-", service.name()),
+                "namespace": service.namespace(),
                 "ownerReferences": [owner_reference(service)],
             },
         })

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use serde_json::{Value, json};
 
 use super::membership::{self, Family};
-use crate::{objects::text, pods::is_ready};
+use crate::pods::is_ready;
 
 /// More addresses than this are cut off, and the object says so.
 const CAPACITY: usize = 1000;
@@ -31,10 +32,10 @@ pub(super) fn of(service: &Value, members: &[Arc<Value>]) -> (Vec<Value>, bool) 
         if ports.is_empty() && !membership::may_lack_ports(service) {
             continue;
         }
-        ports.sort_by_key(|p| (text(p, "/name").to_owned(), p.to_string()));
+        ports.sort_by_key(|p| (p.str_at("/name").to_owned(), p.to_string()));
         for port in &mut ports {
             // A single port needs no name.
-            if text(port, "/name").is_empty()
+            if port.str_at("/name").is_empty()
                 && let Some(fields) = port.as_object_mut()
             {
                 fields.shift_remove("name");
@@ -42,7 +43,7 @@ pub(super) fn of(service: &Value, members: &[Arc<Value>]) -> (Vec<Value>, bool) 
         }
         let subset = by_ports.entry(Value::from(ports.clone()).to_string()).or_default();
         subset.ports = ports;
-        let key = (ip.clone(), text(pod, "/metadata/uid").to_owned());
+        let key = (ip.clone(), pod.uid().to_owned());
         let ready = membership::tolerates_unready(service) || is_ready(pod);
         let into = if ready { &mut subset.ready } else { &mut subset.not_ready };
         into.insert(key, address(service, pod, &ip));
@@ -78,7 +79,7 @@ fn address(service: &Value, pod: &Value, ip: &str) -> Value {
     if let Some(name) = membership::hostname(service, pod) {
         address["hostname"] = name.into();
     }
-    let node = text(pod, "/spec/nodeName");
+    let node = pod.str_at("/spec/nodeName");
     if !node.is_empty() {
         address["nodeName"] = node.into();
     }
@@ -101,14 +102,13 @@ mod tests {
     /// Per subset: ready IPs, not ready IPs, port numbers.
     fn check(service: Value, pods: &[Arc<Value>], expect: &[(&[&str], &[&str], &[i64])]) {
         let ips = |s: &Value, at: &str| -> Vec<String> {
-            crate::objects::list(s, at).map(|a| text(a, "/ip").to_owned()).collect()
+            s.list_at(at).iter().map(|a| a.str_at("/ip").to_owned()).collect()
         };
         let found: Vec<_> = of(&service, pods)
             .0
             .iter()
             .map(|s| {
-                let ports: Vec<i64> =
-                    crate::objects::list(s, "/ports").filter_map(|p| p["port"].as_i64()).collect();
+                let ports: Vec<i64> = s.list_at("/ports").iter().filter_map(|p| p["port"].as_i64()).collect();
                 (ips(s, "/addresses"), ips(s, "/notReadyAddresses"), ports)
             })
             .collect();

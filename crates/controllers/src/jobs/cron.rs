@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::profile::Profile;
+use api::{object::ObjectExt as _, profile::Profile};
 use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{condition, controller_uid, is_deleting, list, number, text, time},
+    objects::{condition, controller_uid},
     pods::owner_reference,
     start::start,
 };
@@ -62,8 +62,8 @@ pub(crate) fn run(c: &Context) {
         jobs.on(move |change| {
             let job = change.object();
             let Some(uid) = controller_uid(job) else { return };
-            let all = cron_jobs.by_namespace(text(job, "/metadata/namespace"));
-            all.iter().filter(|c| text(c, "/metadata/uid") == uid).for_each(|c| feed.add(client::key_of(c)));
+            let all = cron_jobs.by_namespace(job.namespace());
+            all.iter().filter(|c| c.uid() == uid).for_each(|c| feed.add(client::key_of(c)));
         });
     };
     start(&c.host, informers, queue, WORKERS, follow, move |key| {
@@ -92,14 +92,14 @@ impl Loop {
         if !cron["status"].is_object() {
             cron["status"] = json!({});
         }
-        let uid = text(&cron, "/metadata/uid").to_owned();
-        let mut jobs = self.jobs.by_namespace(text(&cron, "/metadata/namespace"));
+        let uid = cron.uid().to_owned();
+        let mut jobs = self.jobs.by_namespace(cron.namespace());
         jobs.retain(|j| controller_uid(j) == Some(&uid));
         self.clean_up(&cron, &jobs).await?;
         self.observe(&mut cron, &jobs).await?;
         let outcome = self.turn(&mut cron, &jobs).await;
         if cron.get("status") != shown.get("status") {
-            let (namespace, name) = (text(&cron, "/metadata/namespace"), text(&cron, "/metadata/name"));
+            let (namespace, name) = (cron.namespace(), cron.name());
             let stored = self.rest.update_sub(&CRON_JOBS, Some(namespace), name, "status", &cron).await?;
             self.written.stored(key, &stored, mono);
         }
@@ -108,17 +108,17 @@ impl Loop {
 
     /// Compares `status.active` with the jobs that are there.
     async fn observe(&self, cron: &mut Value, jobs: &[Arc<Value>]) -> Result<(), ClientError> {
-        let listed: Vec<Value> = list(cron, "/status/active").cloned().collect();
+        let listed: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
         let mut active = Vec::new();
         for entry in listed {
-            let uid = text(&entry, "/uid");
-            match jobs.iter().find(|j| text(j, "/metadata/uid") == uid) {
+            let uid = entry.str_at("/uid");
+            match jobs.iter().find(|j| j.uid() == uid) {
                 Some(job) => match rules::finished(job) {
                     Some(ended) => {
                         let words = format!(
                             "Saw completed job: {}, condition: {}",
-                            text(job, "/metadata/name"),
-                            text(ended, "/type")
+                            job.name(),
+                            ended.str_at("/type")
                         );
                         self.recorder.normal(cron, "SawCompletedJob", words);
                     }
@@ -126,9 +126,9 @@ impl Loop {
                 },
                 None => {
                     // The informer may be behind.
-                    let (namespace, name) = (text(&entry, "/namespace"), text(&entry, "/name"));
+                    let (namespace, name) = (entry.str_at("/namespace"), entry.str_at("/name"));
                     match self.rest.get_opt(&JOBS, Some(namespace), name).await? {
-                        Some(job) if text(&job, "/metadata/uid") == uid => active.push(entry),
+                        Some(job) if job.uid() == uid => active.push(entry),
                         _ => {
                             let words = format!("Active job went missing: {name}");
                             self.recorder.normal(cron, "MissingJob", words);
@@ -138,21 +138,18 @@ impl Loop {
             }
         }
         for job in jobs {
-            let is_listed = active.iter().any(|a| text(a, "/uid") == text(job, "/metadata/uid"));
+            let is_listed = active.iter().any(|a| a.str_at("/uid") == job.uid());
             if rules::finished(job).is_none() && !is_listed {
-                let words = format!(
-                    "Saw a job that the controller did not create or forgot: {}",
-                    text(job, "/metadata/name")
-                );
+                let words = format!("Saw a job that the controller did not create or forgot: {}", job.name());
                 self.recorder.warning(cron, "UnexpectedJob", words);
             }
         }
         let successes = jobs
             .iter()
-            .filter(|j| condition(j, "Complete").is_some_and(|c| text(c, "/status") == "True"))
-            .filter_map(|j| time(j, "/status/completionTime"));
+            .filter(|j| condition(j, "Complete").is_some_and(|c| c.str_at("/status") == "True"))
+            .filter_map(|j| j.time_at("/status/completionTime"));
         if let Some(last) = successes.max()
-            && time(cron, "/status/lastSuccessfulTime").is_none_or(|before| before < last)
+            && cron.time_at("/status/lastSuccessfulTime").is_none_or(|before| before < last)
         {
             cron["status"]["lastSuccessfulTime"] = rfc3339(last).into();
         }
@@ -162,27 +159,27 @@ impl Loop {
 
     /// Starts the job whose time has come, if it may.
     async fn turn(&self, cron: &mut Value, jobs: &[Arc<Value>]) -> Result<Next, ClientError> {
-        if is_deleting(cron) || cron.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
+        if cron.is_terminating() || cron.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
             return Ok(Next::OnChange);
         }
         let zone = match self.zone(cron) {
             Ok(zone) => zone,
             Err(why) => {
-                let words = format!("invalid timeZone: {:?}: {why}", text(cron, "/spec/timeZone"));
+                let words = format!("invalid timeZone: {:?}: {why}", cron.str_at("/spec/timeZone"));
                 self.recorder.warning(cron, "UnknownTimeZone", words);
                 return Ok(Next::OnChange);
             }
         };
-        let schedule = match Schedule::parse(text(cron, "/spec/schedule")) {
+        let schedule = match Schedule::parse(cron.str_at("/spec/schedule")) {
             Ok(schedule) => schedule,
             Err(why) => {
-                let words = format!("unparseable schedule: {:?} : {why}", text(cron, "/spec/schedule"));
+                let words = format!("unparseable schedule: {:?} : {why}", cron.str_at("/spec/schedule"));
                 self.recorder.warning(cron, "UnparseableSchedule", words);
                 return Ok(Next::OnChange);
             }
         };
         let now = self.host.clock().wall();
-        let deadline = number(cron, "/spec/startingDeadlineSeconds").map(SignedDuration::from_secs);
+        let deadline = cron.i64_at("/spec/startingDeadlineSeconds").map(SignedDuration::from_secs);
         let Some(earliest) = earliest(cron, deadline, now) else { return Ok(Next::OnChange) };
         let comes_next = || match schedule.next(now, &zone) {
             Some(next) => {
@@ -216,14 +213,14 @@ impl Loop {
             );
             return Ok(comes_next());
         }
-        let name = format!("{}-{}", text(cron, "/metadata/name"), scheduled.as_second() / 60);
-        let started = list(cron, "/status/active").any(|a| text(a, "/name") == name)
-            || time(cron, "/status/lastScheduleTime") == Some(scheduled);
+        let name = format!("{}-{}", cron.name(), scheduled.as_second() / 60);
+        let started = cron.list_at("/status/active").iter().any(|a| a.str_at("/name") == name)
+            || cron.time_at("/status/lastScheduleTime") == Some(scheduled);
         if started {
             return Ok(comes_next());
         }
-        let running: Vec<Value> = list(cron, "/status/active").cloned().collect();
-        match text(cron, "/spec/concurrencyPolicy") {
+        let running: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
+        match cron.str_at("/spec/concurrencyPolicy") {
             "Forbid" if !running.is_empty() => {
                 let words =
                     "Not starting job because prior execution is running and concurrency policy is Forbid";
@@ -232,7 +229,7 @@ impl Loop {
             }
             "Replace" => {
                 for entry in &running {
-                    if let Some(job) = jobs.iter().find(|j| text(j, "/metadata/uid") == text(entry, "/uid")) {
+                    if let Some(job) = jobs.iter().find(|j| j.uid() == entry.str_at("/uid")) {
                         self.delete(cron, job).await?;
                     }
                 }
@@ -241,7 +238,7 @@ impl Loop {
             _ => {}
         }
         let job = job(cron, &name, scheduled);
-        let namespace = text(cron, "/metadata/namespace").to_owned();
+        let namespace = cron.namespace().to_owned();
         let made = match self.rest.create(&JOBS, Some(&namespace), &job).await {
             Ok(made) => {
                 self.recorder.normal(cron, "SuccessfulCreate", format!("Created job {name}"));
@@ -251,7 +248,7 @@ impl Loop {
             Err(e) if e.is_already_exists() => {
                 // Made by this loop before it could write the status, or somebody else's.
                 let there = self.rest.get(&JOBS, Some(&namespace), &name).await?;
-                let ours = controller_uid(&there) == Some(text(cron, "/metadata/uid"));
+                let ours = controller_uid(&there) == Some(cron.uid());
                 if !ours || rules::finished(&there).is_some() {
                     cron["status"]["lastScheduleTime"] = rfc3339(scheduled).into();
                     return Ok(comes_next());
@@ -263,14 +260,14 @@ impl Loop {
                 return Err(e);
             }
         };
-        let mut active: Vec<Value> = list(cron, "/status/active").cloned().collect();
+        let mut active: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
         active.push(json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
             "name": name,
             "namespace": namespace,
-            "resourceVersion": text(&made, "/metadata/resourceVersion"),
-            "uid": text(&made, "/metadata/uid"),
+            "resourceVersion": made.resource_version(),
+            "uid": made.uid(),
         }));
         set_active(cron, active);
         cron["status"]["lastScheduleTime"] = rfc3339(scheduled).into();
@@ -279,7 +276,7 @@ impl Loop {
 
     /// The zone of the schedule: the controller's own is UTC, others are read from the host's files.
     fn zone(&self, cron: &Value) -> Result<TimeZone, String> {
-        let name = text(cron, "/spec/timeZone");
+        let name = cron.str_at("/spec/timeZone");
         if matches!(name, "" | "UTC" | "Etc/UTC") {
             return Ok(TimeZone::UTC);
         }
@@ -293,12 +290,14 @@ impl Loop {
         for (kind, field, default) in
             [("Complete", "successfulJobsHistoryLimit", 3), ("Failed", "failedJobsHistoryLimit", 1)]
         {
-            let limit = number(cron, &format!("/spec/{field}")).unwrap_or(default);
+            let limit = cron.i64_at(&format!("/spec/{field}")).unwrap_or(default);
             let mut ended: Vec<&Arc<Value>> = jobs
                 .iter()
-                .filter(|j| !is_deleting(j) && rules::finished(j).is_some_and(|c| text(c, "/type") == kind))
+                .filter(|j| {
+                    !j.is_terminating() && rules::finished(j).is_some_and(|c| c.str_at("/type") == kind)
+                })
                 .collect();
-            ended.sort_by_key(|j| (time(j, "/status/startTime"), text(j, "/metadata/name").to_owned()));
+            ended.sort_by_key(|j| (j.time_at("/status/startTime"), j.name().to_owned()));
             let excess = ended.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
             for job in ended.into_iter().take(excess) {
                 self.delete(cron, job).await?;
@@ -308,11 +307,9 @@ impl Loop {
     }
 
     async fn delete(&self, cron: &Value, job: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(job, "/metadata/namespace"), text(job, "/metadata/name"));
-        let params = DeleteParams {
-            propagation_policy: Some("Background".into()),
-            ..DeleteParams::uid(text(job, "/metadata/uid"))
-        };
+        let (namespace, name) = (job.namespace(), job.name());
+        let params =
+            DeleteParams { propagation_policy: Some("Background".into()), ..DeleteParams::uid(job.uid()) };
         match self.rest.delete(&JOBS, Some(namespace), name, &params).await {
             Ok(_) => self.recorder.normal(cron, "SuccessfulDelete", format!("Deleted job {name}")),
             Err(e) if e.is_not_found() || e.is_conflict() => {}
@@ -338,7 +335,7 @@ fn set_active(cron: &mut Value, active: Vec<Value>) {
 /// From when on times count: the last one, or the creation, but not before the deadline.
 fn earliest(cron: &Value, deadline: Option<SignedDuration>, now: Wall) -> Option<Wall> {
     let last =
-        time(cron, "/status/lastScheduleTime").or_else(|| time(cron, "/metadata/creationTimestamp"))?;
+        cron.time_at("/status/lastScheduleTime").or_else(|| cron.time_at("/metadata/creationTimestamp"))?;
     let floor = deadline.and_then(|d| now.checked_sub(d).ok());
     Some(floor.map_or(last, |floor| last.max(floor)))
 }
@@ -357,7 +354,7 @@ fn job(cron: &Value, name: &str, scheduled: Wall) -> Value {
             "annotations": annotations,
             "labels": part("/metadata/labels"),
             "name": name,
-            "namespace": text(cron, "/metadata/namespace"),
+            "namespace": cron.namespace(),
             "ownerReferences": [owner_reference(cron)],
         },
         "spec": part("/spec"),

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
-
-use crate::objects::text;
 
 /// Annotation and label of a pod.
 pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -40,7 +39,7 @@ pub(super) fn format(indexes: &BTreeSet<i64>) -> String {
 
 /// The index of a pod.
 pub(super) fn of(pod: &Value) -> Option<i64> {
-    text(pod, "/metadata/annotations/batch.kubernetes.io~1job-completion-index").parse().ok()
+    pod.str_at("/metadata/annotations/batch.kubernetes.io~1job-completion-index").parse().ok()
 }
 
 #[cfg(test)]

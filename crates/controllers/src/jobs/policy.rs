@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use jiff::SignedDuration;
 use serde_json::Value;
 use world::Wall;
@@ -11,7 +12,6 @@ use super::{
     indexes,
     rules::{Verdict, ended_at, wait_after},
 };
-use crate::objects::{list, number, text};
 
 /// On a pod: how often its index has failed before.
 pub(super) const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
@@ -28,17 +28,17 @@ pub(super) enum Effect {
 }
 
 pub(super) fn limits_per_index(job: &Value) -> Option<i64> {
-    number(job, "/spec/backoffLimitPerIndex")
+    job.i64_at("/spec/backoffLimitPerIndex")
 }
 
 /// The first rule of the pod failure policy that fits.
 pub(super) fn effect(job: &Value, pod: &Value) -> Effect {
-    if text(pod, "/status/phase") != "Failed" {
+    if pod.str_at("/status/phase") != "Failed" {
         return Effect::Count;
     }
-    for (n, rule) in list(job, "/spec/podFailurePolicy/rules").enumerate() {
-        let action = text(rule, "/action");
-        let key = format!("{}/{}", text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+    for (n, rule) in job.list_at("/spec/podFailurePolicy/rules").iter().enumerate() {
+        let action = rule.str_at("/action");
+        let key = format!("{}/{}", pod.namespace(), pod.name());
         let why = exit_code(rule, pod)
             .map(|(container, code)| {
                 format!(
@@ -62,23 +62,26 @@ pub(super) fn effect(job: &Value, pod: &Value) -> Effect {
 
 fn exit_code<'a>(rule: &Value, pod: &'a Value) -> Option<(&'a str, i64)> {
     let wanted = rule.get("onExitCodes").filter(|r| r.is_object())?;
-    let only = text(wanted, "/containerName");
-    let listed = |code: i64| list(wanted, "/values").any(|v| v.as_i64() == Some(code));
-    list(pod, "/status/containerStatuses")
-        .chain(list(pod, "/status/initContainerStatuses"))
-        .filter(|c| only.is_empty() || text(c, "/name") == only)
-        .filter_map(|c| Some((text(c, "/name"), number(c, "/state/terminated/exitCode")?)))
+    let only = wanted.str_at("/containerName");
+    let listed = |code: i64| wanted.list_at("/values").iter().any(|v| v.as_i64() == Some(code));
+    pod.list_at("/status/containerStatuses")
+        .iter()
+        .chain(pod.list_at("/status/initContainerStatuses").iter())
+        .filter(|c| only.is_empty() || c.str_at("/name") == only)
+        .filter_map(|c| Some((c.str_at("/name"), c.i64_at("/state/terminated/exitCode")?)))
         .filter(|(_, code)| *code != 0)
-        .find(|(_, code)| listed(*code) == (text(wanted, "/operator") == "In"))
+        .find(|(_, code)| listed(*code) == (wanted.str_at("/operator") == "In"))
 }
 
 fn pod_condition<'a>(rule: &'a Value, pod: &Value) -> Option<&'a str> {
-    let status = |wanted: &Value| Some(text(wanted, "/status").to_owned()).filter(|s| !s.is_empty());
-    list(rule, "/onPodConditions").map(|wanted| (text(wanted, "/type"), status(wanted))).find_map(
+    let status = |wanted: &Value| Some(wanted.str_at("/status").to_owned()).filter(|s| !s.is_empty());
+    rule.list_at("/onPodConditions").iter().map(|wanted| (wanted.str_at("/type"), status(wanted))).find_map(
         |(kind, status)| {
             let status = status.unwrap_or_else(|| "True".into());
-            let holds = list(pod, "/status/conditions")
-                .any(|c| text(c, "/type") == kind && text(c, "/status") == status);
+            let holds = pod
+                .list_at("/status/conditions")
+                .iter()
+                .any(|c| c.str_at("/type") == kind && c.str_at("/status") == status);
             holds.then_some(kind)
         },
     )
@@ -86,11 +89,11 @@ fn pod_condition<'a>(rule: &'a Value, pod: &Value) -> Option<&'a str> {
 
 /// The verdict of the success policy, if one of its rules is met.
 pub(super) fn success(job: &Value, done: &BTreeSet<i64>) -> Option<Verdict> {
-    let completions = number(job, "/spec/completions").unwrap_or(0);
-    list(job, "/spec/successPolicy/rules").enumerate().find_map(|(n, rule)| {
-        let wanted = indexes::parse(text(rule, "/succeededIndexes"), completions);
+    let completions = job.i64_at("/spec/completions").unwrap_or(0);
+    job.list_at("/spec/successPolicy/rules").iter().enumerate().find_map(|(n, rule)| {
+        let wanted = indexes::parse(rule.str_at("/succeededIndexes"), completions);
         let of = if wanted.is_empty() { done.len() } else { wanted.intersection(done).count() };
-        let enough = match number(rule, "/succeededCount") {
+        let enough = match rule.i64_at("/succeededCount") {
             Some(count) => i64::try_from(of).unwrap_or(0) >= count,
             None => !wanted.is_empty() && wanted.is_subset(done),
         };
@@ -100,20 +103,20 @@ pub(super) fn success(job: &Value, done: &BTreeSet<i64>) -> Option<Verdict> {
 
 /// How often the index of the pod had failed before it.
 fn failures_before(pod: &Value) -> i64 {
-    text(pod, INDEX_FAILURES_AT).parse().unwrap_or(0)
+    pod.str_at(INDEX_FAILURES_AT).parse().unwrap_or(0)
 }
 
 /// Indexes that have used up their own limit: those of the status, and those of pods that are there.
 pub(super) fn failed_indexes(job: &Value, pods: &[Arc<Value>]) -> BTreeSet<i64> {
     let Some(limit) = limits_per_index(job) else { return BTreeSet::new() };
-    let completions = number(job, "/spec/completions").unwrap_or(0);
-    let mut failed = indexes::parse(text(job, "/status/failedIndexes"), completions);
+    let completions = job.i64_at("/spec/completions").unwrap_or(0);
+    let mut failed = indexes::parse(job.str_at("/status/failedIndexes"), completions);
     let spent = |pod: &Value| match effect(job, pod) {
         Effect::FailIndex => true,
         Effect::Ignore => false,
         _ => failures_before(pod) >= limit,
     };
-    let over = pods.iter().filter(|p| text(p, "/status/phase") == "Failed" && spent(p));
+    let over = pods.iter().filter(|p| p.str_at("/status/phase") == "Failed" && spent(p));
     failed.extend(over.filter_map(|p| indexes::of(p)));
     failed
 }
@@ -121,7 +124,7 @@ pub(super) fn failed_indexes(job: &Value, pods: &[Arc<Value>]) -> BTreeSet<i64> 
 /// How often an index has failed, and how long it waits after the last time.
 pub(super) fn next_try(job: &Value, index: i64, pods: &[Arc<Value>], now: Wall) -> (i64, Duration) {
     let failed =
-        pods.iter().filter(|p| indexes::of(p) == Some(index) && text(p, "/status/phase") == "Failed");
+        pods.iter().filter(|p| indexes::of(p) == Some(index) && p.str_at("/status/phase") == "Failed");
     let counted = failed.filter(|p| effect(job, p) != Effect::Ignore);
     let Some(last) = counted.max_by_key(|p| failures_before(p)) else { return (0, Duration::ZERO) };
     let failures = failures_before(last) + 1;
@@ -136,11 +139,11 @@ pub(super) fn verdict(job: &Value, done: &BTreeSet<i64>, failed: &BTreeSet<i64>)
         return None;
     }
     let count = |set: &BTreeSet<i64>| i64::try_from(set.len()).unwrap_or(i64::MAX);
-    if number(job, "/spec/maxFailedIndexes").is_some_and(|most| count(failed) > most) {
+    if job.i64_at("/spec/maxFailedIndexes").is_some_and(|most| count(failed) > most) {
         let words = "Job has exceeded the specified maximal number of failed indexes";
         return Some(Verdict::new(false, "MaxFailedIndexesExceeded", words));
     }
-    let all = number(job, "/spec/completions").is_some_and(|all| count(done) + count(failed) >= all);
+    let all = job.i64_at("/spec/completions").is_some_and(|all| count(done) + count(failed) >= all);
     all.then(|| Verdict::new(false, "FailedIndexes", "Job has failed indexes"))
 }
 

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Wall;
 
-use crate::objects::{condition, condition_is, is_deleting, list, number, text, time};
+use crate::objects::{condition, condition_is};
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
@@ -15,7 +16,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
 pub(super) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 pub(super) fn is_tracked(pod: &Value) -> bool {
-    list(pod, "/metadata/finalizers").any(|f| f == TRACKING)
+    pod.list_at("/metadata/finalizers").iter().any(|f| f == TRACKING)
 }
 
 /// Whether nothing more will happen to the job; the condition that says so.
@@ -28,20 +29,20 @@ pub(super) fn is_suspended(job: &Value) -> bool {
 }
 
 pub(super) fn is_indexed(job: &Value) -> bool {
-    text(job, "/spec/completionMode") == "Indexed"
+    job.str_at("/spec/completionMode") == "Indexed"
 }
 
 /// Whether pods are replaced only once they have really ended.
 pub(super) fn replaces_only_failed(job: &Value) -> bool {
-    text(job, "/spec/podReplacementPolicy") == "Failed"
+    job.str_at("/spec/podReplacementPolicy") == "Failed"
 }
 
 /// A pod that is deleted counts as failed, so that one without a kubelet does not hold up its job.
 pub(super) fn is_failed(job: &Value, pod: &Value) -> bool {
-    match text(pod, "/status/phase") {
+    match pod.str_at("/status/phase") {
         "Failed" => true,
         "Succeeded" => false,
-        _ => is_deleting(pod) && !replaces_only_failed(job),
+        _ => pod.is_terminating() && !replaces_only_failed(job),
     }
 }
 
@@ -86,23 +87,23 @@ impl Verdict {
 /// The verdict that an earlier sync has written.
 pub(super) fn decided(job: &Value) -> Option<Verdict> {
     let of = |kind: &str, success| {
-        let found = condition(job, kind).filter(|c| text(c, "/status") == "True")?;
-        Some(Verdict::new(success, text(found, "/reason"), text(found, "/message")))
+        let found = condition(job, kind).filter(|c| c.str_at("/status") == "True")?;
+        Some(Verdict::new(success, found.str_at("/reason"), found.str_at("/message")))
     };
     of("FailureTarget", false).or_else(|| of("SuccessCriteriaMet", true))
 }
 
 /// How long the job may still be active; zero when its time is over.
 pub(super) fn time_left(job: &Value, now: Wall) -> Option<Duration> {
-    let deadline = number(job, "/spec/activeDeadlineSeconds")?;
-    let started = time(job, "/status/startTime").filter(|_| !is_suspended(job))?;
+    let deadline = job.i64_at("/spec/activeDeadlineSeconds")?;
+    let started = job.time_at("/status/startTime").filter(|_| !is_suspended(job))?;
     let left = SignedDuration::from_secs(deadline) - now.duration_since(started);
     Some(Duration::try_from(left).unwrap_or_default())
 }
 
 pub(super) fn verdict(job: &Value, counts: Counts, now: Wall) -> Option<Verdict> {
-    let limit = number(job, "/spec/backoffLimit").unwrap_or(6);
-    let on_failure = text(job, "/spec/template/spec/restartPolicy") == "OnFailure";
+    let limit = job.i64_at("/spec/backoffLimit").unwrap_or(6);
+    let on_failure = job.str_at("/spec/template/spec/restartPolicy") == "OnFailure";
     let restarted_too_often =
         on_failure && if limit == 0 { counts.restarts > 0 } else { counts.restarts >= limit };
     if (counts.new_failures > 0 && counts.failed > limit) || restarted_too_often {
@@ -116,7 +117,7 @@ pub(super) fn verdict(job: &Value, counts: Counts, now: Wall) -> Option<Verdict>
             "Job was active longer than specified deadline",
         ));
     }
-    let complete = match number(job, "/spec/completions") {
+    let complete = match job.i64_at("/spec/completions") {
         None => counts.succeeded > 0 && counts.active == 0,
         Some(completions) => counts.succeeded >= completions,
     };
@@ -125,8 +126,8 @@ pub(super) fn verdict(job: &Value, counts: Counts, now: Wall) -> Option<Verdict>
 
 /// How many pods the job wants to be active.
 pub(super) fn wanted(job: &Value, counts: Counts) -> i64 {
-    let parallelism = number(job, "/spec/parallelism").unwrap_or(1);
-    match number(job, "/spec/completions") {
+    let parallelism = job.i64_at("/spec/parallelism").unwrap_or(1);
+    match job.i64_at("/spec/completions") {
         // One success ends a work queue: whoever is at work finishes, nobody new begins.
         None if counts.succeeded > 0 => counts.active,
         None => parallelism,
@@ -174,9 +175,12 @@ pub(super) fn wait_after(failures: u32) -> Duration {
 
 /// When a pod ended: its last container, or its deletion, or now.
 pub(super) fn ended_at(pod: &Value, now: Wall) -> Wall {
-    let containers =
-        list(pod, "/status/containerStatuses").filter_map(|c| time(c, "/state/terminated/finishedAt")).max();
-    containers.or_else(|| time(pod, "/metadata/deletionTimestamp").map(|t| t.min(now))).unwrap_or(now)
+    let containers = pod
+        .list_at("/status/containerStatuses")
+        .iter()
+        .filter_map(|c| c.time_at("/state/terminated/finishedAt"))
+        .max();
+    containers.or_else(|| pod.time_at("/metadata/deletionTimestamp").map(|t| t.min(now))).unwrap_or(now)
 }
 
 /// Sets a condition; its time moves only when its status does.
@@ -189,11 +193,11 @@ pub(super) fn set_condition(
     now: Wall,
 ) {
     let status = if status { "True" } else { "False" };
-    if condition(job, kind).is_some_and(|c| text(c, "/status") == status && text(c, "/reason") == reason) {
+    if condition(job, kind).is_some_and(|c| c.str_at("/status") == status && c.str_at("/reason") == reason) {
         return;
     }
     let mut all: Vec<Value> =
-        list(job, "/status/conditions").filter(|c| text(c, "/type") != kind).cloned().collect();
+        job.list_at("/status/conditions").iter().filter(|c| c.str_at("/type") != kind).cloned().collect();
     let at = world::rfc3339(now);
     all.push(json!({
         "lastProbeTime": at,

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Next, Rest, WorkQueue, split_key};
 use jiff::SignedDuration;
 use serde_json::Value;
 use world::{Host, Wall};
 
 use super::{JOBS, rules};
-use crate::{
-    context::Context,
-    objects::{is_deleting, number, text, time},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 const WORKERS: usize = 5;
 
@@ -43,8 +40,8 @@ pub(crate) fn run(c: &Context) {
 
 /// When a finished job is to go.
 fn end(job: &Value) -> Option<Wall> {
-    let ttl = number(job, "/spec/ttlSecondsAfterFinished").filter(|_| !is_deleting(job))?;
-    let finished = time(rules::finished(job)?, "/lastTransitionTime")?;
+    let ttl = job.i64_at("/spec/ttlSecondsAfterFinished").filter(|_| !job.is_terminating())?;
+    let finished = rules::finished(job)?.time_at("/lastTransitionTime")?;
     finished.checked_add(SignedDuration::from_secs(ttl)).ok()
 }
 
@@ -66,10 +63,8 @@ async fn remove(host: &Host, rest: &Rest, key: &str, shown: &Value) -> Result<Ne
         Some(wait) if !wait.is_zero() => return Ok(Next::After(wait)),
         Some(_) => {}
     }
-    let params = DeleteParams {
-        propagation_policy: Some("Foreground".into()),
-        ..DeleteParams::uid(text(&live, "/metadata/uid"))
-    };
+    let params =
+        DeleteParams { propagation_policy: Some("Foreground".into()), ..DeleteParams::uid(live.uid()) };
     match rest.delete(&JOBS, namespace, name, &params).await {
         Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e),
         _ => Ok(Next::OnChange),

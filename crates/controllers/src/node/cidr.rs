@@ -3,16 +3,13 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{Change, Patch, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{NODES, subnets::Subnets};
-use crate::{
-    context::Context,
-    objects::{list, text},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 /// Starts the loop; off without `--allocate-node-cidrs`.
 ///
@@ -113,7 +110,7 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
 
 /// What a node has already.
 fn cidrs(node: &Value) -> impl Iterator<Item = &str> {
-    let single = Some(text(node, "/spec/podCIDR")).filter(|s| !s.is_empty());
-    let several = list(node, "/spec/podCIDRs").filter_map(Value::as_str);
+    let single = Some(node.str_at("/spec/podCIDR")).filter(|s| !s.is_empty());
+    let several = node.list_at("/spec/podCIDRs").iter().filter_map(Value::as_str);
     single.into_iter().chain(several)
 }

@@ -5,17 +5,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{Change, DeleteParams, Informer, Next, Patch, Rest, WorkQueue, recorder::Recorder};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, Mono, rfc3339};
 
 use super::{NODES, PODS};
-use crate::{
-    context::Context,
-    objects::{is_deleting, list, number, text},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 const WORKERS: usize = 4;
 
@@ -50,8 +47,8 @@ pub(crate) fn run(c: &Context) {
             if matches!(change, Change::Updated { old, new } if old.pointer(TAINTS) == new.pointer(TAINTS)) {
                 return;
             }
-            let name = text(change.object(), "/metadata/name").to_owned();
-            for pod in pods.list().iter().filter(|p| text(p, "/spec/nodeName") == name) {
+            let name = change.object().name().to_owned();
+            for pod in pods.list().iter().filter(|p| p.str_at("/spec/nodeName") == name) {
                 feed.add(client::key_of(pod));
             }
         });
@@ -66,14 +63,14 @@ pub(crate) fn run(c: &Context) {
 impl Loop {
     async fn consider(&self, key: &str) -> Result<Next, String> {
         let on_node = |pod: Arc<Value>| {
-            let node = self.nodes.get(None, text(&pod, "/spec/nodeName"))?;
-            (!is_deleting(&pod)).then_some((pod, node))
+            let node = self.nodes.get(None, pod.str_at("/spec/nodeName"))?;
+            (!pod.is_terminating()).then_some((pod, node))
         };
         let Some((pod, node)) = self.pods.get_key(key).and_then(on_node) else {
             self.scheduled.cancel(key);
             return Ok(Next::OnChange);
         };
-        let uid = text(&pod, "/metadata/uid");
+        let uid = pod.uid();
         match stay(&pod, &node) {
             Stay::Forever => {
                 if self.scheduled.cancel(key) {
@@ -96,8 +93,8 @@ impl Loop {
 
     async fn evict(&self, pod: &Value) -> Result<Next, String> {
         let now = rfc3339(self.host.clock().wall());
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-        let uid = text(pod, "/metadata/uid");
+        let (namespace, name) = (pod.namespace(), pod.name());
+        let uid = pod.uid();
         // The UID keeps another pod of that name, a stateful set's next, from being marked.
         let patch = json!({
             "metadata": {"uid": uid},
@@ -166,12 +163,12 @@ const TAINTS: &str = "/spec/taints";
 /// (`getMinTolerationTime`).
 fn stay(pod: &Value, node: &Value) -> Stay {
     let mut shortest: Option<i64> = None;
-    for taint in list(node, TAINTS).filter(|t| text(t, "/effect") == "NoExecute") {
-        let mut matching = list(pod, "/spec/tolerations").filter(|t| tolerates(t, taint)).peekable();
+    for taint in node.list_at(TAINTS).iter().filter(|t| t.str_at("/effect") == "NoExecute") {
+        let mut matching = pod.list_at("/spec/tolerations").iter().filter(|t| tolerates(t, taint)).peekable();
         if matching.peek().is_none() {
             return Stay::No;
         }
-        shortest = shortest.into_iter().chain(matching.filter_map(|t| number(t, "/tolerationSeconds"))).min();
+        shortest = shortest.into_iter().chain(matching.filter_map(|t| t.i64_at("/tolerationSeconds"))).min();
     }
     let time = |seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     shortest.map_or(Stay::Forever, |seconds| Stay::For(time(seconds)))
@@ -179,16 +176,16 @@ fn stay(pod: &Value, node: &Value) -> Stay {
 
 /// Whether a toleration covers a taint (component-helpers `scheduling/corev1`).
 pub(crate) fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let effect = text(toleration, "/effect");
-    let key = text(toleration, "/key");
-    if (!effect.is_empty() && effect != text(taint, "/effect"))
-        || (!key.is_empty() && key != text(taint, "/key"))
+    let effect = toleration.str_at("/effect");
+    let key = toleration.str_at("/key");
+    if (!effect.is_empty() && effect != taint.str_at("/effect"))
+        || (!key.is_empty() && key != taint.str_at("/key"))
     {
         return false;
     }
-    match text(toleration, "/operator") {
+    match toleration.str_at("/operator") {
         "Exists" => true,
-        "" | "Equal" => !key.is_empty() && text(toleration, "/value") == text(taint, "/value"),
+        "" | "Equal" => !key.is_empty() && toleration.str_at("/value") == taint.str_at("/value"),
         _ => false,
     }
 }
@@ -251,7 +248,7 @@ mod tests {
             assert!(!written.is_empty(), "it was to go");
             for (line, sent) in written {
                 assert_eq!(line, "PATCH /api/v1/namespaces/n/pods/web-0/status", "nothing else is done");
-                assert_eq!(text(&sent, "/metadata/uid"), "old");
+                assert_eq!(sent.uid(), "old");
             }
         });
         story.expect("a world");

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Informer, Patch, Rest, recorder::Recorder};
 use serde_json::{Value, json};
 use world::{Host, Mono, Periods, Wall, rfc3339};
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    objects::{condition, condition_is, list, text, time},
+    objects::{condition, condition_is},
 };
 
 /// What was last seen of a node, and when on the running clock.
@@ -150,7 +151,7 @@ impl Lifecycle {
     }
 
     async fn settle(&mut self, node: &Value, now: Mono) {
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         if let Err(e) = self.taint(name, node, now).await {
             tracing::error!("failed to taint node {name:?}: {e}");
         }
@@ -169,7 +170,7 @@ impl Lifecycle {
 
     /// Tells of a node that came.
     fn greet(&self, node: &Value) {
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         if !self.signs.contains_key(name) {
             let words = format!("Node {name} event: Registered Node {name} in Controller");
             self.recorder.normal(node, "RegisteredNode", words);
@@ -188,7 +189,7 @@ impl Lifecycle {
 
     /// Notes signs of life; whether the node has been silent for too long, and whether it ever spoke.
     fn observe(&mut self, node: &Value, now: Mono) -> (bool, bool) {
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         let renewed = self.renewed(name);
         let ready = condition(node, "Ready").cloned().unwrap_or(Value::Null);
         let sign = self.signs.entry(name.to_owned()).or_insert_with(|| Sign {
@@ -199,7 +200,7 @@ impl Lifecycle {
         });
         let before = sign.renewed;
         // This controller leaves the heartbeat as it is: what it wrote itself is no sign of life.
-        if text(&sign.ready, "/lastHeartbeatTime") != text(&ready, "/lastHeartbeatTime") {
+        if sign.ready.str_at("/lastHeartbeatTime") != ready.str_at("/lastHeartbeatTime") {
             (sign.seen, sign.renewed) = (now, None);
         }
         if renewed.is_some_and(|at| before.is_none_or(|before| before < at)) {
@@ -214,7 +215,7 @@ impl Lifecycle {
 
     /// When the node's lease was renewed last.
     fn renewed(&self, node: &str) -> Option<Wall> {
-        self.leases.get("kube-node-lease", node).and_then(|lease| time(&lease, "/spec/renewTime"))
+        self.leases.get("kube-node-lease", node).and_then(|lease| lease.time_at("/spec/renewTime"))
     }
 
     async fn mark_unknown(&mut self, node: &Arc<Value>, never: bool) -> Arc<Value> {
@@ -227,15 +228,15 @@ impl Lifecycle {
             ("NodeStatusUnknown", "Kubelet stopped posting node status.")
         };
         let now = rfc3339(self.host.clock().wall());
-        let created = text(node, "/metadata/creationTimestamp");
+        let created = node.str_at("/metadata/creationTimestamp");
         let conditions: Vec<Value> = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"]
             .into_iter()
             .map(|kind| {
-                let heartbeat = condition(node, kind).map_or(created, |c| text(c, "/lastHeartbeatTime"));
+                let heartbeat = condition(node, kind).map_or(created, |c| c.str_at("/lastHeartbeatTime"));
                 json!({"lastHeartbeatTime": heartbeat, "lastTransitionTime": now, "message": words, "reason": reason, "status": "Unknown", "type": kind})
             })
             .collect();
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         let patch = json!({"status": {"conditions": conditions}});
         match self.rest.patch(&NODES, None, name, Patch::Strategic(&patch), Some("status")).await {
             Ok(updated) => {
@@ -261,7 +262,7 @@ impl Lifecycle {
 
     /// Marks the pods of a node that has just fallen silent; at the next looks those that could not be.
     async fn mark_pods(&mut self, node: &Value) {
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         if self.to_retry.contains(name) && (!is_down(node) || self.mark_pods_not_ready(name).await) {
             self.to_retry.remove(name);
         }
@@ -274,14 +275,14 @@ impl Lifecycle {
             .pods
             .list()
             .iter()
-            .filter(|p| text(p, "/spec/nodeName") == node && condition_is(p, "Ready", "True"))
+            .filter(|p| p.str_at("/spec/nodeName") == node && condition_is(p, "Ready", "True"))
         {
             let now = rfc3339(self.host.clock().wall());
             let patch = json!({
-                "metadata": {"uid": text(pod, "/metadata/uid")},
+                "metadata": {"uid": pod.uid()},
                 "status": {"conditions": [{"lastTransitionTime": now, "status": "False", "type": "Ready"}]},
             });
-            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+            let (namespace, name) = (pod.namespace(), pod.name());
             match self
                 .rest
                 .patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status"))
@@ -299,7 +300,7 @@ impl Lifecycle {
     }
 
     async fn taint(&mut self, name: &str, node: &Value, now: Mono) -> Result<(), ClientError> {
-        let old: Vec<Value> = list(node, "/spec/taints").cloned().collect();
+        let old: Vec<Value> = node.list_at("/spec/taints").iter().cloned().collect();
         let eviction = self.eviction(node, &old, now);
         let wanted = taints::wanted(node, &old, eviction, self.host.clock().wall());
         if wanted == old {
@@ -307,7 +308,7 @@ impl Lifecycle {
         }
         // The precondition keeps a taint that somebody else has just set.
         let patch = json!({
-            "metadata": {"resourceVersion": text(node, "/metadata/resourceVersion")},
+            "metadata": {"resourceVersion": node.resource_version()},
             "spec": {"taints": if wanted.is_empty() { Value::Null } else { json!(wanted) }},
         });
         match self.rest.patch(&NODES, None, name, Patch::Merge(&patch), None).await {

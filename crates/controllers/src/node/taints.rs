@@ -1,10 +1,11 @@
 //! The taints that a node's state asks for, free of requests.
 
+use api::object::ObjectExt as _;
 use serde_json::{Value, json};
 use world::{Wall, rfc3339};
 
 use super::{NOT_READY, UNREACHABLE};
-use crate::objects::{condition, condition_is, text};
+use crate::objects::{condition, condition_is};
 
 /// Conditions that, as long as they hold, keep new pods away.
 const PRESSURES: [(&str, &str); 4] = [
@@ -27,7 +28,7 @@ pub(super) enum Eviction {
 }
 
 fn is(taint: &Value, key: &str, effect: &str) -> bool {
-    text(taint, "/key") == key && text(taint, "/effect") == effect
+    taint.str_at("/key") == key && taint.str_at("/effect") == effect
 }
 
 /// Whether the pods of the node already have to go.
@@ -37,7 +38,7 @@ pub(super) fn is_evicting(taints: &[Value]) -> bool {
 
 /// The key of the taint for a node's readiness; `None` for a ready one.
 pub(super) fn unready_key(node: &Value) -> Option<&'static str> {
-    match condition(node, "Ready").map_or("", |c| text(c, "/status")) {
+    match condition(node, "Ready").map_or("", |c| c.str_at("/status")) {
         "True" => None,
         "Unknown" => Some(UNREACHABLE),
         // A node that has never said anything is not ready.
@@ -65,7 +66,7 @@ pub(super) fn wanted(node: &Value, old: &[Value], eviction: Eviction, now: Wall)
     if let Some(key) = key.filter(|_| evicts) {
         ours.push((key, "NoExecute"));
     }
-    let managed = |t: &Value| match (text(t, "/key"), text(t, "/effect")) {
+    let managed = |t: &Value| match (t.str_at("/key"), t.str_at("/effect")) {
         (NOT_READY | UNREACHABLE, "NoSchedule" | "NoExecute") | (UNSCHEDULABLE, "NoSchedule") => true,
         (key, "NoSchedule") => PRESSURES.iter().any(|(_, taint)| *taint == key),
         _ => false,
@@ -89,7 +90,7 @@ mod tests {
         let old: Vec<Value> = old.iter().map(|(k, e)| json!({"key": k, "effect": e})).collect();
         let now = "2026-01-01T00:00:00Z".parse().expect("a time");
         let all = wanted(&node, &old, eviction, now);
-        let got: Vec<(&str, &str)> = all.iter().map(|t| (text(t, "/key"), text(t, "/effect"))).collect();
+        let got: Vec<(&str, &str)> = all.iter().map(|t| (t.str_at("/key"), t.str_at("/effect"))).collect();
         assert_eq!(got, expect, "{ready} with {old:?}, {eviction:?}");
     }
 

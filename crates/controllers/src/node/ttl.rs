@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{Patch, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use super::NODES;
-use crate::{context::Context, objects::text, start::start};
+use crate::{context::Context, start::start};
 
 const ANNOTATION: &str = "node.alpha.kubernetes.io/ttl";
 
@@ -50,7 +51,7 @@ pub(crate) fn run(c: &Context) {
         async move {
             let seconds = STEPS[*step.lock()].2.to_string();
             let Some(node) = nodes.get(None, &name) else { return Ok(()) };
-            let held = text(&node, "/metadata/annotations/node.alpha.kubernetes.io~1ttl");
+            let held = node.str_at("/metadata/annotations/node.alpha.kubernetes.io~1ttl");
             if held == seconds {
                 return Ok(());
             }
@@ -87,6 +88,6 @@ mod tests {
     #[test]
     fn the_annotation_is_the_key_of_its_pointer() {
         let node: Value = json!({"metadata": {"annotations": {ANNOTATION: "15"}}});
-        assert_eq!(text(&node, "/metadata/annotations/node.alpha.kubernetes.io~1ttl"), "15");
+        assert_eq!(node.str_at("/metadata/annotations/node.alpha.kubernetes.io~1ttl"), "15");
     }
 }

@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 use world::Mono;
 
 use super::changes::Counts;
-use crate::objects::text;
 
 /// One node in ten seconds (`--node-eviction-rate=0.1`).
 const NORMAL: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const UNHEALTHY: usize = 55;
 /// Region and zone of a node; both empty where nobody said.
 pub(super) fn zone_of(node: &Value) -> String {
     let label = |stable: &str, old: &str| {
-        let of = |key: &str| text(node, &format!("/metadata/labels/{key}")).to_owned();
+        let of = |key: &str| node.str_at(&format!("/metadata/labels/{key}")).to_owned();
         Some(of(stable)).filter(|v| !v.is_empty()).unwrap_or_else(|| of(old))
     };
     let region = label("topology.kubernetes.io~1region", "failure-domain.beta.kubernetes.io~1region");

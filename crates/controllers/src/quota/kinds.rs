@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use api::quota::usage;
+use api::{object::ObjectExt as _, quota::usage};
 use client::{ClientError, Resource, Rest};
 use serde_json::Value;
-
-use crate::objects::{list, text};
 
 /// Kinds that quotas know by name; all others they count as `count/<plural>.<group>`.
 const KNOWN: [&str; 7] = [
@@ -84,8 +82,8 @@ async fn find(rest: &Rest, group: &str, plural: &str) -> Result<Option<Counted>,
         Ok(status.is_success().then(|| serde_json::from_slice(&body).ok()).flatten())
     };
     let Some(versions) = discover(&format!("/apis/{group}")).await? else { return Ok(None) };
-    let version = text(&versions, "/preferredVersion/version").to_owned();
+    let version = versions.str_at("/preferredVersion/version").to_owned();
     let Some(served) = discover(&format!("/apis/{group}/{version}")).await? else { return Ok(None) };
-    let there = list(&served, "/resources").any(|r| text(r, "/name") == plural);
+    let there = served.list_at("/resources").iter().any(|r| r.str_at("/name") == plural);
     Ok(there.then(|| named(&version)))
 }

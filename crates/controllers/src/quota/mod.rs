@@ -6,6 +6,7 @@ mod usage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{Change, ClientError, Informer, Next, Rest, WorkQueue};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -13,9 +14,8 @@ use world::Host;
 
 use crate::{
     context::Context,
-    objects::text,
-    pods::{is_finished, settled},
-    start::start,
+    pods::is_finished,
+    start::{Keyed, start_on},
 };
 use kinds::Counted;
 
@@ -54,16 +54,13 @@ pub(crate) fn run(c: &Context) {
             _ => feed.add(change.key()),
         });
     };
-    start(&c.host, [this.quotas.clone()], queue, WORKERS, follow, move |key| {
-        let this = this.clone();
-        async move { settled(this.sync(&key).await) }
-    });
+    start_on(&c.host, &this, WORKERS, [this.quotas.clone()], queue, follow);
 }
 
-impl Loop {
+impl Keyed for Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(quota) = self.quotas.get_key(key) else { return Ok(Next::OnChange) };
-        let namespace = text(&quota, "/metadata/namespace");
+        let namespace = quota.namespace();
         let mut objects = BTreeMap::new();
         for kind in kinds::counted(&self.rest, &quota).await? {
             let informer = self.follow(&kind);
@@ -74,7 +71,7 @@ impl Loop {
         if quota.get("status") != Some(&status) {
             let mut updated = (*quota).clone();
             updated["status"] = status;
-            let name = text(&quota, "/metadata/name");
+            let name = quota.name();
             match self.rest.update_sub(&QUOTAS, Some(namespace), name, "status", &updated).await {
                 Err(e) if e.is_not_found() => return Ok(Next::OnChange),
                 outcome => outcome?,
@@ -82,7 +79,9 @@ impl Loop {
         }
         Ok(Next::After(self.host.periods().of(RESYNC)))
     }
+}
 
+impl Loop {
     /// The objects of a kind, from now on; what goes is told to the quotas that count it.
     fn follow(&self, kind: &Counted) -> Informer {
         if let Some(known) = self.followed.lock().get(kind) {
@@ -98,7 +97,7 @@ impl Loop {
                 Change::Updated { old, new } => kind.shrinks(old, new),
             };
             if freed {
-                for quota in quotas.by_namespace(text(change.object(), "/metadata/namespace")) {
+                for quota in quotas.by_namespace(change.object().namespace()) {
                     if usage::counts(&quota, &kind) {
                         feed.add(client::key_of(&quota));
                     }

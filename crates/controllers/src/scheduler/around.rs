@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
-
-use crate::objects::text;
 
 /// A pod that has its node.
 #[derive(Clone)]
@@ -41,7 +40,7 @@ impl Around {
 
     /// A pod takes its place.
     pub(super) fn put(&mut self, pod: Arc<Value>, node: Arc<Value>) {
-        self.by_node.entry(text(&node, "/metadata/name").to_owned()).or_default().push(pod.clone());
+        self.by_node.entry(node.name().to_owned()).or_default().push(pod.clone());
         self.placed.push(Placed { pod, node });
     }
 
@@ -52,7 +51,7 @@ impl Around {
 
     /// The same without the pods of these UIDs.
     pub(super) fn without(&self, uids: &BTreeSet<&str>) -> Self {
-        let stays = |pod: &Arc<Value>| !uids.contains(text(pod, "/metadata/uid"));
+        let stays = |pod: &Arc<Value>| !uids.contains(pod.uid());
         let mut less = self.clone();
         less.placed.retain(|p| stays(&p.pod));
         less.by_node.values_mut().for_each(|pods| pods.retain(&stays));

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Informer};
 use serde_json::{Value, json};
 
 use super::{CLAIMS, PODS, Scheduler, VOLUMES, volumes::Plan};
-use crate::{
-    objects::text,
-    volumes::matching::{self, BOUND_BY_CONTROLLER, SELECTED_NODE},
-};
+use crate::volumes::matching::{self, BOUND_BY_CONTROLLER, SELECTED_NODE};
 
 /// How long claims may take to be bound (`bindTimeoutSeconds`).
 const BIND_TIMEOUT: Duration = Duration::from_secs(600);
@@ -17,7 +15,7 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 impl Scheduler {
     /// From now on the pod takes room on the node.
     pub(super) fn assume(&self, pod: &Arc<Value>, node: &str) {
-        let uid = text(pod, "/metadata/uid").to_owned();
+        let uid = pod.uid().to_owned();
         self.assumed.lock().insert(uid, (pod.clone(), node.to_owned()));
         self.queue.remove(&client::key_of(pod));
     }
@@ -44,7 +42,7 @@ impl Scheduler {
             self.reserve(volume, claim).await.map_err(|e| e.to_string())?;
         }
         for claim in &plan.provision {
-            let (namespace, name) = (text(claim, "/metadata/namespace"), text(claim, "/metadata/name"));
+            let (namespace, name) = (claim.namespace(), claim.name());
             let mut wanted = (**claim).clone();
             wanted["metadata"]["annotations"][SELECTED_NODE] = node.into();
             self.rest.update(&CLAIMS, Some(namespace), name, &wanted).await.map_err(|e| e.to_string())?;
@@ -70,8 +68,7 @@ impl Scheduler {
     }
 
     async fn finish(&self, pod: &Value, node: &str) {
-        let (namespace, name, uid) =
-            (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"), text(pod, "/metadata/uid"));
+        let (namespace, name, uid) = (pod.namespace(), pod.name(), pod.uid());
         let binding = json!({
             "apiVersion": "v1",
             "kind": "Binding",
@@ -91,7 +88,7 @@ impl Scheduler {
 
     /// The node is free again, and the pod is tried again after its backoff.
     async fn give_back(&self, pod: &Value, why: String) {
-        self.assumed.lock().remove(text(pod, "/metadata/uid"));
+        self.assumed.lock().remove(pod.uid());
         self.failed(pod, why).await;
     }
 }

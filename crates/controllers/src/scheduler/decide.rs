@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     score,
     volumes::{self, Plan},
 };
-use crate::objects::text;
 
 /// Nodes that must fit before the others are not looked at, whatever the cluster's size.
 const ENOUGH: usize = 100;
@@ -43,11 +43,9 @@ pub(super) fn fits(
     around: &Around,
     promised: &[(Arc<Value>, String)],
 ) -> Result<(), Refusal> {
-    let name = text(node, "/metadata/name");
+    let name = node.name();
     let coming = promised.iter().filter(|(other, to)| {
-        to == name
-            && priority(other) >= priority(incoming.pod)
-            && text(other, "/metadata/uid") != text(incoming.pod, "/metadata/uid")
+        to == name && priority(other) >= priority(incoming.pod) && other.uid() != incoming.pod.uid()
     });
     let coming: Vec<&Arc<Value>> = coming.map(|(pod, _)| pod).collect();
     if !coming.is_empty() {
@@ -68,11 +66,11 @@ pub(super) fn decide(
     start: usize,
 ) -> (Decision, usize) {
     let plan = |node: &Value| volumes::plan(incoming.claims, node, &around.storage).unwrap_or_default();
-    let named = |node: &Value| text(node, "/metadata/name").to_owned();
+    let named = |node: &Value| node.name().to_owned();
     let mut refused = BTreeMap::new();
     // A node that was made free for this pod comes before all others.
-    let nominated = text(incoming.pod, "/status/nominatedNodeName");
-    let own = around.nodes.iter().find(|n| !nominated.is_empty() && text(n, "/metadata/name") == nominated);
+    let nominated = incoming.pod.str_at("/status/nominatedNodeName");
+    let own = around.nodes.iter().find(|n| !nominated.is_empty() && n.name() == nominated);
     if let Some(node) = own
         && fits(incoming, node, around, promised).is_ok()
     {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{Change, Informer};
 use serde_json::Value;
 
 use super::{Scheduler, filter, is_over, is_waiting, neighbours, preemption::priority, volumes};
-use crate::objects::text;
 
 /// Feeds the queue from now on.
 pub(super) fn follow(scheduler: &Arc<Scheduler>) {
@@ -62,7 +62,7 @@ impl Scheduler {
             return;
         }
         self.queue.remove(&change.key());
-        self.assumed.lock().remove(text(pod, "/metadata/uid"));
+        self.assumed.lock().remove(pod.uid());
         match change {
             // Room, or a promise that nobody keeps any more.
             Change::Deleted(_) => self.queue.retry(|_| true),
@@ -78,6 +78,6 @@ impl Scheduler {
 
 /// Whether the containers of a pod that has its node were resized.
 fn shrank(old: &Value, new: &Value) -> bool {
-    !text(old, "/spec/nodeName").is_empty()
+    !old.str_at("/spec/nodeName").is_empty()
         && old.pointer("/spec/containers") != new.pointer("/spec/containers")
 }

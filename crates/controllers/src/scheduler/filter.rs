@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::profile::Profile;
+use api::{object::ObjectExt as _, profile::Profile};
 use serde_json::Value;
 
 use super::{
@@ -12,11 +12,7 @@ use super::{
     volumes::{self, Claims},
     words,
 };
-use crate::{
-    affinity,
-    node::tolerates,
-    objects::{list, text},
-};
+use crate::{affinity, node::tolerates};
 
 /// Why a node does not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,22 +53,22 @@ pub(super) fn matters(old: &Value, new: &Value) -> bool {
 /// The filters, in order; the first that refuses has the word.
 pub(super) fn check(incoming: &Incoming<'_>, node: &Value, around: &Around) -> Result<(), Refusal> {
     let pod = incoming.pod;
-    let taken = around.on(text(node, "/metadata/name"));
+    let taken = around.on(node.name());
     if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
         let taint = serde_json::json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
-        if !list(pod, "/spec/tolerations").any(|t| tolerates(t, &taint)) {
+        if !pod.list_at("/spec/tolerations").iter().any(|t| tolerates(t, &taint)) {
             return Err(Refusal::for_good("node(s) were unschedulable"));
         }
     }
-    let wanted = text(pod, "/spec/nodeName");
-    if !wanted.is_empty() && wanted != text(node, "/metadata/name") {
+    let wanted = pod.str_at("/spec/nodeName");
+    if !wanted.is_empty() && wanted != node.name() {
         return Err(Refusal::for_good("node(s) didn't match the requested node name"));
     }
     let blocking = |t: &&Value| {
-        matches!(text(t, "/effect"), "NoSchedule" | "NoExecute")
-            && !list(pod, "/spec/tolerations").any(|tol| tolerates(tol, t))
+        matches!(t.str_at("/effect"), "NoSchedule" | "NoExecute")
+            && !pod.list_at("/spec/tolerations").iter().any(|tol| tolerates(tol, t))
     };
-    if let Some(taint) = list(node, "/spec/taints").find(blocking) {
+    if let Some(taint) = node.list_at("/spec/taints").iter().find(blocking) {
         return Err(Refusal::for_good(words::untolerated(incoming.profile, taint)));
     }
     if !affinity::wants(pod, node) {
@@ -106,12 +102,12 @@ impl HostPort {
 }
 
 fn host_ports(pod: &Value) -> Vec<HostPort> {
-    let ports = list(pod, "/spec/containers").flat_map(|c| list(c, "/ports"));
+    let ports = pod.list_at("/spec/containers").iter().flat_map(|c| c.list_at("/ports").iter());
     ports
         .filter_map(|p| {
-            let protocol = Some(text(p, "/protocol")).filter(|s| !s.is_empty()).unwrap_or("TCP").to_owned();
+            let protocol = Some(p.str_at("/protocol")).filter(|s| !s.is_empty()).unwrap_or("TCP").to_owned();
             let port = p.get("hostPort").and_then(Value::as_u64).filter(|n| *n > 0)?;
-            Some(HostPort { port, protocol, ip: text(p, "/hostIP").to_owned() })
+            Some(HostPort { port, protocol, ip: p.str_at("/hostIP").to_owned() })
         })
         .collect()
 }

@@ -29,18 +29,14 @@ use std::{
     },
 };
 
-use api::profile::Profile;
+use api::{object::ObjectExt as _, profile::Profile};
 use client::{Informer, InformerOptions, Resource, Rest, leader::LeaderElector, recorder::Recorder};
 use parking_lot::Mutex;
 use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 use world::{Exit, Host};
 
-use crate::{
-    health,
-    objects::{is_deleting, list, text},
-    options::SchedulerOptions,
-};
+use crate::{health, options::SchedulerOptions};
 use around::{Around, Storage};
 use decide::Decision;
 use filter::Incoming;
@@ -135,14 +131,14 @@ async fn schedule(host: &Host, rest: &Rest, profile: Profile) {
 
 /// Whether a pod is this scheduler's to place.
 fn is_waiting(pod: &Value) -> bool {
-    text(pod, "/spec/nodeName").is_empty()
-        && !is_deleting(pod)
-        && matches!(text(pod, "/spec/schedulerName"), "" | NAME)
+    pod.str_at("/spec/nodeName").is_empty()
+        && !pod.is_terminating()
+        && matches!(pod.str_at("/spec/schedulerName"), "" | NAME)
         && !is_over(pod)
 }
 
 fn is_over(pod: &Value) -> bool {
-    matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+    matches!(pod.str_at("/status/phase"), "Succeeded" | "Failed")
 }
 
 impl Scheduler {
@@ -159,7 +155,7 @@ impl Scheduler {
         }
         let mut around = Around::new(self.nodes.list(), self.namespaces.list(), storage);
         for pod in self.pods.list().into_iter().filter(|p| !is_over(p)) {
-            if let Some(node) = self.nodes.get(None, text(&pod, "/spec/nodeName")) {
+            if let Some(node) = self.nodes.get(None, pod.str_at("/spec/nodeName")) {
                 around.put(pod, node);
             }
         }
@@ -177,7 +173,7 @@ impl Scheduler {
         waiting
             .filter_map(|pod| {
                 let node =
-                    Some(text(&pod, "/status/nominatedNodeName").to_owned()).filter(|n| !n.is_empty())?;
+                    Some(pod.str_at("/status/nominatedNodeName").to_owned()).filter(|n| !n.is_empty())?;
                 Some((pod, node))
             })
             .collect()
@@ -187,10 +183,10 @@ impl Scheduler {
         let Some(pod) = self.pods.get_key(key).filter(|p| is_waiting(p)) else {
             return self.queue.remove(key);
         };
-        if self.assumed.lock().contains_key(text(&pod, "/metadata/uid")) {
+        if self.assumed.lock().contains_key(pod.uid()) {
             return self.queue.remove(key);
         }
-        if list(&pod, "/spec/schedulingGates").next().is_some() {
+        if !pod.list_at("/spec/schedulingGates").is_empty() {
             // The server has said so in the pod's status already.
             return self.queue.unschedulable(key);
         }

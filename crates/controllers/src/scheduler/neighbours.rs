@@ -4,14 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::selector::LabelSelector;
+use api::{object::ObjectExt as _, selector::LabelSelector};
 use serde_json::Value;
 
 use super::around::{Around, Placed};
-use crate::{
-    affinity,
-    objects::{is_deleting, list, number, text},
-};
+use crate::affinity;
 
 /// Whether pods that come or change their labels can make room for `pod`.
 pub(super) fn concern(pod: &Value) -> bool {
@@ -37,7 +34,9 @@ fn label<'a>(pod: &'a Value, key: &str) -> Option<&'a str> {
 /// The term's selector, narrowed to the pod's own values of `matchLabelKeys`.
 pub(super) fn selects(term: &Value, incoming: &Value, other: &Value) -> bool {
     let selector = term.get("labelSelector").unwrap_or(&Value::Null);
-    let narrowed = list(term, "/matchLabelKeys")
+    let narrowed = term
+        .list_at("/matchLabelKeys")
+        .iter()
         .filter_map(Value::as_str)
         .filter(|key| label(incoming, key).is_some())
         .all(|key| label(incoming, key) == label(other, key));
@@ -45,38 +44,40 @@ pub(super) fn selects(term: &Value, incoming: &Value, other: &Value) -> bool {
 }
 
 fn spread(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, bool)> {
-    let constraints: Vec<&Value> = list(pod, "/spec/topologySpreadConstraints")
-        .filter(|c| text(c, "/whenUnsatisfiable") != "ScheduleAnyway")
+    let constraints: Vec<&Value> = pod
+        .list_at("/spec/topologySpreadConstraints")
+        .iter()
+        .filter(|c| c.str_at("/whenUnsatisfiable") != "ScheduleAnyway")
         .collect();
-    if constraints.iter().any(|c| domain(node, text(c, "/topologyKey")).is_none()) {
+    if constraints.iter().any(|c| domain(node, c.str_at("/topologyKey")).is_none()) {
         return Some((
             "node(s) didn't match pod topology spread constraints (missing required label)",
             false,
         ));
     }
     for constraint in &constraints {
-        let key = text(constraint, "/topologyKey");
-        let ignores_affinity = text(constraint, "/nodeAffinityPolicy") == "Ignore";
+        let key = constraint.str_at("/topologyKey");
+        let ignores_affinity = constraint.str_at("/nodeAffinityPolicy") == "Ignore";
         let counts = |n: &Value| {
             (ignores_affinity || affinity::wants(pod, n))
-                && constraints.iter().all(|c| domain(n, text(c, "/topologyKey")).is_some())
+                && constraints.iter().all(|c| domain(n, c.str_at("/topologyKey")).is_some())
         };
         let mut pods: BTreeMap<&str, i64> = BTreeMap::new();
         for n in around.nodes.iter().filter(|n| counts(n)) {
             pods.entry(domain(n, key).unwrap_or_default()).or_default();
         }
         for other in around.placed.iter().filter(|p| counts(&p.node)) {
-            let same = text(&other.pod, "/metadata/namespace") == text(pod, "/metadata/namespace");
-            if same && !is_deleting(&other.pod) && selects(constraint, pod, &other.pod) {
+            let same = other.pod.namespace() == pod.namespace();
+            if same && !other.pod.is_terminating() && selects(constraint, pod, &other.pod) {
                 *pods.entry(domain(&other.node, key).unwrap_or_default()).or_default() += 1;
             }
         }
         let domains = i64::try_from(pods.len()).unwrap_or(i64::MAX);
-        let too_few = number(constraint, "/minDomains").is_some_and(|least| domains < least);
+        let too_few = constraint.i64_at("/minDomains").is_some_and(|least| domains < least);
         let least = if too_few { 0 } else { pods.values().min().copied().unwrap_or(0) };
         let here = domain(node, key).and_then(|d| pods.get(d)).copied().unwrap_or(0);
         let skew = here + i64::from(selects(constraint, pod, pod)) - least;
-        if skew > number(constraint, "/maxSkew").unwrap_or(1) {
+        if skew > constraint.i64_at("/maxSkew").unwrap_or(1) {
             return Some(("node(s) didn't match pod topology spread constraints", true));
         }
     }
@@ -84,25 +85,29 @@ fn spread(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, b
 }
 
 fn terms<'a>(pod: &'a Value, kind: &str) -> Vec<&'a Value> {
-    list(pod, &format!("/spec/affinity/{kind}/requiredDuringSchedulingIgnoredDuringExecution")).collect()
+    pod.list_at(&format!("/spec/affinity/{kind}/requiredDuringSchedulingIgnoredDuringExecution"))
+        .iter()
+        .collect()
 }
 
 /// Whether a term of `owner` means `other`: namespace and labels.
 pub(super) fn means(term: &Value, owner: &Value, other: &Value, around: &Around) -> bool {
-    let namespace = text(other, "/metadata/namespace");
-    let named: BTreeSet<&str> = list(term, "/namespaces").filter_map(Value::as_str).collect();
+    let namespace = other.namespace();
+    let named: BTreeSet<&str> = term.list_at("/namespaces").iter().filter_map(Value::as_str).collect();
     let selector = term.get("namespaceSelector").filter(|s| s.is_object());
     let in_reach = match selector {
-        None if named.is_empty() => namespace == text(owner, "/metadata/namespace"),
+        None if named.is_empty() => namespace == owner.namespace(),
         None => named.contains(namespace),
         Some(selector) => {
-            let found = around.namespaces.iter().find(|n| text(n, "/metadata/name") == namespace);
+            let found = around.namespaces.iter().find(|n| n.name() == namespace);
             let selected = LabelSelector::from_object(selector)
                 .is_ok_and(|s| s.is_everything() || found.is_some_and(|n| s.matches(n)));
             selected || named.contains(namespace)
         }
     };
-    let mismatched = list(term, "/mismatchLabelKeys")
+    let mismatched = term
+        .list_at("/mismatchLabelKeys")
+        .iter()
         .filter_map(Value::as_str)
         .filter(|key| label(owner, key).is_some())
         .all(|key| label(owner, key) != label(other, key));
@@ -111,7 +116,7 @@ pub(super) fn means(term: &Value, owner: &Value, other: &Value, around: &Around)
 
 fn affinity_to_pods(pod: &Value, node: &Value, around: &Around) -> Option<(&'static str, bool)> {
     let together = |term: &Value, a: &Value, b: &Value| {
-        let key = text(term, "/topologyKey");
+        let key = term.str_at("/topologyKey");
         domain(a, key).is_some_and(|d| domain(b, key) == Some(d))
     };
     let wanted = terms(pod, "podAffinity");
@@ -125,7 +130,7 @@ fn affinity_to_pods(pod: &Value, node: &Value, around: &Around) -> Option<(&'sta
         // The first of a group that wants to be together must begin somewhere.
         let first = friends.is_empty()
             && wanted.iter().all(|term| {
-                means(term, pod, pod, around) && domain(node, text(term, "/topologyKey")).is_some()
+                means(term, pod, pod, around) && domain(node, term.str_at("/topologyKey")).is_some()
             });
         if !near && !first {
             return Some(("node(s) didn't match pod affinity rules", false));
@@ -175,7 +180,7 @@ mod tests {
         let (mut fitting, mut reason) = (Vec::new(), None);
         for node in &around.nodes {
             match refusal(&pod, node, &around) {
-                None => fitting.push(text(node, "/metadata/name")),
+                None => fitting.push(node.name()),
                 Some((why, _)) => reason = reason.or(Some(why)),
             }
         }

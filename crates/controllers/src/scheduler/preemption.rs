@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use api::selector::LabelSelector;
+use api::{object::ObjectExt as _, selector::LabelSelector};
 use serde_json::Value;
 
 use super::{around::Around, filter::Refusal, words::Reasons};
-use crate::objects::{condition, is_deleting, number, text, time};
+use crate::objects::condition;
 
 /// A node that would do if these pods left it.
 #[derive(Clone, Debug)]
@@ -24,28 +24,28 @@ pub(super) struct Candidate {
 }
 
 pub(super) fn priority(pod: &Value) -> i64 {
-    number(pod, "/spec/priority").unwrap_or(0)
+    pod.i64_at("/spec/priority").unwrap_or(0)
 }
 
 /// Why the pod may not preempt others; `None` if it may.
 pub(super) fn ineligible(pod: &Value, around: &Around) -> Option<&'static str> {
-    if text(pod, "/spec/preemptionPolicy") == "Never" {
+    if pod.str_at("/spec/preemptionPolicy") == "Never" {
         return Some("not eligible due to preemptionPolicy=Never.");
     }
     let leaving = |victim: &Arc<Value>| {
         priority(victim) < priority(pod)
-            && is_deleting(victim)
+            && victim.is_terminating()
             && condition(victim, "DisruptionTarget").is_some_and(|c| {
-                text(c, "/status") == "True" && text(c, "/reason") == "PreemptionByScheduler"
+                c.str_at("/status") == "True" && c.str_at("/reason") == "PreemptionByScheduler"
             })
     };
-    let waits = around.on(text(pod, "/status/nominatedNodeName")).iter().any(leaving);
+    let waits = around.on(pod.str_at("/status/nominatedNodeName")).iter().any(leaving);
     waits.then_some("not eligible due to a terminating pod on the nominated node.")
 }
 
 /// Started earlier is more important among equals; who has not started yet is the least.
 fn importance(pod: &Value) -> (Reverse<i64>, bool, String) {
-    let started = text(pod, "/status/startTime");
+    let started = pod.str_at("/status/startTime");
     (Reverse(priority(pod)), started.is_empty(), started.to_owned())
 }
 
@@ -59,7 +59,7 @@ pub(super) fn candidates(
 ) -> (Vec<Candidate>, Reasons) {
     let (mut found, mut reasons) = (Vec::new(), Reasons::new());
     for node in &around.nodes {
-        let name = text(node, "/metadata/name");
+        let name = node.name();
         let hopeless = || Refusal {
             reasons: vec!["Preemption is not helpful for scheduling".to_owned()],
             curable: false,
@@ -85,7 +85,7 @@ fn victims(
     budgets: &[Arc<Value>],
     fits: impl Fn(&Value, &Around) -> Result<(), Refusal>,
 ) -> Result<Candidate, Refusal> {
-    let name = text(node, "/metadata/name");
+    let name = node.name();
     let mut lesser: Vec<&Arc<Value>> =
         around.on(name).iter().filter(|p| priority(p) < priority(pod)).collect();
     if lesser.is_empty() {
@@ -93,7 +93,7 @@ fn victims(
         return Err(Refusal { reasons: vec![why], curable: false });
     }
     lesser.sort_by_cached_key(|p| importance(p));
-    let uid = |p: &Arc<Value>| text(p, "/metadata/uid").to_owned();
+    let uid = |p: &Arc<Value>| p.uid().to_owned();
     let mut gone: BTreeSet<String> = lesser.iter().map(|p| uid(p)).collect();
     let fits_without =
         |gone: &BTreeSet<String>| fits(node, &around.without(&gone.iter().map(String::as_str).collect()));
@@ -118,21 +118,20 @@ fn victims(
 /// The pods, most important first, that budgets have no more disruptions left for.
 fn protected(pods: &[&Arc<Value>], budgets: &[Arc<Value>]) -> BTreeSet<String> {
     let mut left: Vec<i64> =
-        budgets.iter().map(|b| number(b, "/status/disruptionsAllowed").unwrap_or(0)).collect();
+        budgets.iter().map(|b| b.i64_at("/status/disruptionsAllowed").unwrap_or(0)).collect();
     let mut found = BTreeSet::new();
     for pod in pods {
         for (budget, left) in budgets.iter().zip(&mut left) {
             let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
-            let covers = text(budget, "/metadata/namespace") == text(pod, "/metadata/namespace")
+            let covers = budget.namespace() == pod.namespace()
                 && pod.pointer("/metadata/labels").is_some()
                 && LabelSelector::from_object(&selector).is_ok_and(|s| !s.is_everything() && s.matches(pod));
-            let counted = budget
-                .pointer("/status/disruptedPods")
-                .is_some_and(|d| d.get(text(pod, "/metadata/name")).is_some());
+            let counted =
+                budget.pointer("/status/disruptedPods").is_some_and(|d| d.get(pod.name()).is_some());
             if covers && !counted {
                 *left -= 1;
                 if *left < 0 {
-                    found.insert(text(pod, "/metadata/uid").to_owned());
+                    found.insert(pod.uid().to_owned());
                 }
             }
         }
@@ -151,7 +150,7 @@ pub(super) fn pick(candidates: Vec<Candidate>) -> Option<Candidate> {
             .victims
             .iter()
             .filter(|p| priority(p) == highest)
-            .filter_map(|p| time(p, "/status/startTime"))
+            .filter_map(|p| p.time_at("/status/startTime"))
             .min();
         (c.violations, highest, sum, c.victims.len(), Reverse(earliest))
     };
@@ -183,8 +182,7 @@ mod tests {
         }
         let incoming = pod("incoming", 100, size, 0);
         let fits = |node: &Value, around: &Around| {
-            let used: i64 =
-                around.on(text(node, "/metadata/name")).iter().filter_map(|p| number(p, "/spec/size")).sum();
+            let used: i64 = around.on(node.name()).iter().filter_map(|p| p.i64_at("/spec/size")).sum();
             if used + size <= 10 {
                 return Ok(());
             }
@@ -198,7 +196,7 @@ mod tests {
         let (found, _) = candidates(&incoming, &around, &refused, &budgets, fits);
         let picked = pick(found);
         let got = picked.as_ref().map(|c| {
-            let victims: Vec<&str> = c.victims.iter().map(|p| text(p, "/metadata/name")).collect();
+            let victims: Vec<&str> = c.victims.iter().map(|p| p.name()).collect();
             (c.node.as_str(), victims)
         });
         assert_eq!(got, expect.map(|(n, v)| (n, v.to_vec())));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Patch};
 use serde_json::{Value, json};
 use world::rfc3339;
@@ -15,7 +16,7 @@ use super::{
     preemption::{self, Candidate, priority},
     words::{self, Reasons},
 };
-use crate::objects::{condition, is_deleting, text};
+use crate::objects::condition;
 
 impl Scheduler {
     /// Looks for pods that are less important; they are asked to go, and the pod gets their node promised.
@@ -33,7 +34,7 @@ impl Scheduler {
         }
         let words = words::not_available(around.nodes.len(), &reasons);
         if let Some(why) = preemption::ineligible(pod, around) {
-            let nominated = text(pod, "/status/nominatedNodeName").to_owned();
+            let nominated = pod.str_at("/status/nominatedNodeName").to_owned();
             return self.refuse(pod, self.with_preemption(words, why), Some(nominated)).await;
         }
         let fits = |node: &Value, around: &Around| decide::fits(incoming, node, around, promised);
@@ -63,8 +64,8 @@ impl Scheduler {
     }
 
     async fn preempt(&self, pod: &Value, chosen: &Candidate) -> Result<(), ClientError> {
-        for victim in chosen.victims.iter().filter(|v| !is_deleting(v)) {
-            let (namespace, name) = (text(victim, "/metadata/namespace"), text(victim, "/metadata/name"));
+        for victim in chosen.victims.iter().filter(|v| !v.is_terminating()) {
+            let (namespace, name) = (victim.namespace(), victim.name());
             let patch = json!({"status": {"conditions": [{
                 "lastTransitionTime": rfc3339(self.host.clock().wall()),
                 "message": format!("{NAME}: preempting to accommodate a higher priority pod"),
@@ -80,7 +81,7 @@ impl Scheduler {
                 Err(e) if e.is_not_found() => continue,
                 outcome => outcome?,
             };
-            let words = format!("Preempted by pod {} on node {}", text(pod, "/metadata/uid"), chosen.node);
+            let words = format!("Preempted by pod {} on node {}", pod.uid(), chosen.node);
             self.recorder.normal(victim, "Preempted", words);
             let fields = [("pod", client::key_of(victim)), ("for", client::key_of(pod))];
             self.host.record("preempt", fields.into());
@@ -88,7 +89,7 @@ impl Scheduler {
         // Who is less important and was promised the same node looks for another one.
         for other in self.pods.list() {
             let loses = is_waiting(&other)
-                && text(&other, "/status/nominatedNodeName") == chosen.node
+                && other.str_at("/status/nominatedNodeName") == chosen.node
                 && priority(&other) < priority(pod);
             if loses {
                 let patch = json!({"status": {"nominatedNodeName": null}});
@@ -121,9 +122,9 @@ impl Scheduler {
         let message = words::truncated(message);
         self.recorder.warning(pod, "FailedScheduling", message.clone());
         let told = condition(pod, "PodScheduled")
-            .is_some_and(|c| text(c, "/reason") == reason && text(c, "/message") == message);
+            .is_some_and(|c| c.str_at("/reason") == reason && c.str_at("/message") == message);
         let nominated = nominated.unwrap_or_default();
-        if told && nominated == text(pod, "/status/nominatedNodeName") {
+        if told && nominated == pod.str_at("/status/nominatedNodeName") {
             return;
         }
         let mut status = json!({"conditions": [{
@@ -134,7 +135,7 @@ impl Scheduler {
             "status": "False",
             "type": "PodScheduled",
         }]});
-        if nominated != text(pod, "/status/nominatedNodeName") {
+        if nominated != pod.str_at("/status/nominatedNodeName") {
             status["nominatedNodeName"] = if nominated.is_empty() { Value::Null } else { nominated.into() };
         }
         match self.patch_status(pod, &json!({"status": status})).await {
@@ -146,7 +147,7 @@ impl Scheduler {
     }
 
     async fn patch_status(&self, pod: &Value, patch: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        let (namespace, name) = (pod.namespace(), pod.name());
         let patch = Patch::Strategic(patch);
         self.rest.patch(&PODS, Some(namespace), name, patch, Some("status")).await.map(drop)
     }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::quantity::Quantity;
+use api::{object::ObjectExt as _, quantity::Quantity};
 use serde_json::Value;
-
-use crate::objects::{list, text};
 
 /// Resource name to thousandths of its unit.
 pub(super) type Amounts = BTreeMap<String, i128>;
@@ -38,11 +36,11 @@ fn at_least(to: &mut Amounts, floor: &Amounts) {
 /// what the pod itself asks for takes its place; plus the overhead.
 fn total(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let mut total = Amounts::new();
-    list(pod, "/spec/containers").for_each(|c| add(&mut total, &of(c)));
+    pod.list_at("/spec/containers").iter().for_each(|c| add(&mut total, &of(c)));
     let (mut sidecars, mut peak) = (Amounts::new(), Amounts::new());
-    for container in list(pod, "/spec/initContainers") {
+    for container in pod.list_at("/spec/initContainers") {
         let own = of(container);
-        if text(container, "/restartPolicy") == "Always" {
+        if container.str_at("/restartPolicy") == "Always" {
             add(&mut total, &own);
             add(&mut sidecars, &own);
             at_least(&mut peak, &sidecars);

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::around::{Around, Storage};
 use crate::{
     affinity,
-    objects::{is_deleting, list, text},
     volumes::matching::{self, SELECTED_NODE, annotation, class_of},
 };
 
@@ -50,12 +50,12 @@ impl Plan {
 
 /// The names of the claims that a pod uses; whether the pod's own (an ephemeral volume).
 fn names(pod: &Value) -> impl Iterator<Item = (String, bool)> {
-    list(pod, "/spec/volumes").filter_map(|volume| {
-        let claim = text(volume, "/persistentVolumeClaim/claimName");
+    pod.list_at("/spec/volumes").iter().filter_map(|volume| {
+        let claim = volume.str_at("/persistentVolumeClaim/claimName");
         if !claim.is_empty() {
             return Some((claim.to_owned(), false));
         }
-        let name = format!("{}-{}", text(pod, "/metadata/name"), text(volume, "/name"));
+        let name = format!("{}-{}", pod.name(), volume.str_at("/name"));
         volume.get("ephemeral").map(|_| (name, true))
     })
 }
@@ -72,7 +72,7 @@ pub(super) fn concern(pod: &Value) -> bool {
 pub(super) fn claims(pod: &Value, storage: &Storage) -> Result<Claims, String> {
     let mut claims = Claims::default();
     for (name, own) in names(pod) {
-        let key = format!("{}/{name}", text(pod, "/metadata/namespace"));
+        let key = format!("{}/{name}", pod.namespace());
         let Some(claim) = storage.claims.get(&key) else {
             return Err(if own {
                 format!(
@@ -82,20 +82,20 @@ pub(super) fn claims(pod: &Value, storage: &Storage) -> Result<Claims, String> {
                 format!("persistentvolumeclaim {name:?} not found")
             });
         };
-        if text(claim, "/status/phase") == "Lost" {
-            let volume = text(claim, "/spec/volumeName");
+        if claim.str_at("/status/phase") == "Lost" {
+            let volume = claim.str_at("/spec/volumeName");
             return Err(format!(
                 "persistentvolumeclaim {name:?} bound to non-existent persistentvolume {volume:?}"
             ));
         }
-        if is_deleting(claim) {
+        if claim.is_terminating() {
             return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
         }
         let class = storage.classes.get(class_of(claim));
-        let waits = class.is_some_and(|c| text(c, "/volumeBindingMode") == "WaitForFirstConsumer");
+        let waits = class.is_some_and(|c| c.str_at("/volumeBindingMode") == "WaitForFirstConsumer");
         if matching::is_bound(claim) {
             claims.bound.push(claim.clone());
-        } else if waits && text(claim, "/spec/volumeName").is_empty() {
+        } else if waits && claim.str_at("/spec/volumeName").is_empty() {
             claims.waiting.push(claim.clone());
         } else {
             return Err("pod has unbound immediate PersistentVolumeClaims".into());
@@ -110,13 +110,12 @@ pub(super) fn restricted(claims: &Claims, pod: &Value, around: &Around) -> Optio
         .bound
         .iter()
         .chain(&claims.waiting)
-        .filter(|c| list(c, "/spec/accessModes").any(|mode| mode == "ReadWriteOncePod"));
-    let alone: BTreeSet<&str> = alone.map(|c| text(c, "/metadata/name")).collect();
-    let namespace = text(pod, "/metadata/namespace");
+        .filter(|c| c.list_at("/spec/accessModes").iter().any(|mode| mode == "ReadWriteOncePod"));
+    let alone: BTreeSet<&str> = alone.map(|c| c.name()).collect();
+    let namespace = pod.namespace();
     let in_use = !alone.is_empty()
         && around.placed.iter().any(|p| {
-            text(&p.pod, "/metadata/namespace") == namespace
-                && names(&p.pod).any(|(name, _)| alone.contains(name.as_str()))
+            p.pod.namespace() == namespace && names(&p.pod).any(|(name, _)| alone.contains(name.as_str()))
         });
     in_use.then_some(
         "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
@@ -130,8 +129,8 @@ pub(super) fn restricted(claims: &Claims, pod: &Value, around: &Around) -> Optio
 pub(super) fn plan(claims: &Claims, node: &Value, storage: &Storage) -> Result<Plan, Vec<String>> {
     let mut conflicts = BTreeSet::new();
     for claim in &claims.bound {
-        let name = text(claim, "/spec/volumeName");
-        match storage.volumes.iter().find(|v| text(v, "/metadata/name") == name) {
+        let name = claim.str_at("/spec/volumeName");
+        match storage.volumes.iter().find(|v| v.name() == name) {
             None => {
                 conflicts.insert("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)");
             }
@@ -148,7 +147,7 @@ pub(super) fn plan(claims: &Claims, node: &Value, storage: &Storage) -> Result<P
     let mut taken = BTreeSet::new();
     for claim in &claims.waiting {
         let selected = annotation(claim, SELECTED_NODE);
-        if selected.is_some_and(|n| n != text(node, "/metadata/name")) {
+        if selected.is_some_and(|n| n != node.name()) {
             conflicts.insert("node(s) didn't find available persistent volumes to bind");
             continue;
         }
@@ -157,8 +156,8 @@ pub(super) fn plan(claims: &Claims, node: &Value, storage: &Storage) -> Result<P
             None => matching::find(claim, &storage.volumes, Some(node), &taken, true),
         };
         if let Some(volume) = found {
-            taken.insert(text(volume, "/metadata/name").to_owned());
-            plan.bind.push((text(volume, "/metadata/name").to_owned(), claim.clone()));
+            taken.insert(volume.name().to_owned());
+            plan.bind.push((volume.name().to_owned(), claim.clone()));
         } else if storage.classes.get(class_of(claim)).is_some_and(|class| provisions(class, node)) {
             plan.provision.push(claim.clone());
         } else {
@@ -172,14 +171,14 @@ pub(super) fn plan(claims: &Claims, node: &Value, storage: &Storage) -> Result<P
 fn provisions(class: &Value, node: &Value) -> bool {
     let labels = node.pointer("/metadata/labels");
     let allowed = |term: &Value| {
-        list(term, "/matchLabelExpressions").all(|e| {
-            let value = labels.and_then(|l| l.get(text(e, "/key")));
-            list(e, "/values").any(|v| value == Some(v))
+        term.list_at("/matchLabelExpressions").iter().all(|e| {
+            let value = labels.and_then(|l| l.get(e.str_at("/key")));
+            e.list_at("/values").iter().any(|v| value == Some(v))
         })
     };
-    let mut terms = list(class, "/allowedTopologies").peekable();
+    let mut terms = class.list_at("/allowedTopologies").iter().peekable();
     let everywhere = terms.peek().is_none();
-    text(class, "/provisioner") != "kubernetes.io/no-provisioner" && (everywhere || terms.any(allowed))
+    class.str_at("/provisioner") != "kubernetes.io/no-provisioner" && (everywhere || terms.any(allowed))
 }
 
 /// A volume that names zones or regions is usable in these only. A node that names none is let through.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::profile::Profile;
+use api::{object::ObjectExt as _, profile::Profile};
 use serde_json::Value;
-
-use crate::objects::text;
 
 /// Longest message of an event or a condition (`noteLengthLimit`).
 const LONGEST: usize = 1024;
@@ -34,7 +32,7 @@ fn sentence(nodes: usize, why: &str) -> String {
 
 /// The taint that keeps a pod away, as the release names it.
 pub(super) fn untolerated(profile: Profile, taint: &Value) -> String {
-    let named = format!("{}: {}", text(taint, "/key"), text(taint, "/value"));
+    let named = format!("{}: {}", taint.str_at("/key"), taint.str_at("/value"));
     profile.untolerated_taint().replace("<taint>", &named)
 }
 

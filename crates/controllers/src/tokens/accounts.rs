@@ -1,15 +1,12 @@
 //! A secret with a token for every service account, made unasked and named in the account's list, as releases up to
 //! 1.23 have it (`ensureReferencedToken`). Their pods are not admitted before it is there.
 
+use api::object::ObjectExt as _;
 use client::{DeleteParams, WorkQueue, split_key};
 use serde_json::{Value, json};
 
 use super::{ACCOUNTS, KIND, Loop, SECRETS, WORKERS, belongs};
-use crate::{
-    context::Context,
-    objects::{is_deleting, list, text},
-    start::start,
-};
+use crate::{context::Context, start::start};
 
 /// Of a name that is made; a name's end is random.
 const LONGEST_BASE: usize = 58;
@@ -30,13 +27,13 @@ pub(super) fn run(c: &Context, of: &Loop) {
 }
 
 fn references(account: &Value) -> impl Iterator<Item = &str> {
-    list(account, "/secrets").map(|reference| text(reference, "/name"))
+    account.list_at("/secrets").iter().map(|reference| reference.str_at("/name"))
 }
 
 impl Loop {
     /// Sees to it that the account's list names one of its secrets.
     async fn ensure(&self, key: &str) -> Result<(), String> {
-        let Some(account) = self.accounts.get_key(key).filter(|a| !is_deleting(a)) else { return Ok(()) };
+        let Some(account) = self.accounts.get_key(key).filter(|a| !a.is_terminating()) else { return Ok(()) };
         if self.has_token(&account) {
             return Ok(());
         }
@@ -46,7 +43,7 @@ impl Loop {
             return Ok(());
         };
         // What was changed since comes back as a change.
-        if text(&live, "/metadata/resourceVersion") != text(&account, "/metadata/resourceVersion") {
+        if live.str_at("/metadata/resourceVersion") != account.str_at("/metadata/resourceVersion") {
             return Ok(());
         }
         // The copy of the secrets may be behind that of the accounts.
@@ -61,14 +58,14 @@ impl Loop {
 
     /// Whether the list names a secret of the account that is there.
     fn has_token(&self, account: &Value) -> bool {
-        let namespace = text(account, "/metadata/namespace");
+        let namespace = account.str_at("/metadata/namespace");
         references(account)
             .filter_map(|name| self.secrets.get(namespace, name))
             .any(|secret| belongs(&secret, account))
     }
 
     async fn make(&self, namespace: Option<&str>, name: &str, account: &Value) -> Result<(), String> {
-        let uid = text(account, "/metadata/uid");
+        let uid = account.str_at("/metadata/uid");
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -86,12 +83,12 @@ impl Loop {
             Err(e) if e.is_not_found() || e.is_namespace_terminating() => return Ok(()),
             Err(e) => return Err(e.to_string()),
         };
-        let secret = text(&made, "/metadata/name").to_owned();
+        let secret = made.str_at("/metadata/name").to_owned();
         let mut added = false;
         let refer = |account: &mut Value| {
-            added = text(account, "/metadata/uid") == uid && !self.has_token(account);
+            added = account.str_at("/metadata/uid") == uid && !self.has_token(account);
             if added {
-                let mut all: Vec<Value> = list(account, "/secrets").cloned().collect();
+                let mut all: Vec<Value> = account.list_at("/secrets").iter().cloned().collect();
                 all.push(json!({"name": secret}));
                 account["secrets"] = all.into();
             }
@@ -100,7 +97,7 @@ impl Loop {
         if added && outcome.is_ok() {
             return Ok(());
         }
-        let params = DeleteParams::uid(text(&made, "/metadata/uid"));
+        let params = DeleteParams::uid(made.str_at("/metadata/uid"));
         if let Err(e) = self.rest.delete(&SECRETS, namespace, &secret, &params).await
             && !e.is_not_found()
         {

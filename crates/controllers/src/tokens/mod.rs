@@ -7,6 +7,7 @@ mod accounts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use api::object::ObjectExt as _;
 use client::{
     Change, ClientError, DeleteParams, Informer, QueueOptions, Resource, Rest, WorkQueue, split_key,
 };
@@ -17,11 +18,7 @@ use pki::{
 use serde_json::{Value, json};
 use world::Host;
 
-use crate::{
-    context::Context,
-    objects::{base64, is_deleting, list, text},
-    start::start,
-};
+use crate::{context::Context, objects::base64, start::start};
 
 const SECRETS: Resource = Resource::core("secrets");
 const ACCOUNTS: Resource = Resource::core("serviceaccounts");
@@ -102,15 +99,15 @@ pub(crate) fn run(c: &Context) -> Result<(), String> {
 
 /// Whether a secret holds tokens, or is to hold them.
 fn holds_tokens(secret: &Value) -> bool {
-    text(secret, "/type") == KIND
+    secret.str_at("/type") == KIND
 }
 
 /// Whether a secret is an account's (`IsServiceAccountToken`).
 fn belongs(secret: &Value, account: &Value) -> bool {
-    let uid = text(secret, UID);
+    let uid = secret.str_at(UID);
     holds_tokens(secret)
-        && text(secret, NAME) == text(account, "/metadata/name")
-        && (uid.is_empty() || uid == text(account, "/metadata/uid"))
+        && secret.str_at(NAME) == account.str_at("/metadata/name")
+        && (uid.is_empty() || uid == account.str_at("/metadata/uid"))
 }
 
 impl Loop {
@@ -124,8 +121,8 @@ impl Loop {
             }
             match change {
                 Change::Deleted(_) => {
-                    let (namespace, account) = (text(secret, "/metadata/namespace"), text(secret, NAME));
-                    gone.add(format!("{namespace}/{account}/{}", text(secret, "/metadata/name")));
+                    let (namespace, account) = (secret.str_at("/metadata/namespace"), secret.str_at(NAME));
+                    gone.add(format!("{namespace}/{account}/{}", secret.str_at("/metadata/name")));
                 }
                 _ => feed.add(change.key()),
             }
@@ -133,9 +130,9 @@ impl Loop {
         let (feed, secrets) = (queue.clone(), self.secrets.clone());
         self.accounts.on(move |change| {
             let (namespace, name) =
-                (text(change.object(), "/metadata/namespace"), text(change.object(), "/metadata/name"));
+                (change.object().str_at("/metadata/namespace"), change.object().str_at("/metadata/name"));
             for secret in secrets.by_namespace(namespace) {
-                if holds_tokens(&secret) && text(&secret, NAME) == name {
+                if holds_tokens(&secret) && secret.str_at(NAME) == name {
                     feed.add(client::key_of(&secret));
                 }
             }
@@ -143,10 +140,10 @@ impl Loop {
     }
 
     async fn sync(&self, key: &str) -> Result<(), String> {
-        let Some(secret) = self.secrets.get_key(key).filter(|s| !is_deleting(s)) else { return Ok(()) };
-        let (namespace, name) = (text(&secret, "/metadata/namespace"), text(&secret, "/metadata/name"));
-        let (account, uid) = (text(&secret, NAME), text(&secret, UID));
-        let fits = |a: &Value| uid.is_empty() || text(a, "/metadata/uid") == uid;
+        let Some(secret) = self.secrets.get_key(key).filter(|s| !s.is_terminating()) else { return Ok(()) };
+        let (namespace, name) = (secret.str_at("/metadata/namespace"), secret.str_at("/metadata/name"));
+        let (account, uid) = (secret.str_at(NAME), secret.str_at(UID));
+        let fits = |a: &Value| uid.is_empty() || a.str_at("/metadata/uid") == uid;
         let found = match self.accounts.get(namespace, account).filter(|a| fits(a)) {
             Some(found) => Some((*found).clone()),
             // The informer may be behind.
@@ -158,7 +155,7 @@ impl Loop {
                 .filter(|a| fits(a)),
         };
         let Some(found) = found else {
-            let params = DeleteParams::uid(text(&secret, "/metadata/uid"));
+            let params = DeleteParams::uid(secret.str_at("/metadata/uid"));
             return match self.rest.delete(&SECRETS, Some(namespace), name, &params).await {
                 Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e.to_string()),
                 _ => Ok(()),
@@ -184,12 +181,12 @@ impl Loop {
             next["data"] = json!({});
         }
         next["metadata"]["annotations"]["kubernetes.io/service-account.uid"] =
-            text(account, "/metadata/uid").into();
+            account.str_at("/metadata/uid").into();
         if !self.root_ca.is_empty() {
             next["data"]["ca.crt"] = base64(self.root_ca.as_bytes()).into();
         }
-        next["data"]["namespace"] = base64(text(secret, "/metadata/namespace").as_bytes()).into();
-        if text(secret, "/data/token").is_empty() {
+        next["data"]["namespace"] = base64(secret.str_at("/metadata/namespace").as_bytes()).into();
+        if secret.str_at("/data/token").is_empty() {
             let token = self.signer.sign(&claims(secret, account)).map_err(|e| e.to_string())?;
             next["data"]["token"] = base64(token.as_bytes()).into();
         }
@@ -200,13 +197,14 @@ impl Loop {
     async fn forget(&self, key: &str) -> Result<(), ClientError> {
         let (at, secret) = key.rsplit_once('/').unwrap_or(("", key));
         let (namespace, name) = split_key(at);
-        let refers = |account: &Value| list(account, "/secrets").any(|s| text(s, "/name") == secret);
+        let refers =
+            |account: &Value| account.list_at("/secrets").iter().any(|s| s.str_at("/name") == secret);
         if !self.accounts.get_key(at).is_some_and(|a| refers(&a)) {
             return Ok(());
         }
         let unlist = |account: &mut Value| {
             let left: Vec<Value> =
-                list(account, "/secrets").filter(|s| text(s, "/name") != secret).cloned().collect();
+                account.list_at("/secrets").iter().filter(|s| s.str_at("/name") != secret).cloned().collect();
             account["secrets"] = left.into();
         };
         match self.rest.modify(&ACCOUNTS, namespace, name, None, unlist).await {
@@ -218,12 +216,12 @@ impl Loop {
 
 /// What a token in a Secret says (`pkg/serviceaccount/legacy.go`).
 fn claims(secret: &Value, account: &Value) -> Claims {
-    let (namespace, name) = (text(account, "/metadata/namespace"), text(account, "/metadata/name"));
+    let (namespace, name) = (account.str_at("/metadata/namespace"), account.str_at("/metadata/name"));
     let other = [
         ("namespace", namespace),
-        ("secret.name", text(secret, "/metadata/name")),
+        ("secret.name", secret.str_at("/metadata/name")),
         ("service-account.name", name),
-        ("service-account.uid", text(account, "/metadata/uid")),
+        ("service-account.uid", account.str_at("/metadata/uid")),
     ];
     Claims {
         subject: format!("system:serviceaccount:{namespace}:{name}"),

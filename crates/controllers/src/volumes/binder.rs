@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Value, json};
 use world::Host;
@@ -21,9 +22,8 @@ use super::{
 };
 use crate::{
     context::Context,
-    objects::{is_deleting, list, text},
-    pods::{PODS, is_finished, settled},
-    start::start,
+    pods::{PODS, is_finished},
+    start::{Keyed, start_on},
 };
 
 /// Everything is looked at again after this time (`--pvclaimbinder-sync-period`).
@@ -57,17 +57,7 @@ pub(crate) fn run(c: &Context) {
     let informers = [&this.claims, &this.volumes, &this.classes, &this.pods].map(Clone::clone);
     let (following, queue) = (this.clone(), this.queue.clone());
     // One worker: two claims must not be promised one volume.
-    start(
-        &c.host,
-        informers,
-        queue,
-        1,
-        move |_| following.follow(),
-        move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await) }
-        },
-    );
+    start_on(&c.host, &this, 1, informers, queue, move |_| following.follow());
 }
 
 /// Claims are queued as `claim/<namespace>/<name>`, volumes as `volume/<name>`.
@@ -76,7 +66,17 @@ fn claim_key(claim: &Value) -> String {
 }
 
 fn volume_key(volume: &Value) -> String {
-    format!("volume/{}", text(volume, "/metadata/name"))
+    format!("volume/{}", volume.name())
+}
+
+impl Keyed for Binder {
+    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
+        match key.split_once('/') {
+            Some(("claim", key)) => self.sync_claim(key).await,
+            Some((_, name)) => self.sync_volume(name).await,
+            None => Ok(Next::OnChange),
+        }
+    }
 }
 
 impl Binder {
@@ -93,25 +93,16 @@ impl Binder {
             let volume = change.object();
             feed.add(volume_key(volume));
             let open = |c: &Arc<Value>| {
-                text(c, "/status/phase") != "Bound"
-                    || text(c, "/spec/volumeName") == text(volume, "/metadata/name")
+                c.str_at("/status/phase") != "Bound" || c.str_at("/spec/volumeName") == volume.name()
             };
             claims.list().iter().filter(|c| open(c)).for_each(|c| feed.add(claim_key(c)));
         });
         let (feed, claims) = (self.queue.clone(), self.claims.clone());
         self.classes.on(move |change| {
-            let name = text(change.object(), "/metadata/name");
+            let name = change.object().name();
             let waiting = claims.list().into_iter().filter(|c| class_of(c) == name && !is_bound(c));
             waiting.for_each(|c| feed.add(claim_key(&c)));
         });
-    }
-
-    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
-        match key.split_once('/') {
-            Some(("claim", key)) => self.sync_claim(key).await,
-            Some((_, name)) => self.sync_volume(name).await,
-            None => Ok(Next::OnChange),
-        }
     }
 
     async fn sync_claim(&self, key: &str) -> Result<Next, ClientError> {
@@ -119,7 +110,7 @@ impl Binder {
         if annotation(&claim, BIND_COMPLETED).is_some() {
             return self.check_bound(&claim).await;
         }
-        let wanted = text(&claim, "/spec/volumeName");
+        let wanted = claim.str_at("/spec/volumeName");
         if wanted.is_empty() {
             return self.choose(&claim).await;
         }
@@ -148,7 +139,7 @@ impl Binder {
     async fn choose(&self, claim: &Value) -> Result<Next, ClientError> {
         let class_name = class_of(claim);
         let class = self.classes.get(None, class_name);
-        let waits = class.as_ref().is_some_and(|c| text(c, "/volumeBindingMode") == "WaitForFirstConsumer");
+        let waits = class.as_ref().is_some_and(|c| c.str_at("/volumeBindingMode") == "WaitForFirstConsumer");
         let ready = !waits || annotation(claim, SELECTED_NODE).is_some();
         let volumes = self.volumes.list();
         if let Some(volume) = matching::find(claim, &volumes, None, &BTreeSet::new(), waits) {
@@ -185,36 +176,37 @@ impl Binder {
 
     /// The pod that a claim without a node waits for.
     fn consumer(&self, claim: &Value) -> Option<String> {
-        let name = text(claim, "/metadata/name");
-        let pods = self.pods.by_namespace(text(claim, "/metadata/namespace"));
+        let name = claim.name();
+        let pods = self.pods.by_namespace(claim.namespace());
         let uses = |p: &&Arc<Value>| {
             !is_finished(p)
-                && list(p, "/spec/volumes").any(|v| text(v, "/persistentVolumeClaim/claimName") == name)
+                && p.list_at("/spec/volumes")
+                    .iter()
+                    .any(|v| v.str_at("/persistentVolumeClaim/claimName") == name)
         };
-        pods.iter().find(uses).map(|p| text(p, "/metadata/name").to_owned())
+        pods.iter().find(uses).map(|p| p.name().to_owned())
     }
 
     async fn bind(&self, volume: &Value, claim: &Value) -> Result<(), ClientError> {
         let mut volume = volume.clone();
         let reserved = has_reference(&volume);
-        if !reserved || text(&volume, "/spec/claimRef/uid").is_empty() {
+        if !reserved || volume.str_at("/spec/claimRef/uid").is_empty() {
             volume["spec"]["claimRef"] = matching::reference_to(claim);
             if !reserved {
                 volume["metadata"]["annotations"][BOUND_BY_CONTROLLER] = "yes".into();
             }
-            let name = text(&volume, "/metadata/name").to_owned();
+            let name = volume.name().to_owned();
             volume = self.rest.update(&VOLUMES, None, &name, &volume).await?;
         }
         self.set_volume_phase(&volume, "Bound", None).await?;
         let mut claim = claim.clone();
         if !is_bound(&claim) {
-            if text(&claim, "/spec/volumeName").is_empty() {
-                claim["spec"]["volumeName"] = text(&volume, "/metadata/name").into();
+            if claim.str_at("/spec/volumeName").is_empty() {
+                claim["spec"]["volumeName"] = volume.name().into();
                 claim["metadata"]["annotations"][BOUND_BY_CONTROLLER] = "yes".into();
             }
             claim["metadata"]["annotations"][BIND_COMPLETED] = "yes".into();
-            let (namespace, name) =
-                (text(&claim, "/metadata/namespace").to_owned(), text(&claim, "/metadata/name").to_owned());
+            let (namespace, name) = (claim.namespace().to_owned(), claim.name().to_owned());
             claim = self.rest.update(&CLAIMS, Some(&namespace), &name, &claim).await?;
         }
         self.set_claim_phase(&claim, "Bound", Some(&volume)).await
@@ -222,7 +214,7 @@ impl Binder {
 
     /// A claim that was bound once must have its volume for ever.
     async fn check_bound(&self, claim: &Value) -> Result<Next, ClientError> {
-        let name = text(claim, "/spec/volumeName");
+        let name = claim.str_at("/spec/volumeName");
         let lost = match self.volumes.get(None, name) {
             _ if name.is_empty() => Some((
                 "ClaimLost",
@@ -241,7 +233,7 @@ impl Binder {
             )),
         };
         if let Some((reason, words)) = lost {
-            let known = text(claim, "/status/phase") == "Lost";
+            let known = claim.str_at("/status/phase") == "Lost";
             self.set_claim_phase(claim, "Lost", None).await?;
             if !known {
                 self.recorder.warning(claim, reason, words);
@@ -253,20 +245,20 @@ impl Binder {
     async fn sync_volume(&self, name: &str) -> Result<Next, ClientError> {
         let Some(volume) = self.volumes.get(None, name) else { return Ok(Next::OnChange) };
         // Nobody's, or kept for a claim that is yet to come.
-        if !has_reference(&volume) || text(&volume, "/spec/claimRef/uid").is_empty() {
+        if !has_reference(&volume) || volume.str_at("/spec/claimRef/uid").is_empty() {
             self.set_volume_phase(&volume, "Available", None).await?;
             return Ok(Next::OnChange);
         }
         let (namespace, claim_name) =
-            (text(&volume, "/spec/claimRef/namespace"), text(&volume, "/spec/claimRef/name"));
+            (volume.str_at("/spec/claimRef/namespace"), volume.str_at("/spec/claimRef/name"));
         let mut claim = self.claims.get(namespace, claim_name);
         if claim.is_none() {
             // The informer may be behind, and what is released may be deleted.
             claim = self.rest.get_opt(&CLAIMS, Some(namespace), claim_name).await?.map(Arc::new);
         }
-        match claim.filter(|c| text(c, "/metadata/uid") == text(&volume, "/spec/claimRef/uid")) {
+        match claim.filter(|c| c.uid() == volume.str_at("/spec/claimRef/uid")) {
             Some(claim) => {
-                if text(&claim, "/spec/volumeName") == name {
+                if claim.str_at("/spec/volumeName") == name {
                     self.set_volume_phase(&volume, "Bound", None).await?;
                 } else {
                     self.queue.add(claim_key(&claim));
@@ -279,26 +271,26 @@ impl Binder {
 
     /// The claim is gone: the volume goes with it, if that is its policy.
     async fn release(&self, volume: &Value) -> Result<Next, ClientError> {
-        if text(volume, "/status/phase") != "Failed" {
+        if volume.str_at("/status/phase") != "Failed" {
             self.set_volume_phase(volume, "Released", None).await?;
         }
-        if is_deleting(volume) {
+        if volume.is_terminating() {
             return Ok(Next::OnChange);
         }
         match reclaim::deletion(volume) {
             Deletion::Kept | Deletion::SomebodyElse => Ok(Next::OnChange),
             Deletion::Now => {
-                let name = text(volume, "/metadata/name");
-                let params = client::DeleteParams::uid(text(volume, "/metadata/uid"));
+                let name = volume.name();
+                let params = client::DeleteParams::uid(volume.uid());
                 match self.rest.delete(&VOLUMES, None, name, &params).await {
                     Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e),
                     _ => Ok(Next::OnChange),
                 }
             }
             Deletion::Impossible { reason, why } => {
-                if text(volume, "/status/phase") != "Failed" {
+                if volume.str_at("/status/phase") != "Failed" {
                     self.recorder.warning(volume, reason, why.clone());
-                    let latest = self.rest.get(&VOLUMES, None, text(volume, "/metadata/name")).await?;
+                    let latest = self.rest.get(&VOLUMES, None, volume.name()).await?;
                     self.set_volume_phase(&latest, "Failed", Some(why)).await?;
                 }
                 Ok(Next::OnChange)
@@ -312,7 +304,7 @@ impl Binder {
         phase: &str,
         message: Option<String>,
     ) -> Result<(), ClientError> {
-        if text(volume, "/status/phase") == phase {
+        if volume.str_at("/status/phase") == phase {
             return Ok(());
         }
         let mut status = json!({"phase": phase});
@@ -322,7 +314,7 @@ impl Binder {
         }
         let mut updated = volume.clone();
         updated["status"] = status;
-        let name = text(volume, "/metadata/name");
+        let name = volume.name();
         self.rest.update_sub(&VOLUMES, None, name, "status", &updated).await.map(drop)
     }
 
@@ -342,7 +334,7 @@ impl Binder {
         }
         let mut updated = claim.clone();
         updated["status"] = status;
-        let (namespace, name) = (text(claim, "/metadata/namespace"), text(claim, "/metadata/name"));
+        let (namespace, name) = (claim.namespace(), claim.name());
         self.rest.update_sub(&CLAIMS, Some(namespace), name, "status", &updated).await.map(drop)
     }
 }

@@ -3,13 +3,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use api::{quantity::Quantity, selector::LabelSelector};
+use api::{object::ObjectExt as _, quantity::Quantity, selector::LabelSelector};
 use serde_json::{Value, json};
 
-use crate::{
-    affinity,
-    objects::{is_deleting, list, text},
-};
+use crate::affinity;
 
 /// Set on a claim, and on a volume, once the two belong together.
 pub(crate) const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -26,21 +23,21 @@ pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The storage class of a claim or a volume; empty for none.
 pub(crate) fn class_of(object: &Value) -> &str {
-    annotation(object, BETA_CLASS).unwrap_or_else(|| text(object, "/spec/storageClassName"))
+    annotation(object, BETA_CLASS).unwrap_or_else(|| object.str_at("/spec/storageClassName"))
 }
 
 /// Whether the claim has its volume for good.
 pub(crate) fn is_bound(claim: &Value) -> bool {
-    !text(claim, "/spec/volumeName").is_empty() && annotation(claim, BIND_COMPLETED).is_some()
+    !claim.str_at("/spec/volumeName").is_empty() && annotation(claim, BIND_COMPLETED).is_some()
 }
 
 /// Whether the volume is meant for this claim and no other.
 pub(crate) fn is_for(volume: &Value, claim: &Value) -> bool {
-    let reference = |at: &str| text(volume, at);
+    let reference = |at: &str| volume.str_at(at);
     let uid = reference("/spec/claimRef/uid");
-    reference("/spec/claimRef/name") == text(claim, "/metadata/name")
-        && reference("/spec/claimRef/namespace") == text(claim, "/metadata/namespace")
-        && (uid.is_empty() || uid == text(claim, "/metadata/uid"))
+    reference("/spec/claimRef/name") == claim.name()
+        && reference("/spec/claimRef/namespace") == claim.namespace()
+        && (uid.is_empty() || uid == claim.uid())
 }
 
 pub(crate) fn has_reference(volume: &Value) -> bool {
@@ -52,15 +49,15 @@ pub(crate) fn reference_to(claim: &Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "name": text(claim, "/metadata/name"),
-        "namespace": text(claim, "/metadata/namespace"),
-        "resourceVersion": text(claim, "/metadata/resourceVersion"),
-        "uid": text(claim, "/metadata/uid"),
+        "name": claim.name(),
+        "namespace": claim.namespace(),
+        "resourceVersion": claim.resource_version(),
+        "uid": claim.uid(),
     })
 }
 
 fn amount(object: &Value, at: &str) -> Option<Quantity> {
-    text(object, at).parse().ok()
+    object.str_at(at).parse().ok()
 }
 
 /// Why the volume cannot serve the claim, in the binder's words; `None` if it can.
@@ -74,7 +71,7 @@ pub(crate) fn mismatch(volume: &Value, claim: &Value) -> Option<&'static str> {
         return Some("storageClassName does not match");
     }
     let mode =
-        |object| Some(text(object, "/spec/volumeMode")).filter(|m| !m.is_empty()).unwrap_or("Filesystem");
+        |object| Some(object.str_at("/spec/volumeMode")).filter(|m| !m.is_empty()).unwrap_or("Filesystem");
     if mode(volume) != mode(claim) {
         return Some("incompatible volumeMode");
     }
@@ -85,7 +82,10 @@ pub(crate) fn mismatch(volume: &Value, claim: &Value) -> Option<&'static str> {
 }
 
 fn offers_modes(volume: &Value, claim: &Value) -> bool {
-    list(claim, "/spec/accessModes").all(|m| list(volume, "/spec/accessModes").any(|o| o == m))
+    claim
+        .list_at("/spec/accessModes")
+        .iter()
+        .all(|m| volume.list_at("/spec/accessModes").iter().any(|o| o == m))
 }
 
 /// The volume for `claim`: one that is reserved for it, else the smallest that is free and suits. With
@@ -103,9 +103,8 @@ pub(crate) fn find<'a>(
         selector.is_none_or(|s| LabelSelector::from_object(s).is_ok_and(|s| s.matches(volume)))
     };
     let reachable = |volume: &Value| node.is_none_or(|n| affinity::reaches(volume, n));
-    let usable = |v: &&Arc<Value>| {
-        !taken.contains(text(v, "/metadata/name")) && !is_deleting(v) && mismatch(v, claim).is_none()
-    };
+    let usable =
+        |v: &&Arc<Value>| !taken.contains(v.name()) && !v.is_terminating() && mismatch(v, claim).is_none();
     let reserved = volumes.iter().filter(usable).find(|v| is_for(v, claim));
     if let Some(volume) = reserved {
         return reachable(volume).then_some(volume);
@@ -116,7 +115,7 @@ pub(crate) fn find<'a>(
     volumes
         .iter()
         .filter(usable)
-        .filter(|v| !has_reference(v) && text(v, "/status/phase") == "Available")
+        .filter(|v| !has_reference(v) && v.str_at("/status/phase") == "Available")
         .filter(|v| selected(v) && reachable(v))
         .min_by_key(|v| amount(v, "/spec/capacity/storage"))
 }
@@ -148,7 +147,7 @@ mod tests {
 
     fn check(claim: Value, volumes: &[Arc<Value>], expect: Option<&str>) {
         let found = find(&claim, volumes, None, &BTreeSet::new(), false);
-        assert_eq!(found.map(|v| text(v, "/metadata/name")), expect, "{claim}");
+        assert_eq!(found.map(|v| v.name()), expect, "{claim}");
     }
 
     #[test]
@@ -180,8 +179,7 @@ mod tests {
         let node = json!({"metadata": {"name": "b", "labels": {"host": "b"}}});
         let found = |node: Option<&Value>, taken: &[&str]| {
             let taken = taken.iter().map(|t| (*t).to_owned()).collect();
-            find(&claim("1Gi", json!({})), &volumes, node, &taken, true)
-                .map(|v| text(v, "/metadata/name").to_owned())
+            find(&claim("1Gi", json!({})), &volumes, node, &taken, true).map(|v| v.name().to_owned())
         };
         assert_eq!(found(None, &[]), None, "not before it is known");
         assert_eq!(found(Some(&node), &[]).as_deref(), Some("b"));

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Informer, Next, Resource, Rest, WorkQueue};
 use serde_json::Value;
 
 use super::{CLAIMS, VOLUMES};
 use crate::{
     context::Context,
-    objects::{is_deleting, list, text},
     pods::{PODS, is_finished, settled},
     start::start,
 };
@@ -19,18 +19,18 @@ const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
 
 /// The claims that a pod mounts or has made for itself.
 fn claims_of(pod: &Value) -> impl Iterator<Item = String> {
-    list(pod, "/spec/volumes").filter_map(|volume| {
-        let claim = text(volume, "/persistentVolumeClaim/claimName");
+    pod.list_at("/spec/volumes").iter().filter_map(|volume| {
+        let claim = volume.str_at("/persistentVolumeClaim/claimName");
         if !claim.is_empty() {
             return Some(claim.to_owned());
         }
-        volume.get("ephemeral").map(|_| format!("{}-{}", text(pod, "/metadata/name"), text(volume, "/name")))
+        volume.get("ephemeral").map(|_| format!("{}-{}", pod.name(), volume.str_at("/name")))
     })
 }
 
 /// A pod that may still write to its volumes: it has a node, and has not ended.
 fn uses(pod: &Value, claim: &str) -> bool {
-    !text(pod, "/spec/nodeName").is_empty() && !is_finished(pod) && claims_of(pod).any(|c| c == claim)
+    !pod.str_at("/spec/nodeName").is_empty() && !is_finished(pod) && claims_of(pod).any(|c| c == claim)
 }
 
 /// A kind whose objects are held by a finalizer as long as they are in use.
@@ -58,13 +58,12 @@ pub(crate) fn claims(c: &Context) {
         let feed = queue.clone();
         users.on(move |change| {
             let pod = change.object();
-            claims_of(pod)
-                .for_each(|claim| feed.add(format!("{}/{claim}", text(pod, "/metadata/namespace"))));
+            claims_of(pod).for_each(|claim| feed.add(format!("{}/{claim}", pod.namespace())));
         });
     };
     guard.run(c, follow, move |claim| {
-        let of = pods.by_namespace(text(claim, "/metadata/namespace"));
-        of.iter().any(|pod| uses(pod, text(claim, "/metadata/name")))
+        let of = pods.by_namespace(claim.namespace());
+        of.iter().any(|pod| uses(pod, claim.name()))
     });
 }
 
@@ -78,7 +77,7 @@ pub(crate) fn volumes(c: &Context) {
         resource: VOLUMES,
         finalizer: VOLUME_FINALIZER,
     };
-    guard.run(c, |_| (), |volume| text(volume, "/status/phase") == "Bound");
+    guard.run(c, |_| (), |volume| volume.str_at("/status/phase") == "Bound");
 }
 
 impl Guard {
@@ -106,12 +105,12 @@ impl Guard {
     /// The finalizer is there unless the object is deleted and nobody uses it.
     async fn settle(&self, key: &str, in_use: &(dyn Fn(&Value) -> bool + Sync)) -> Result<Next, ClientError> {
         let Some(object) = self.objects.get_key(key) else { return Ok(Next::OnChange) };
-        let held = list(&object, "/metadata/finalizers").any(|f| f == self.finalizer);
-        let goes = is_deleting(&object) && !in_use(&object);
-        let mut finalizers: Vec<Value> = list(&object, "/metadata/finalizers").cloned().collect();
+        let held = object.list_at("/metadata/finalizers").iter().any(|f| f == self.finalizer);
+        let goes = object.is_terminating() && !in_use(&object);
+        let mut finalizers: Vec<Value> = object.list_at("/metadata/finalizers").iter().cloned().collect();
         if held && goes {
             finalizers.retain(|f| f != self.finalizer);
-        } else if !held && !is_deleting(&object) {
+        } else if !held && !object.is_terminating() {
             finalizers.push(self.finalizer.into());
         } else {
             return Ok(Next::OnChange);

@@ -2,6 +2,7 @@
 //! directory of the node, for classes whose `provisioner` is `chronoplane.dev/host-path`. Every other one
 //! is somebody else's program, which is told what to do as upstream tells it: by an annotation.
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Next};
 use serde_json::{Value, json};
 
@@ -10,7 +11,6 @@ use super::{
     binder::Binder,
     matching::{self, BOUND_BY_CONTROLLER, SELECTED_NODE, annotation},
 };
-use crate::objects::text;
 
 /// The name of the simulated provisioner.
 pub(super) const OURS: &str = "chronoplane.dev/host-path";
@@ -23,7 +23,7 @@ const HOME: &str = "/var/lib/chronoplane/volumes";
 
 /// Makes the claim's volume, or leaves that to the class's provisioner.
 pub(super) async fn provision(binder: &Binder, claim: &Value, class: &Value) -> Result<Next, ClientError> {
-    let provisioner = text(class, "/provisioner");
+    let provisioner = class.str_at("/provisioner");
     if provisioner == "kubernetes.io/no-provisioner" {
         return Ok(Next::OnChange);
     }
@@ -33,7 +33,7 @@ pub(super) async fn provision(binder: &Binder, claim: &Value, class: &Value) -> 
         for key in ASKED {
             updated["metadata"]["annotations"][key] = provisioner.into();
         }
-        let (namespace, name) = (text(claim, "/metadata/namespace"), text(claim, "/metadata/name"));
+        let (namespace, name) = (claim.namespace(), claim.name());
         // The change brings the claim back here.
         return binder.rest.update(&CLAIMS, Some(namespace), name, &updated).await.map(|_| Next::OnChange);
     }
@@ -47,7 +47,7 @@ pub(super) async fn provision(binder: &Binder, claim: &Value, class: &Value) -> 
         return Ok(Next::OnChange);
     }
     let volume = volume(claim, class);
-    let name = text(&volume, "/metadata/name");
+    let name = volume.name();
     match binder.rest.create(&VOLUMES, None, &volume).await {
         Ok(_) => {
             let words = format!("Successfully provisioned volume {name} using {OURS}");
@@ -66,7 +66,7 @@ pub(super) async fn provision(binder: &Binder, claim: &Value, class: &Value) -> 
 
 /// A volume of just the size that the claim asks for, bound to it from the beginning.
 fn volume(claim: &Value, class: &Value) -> Value {
-    let name = format!("pvc-{}", text(claim, "/metadata/uid"));
+    let name = format!("pvc-{}", claim.uid());
     let mut volume = json!({
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -80,7 +80,7 @@ fn volume(claim: &Value, class: &Value) -> Value {
             "claimRef": matching::reference_to(claim),
             "hostPath": {"path": format!("{HOME}/{name}"), "type": "DirectoryOrCreate"},
             "persistentVolumeReclaimPolicy": class.get("reclaimPolicy").cloned().unwrap_or("Delete".into()),
-            "storageClassName": text(class, "/metadata/name"),
+            "storageClassName": class.name(),
             "volumeMode": claim["spec"].get("volumeMode").cloned().unwrap_or("Filesystem".into()),
         },
     });

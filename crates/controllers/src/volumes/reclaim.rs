@@ -1,12 +1,12 @@
 //! What becomes of a volume whose claim is gone.
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::{
     matching::annotation,
     provisioner::{OURS, PROVISIONED_BY},
 };
-use crate::objects::text;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum Deletion {
 }
 
 pub(super) fn deletion(volume: &Value) -> Deletion {
-    match text(volume, "/spec/persistentVolumeReclaimPolicy") {
+    match volume.str_at("/spec/persistentVolumeReclaimPolicy") {
         "Delete" => {}
         "Recycle" => {
             let why = "No recycler plugin found for the volume!".to_owned();
@@ -40,9 +40,9 @@ pub(super) fn deletion(volume: &Value) -> Deletion {
     if volume.pointer("/spec/csi").is_some() {
         return Deletion::SomebodyElse;
     }
-    let path = text(volume, "/spec/hostPath/path");
+    let path = volume.str_at("/spec/hostPath/path");
     if path.is_empty() {
-        let name = text(volume, "/metadata/name");
+        let name = volume.name();
         let why =
             format!("error getting deleter volume plugin for volume {name:?}: no volume plugin matched");
         return Deletion::Impossible { reason: "VolumeFailedDelete", why };

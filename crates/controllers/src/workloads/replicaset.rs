@@ -2,7 +2,8 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
+use api::object::ObjectExt as _;
+use client::{ClientError, Informer, Next, Rest, recorder::Recorder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::{Host, Wall};
@@ -11,12 +12,11 @@ use super::REPLICA_SETS;
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{condition, condition_is, is_deleting, number, text, time},
+    objects::{condition, condition_is},
     pods::{
-        Claim, PODS, delete_for, follow, from_template, is_active, is_available, is_ready, settled,
-        until_available,
+        Claim, PODS, delete_for, follow, from_template, is_active, is_available, is_ready, until_available,
     },
-    start::start,
+    start::{Keyed, start_keyed},
 };
 
 const WORKERS: usize = 5;
@@ -44,23 +44,12 @@ pub(crate) fn run(c: &Context) {
         pods: c.informer(PODS),
         expectations: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
     let informers = [this.sets.clone(), this.pods.clone()];
     let (sets, pods) = (this.sets.clone(), this.pods.clone());
-    start(
-        &c.host,
-        informers,
-        queue,
-        WORKERS,
-        move |queue| follow(queue, &sets, &pods),
-        move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await) }
-        },
-    );
+    start_keyed(c, &this, WORKERS, informers, move |queue| follow(queue, &sets, &pods));
 }
 
-impl Loop {
+impl Keyed for Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(set) = self.sets.get_key(key) else {
             self.expectations.forget(key);
@@ -71,14 +60,19 @@ impl Loop {
         let claim = Claim { rest: &self.rest, owners: &REPLICA_SETS, owned: &PODS, informer: &self.pods };
         let pods = claim.of(&set).await?;
         let active: Vec<Arc<Value>> = pods.into_iter().filter(|p| is_active(p)).collect();
-        let wanted = usize::try_from(number(&set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
-        let outcome =
-            if settled && !is_deleting(&set) { self.scale(key, &set, &active, wanted).await } else { Ok(()) };
+        let wanted = usize::try_from(set.i64_at("/spec/replicas").unwrap_or(1)).unwrap_or(0);
+        let outcome = if settled && !set.is_terminating() {
+            self.scale(key, &set, &active, wanted).await
+        } else {
+            Ok(())
+        };
         let waits = self.report(&set, &active, outcome.as_ref().err()).await?;
         outcome?;
         Ok(waits.into())
     }
+}
 
+impl Loop {
     async fn scale(
         &self,
         key: &str,
@@ -117,11 +111,11 @@ impl Loop {
     }
 
     async fn create_one(&self, key: &str, set: &Value) -> Result<(), ClientError> {
-        let namespace = text(set, "/metadata/namespace");
+        let namespace = set.namespace();
         let pod = from_template(set);
         match self.rest.create(&PODS, Some(namespace), &pod).await {
             Ok(created) => {
-                let name = text(&created, "/metadata/name");
+                let name = created.name();
                 self.expectations.stored(key, &created, self.host.clock().monotonic());
                 self.recorder.normal(set, "SuccessfulCreate", format!("Created pod: {name}"));
                 Ok(())
@@ -143,7 +137,7 @@ impl Loop {
         failure: Option<&ClientError>,
     ) -> Result<Option<Duration>, ClientError> {
         let now = self.host.clock().wall();
-        let min_ready = SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0));
+        let min_ready = SignedDuration::from_secs(set.i64_at("/spec/minReadySeconds").unwrap_or(0));
         let template = set.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
         let labelled = |p: &Value| {
             let labels = p.pointer("/metadata/labels");
@@ -159,7 +153,7 @@ impl Loop {
             "replicas": active.len(),
         });
         if let Some(e) = failure {
-            let since = condition(set, "ReplicaFailure").map(|c| text(c, "/lastTransitionTime").to_owned());
+            let since = condition(set, "ReplicaFailure").map(|c| c.str_at("/lastTransitionTime").to_owned());
             status["conditions"] = json!([{
                 "lastTransitionTime": since.unwrap_or_else(|| world::rfc3339(now)),
                 "message": e.to_string(),
@@ -174,7 +168,7 @@ impl Loop {
         }
         let mut updated = set.clone();
         updated["status"] = status;
-        let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        let (namespace, name) = (set.namespace(), set.name());
         match self.rest.update_sub(&REPLICA_SETS, Some(namespace), name, "status", &updated).await {
             Ok(_) => Ok(waits),
             // The informer will show what changed.
@@ -191,7 +185,7 @@ fn same_counts(old: Option<&Value>, new: &Value) -> bool {
         |v: Option<&Value>| v.and_then(|v| v.get("conditions")).filter(|c| **c != json!([])).cloned();
     let keys =
         ["availableReplicas", "fullyLabeledReplicas", "observedGeneration", "readyReplicas", "replicas"];
-    keys.iter().all(|k| number(old, k) == number(Some(new), k)) && conditions(old) == conditions(Some(new))
+    keys.iter().all(|k| old.i64_at(k) == Some(new).i64_at(k)) && conditions(old) == conditions(Some(new))
 }
 
 /// Unassigned first, then by phase, readiness, cost, crowding, time ready, restarts, age, name.
@@ -199,22 +193,24 @@ type Rank = (bool, u8, bool, i64, Reverse<usize>, i64, Reverse<i64>, Reverse<Str
 
 /// What goes first has the smallest rank (`pkg/controller/controller_utils.go`, ActivePodsWithRanks).
 fn deletion_rank(pod: &Value, all: &[Arc<Value>], now: Wall) -> Rank {
-    let node = text(pod, "/spec/nodeName");
-    let phase = match text(pod, "/status/phase") {
+    let node = pod.str_at("/spec/nodeName");
+    let phase = match pod.str_at("/status/phase") {
         "Pending" => 0,
         "Unknown" => 1,
         _ => 2,
     };
     let ready = condition_is(pod, "Ready", "True");
     let cost =
-        text(pod, "/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost").parse().unwrap_or(0);
-    let together = all.iter().filter(|p| text(p, "/spec/nodeName") == node).count();
+        pod.str_at("/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost").parse().unwrap_or(0);
+    let together = all.iter().filter(|p| p.str_at("/spec/nodeName") == node).count();
     let ready_for = condition(pod, "Ready")
-        .and_then(|c| time(c, "/lastTransitionTime"))
+        .and_then(|c| c.time_at("/lastTransitionTime"))
         .map_or(0, |t| now.duration_since(t).as_secs());
     let bucket = i64::from(u64::try_from(ready_for).unwrap_or(0).checked_ilog2().unwrap_or(0));
-    let restarts = crate::objects::list(pod, "/status/containerStatuses")
-        .filter_map(|c| number(c, "/restartCount"))
+    let restarts = pod
+        .list_at("/status/containerStatuses")
+        .iter()
+        .filter_map(|c| c.i64_at("/restartCount"))
         .max()
         .unwrap_or(0);
     (
@@ -225,8 +221,8 @@ fn deletion_rank(pod: &Value, all: &[Arc<Value>], now: Wall) -> Rank {
         Reverse(together),
         bucket,
         Reverse(restarts),
-        Reverse(text(pod, "/metadata/creationTimestamp").to_owned()),
-        text(pod, "/metadata/name").to_owned(),
+        Reverse(pod.str_at("/metadata/creationTimestamp").to_owned()),
+        pod.name().to_owned(),
     )
 }
 
@@ -258,7 +254,7 @@ mod tests {
         ];
         let mut sorted: Vec<&Arc<Value>> = all.iter().collect();
         sorted.sort_by_cached_key(|p| deletion_rank(p, &all, now));
-        let names: Vec<&str> = sorted.iter().map(|p| text(p, "/metadata/name")).collect();
+        let names: Vec<&str> = sorted.iter().map(|p| p.name()).collect();
         assert_eq!(names, order);
     }
 
@@ -330,7 +326,7 @@ mod tests {
             super::run(&server.context(&sim.host("cp"), &[]));
             let available = |server: &Fake| {
                 let counts = server.written().into_iter();
-                counts.map(|(_, s)| number(&s, "/status/availableReplicas")).collect::<Vec<_>>()
+                counts.map(|(_, s)| s.i64_at("/status/availableReplicas")).collect::<Vec<_>>()
             };
             sim.elapse(Duration::from_secs(29)).await;
             assert_eq!(available(&server), [Some(0)]);

@@ -3,29 +3,27 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Informer, Rest};
 use serde_json::{Value, json};
 
 use super::{REVISIONS, rollout};
-use crate::{
-    objects::{controller_uid, number, text},
-    pods::owner_reference,
-};
+use crate::{objects::controller_uid, pods::owner_reference};
 
 /// Label of pods and revisions.
 pub(super) const HASH: &str = "controller-revision-hash";
 
 /// The revisions of an owner, oldest first.
 pub(super) fn history(informer: &Informer, owner: &Value) -> Vec<Arc<Value>> {
-    let uid = text(owner, "/metadata/uid");
-    let mut all = informer.by_namespace(text(owner, "/metadata/namespace"));
+    let uid = owner.uid();
+    let mut all = informer.by_namespace(owner.namespace());
     all.retain(|r| controller_uid(r) == Some(uid));
-    all.sort_by_key(|r| (revision(r), text(r, "/metadata/name").to_owned()));
+    all.sort_by_key(|r| (revision(r), r.name().to_owned()));
     all
 }
 
 fn revision(of: &Value) -> i64 {
-    number(of, "/revision").unwrap_or(0)
+    of.i64_at("/revision").unwrap_or(0)
 }
 
 pub(super) fn hash_of(object: &Value) -> &str {
@@ -54,7 +52,7 @@ pub(super) async fn current(
     owner: &Value,
     history: &[Arc<Value>],
 ) -> Result<Current, ClientError> {
-    let namespace = text(owner, "/metadata/namespace");
+    let namespace = owner.namespace();
     let data = data(owner);
     let next = history.last().map_or(0, |r| revision(r)) + 1;
     if let Some(found) = history.iter().rev().find(|r| r.get("data") == Some(&data)) {
@@ -63,12 +61,12 @@ pub(super) async fn current(
         }
         let mut newest = (**found).clone();
         newest["revision"] = next.into();
-        let name = text(found, "/metadata/name");
+        let name = found.name();
         return rest.update(&REVISIONS, Some(namespace), name, &newest).await.map(Current::Is);
     }
-    let collisions = number(owner, "/status/collisionCount").unwrap_or(0);
+    let collisions = owner.i64_at("/status/collisionCount").unwrap_or(0);
     let hash = rollout::template_hash(owner.pointer("/spec/template").unwrap_or(&Value::Null), collisions);
-    let name = format!("{}-{hash}", text(owner, "/metadata/name"));
+    let name = format!("{}-{hash}", owner.name());
     let labels = owner.pointer("/spec/template/metadata/labels").cloned();
     let mut object = json!({
         "apiVersion": "apps/v1",
@@ -90,7 +88,7 @@ pub(super) async fn current(
         Ok(created) => Ok(Current::Is(created)),
         Err(e) if e.is_already_exists() => {
             let there = rest.get(&REVISIONS, Some(namespace), &name).await?;
-            let ours = controller_uid(&there) == Some(text(owner, "/metadata/uid"));
+            let ours = controller_uid(&there) == Some(owner.uid());
             Ok(if ours && there.get("data") == Some(&data) { Current::Is(there) } else { Current::Collides })
         }
         Err(e) => Err(e),
@@ -104,10 +102,10 @@ pub(super) async fn clean_up(
     history: &[Arc<Value>],
     live: &[&str],
 ) -> Result<(), ClientError> {
-    let limit = usize::try_from(number(owner, "/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(0);
+    let limit = usize::try_from(owner.i64_at("/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(0);
     let old: Vec<&Arc<Value>> = history.iter().filter(|r| !live.contains(&hash_of(r))).collect();
     for revision in old.iter().take(old.len().saturating_sub(limit)) {
-        let (namespace, name) = (text(revision, "/metadata/namespace"), text(revision, "/metadata/name"));
+        let (namespace, name) = (revision.namespace(), revision.name());
         match rest.delete(&REVISIONS, Some(namespace), name, &DeleteParams::default()).await {
             Err(e) if !e.is_not_found() => return Err(e),
             _ => {}

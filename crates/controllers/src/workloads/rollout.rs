@@ -1,8 +1,7 @@
 //! The arithmetic of a rolling update, free of requests (`pkg/controller/deployment/util`).
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
-
-use crate::objects::{number, text};
 
 /// How many pods a Deployment may have above and below its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub(crate) fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
 }
 
 pub(super) fn bounds(deployment: &Value, replicas: i64) -> Bounds {
-    if text(deployment, "/spec/strategy/type") == "Recreate" {
+    if deployment.str_at("/spec/strategy/type") == "Recreate" {
         return Bounds { surge: 0, unavailable: replicas };
     }
     let setting = |key: &str| deployment.pointer(&format!("/spec/strategy/rollingUpdate/{key}"));
@@ -135,7 +134,7 @@ pub(super) fn template_hash(template: &Value, collisions: i64) -> String {
 
 /// Size asked for; 1 when unset.
 pub(super) fn size(object: &Value) -> i64 {
-    number(object, "/spec/replicas").unwrap_or(1)
+    object.i64_at("/spec/replicas").unwrap_or(1)
 }
 
 #[cfg(test)]

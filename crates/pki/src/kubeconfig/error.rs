@@ -21,6 +21,13 @@ pub enum KubeconfigError {
         /// What the reader found.
         why: String,
     },
+    /// A user has a token and a password.
+    TwoMethods {
+        /// The kubeconfig.
+        origin: Option<PathBuf>,
+        /// The user.
+        user: String,
+    },
     /// `current-context` is empty.
     NoCurrentContext {
         /// The kubeconfig.
@@ -135,6 +142,12 @@ impl fmt::Display for KubeconfigError {
                     at(origin)
                 )
             }
+            Self::TwoMethods { origin, user } => write!(
+                f,
+                "{}: more than one authentication method found for {user}; found [token basicAuth], only one is \
+                 allowed: remove the token, or user name and password",
+                at(origin)
+            ),
             Self::Exec { origin, user } => write!(
                 f,
                 "{}: user {user:?} gets its credentials from an exec plugin, which is not run here: use a client \

@@ -113,7 +113,7 @@ pub struct NamedUser {
     pub user: User,
 }
 
-/// Credentials. Keys and tokens are never printed.
+/// Credentials. Keys, tokens and passwords are never printed.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct User {
@@ -132,12 +132,18 @@ pub struct User {
     /// A program that makes credentials, which we do not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<serde_json::Value>,
+    /// The password of the user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
     /// A bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// A file with a bearer token. Wins over the token.
     #[serde(rename = "tokenFile", default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<String>,
+    /// A user name, sent with its password in each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }
 
 impl fmt::Debug for User {
@@ -168,6 +174,11 @@ impl User {
     /// A user with a bearer token.
     pub fn with_token(token: &str) -> Self {
         Self { token: Some(token.into()), ..Self::default() }
+    }
+
+    /// A user with a name and a password.
+    pub fn with_password(username: &str, password: &str) -> Self {
+        Self { username: Some(username.into()), password: Some(password.into()), ..Self::default() }
     }
 }
 

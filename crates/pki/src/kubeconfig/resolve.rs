@@ -183,10 +183,11 @@ impl Kubeconfig {
     /// The bearer token as it is now; a token file wins over a token.
     ///
     /// # Errors
-    /// The token file cannot be read, or the user needs an exec plugin.
+    /// The token file cannot be read, the user has a password too, or needs an exec plugin.
     pub fn token(&self, disk: &Disk) -> Result<Option<String>, KubeconfigError> {
         let Some((name, user)) = self.user()? else { return Ok(None) };
         self.refuse_exec(name, user)?;
+        self.refuse_two_methods(name, user)?;
         let Some(file) = &user.token_file else { return Ok(user.token.clone()) };
         let read = disk.read_to_string(self.path_of(file));
         let token =
@@ -232,6 +233,18 @@ impl Kubeconfig {
             Some(_) => Err(KubeconfigError::Exec { origin: self.origin.clone(), user: name.to_owned() }),
             None => Ok(()),
         }
+    }
+
+    /// As client-go: a token and a password would both want to stand in the same header
+    /// (`tools/clientcmd/validation.go`, `transport/round_trippers.go`).
+    fn refuse_two_methods(&self, name: &str, user: &User) -> Result<(), KubeconfigError> {
+        let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+        let (basic, token) =
+            (given(&user.username) || given(&user.password), given(&user.token) || given(&user.token_file));
+        if basic && token {
+            return Err(KubeconfigError::TwoMethods { origin: self.origin.clone(), user: name.to_owned() });
+        }
+        Ok(())
     }
 
     fn embedded(&self, user: &str, certificate: &str, key: &str) -> Result<CertifiedKey, KubeconfigError> {

@@ -120,6 +120,11 @@ fn tokens_inline_and_in_files() {
         let both = User { token_file: Some("/run/token".into()), ..User::with_token("abc") };
         let error = conf(both.clone()).token(&disk).unwrap_err().to_string();
         assert!(error.contains("tokenFile of user \"u\"") && error.contains("/run/token"), "{error}");
+        // A password is none, and nobody sees it.
+        let user = User::with_password("jane", "s3cret");
+        assert!(!format!("{user:?}").contains("s3cret"));
+        let read = Kubeconfig::parse(&conf(user.clone()).to_yaml(), None).unwrap();
+        assert_eq!((read.users[0].user.clone(), read.token(&disk).unwrap()), (user, None));
         disk.write("/run/token", "xyz\n", 0o600).unwrap();
         assert_eq!(conf(both).token(&disk).unwrap().as_deref(), Some("xyz"));
     });
@@ -238,6 +243,19 @@ fn bad_input_is_told_in_one_sentence() {
         &edit(&|c| c.users[0].user.client_certificate_data = None),
         &["lacks client-certificate-data"],
     );
+    for (what, other) in [
+        ("a token and a password", User::with_token("abc")),
+        ("a token in a file and a password", User { token_file: Some("/t".into()), ..User::default() }),
+    ] {
+        check(
+            what,
+            &edit(&|c| {
+                let (token, token_file) = (other.token.clone(), other.token_file.clone());
+                c.users[0].user = User { token, token_file, ..User::with_password("jane", "s3cret") };
+            }),
+            &["more than one authentication method found for kubernetes-admin; found [token basicAuth]"],
+        );
+    }
     check(
         "a program",
         &edit(&|c| c.users[0].user.exec = Some(serde_json::json!({"command": "aws"}))),

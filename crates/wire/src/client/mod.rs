@@ -5,6 +5,7 @@
 mod connect;
 mod connection;
 mod pool;
+mod rotation;
 mod service;
 mod target;
 mod words;
@@ -24,6 +25,7 @@ use crate::{
 pub use connect::Resolve;
 use connect::{Connected, Connector, Offer};
 use pool::Pool;
+pub use rotation::{follow_certificate, note_rotation};
 use target::Target;
 
 /// A body up to this size is kept until its request is answered, to be sent again if the server

@@ -89,6 +89,16 @@ pub async fn serve(host: &Host, options: ServeOptions, handler: impl Handler) ->
 }
 
 /// Answers with method and path; `/peer` says who asks.
+/// A server on `server`, a client on `client`, TLS between them.
+pub async fn pair(sim: &Sim, lasts: Duration, handler: impl Handler) -> (Trust, Server, HttpClient) {
+    let (server, client) = (sim.host("server"), sim.host("client"));
+    let trust = Trust::new(&server);
+    let running = serve(&server, trust.server(&server, "server", lasts), handler).await;
+    let http =
+        HttpClient::new(&client, "https://server:6443", Some(trust.client(&client))).expect("a client");
+    (trust, running, http)
+}
+
 pub async fn echo(peer: Arc<Peer>, request: Request<Body>) -> Response<Body> {
     let text = match request.uri().path() {
         "/peer" => {

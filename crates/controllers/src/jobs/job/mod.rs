@@ -4,6 +4,7 @@
 //! `status.uncountedTerminatedPods`, then the finalizer goes, then the count grows. A controller that
 //! dies in between finds everything where it was.
 
+mod sorted;
 mod tracking;
 
 use std::{
@@ -12,24 +13,24 @@ use std::{
     time::Duration,
 };
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use world::{Host, rfc3339};
 
 use super::{
-    JOBS, indexes,
-    policy::{self, Effect},
+    JOBS, indexes, policy,
     rules::{self, Backoff, Counts, TRACKING, Verdict},
 };
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{condition_is, controller_uid, is_deleting, list, number, text},
-    pods::{Claim, PODS, delete_for, from_template, interested, is_active, is_finished, is_ready, settled},
-    start::start,
+    objects::{condition_is, controller_uid},
+    pods::{Claim, PODS, delete_for, from_template, interested, is_ready},
+    start::{Keyed, start, start_keyed},
 };
-use tracking::uncounted;
+use sorted::{Sorted, completed, count, sort};
 
 const WORKERS: usize = 5;
 /// Creations and deletions of one sync.
@@ -61,7 +62,6 @@ pub(crate) fn run(c: &Context) {
         written: Arc::default(),
         backoffs: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
     let orphans = WorkQueue::new(&c.host, c.queue_options());
     let informers = [this.jobs.clone(), this.pods.clone()];
     let (following, freed) = (this.clone(), orphans.clone());
@@ -78,61 +78,10 @@ pub(crate) fn run(c: &Context) {
             async move { this.free_orphan(&key).await.map_err(|e| e.to_string()) }
         },
     );
-    start(&c.host, informers, queue, WORKERS, follow, move |key| {
-        let this = this.clone();
-        async move { settled(this.sync(&key).await) }
-    });
+    start_keyed(c, &this, WORKERS, informers, follow);
 }
 
-/// The pods of one sync, sorted.
-struct Sorted {
-    active: Vec<Arc<Value>>,
-    terminating: i64,
-    /// Ended, with the finalizer, and not yet in the status.
-    succeeded: Vec<Arc<Value>>,
-    failed: Vec<Arc<Value>>,
-    /// Failed, and let go without being counted: the pod failure policy ignores them.
-    ignored: Vec<Arc<Value>>,
-    /// Why the pod failure policy ends the job.
-    fatal: Option<String>,
-}
-
-impl Loop {
-    /// Tells `queue` of jobs, and `orphans` of pods whose job is gone.
-    fn follow(&self, queue: &WorkQueue, orphans: &WorkQueue) {
-        let (feed, freed, pods) = (queue.clone(), orphans.clone(), self.pods.clone());
-        self.jobs.on(move |change| {
-            feed.add(change.key());
-            if let client::Change::Deleted(job) = change {
-                let uid = text(job, "/metadata/uid");
-                for pod in pods.by_namespace(text(job, "/metadata/namespace")) {
-                    if rules::is_tracked(&pod) && controller_uid(&pod) == Some(uid) {
-                        freed.add(client::key_of(&pod));
-                    }
-                }
-            }
-        });
-        let (feed, freed, jobs) = (queue.clone(), orphans.clone(), self.jobs.clone());
-        self.pods.on(move |change| {
-            let keys = interested(&jobs, change.object());
-            if keys.is_empty() && rules::is_tracked(change.object()) {
-                freed.add(change.key());
-            }
-            keys.into_iter().for_each(|key| feed.add(key));
-        });
-    }
-
-    /// A pod whose job is gone is nobody's to count.
-    async fn free_orphan(&self, key: &str) -> Result<(), ClientError> {
-        let Some(pod) = self.pods.get_key(key).filter(|p| rules::is_tracked(p)) else { return Ok(()) };
-        let owner = controller_uid(&pod);
-        let namespace = text(&pod, "/metadata/namespace");
-        if self.jobs.by_namespace(namespace).iter().any(|j| owner == Some(text(j, "/metadata/uid"))) {
-            return Ok(());
-        }
-        self.release(&pod).await.map(drop)
-    }
-
+impl Keyed for Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(shown) = self.jobs.get_key(key) else {
             self.expectations.forget(key);
@@ -183,7 +132,7 @@ impl Loop {
             self.delete(key, &job, &sorted.active).await?;
             terminating += active;
             active = 0;
-        } else if !is_deleting(&job) {
+        } else if !job.is_terminating() {
             match self.manage(key, &job, (&pods, &sorted), counts, [&done, &lost], backoff).await {
                 Ok((change, wait)) => {
                     active += change;
@@ -209,6 +158,43 @@ impl Loop {
         managed?;
         Ok(waits.into_iter().filter(|w| !w.is_zero()).min().into())
     }
+}
+
+impl Loop {
+    /// Tells `queue` of jobs, and `orphans` of pods whose job is gone.
+    fn follow(&self, queue: &WorkQueue, orphans: &WorkQueue) {
+        let (feed, freed, pods) = (queue.clone(), orphans.clone(), self.pods.clone());
+        self.jobs.on(move |change| {
+            feed.add(change.key());
+            if let client::Change::Deleted(job) = change {
+                let uid = job.uid();
+                for pod in pods.by_namespace(job.namespace()) {
+                    if rules::is_tracked(&pod) && controller_uid(&pod) == Some(uid) {
+                        freed.add(client::key_of(&pod));
+                    }
+                }
+            }
+        });
+        let (feed, freed, jobs) = (queue.clone(), orphans.clone(), self.jobs.clone());
+        self.pods.on(move |change| {
+            let keys = interested(&jobs, change.object());
+            if keys.is_empty() && rules::is_tracked(change.object()) {
+                freed.add(change.key());
+            }
+            keys.into_iter().for_each(|key| feed.add(key));
+        });
+    }
+
+    /// A pod whose job is gone is nobody's to count.
+    async fn free_orphan(&self, key: &str) -> Result<(), ClientError> {
+        let Some(pod) = self.pods.get_key(key).filter(|p| rules::is_tracked(p)) else { return Ok(()) };
+        let owner = controller_uid(&pod);
+        let namespace = pod.namespace();
+        if self.jobs.by_namespace(namespace).iter().any(|j| owner == Some(j.uid())) {
+            return Ok(());
+        }
+        self.release(&pod).await.map(drop)
+    }
 
     /// The time since which the job counts as active, and what people are told about its pauses.
     fn start_or_suspend(&self, job: &mut Value) {
@@ -227,7 +213,7 @@ impl Loop {
             rules::set_condition(job, "Suspended", false, "JobResumed", "Job resumed", now);
             self.recorder.normal(job, "Resumed", "Job resumed");
         }
-        if text(job, "/status/startTime").is_empty() {
+        if job.str_at("/status/startTime").is_empty() {
             job["status"]["startTime"] = rfc3339(now).into();
         }
     }
@@ -248,9 +234,9 @@ impl Loop {
             let mut victims = sorted.active.clone();
             // What has achieved least goes first.
             victims.sort_by_key(|p| {
-                let bound = !text(p, "/spec/nodeName").is_empty();
-                let born = text(p, "/metadata/creationTimestamp").to_owned();
-                (bound, text(p, "/status/phase") == "Running", is_ready(p), std::cmp::Reverse(born))
+                let bound = !p.str_at("/spec/nodeName").is_empty();
+                let born = p.str_at("/metadata/creationTimestamp").to_owned();
+                (bound, p.str_at("/status/phase") == "Running", is_ready(p), std::cmp::Reverse(born))
             });
             victims.truncate(usize::try_from(counts.active - wanted).unwrap_or(0).min(BURST));
             self.delete(key, job, &victims).await?;
@@ -307,19 +293,19 @@ impl Loop {
             if let Some(failures) = failures {
                 pod["metadata"]["annotations"][policy::INDEX_FAILURES] = failures.to_string().into();
             }
-            let name = format!("{}-{index}", text(job, "/metadata/name"));
+            let name = format!("{}-{index}", job.name());
             pod["metadata"]["generateName"] = format!("{name}-").into();
             pod["metadata"]["annotations"][indexes::INDEX] = index.to_string().into();
             pod["metadata"]["labels"][indexes::INDEX] = index.to_string().into();
-            if text(&pod, "/spec/hostname").is_empty() {
+            if pod.str_at("/spec/hostname").is_empty() {
                 pod["spec"]["hostname"] = name.into();
             }
             tell_index(&mut pod);
         }
-        match self.rest.create(&PODS, Some(text(job, "/metadata/namespace")), &pod).await {
+        match self.rest.create(&PODS, Some(job.namespace()), &pod).await {
             Ok(created) => {
                 self.expectations.stored(key, &created, self.host.clock().monotonic());
-                let words = format!("Created pod: {}", text(&created, "/metadata/name"));
+                let words = format!("Created pod: {}", created.name());
                 self.recorder.normal(job, "SuccessfulCreate", words);
                 Ok(())
             }
@@ -349,85 +335,10 @@ fn tell_index(pod: &mut Value) {
     for list in ["/spec/initContainers", "/spec/containers"] {
         for container in pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             let mut env = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-            if !env.iter().any(|v| text(v, "/name") == "JOB_COMPLETION_INDEX") {
+            if !env.iter().any(|v| v.str_at("/name") == "JOB_COMPLETION_INDEX") {
                 env.push(variable.clone());
                 container["env"] = env.into();
             }
         }
-    }
-}
-
-fn sort(job: &Value, pods: &[Arc<Value>]) -> Sorted {
-    let known = [uncounted(job, "succeeded"), uncounted(job, "failed")];
-    let is_new = |p: &&Arc<Value>| {
-        rules::is_tracked(p) && !known.iter().any(|set| set.contains(text(p, "/metadata/uid")))
-    };
-    let pick = |wanted: &dyn Fn(&Value) -> bool| -> Vec<Arc<Value>> {
-        pods.iter().filter(|p| wanted(p)).cloned().collect()
-    };
-    let terminating = pods.iter().filter(|p| is_deleting(p) && !is_finished(p));
-    let failed = pods.iter().filter(is_new).filter(|p| rules::is_failed(job, p)).cloned();
-    let (ignored, failed): (Vec<_>, Vec<_>) = failed.partition(|p| policy::effect(job, p) == Effect::Ignore);
-    let fatal = failed.iter().find_map(|p| match policy::effect(job, p) {
-        Effect::FailJob(why) => Some(why),
-        _ => None,
-    });
-    Sorted {
-        active: pick(&|p| is_active(p)),
-        terminating: i64::try_from(terminating.count()).unwrap_or(0),
-        succeeded: pods
-            .iter()
-            .filter(is_new)
-            .filter(|p| text(p, "/status/phase") == "Succeeded")
-            .cloned()
-            .collect(),
-        failed,
-        ignored,
-        fatal,
-    }
-}
-
-/// The indexes that are done, those of pods that have just succeeded included.
-fn completed(job: &Value, pods: &[Arc<Value>], sorted: &Sorted) -> BTreeSet<i64> {
-    if !rules::is_indexed(job) {
-        return BTreeSet::new();
-    }
-    let completions = number(job, "/spec/completions").unwrap_or(0);
-    let mut done = indexes::parse(text(job, "/status/completedIndexes"), completions);
-    let known = uncounted(job, "succeeded");
-    let earlier = pods.iter().filter(|p| known.contains(text(p, "/metadata/uid")));
-    let new = earlier.chain(&sorted.succeeded).filter_map(|p| indexes::of(p));
-    done.extend(new.filter(|i| *i < completions));
-    done
-}
-
-fn count(
-    job: &Value,
-    pods: &[Arc<Value>],
-    sorted: &Sorted,
-    done: &BTreeSet<i64>,
-    lost: &BTreeSet<i64>,
-) -> Counts {
-    let size = |n: usize| i64::try_from(n).unwrap_or(0);
-    let total = |kind: &str, new: usize| {
-        number(job, &format!("/status/{kind}")).unwrap_or(0) + size(uncounted(job, kind).len()) + size(new)
-    };
-    let restarts = pods
-        .iter()
-        .filter(|p| matches!(text(p, "/status/phase"), "Running" | "Pending"))
-        .flat_map(|p| list(p, "/status/initContainerStatuses").chain(list(p, "/status/containerStatuses")))
-        .filter_map(|c| number(c, "/restartCount"))
-        .sum();
-    Counts {
-        active: size(sorted.active.len()),
-        succeeded: if rules::is_indexed(job) {
-            size(done.len())
-        } else {
-            total("succeeded", sorted.succeeded.len())
-        },
-        failed: total("failed", sorted.failed.len()),
-        new_failures: size(sorted.failed.len()),
-        restarts,
-        failed_indexes: size(lost.len()),
     }
 }

@@ -5,17 +5,17 @@ use std::{
     sync::Arc,
 };
 
+use api::object::ObjectExt as _;
 use client::{ClientError, Patch};
 use serde_json::{Value, json};
 use world::rfc3339;
 
-use super::{Loop, Sorted};
+use super::{Loop, sorted::Sorted};
 use crate::{
     jobs::{
         JOBS, indexes,
         rules::{self, TRACKING, Verdict},
     },
-    objects::{list, number, text},
     pods::PODS,
 };
 
@@ -23,10 +23,10 @@ impl Loop {
     /// Takes the finalizer off a pod; the pod as it is then, if it is still there.
     pub(super) async fn release(&self, pod: &Value) -> Result<Option<Value>, ClientError> {
         let left: Vec<Value> =
-            list(pod, "/metadata/finalizers").filter(|f| *f != TRACKING).cloned().collect();
+            pod.list_at("/metadata/finalizers").iter().filter(|f| *f != TRACKING).cloned().collect();
         let finalizers = if left.is_empty() { Value::Null } else { left.into() };
-        let patch = json!({"metadata": {"finalizers": finalizers, "uid": text(pod, "/metadata/uid")}});
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+        let patch = json!({"metadata": {"finalizers": finalizers, "uid": pod.uid()}});
+        let (namespace, name) = (pod.namespace(), pod.name());
         match self.rest.patch(&PODS, Some(namespace), name, Patch::Merge(&patch), None).await {
             Ok(patched) => Ok(Some(patched)),
             Err(e) if e.is_not_found() || e.is_conflict() => Ok(None),
@@ -46,7 +46,7 @@ impl Loop {
     ) -> Result<(), ClientError> {
         let mut uncounted = [uncounted(&job, "succeeded"), uncounted(&job, "failed")];
         for (set, pods) in uncounted.iter_mut().zip([&sorted.succeeded, &sorted.failed]) {
-            set.extend(pods.iter().map(|p| text(p, "/metadata/uid").to_owned()));
+            set.extend(pods.iter().map(|p| p.uid().to_owned()));
         }
         write_uncounted(&mut job, &uncounted);
         let pending = uncounted.iter().any(|set| !set.is_empty());
@@ -54,8 +54,8 @@ impl Loop {
             job = self.write(&job).await?;
         }
         for pod in pods.iter().filter(|p| rules::is_tracked(p)) {
-            let uid = text(pod, "/metadata/uid");
-            let ignored = sorted.ignored.iter().any(|p| text(p, "/metadata/uid") == uid);
+            let uid = pod.uid();
+            let ignored = sorted.ignored.iter().any(|p| p.uid() == uid);
             if (ignored || uncounted.iter().any(|set| set.contains(uid)))
                 && let Some(released) = self.release(pod).await?
             {
@@ -63,17 +63,17 @@ impl Loop {
             }
         }
         for (field, set) in ["succeeded", "failed"].into_iter().zip(&uncounted) {
-            let counted = number(&job, &format!("/status/{field}")).unwrap_or(0);
+            let counted = job.i64_at(&format!("/status/{field}")).unwrap_or(0);
             let more = i64::try_from(set.len()).unwrap_or(0);
             job["status"][field] = (counted + more).into();
         }
         if rules::is_indexed(&job) {
-            let completions = number(&job, "/spec/completions").unwrap_or(0);
-            let done = indexes::parse(text(&job, "/status/completedIndexes"), completions);
+            let completions = job.i64_at("/spec/completions").unwrap_or(0);
+            let done = indexes::parse(job.str_at("/status/completedIndexes"), completions);
             job["status"]["succeeded"] = done.len().into();
         }
         write_uncounted(&mut job, &[BTreeSet::new(), BTreeSet::new()]);
-        let over = |field: &str| number(&job, &format!("/status/{field}")).unwrap_or(0) == 0;
+        let over = |field: &str| job.i64_at(&format!("/status/{field}")).unwrap_or(0) == 0;
         let ended = verdict.filter(|_| over("active") && over("terminating"));
         if let Some(verdict) = &ended {
             let now = self.host.clock().wall();
@@ -94,7 +94,7 @@ impl Loop {
     }
 
     async fn write(&self, job: &Value) -> Result<Value, ClientError> {
-        let (namespace, name) = (text(job, "/metadata/namespace"), text(job, "/metadata/name"));
+        let (namespace, name) = (job.namespace(), job.name());
         let mut written = job.clone();
         if let Some(status) = written["status"].as_object_mut() {
             // Fields that upstream leaves out when they are zero.
@@ -109,7 +109,8 @@ impl Loop {
 }
 
 pub(super) fn uncounted(job: &Value, kind: &str) -> BTreeSet<String> {
-    list(job, &format!("/status/uncountedTerminatedPods/{kind}"))
+    job.list_at(&format!("/status/uncountedTerminatedPods/{kind}"))
+        .iter()
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()

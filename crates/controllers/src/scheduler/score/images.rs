@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::super::around::Around;
 use super::MAX;
-use crate::objects::{list, number, text};
 
 const MB: i64 = 1024 * 1024;
 const LEAST: i64 = 23 * MB;
@@ -20,14 +20,14 @@ fn full(image: &str) -> String {
 }
 
 fn size_on(node: &Value, image: &str) -> Option<i64> {
-    let named = |i: &&Value| list(i, "/names").filter_map(Value::as_str).any(|n| n == image);
-    list(node, "/status/images").find(named).and_then(|i| number(i, "/sizeBytes"))
+    let named = |i: &&Value| i.list_at("/names").iter().filter_map(Value::as_str).any(|n| n == image);
+    node.list_at("/status/images").iter().find(named).and_then(|i| i.i64_at("/sizeBytes"))
 }
 
 pub(super) fn locality(pod: &Value, nodes: &[Arc<Value>], around: &Around) -> Vec<i64> {
-    let containers = list(pod, "/spec/initContainers").chain(list(pod, "/spec/containers"));
+    let containers = pod.list_at("/spec/initContainers").iter().chain(pod.list_at("/spec/containers").iter());
     let images: Vec<(String, i64)> = containers
-        .map(|c| full(text(c, "/image")))
+        .map(|c| full(c.str_at("/image")))
         .map(|image| {
             let holders = around.nodes.iter().filter(|n| size_on(n, &image).is_some()).count();
             (image, i64::try_from(holders).unwrap_or(0))

@@ -7,14 +7,11 @@ mod resources;
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::around::Around;
-use crate::{
-    affinity,
-    node::tolerates,
-    objects::{list, number, text},
-};
+use crate::{affinity, node::tolerates};
 
 /// The most that one plugin gives.
 const MAX: i64 = 100;
@@ -59,16 +56,17 @@ fn reversed(scores: Vec<i64>) -> Vec<i64> {
 
 fn soft_taints(pod: &Value, node: &Value) -> i64 {
     let minds = |t: &&Value| {
-        text(t, "/effect") == "PreferNoSchedule"
-            && !list(pod, "/spec/tolerations").any(|tol| tolerates(tol, t))
+        t.str_at("/effect") == "PreferNoSchedule"
+            && !pod.list_at("/spec/tolerations").iter().any(|tol| tolerates(tol, t))
     };
-    i64::try_from(list(node, "/spec/taints").filter(minds).count()).unwrap_or(i64::MAX)
+    i64::try_from(node.list_at("/spec/taints").iter().filter(minds).count()).unwrap_or(i64::MAX)
 }
 
 fn preferred(pod: &Value, node: &Value) -> i64 {
-    list(pod, "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution")
+    pod.list_at("/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution")
+        .iter()
         .filter(|p| p.get("preference").is_some_and(|term| affinity::matches_term(term, node)))
-        .filter_map(|p| number(p, "/weight"))
+        .filter_map(|p| p.i64_at("/weight"))
         .sum()
 }
 

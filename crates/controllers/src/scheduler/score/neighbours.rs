@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::super::{
@@ -13,10 +14,7 @@ use super::super::{
     neighbours::{domain, means, selects},
 };
 use super::MAX;
-use crate::{
-    affinity,
-    objects::{is_deleting, list, number, text},
-};
+use crate::affinity;
 
 const HOST: &str = "kubernetes.io/hostname";
 /// What a required affinity of a pod that is already there counts for (`hardPodAffinityWeight`).
@@ -24,13 +22,15 @@ const HARD: i64 = 1;
 
 /// Domains with fewer of the pod's kind score higher.
 pub(super) fn spread(pod: &Value, nodes: &[Arc<Value>], around: &Around) -> Vec<i64> {
-    let constraints: Vec<&Value> = list(pod, "/spec/topologySpreadConstraints")
-        .filter(|c| text(c, "/whenUnsatisfiable") == "ScheduleAnyway")
+    let constraints: Vec<&Value> = pod
+        .list_at("/spec/topologySpreadConstraints")
+        .iter()
+        .filter(|c| c.str_at("/whenUnsatisfiable") == "ScheduleAnyway")
         .collect();
     if constraints.is_empty() {
         return vec![0; nodes.len()];
     }
-    let key = |c: &Value| text(c, "/topologyKey").to_owned();
+    let key = |c: &Value| c.str_at("/topologyKey").to_owned();
     let has_all = |n: &Value| constraints.iter().all(|c| domain(n, &key(c)).is_some());
     let ranked: Vec<&Arc<Value>> = nodes.iter().filter(|n| has_all(n)).collect();
     let scores: Vec<Option<i64>> = nodes
@@ -54,15 +54,15 @@ pub(super) fn spread(pod: &Value, nodes: &[Arc<Value>], around: &Around) -> Vec<
 
 /// The pods of the kind in the node's domain, weighted by how many domains there are.
 fn crowding(pod: &Value, constraint: &Value, node: &Value, ranked: &[&Arc<Value>], around: &Around) -> f64 {
-    let key = text(constraint, "/topologyKey");
+    let key = constraint.str_at("/topologyKey");
     let here = domain(node, key);
-    let ignores_affinity = text(constraint, "/nodeAffinityPolicy") == "Ignore";
-    let namespace = text(pod, "/metadata/namespace");
+    let ignores_affinity = constraint.str_at("/nodeAffinityPolicy") == "Ignore";
+    let namespace = pod.namespace();
     let pods = around.placed.iter().filter(|p| {
         domain(&p.node, key) == here
             && (key == HOST || ignores_affinity || affinity::wants(pod, &p.node))
-            && text(&p.pod, "/metadata/namespace") == namespace
-            && !is_deleting(&p.pod)
+            && p.pod.namespace() == namespace
+            && !p.pod.is_terminating()
             && selects(constraint, pod, &p.pod)
     });
     let domains = if key == HOST {
@@ -71,17 +71,18 @@ fn crowding(pod: &Value, constraint: &Value, node: &Value, ranked: &[&Arc<Value>
         ranked.iter().filter_map(|n| domain(n, key)).collect::<BTreeSet<_>>().len()
     };
     let weight = (domains as f64 + 2.0).ln();
-    let skew = number(constraint, "/maxSkew").unwrap_or(1);
+    let skew = constraint.i64_at("/maxSkew").unwrap_or(1);
     pods.count() as f64 * weight + (skew - 1) as f64
 }
 
 fn preferred<'a>(pod: &'a Value, kind: &str) -> impl Iterator<Item = (&'a Value, i64)> {
-    list(pod, &format!("/spec/affinity/{kind}/preferredDuringSchedulingIgnoredDuringExecution"))
-        .filter_map(|p| Some((p.get("podAffinityTerm")?, number(p, "/weight")?)))
+    pod.list_at(&format!("/spec/affinity/{kind}/preferredDuringSchedulingIgnoredDuringExecution"))
+        .iter()
+        .filter_map(|p| Some((p.get("podAffinityTerm")?, p.i64_at("/weight")?)))
 }
 
 fn required<'a>(pod: &'a Value, kind: &str) -> impl Iterator<Item = &'a Value> {
-    list(pod, &format!("/spec/affinity/{kind}/requiredDuringSchedulingIgnoredDuringExecution"))
+    pod.list_at(&format!("/spec/affinity/{kind}/requiredDuringSchedulingIgnoredDuringExecution")).iter()
 }
 
 /// Domains with pods that this one likes, or that like it, score higher; the others lower.
@@ -91,7 +92,7 @@ pub(super) fn affinity(pod: &Value, nodes: &[Arc<Value>], around: &Around) -> Ve
         let mut count = |term: &'_ Value, weight: i64| {
             // The key is the node's own copy: it outlives the term.
             let labels = other.node.pointer("/metadata/labels").and_then(Value::as_object);
-            let found = labels.and_then(|l| l.get_key_value(text(term, "/topologyKey")));
+            let found = labels.and_then(|l| l.get_key_value(term.str_at("/topologyKey")));
             if let Some((key, value)) = found {
                 *domains.entry((key, value.as_str().unwrap_or_default())).or_default() += weight;
             }

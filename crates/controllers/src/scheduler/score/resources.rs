@@ -1,5 +1,6 @@
 //! Room that is left, and how evenly it is used (`plugins/noderesources`).
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
 use super::super::{
@@ -7,7 +8,6 @@ use super::super::{
     resources::{Amounts, amounts, requests, scored},
 };
 use super::MAX;
-use crate::objects::text;
 
 const COUNTED: [&str; 2] = ["cpu", "memory"];
 
@@ -25,7 +25,7 @@ impl Fit {
     /// The mean over cpu and memory of what stays free, in hundredths.
     pub(super) fn least_allocated(&self, node: &Value, around: &Around) -> i64 {
         let room = amounts(node.pointer("/status/allocatable"));
-        let taken: Vec<Amounts> = around.on(text(node, "/metadata/name")).iter().map(|p| scored(p)).collect();
+        let taken: Vec<Amounts> = around.on(node.name()).iter().map(|p| scored(p)).collect();
         let of = |name: &str| {
             let total = room.get(name).copied().unwrap_or(0);
             let used: i128 = taken.iter().chain([&self.scored]).filter_map(|amounts| amounts.get(name)).sum();
@@ -41,8 +41,7 @@ impl Fit {
             return 0;
         }
         let room = amounts(node.pointer("/status/allocatable"));
-        let taken: Vec<Amounts> =
-            around.on(text(node, "/metadata/name")).iter().map(|p| requests(p)).collect();
+        let taken: Vec<Amounts> = around.on(node.name()).iter().map(|p| requests(p)).collect();
         let share = |name: &str| {
             let total = room.get(name).copied().unwrap_or(0);
             let used: i128 =

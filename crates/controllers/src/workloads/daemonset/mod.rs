@@ -1,10 +1,13 @@
 //! daemonset: one pod on every node that the set's template fits.
 
 mod place;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{Change, ClientError, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
 use jiff::SignedDuration;
 use parking_lot::Mutex;
@@ -15,9 +18,8 @@ use super::{DAEMON_SETS, REVISIONS, revisions};
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{is_deleting, number, text},
-    pods::{Claim, PODS, delete_for, follow, is_available, is_ready, settled, until_available},
-    start::start,
+    pods::{Claim, PODS, delete_for, follow, is_available, is_ready, until_available},
+    start::{Keyed, start_keyed},
 };
 use place::Place;
 
@@ -57,7 +59,6 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         failures: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
     let informers = [&this.sets, &this.pods, &this.nodes, &this.revisions].map(Clone::clone);
     let (sets, pods, nodes) = (this.sets.clone(), this.pods.clone(), this.nodes.clone());
     let follow = move |queue: &WorkQueue| {
@@ -69,10 +70,7 @@ pub(crate) fn run(c: &Context) {
             }
         });
     };
-    start(&c.host, informers, queue, WORKERS, follow, move |key| {
-        let this = this.clone();
-        async move { settled(this.sync(&key).await) }
-    });
+    start_keyed(c, &this, WORKERS, informers, follow);
 }
 
 /// Whether a node's change can change what runs there.
@@ -95,7 +93,7 @@ struct Work {
     again: Option<Duration>,
 }
 
-impl Loop {
+impl Keyed for Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(set) = self.sets.get_key(key) else {
             self.expectations.forget(key);
@@ -107,7 +105,7 @@ impl Loop {
             self.recorder.warning(&set, "SelectingAll", words);
             return Ok(Next::OnChange);
         }
-        if is_deleting(&set) {
+        if set.is_terminating() {
             return Ok(Next::OnChange);
         }
         let history = revisions::history(&self.revisions, &set);
@@ -115,7 +113,7 @@ impl Loop {
             revisions::Current::Is(revision) => revisions::hash_of(&revision).to_owned(),
             revisions::Current::Collides => {
                 let mut updated = (*set).clone();
-                let collisions = number(&set, "/status/collisionCount").unwrap_or(0);
+                let collisions = set.i64_at("/status/collisionCount").unwrap_or(0);
                 updated["status"]["collisionCount"] = (collisions + 1).into();
                 self.write_status(&updated).await?;
                 return Ok(Next::Retry);
@@ -124,24 +122,10 @@ impl Loop {
         let now = self.host.clock().monotonic();
         // Asked before the pods are counted: what the informer shows meanwhile is not among them.
         let shown = self.expectations.fulfilled(key, &self.pods, now);
-        let claim = Claim { rest: &self.rest, owners: &DAEMON_SETS, owned: &PODS, informer: &self.pods };
-        let pods = claim.of(&set).await?;
-        let mut by_node = ByNode::new();
-        for pod in pods {
-            by_node.entry(place::node_of(&pod).to_owned()).or_default().push(pod);
-        }
-        for pods in by_node.values_mut() {
-            pods.sort_by_key(|p| {
-                (text(p, "/metadata/creationTimestamp").to_owned(), text(p, "/metadata/name").to_owned())
-            });
-        }
+        let mut by_node = self.by_node(&set).await?;
         let model = place::pod(&set, &hash);
-        let places: BTreeMap<String, Place> = self
-            .nodes
-            .list()
-            .iter()
-            .map(|n| (text(n, "/metadata/name").to_owned(), place::place(&model, n)))
-            .collect();
+        let places: BTreeMap<String, Place> =
+            self.nodes.list().iter().map(|n| (n.name().to_owned(), place::place(&model, n))).collect();
         let mut again = None;
         let mut outcome = Ok(());
         if shown {
@@ -149,6 +133,8 @@ impl Loop {
             again = work.again;
             outcome = self.act(key, &set, &model, work).await;
             if outcome.is_ok() && self.expectations.fulfilled(key, &self.pods, now) {
+                // What was just made or deleted is seen, or the update would take more pods away than it may.
+                by_node = self.by_node(&set).await?;
                 let work = self.roll(&set, &by_node, &places, &hash);
                 outcome = self.act(key, &set, &model, work).await;
             }
@@ -159,6 +145,20 @@ impl Loop {
         let waits = self.report(&set, &by_node, &places, &hash).await?;
         outcome?;
         Ok(again.into_iter().chain(waits).min().into())
+    }
+}
+
+impl Loop {
+    async fn by_node(&self, set: &Value) -> Result<ByNode, ClientError> {
+        let claim = Claim { rest: &self.rest, owners: &DAEMON_SETS, owned: &PODS, informer: &self.pods };
+        let mut by_node = ByNode::new();
+        for pod in claim.of(set).await? {
+            by_node.entry(place::node_of(&pod).to_owned()).or_default().push(pod);
+        }
+        for pods in by_node.values_mut() {
+            pods.sort_by_key(|p| (p.str_at("/metadata/creationTimestamp").to_owned(), p.name().to_owned()));
+        }
+        Ok(by_node)
     }
 
     /// Missing pods, and those that should not be there.
@@ -178,14 +178,14 @@ impl Loop {
                     self.keep_one(key, set, node, pods, hash, &mut work)
                 }
                 (Place::No, Some(pods)) => {
-                    work.delete.extend(pods.iter().filter(|p| !is_deleting(p)).cloned());
+                    work.delete.extend(pods.iter().filter(|p| !p.is_terminating()).cloned());
                 }
                 (Place::Stay | Place::No, None) => {}
             }
         }
         // Meant for a node that is gone; those that are bound are the pod garbage collector's.
         for (_, pods) in by_node.iter().filter(|(node, _)| !places.contains_key(*node)) {
-            let unbound = |p: &&Arc<Value>| text(p, "/spec/nodeName").is_empty() && !is_deleting(p);
+            let unbound = |p: &&Arc<Value>| p.str_at("/spec/nodeName").is_empty() && !p.is_terminating();
             work.delete.extend(pods.iter().filter(unbound).cloned());
         }
         work
@@ -193,9 +193,9 @@ impl Loop {
 
     fn keep_one(&self, key: &str, set: &Value, node: &str, pods: &[Arc<Value>], hash: &str, work: &mut Work) {
         let mut running: Vec<&Arc<Value>> = Vec::new();
-        for pod in pods.iter().filter(|p| !is_deleting(p)) {
-            let name = text(pod, "/metadata/name");
-            match text(pod, "/status/phase") {
+        for pod in pods.iter().filter(|p| !p.is_terminating()) {
+            let name = pod.name();
+            match pod.str_at("/status/phase") {
                 "Failed" => match self.backoff(&format!("{key}@{node}")) {
                     Some(wait) => work.again = work.again.into_iter().chain([wait]).min(),
                     None => {
@@ -208,7 +208,7 @@ impl Loop {
                     }
                 },
                 "Succeeded" => {
-                    let namespace = text(pod, "/metadata/namespace");
+                    let namespace = pod.namespace();
                     let words = format!(
                         "Found succeeded daemon pod {namespace}/{name} on node {node}, will try to delete it"
                     );
@@ -256,11 +256,11 @@ impl Loop {
             .filter(|(node, _)| places.contains_key(*node))
             .map(|(node, pods)| {
                 let mut on = update::OnNode { node: node.clone(), ..update::OnNode::default() };
-                for pod in pods.iter().filter(|p| !is_deleting(p)) {
+                for pod in pods.iter().filter(|p| !p.is_terminating()) {
                     let is_new = revisions::hash_of(pod) == hash;
                     let slot = if is_new { &mut on.new } else { &mut on.old };
                     on.muddled |= slot.is_some();
-                    let name = text(pod, "/metadata/name").to_owned();
+                    let name = pod.name().to_owned();
                     *slot = Some((name, is_available(pod, min_ready, now)));
                 }
                 on
@@ -268,19 +268,18 @@ impl Loop {
             .collect();
         let step = update::step(limits, &nodes);
         let pods = by_node.values().flatten();
-        let delete =
-            pods.filter(|p| step.delete.iter().any(|n| n == text(p, "/metadata/name"))).cloned().collect();
+        let delete = pods.filter(|p| step.delete.iter().any(|n| n == p.name())).cloned().collect();
         Work { create: step.create, delete, again: None }
     }
 
     async fn act(&self, key: &str, set: &Value, model: &Value, work: Work) -> Result<(), ClientError> {
-        let namespace = text(set, "/metadata/namespace");
+        let namespace = set.namespace();
         for node in work.create.iter().take(BURST) {
             let pod = place::tied(model.clone(), node);
             match self.rest.create(&PODS, Some(namespace), &pod).await {
                 Ok(created) => {
                     self.expectations.stored(key, &created, self.host.clock().monotonic());
-                    let words = format!("Created pod: {}", text(&created, "/metadata/name"));
+                    let words = format!("Created pod: {}", created.name());
                     self.recorder.normal(set, "SuccessfulCreate", words);
                 }
                 Err(e) => {
@@ -329,7 +328,7 @@ impl Loop {
             "desiredNumberScheduled": desired,
             "numberMisscheduled": misplaced,
             "numberReady": ready,
-            "observedGeneration": number(set, "/metadata/generation").unwrap_or(0),
+            "observedGeneration": set.i64_at("/metadata/generation").unwrap_or(0),
         });
         let optional = [
             ("numberAvailable", available),
@@ -351,7 +350,7 @@ impl Loop {
     }
 
     async fn write_status(&self, set: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        let (namespace, name) = (set.namespace(), set.name());
         match self.rest.update_sub(&DAEMON_SETS, Some(namespace), name, "status", set).await {
             Ok(_) => Ok(()),
             // The informer will show what changed.
@@ -362,5 +361,5 @@ impl Loop {
 }
 
 fn min_ready(set: &Value) -> SignedDuration {
-    SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0))
+    SignedDuration::from_secs(set.i64_at("/spec/minReadySeconds").unwrap_or(0))
 }

@@ -1,15 +1,10 @@
 //! Which nodes a daemon's pods belong on, and how a pod is tied to its node
 //! (`pkg/controller/daemon/util`).
 
+use api::object::ObjectExt as _;
 use serde_json::{Value, json};
 
-use crate::{
-    affinity,
-    node::tolerates,
-    objects::{list, text},
-    pods::from_template,
-    workloads::revisions,
-};
+use crate::{affinity, node::tolerates, pods::from_template, workloads::revisions};
 
 /// Taints that every daemon pod tolerates: it runs on cordoned and on silent nodes.
 const TOLERATED: &[(&str, &str)] = &[
@@ -36,14 +31,14 @@ pub(super) enum Place {
 
 /// `NodeShouldRunDaemonPod`. `pod` is what the set would make.
 pub(super) fn place(pod: &Value, node: &Value) -> Place {
-    let wanted = text(pod, "/spec/nodeName");
-    if (!wanted.is_empty() && wanted != text(node, "/metadata/name")) || !affinity::wants(pod, node) {
+    let wanted = pod.str_at("/spec/nodeName");
+    if (!wanted.is_empty() && wanted != node.name()) || !affinity::wants(pod, node) {
         return Place::No;
     }
     let untolerated = |effects: &[&str]| {
-        list(node, "/spec/taints").any(|taint| {
-            effects.contains(&text(taint, "/effect"))
-                && !list(pod, "/spec/tolerations").any(|t| tolerates(t, taint))
+        node.list_at("/spec/taints").iter().any(|taint| {
+            effects.contains(&taint.str_at("/effect"))
+                && !pod.list_at("/spec/tolerations").iter().any(|t| tolerates(t, taint))
         })
     };
     match (untolerated(&["NoSchedule", "NoExecute"]), untolerated(&["NoExecute"])) {
@@ -62,7 +57,7 @@ pub(super) fn pod(set: &Value, hash: &str) -> Value {
         pod["metadata"]["labels"]["pod-template-generation"] = generation.clone();
     }
     let on_host = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
-    let mut tolerations: Vec<Value> = list(&pod, "/spec/tolerations").cloned().collect();
+    let mut tolerations: Vec<Value> = pod.list_at("/spec/tolerations").iter().cloned().collect();
     for (key, effect) in TOLERATED.iter().chain(on_host.then_some(&NETWORK)) {
         let toleration = json!({"effect": effect, "key": key, "operator": "Exists"});
         if !tolerations.contains(&toleration) {
@@ -84,15 +79,16 @@ pub(super) fn tied(mut pod: Value, node: &str) -> Value {
 
 /// The node that a pod is on or is meant for.
 pub(super) fn node_of(pod: &Value) -> &str {
-    let bound = text(pod, "/spec/nodeName");
+    let bound = pod.str_at("/spec/nodeName");
     if !bound.is_empty() {
         return bound;
     }
     let at = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    list(pod, at)
-        .flat_map(|term| list(term, "/matchFields"))
-        .find(|field| text(field, "/key") == "metadata.name")
-        .map_or("", |field| text(field, "/values/0"))
+    pod.list_at(at)
+        .iter()
+        .flat_map(|term| term.list_at("/matchFields").iter())
+        .find(|field| field.str_at("/key") == "metadata.name")
+        .map_or("", |field| field.str_at("/values/0"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Which daemon pods a rolling update replaces next, free of requests (`pkg/controller/daemon/update.go`).
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
 
-use crate::{objects::text, workloads::rollout::scaled};
+use crate::workloads::rollout::scaled;
 
 /// How a set's pods may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(super) struct Limits {
 
 /// `None` if pods are replaced only when somebody deletes them.
 pub(super) fn limits(set: &Value, desired: i64) -> Option<Limits> {
-    if text(set, "/spec/updateStrategy/type") == "OnDelete" {
+    if set.str_at("/spec/updateStrategy/type") == "OnDelete" {
         return None;
     }
     let setting = |key: &str| set.pointer(&format!("/spec/updateStrategy/rollingUpdate/{key}"));

@@ -7,7 +7,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use api::status::Status;
+use api::{object::ObjectExt as _, status::Status};
 use client::{ClientError, DeleteParams, Informer, Next, Rest, WorkQueue, recorder::Recorder};
 use serde_json::{Value, json};
 use world::{Host, Wall};
@@ -15,9 +15,9 @@ use world::{Host, Wall};
 use super::{DEPLOYMENTS, REPLICA_SETS, rollout};
 use crate::{
     context::Context,
-    objects::{controller_uid, is_deleting, number, text},
-    pods::{Claim, PODS, follow, is_finished, owner_reference, settled},
-    start::start,
+    objects::controller_uid,
+    pods::{Claim, PODS, follow, is_finished, owner_reference},
+    start::{Keyed, start_keyed},
 };
 use progress::{Counts, Turn};
 use sets::{
@@ -47,49 +47,20 @@ pub(crate) fn run(c: &Context) {
         sets: c.informer(REPLICA_SETS),
         pods: c.informer(PODS),
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
     let informers = [&this.deployments, &this.sets, &this.pods].map(Clone::clone);
     let following = this.clone();
-    start(
-        &c.host,
-        informers,
-        queue,
-        WORKERS,
-        move |queue| following.follow(queue),
-        move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await.map(Next::from)) }
-        },
-    );
+    start_keyed(c, &this, WORKERS, informers, move |queue| following.follow(queue));
 }
 
-impl Loop {
-    fn follow(&self, queue: &WorkQueue) {
-        follow(queue, &self.deployments, &self.sets);
-        let (feed, deployments, sets) = (queue.clone(), self.deployments.clone(), self.sets.clone());
-        self.pods.on(move |change| {
-            // The last pod of an old set makes room in a deployment that recreates.
-            let gone = matches!(change, client::Change::Deleted(_)) || is_finished(change.object());
-            let Some(uid) = controller_uid(change.object()).filter(|_| gone) else { return };
-            let namespace = text(change.object(), "/metadata/namespace");
-            let sets = sets.by_namespace(namespace);
-            let Some(set) = sets.iter().find(|s| text(s, "/metadata/uid") == uid) else { return };
-            let above = deployments.by_namespace(namespace).into_iter().filter(|d| {
-                text(d, "/spec/strategy/type") == "Recreate"
-                    && controller_uid(set) == Some(text(d, "/metadata/uid"))
-            });
-            above.for_each(|d| feed.add(client::key_of(&d)));
-        });
-    }
-
-    async fn sync(&self, key: &str) -> Result<Option<Duration>, ClientError> {
-        let Some(deployment) = self.deployments.get_key(key) else { return Ok(None) };
+impl Keyed for Loop {
+    async fn sync(&self, key: &str) -> Result<Next, ClientError> {
+        let Some(deployment) = self.deployments.get_key(key) else { return Ok(Next::OnChange) };
         let claim =
             Claim { rest: &self.rest, owners: &DEPLOYMENTS, owned: &REPLICA_SETS, informer: &self.sets };
         let mut sets = claim.of(&deployment).await?;
         sets.sort_by(|a, b| age_key(a).cmp(&age_key(b)));
-        if is_deleting(&deployment) {
-            return self.report(&deployment, &sets, None, false).await;
+        if deployment.is_terminating() {
+            return self.report(&deployment, &sets, None, false).await.map(Next::from);
         }
         let template = deployment.pointer("/spec/template").unwrap_or(&Value::Null);
         let new = sets.iter().find(|s| same_template(s, template)).cloned();
@@ -106,7 +77,7 @@ impl Loop {
                 self.spread(&deployment, new, &old).await?;
             } else if paused {
                 // Nothing but its size changes.
-            } else if text(&deployment, "/spec/strategy/type") == "Recreate" {
+            } else if deployment.str_at("/spec/strategy/type") == "Recreate" {
                 self.recreate(&deployment, new, &old).await?;
             } else {
                 self.roll(&deployment, new, &old).await?;
@@ -115,7 +86,26 @@ impl Loop {
                 self.clean_up(&deployment, new, &old).await?;
             }
         }
-        self.report(&deployment, &self.owned(&deployment), new.as_deref(), created).await
+        self.report(&deployment, &self.owned(&deployment), new.as_deref(), created).await.map(Next::from)
+    }
+}
+
+impl Loop {
+    fn follow(&self, queue: &WorkQueue) {
+        follow(queue, &self.deployments, &self.sets);
+        let (feed, deployments, sets) = (queue.clone(), self.deployments.clone(), self.sets.clone());
+        self.pods.on(move |change| {
+            // The last pod of an old set makes room in a deployment that recreates.
+            let gone = matches!(change, client::Change::Deleted(_)) || is_finished(change.object());
+            let Some(uid) = controller_uid(change.object()).filter(|_| gone) else { return };
+            let namespace = change.object().namespace();
+            let sets = sets.by_namespace(namespace);
+            let Some(set) = sets.iter().find(|s| s.uid() == uid) else { return };
+            let above = deployments.by_namespace(namespace).into_iter().filter(|d| {
+                d.str_at("/spec/strategy/type") == "Recreate" && controller_uid(set) == Some(d.uid())
+            });
+            above.for_each(|d| feed.add(client::key_of(&d)));
+        });
     }
 
     /// Whether people have changed the size since the sets were last scaled.
@@ -133,7 +123,7 @@ impl Loop {
         if let [only] = active.as_slice() {
             return self.scale(deployment, only, wanted).await;
         }
-        let surge = match text(deployment, "/spec/strategy/type") {
+        let surge = match deployment.str_at("/spec/strategy/type") {
             "Recreate" => 0,
             _ => rollout::bounds(deployment, wanted).surge,
         };
@@ -153,8 +143,8 @@ impl Loop {
     }
 
     fn owned(&self, deployment: &Value) -> Vec<Arc<Value>> {
-        let uid = text(deployment, "/metadata/uid");
-        let mut sets = self.sets.by_namespace(text(deployment, "/metadata/namespace"));
+        let uid = deployment.uid();
+        let mut sets = self.sets.by_namespace(deployment.namespace());
         sets.retain(|s| controller_uid(s) == Some(uid));
         sets.sort_by(|a, b| age_key(a).cmp(&age_key(b)));
         sets
@@ -162,7 +152,7 @@ impl Loop {
 
     async fn create_set(&self, deployment: &Value, old: &[Arc<Value>]) -> Result<Value, ClientError> {
         let template = deployment.pointer("/spec/template").cloned().unwrap_or_default();
-        let collisions = number(deployment, "/status/collisionCount").unwrap_or(0);
+        let collisions = deployment.i64_at("/status/collisionCount").unwrap_or(0);
         let hash = rollout::template_hash(&template, collisions);
         let mut labelled = template.clone();
         labelled["metadata"]["labels"][HASH] = hash.as_str().into();
@@ -170,12 +160,12 @@ impl Loop {
         selector["matchLabels"][HASH] = hash.as_str().into();
         let replicas = rollout::size(deployment);
         let existing: i64 = old.iter().map(|s| rollout::size(s)).sum();
-        let first = match text(deployment, "/spec/strategy/type") {
+        let first = match deployment.str_at("/spec/strategy/type") {
             "Recreate" if existing > 0 => 0,
             "Recreate" => replicas,
             _ => rollout::scale_up(rollout::bounds(deployment, replicas), replicas, 0, existing),
         };
-        let (namespace, name) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/name"));
+        let (namespace, name) = (deployment.namespace(), deployment.name());
         let revision = old.iter().map(|s| revision(s)).max().unwrap_or(0) + 1;
         let set_name = format!("{name}-{hash}");
         let set = json!({
@@ -189,7 +179,7 @@ impl Loop {
                 "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {
-                "minReadySeconds": number(deployment, "/spec/minReadySeconds").unwrap_or(0),
+                "minReadySeconds": deployment.i64_at("/spec/minReadySeconds").unwrap_or(0),
                 "replicas": first,
                 "selector": selector,
                 "template": labelled,
@@ -208,8 +198,7 @@ impl Loop {
             }
             Err(e) if e.is_already_exists() => {
                 let existing = self.rest.get(&REPLICA_SETS, Some(namespace), &set_name).await?;
-                if controller_uid(&existing) == Some(text(deployment, "/metadata/uid"))
-                    && same_template(&existing, &template)
+                if controller_uid(&existing) == Some(deployment.uid()) && same_template(&existing, &template)
                 {
                     return Ok(existing);
                 }
@@ -240,10 +229,10 @@ impl Loop {
             .iter()
             .map(|s| rollout::Old {
                 size: rollout::size(s),
-                available: number(s, "/status/availableReplicas").unwrap_or(0),
+                available: s.i64_at("/status/availableReplicas").unwrap_or(0),
             })
             .collect();
-        let available = number(new, "/status/availableReplicas").unwrap_or(0);
+        let available = new.i64_at("/status/availableReplicas").unwrap_or(0);
         for (set, wanted) in old.iter().zip(rollout::scale_down(bounds, replicas, current, available, &sizes))
         {
             if wanted != rollout::size(set) {
@@ -258,11 +247,10 @@ impl Loop {
             self.scale(deployment, set, 0).await?;
         }
         // A pod on its way out still runs.
-        let owned = |p: &Arc<Value>| {
-            !is_finished(p) && old.iter().any(|s| controller_uid(p) == Some(text(s, "/metadata/uid")))
-        };
+        let owned =
+            |p: &Arc<Value>| !is_finished(p) && old.iter().any(|s| controller_uid(p) == Some(s.uid()));
         let gone = old.iter().all(|s| rollout::size(s) == 0)
-            && !self.pods.by_namespace(text(deployment, "/metadata/namespace")).iter().any(owned);
+            && !self.pods.by_namespace(deployment.namespace()).iter().any(owned);
         let wanted = rollout::size(deployment);
         if gone && rollout::size(new) != wanted {
             self.scale(deployment, new, wanted).await?;
@@ -271,8 +259,7 @@ impl Loop {
     }
 
     async fn scale(&self, deployment: &Value, set: &Value, to: i64) -> Result<(), ClientError> {
-        let (namespace, name, from) =
-            (text(set, "/metadata/namespace"), text(set, "/metadata/name"), rollout::size(set));
+        let (namespace, name, from) = (set.namespace(), set.name(), rollout::size(set));
         let mut updated = set.clone();
         updated["spec"]["replicas"] = to.into();
         for (key, value) in sizes(deployment, rollout::size(deployment)) {
@@ -312,25 +299,25 @@ impl Loop {
         if updated == *new {
             return Ok(());
         }
-        let (namespace, name) = (text(new, "/metadata/namespace"), text(new, "/metadata/name"));
+        let (namespace, name) = (new.namespace(), new.name());
         self.rest.update(&REPLICA_SETS, Some(namespace), name, &updated).await.map(drop)
     }
 
     /// Deletes old sets beyond the history limit once the rollout is complete.
     async fn clean_up(&self, deployment: &Value, new: &Value, old: &[Arc<Value>]) -> Result<(), ClientError> {
         let limit =
-            usize::try_from(number(deployment, "/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(0);
-        let complete = number(new, "/status/availableReplicas").unwrap_or(0) == rollout::size(deployment);
+            usize::try_from(deployment.i64_at("/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(0);
+        let complete = new.i64_at("/status/availableReplicas").unwrap_or(0) == rollout::size(deployment);
         let mut empty: Vec<&Arc<Value>> = old
             .iter()
-            .filter(|s| rollout::size(s) == 0 && number(s, "/status/replicas").unwrap_or(0) == 0)
+            .filter(|s| rollout::size(s) == 0 && s.i64_at("/status/replicas").unwrap_or(0) == 0)
             .collect();
         if !complete || empty.len() <= limit {
             return Ok(());
         }
         empty.sort_by_key(|s| revision(s));
         for set in &empty[..empty.len() - limit] {
-            let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+            let (namespace, name) = (set.namespace(), set.name());
             match self.rest.delete(&REPLICA_SETS, Some(namespace), name, &DeleteParams::default()).await {
                 Ok(_) => {}
                 Err(e) if e.is_not_found() => {}
@@ -349,12 +336,12 @@ impl Loop {
         created: bool,
     ) -> Result<Option<Duration>, ClientError> {
         let sum =
-            |field: &str| sets.iter().filter_map(|s| number(s, &format!("/status/{field}"))).sum::<i64>();
+            |field: &str| sets.iter().filter_map(|s| s.i64_at(&format!("/status/{field}"))).sum::<i64>();
         let wanted = rollout::size(deployment);
         // The informer may be a step behind the set that was just made or scaled.
         let updated = new
-            .and_then(|n| sets.iter().find(|s| text(s, "/metadata/uid") == text(n, "/metadata/uid")))
-            .map_or(0, |s| number(s, "/status/replicas").unwrap_or(0));
+            .and_then(|n| sets.iter().find(|s| s.uid() == n.uid()))
+            .map_or(0, |s| s.i64_at("/status/replicas").unwrap_or(0));
         let counts = Counts {
             replicas: sum("replicas"),
             updated,
@@ -362,14 +349,8 @@ impl Loop {
             available: sum("availableReplicas"),
         };
         let now = self.host.clock().wall();
-        let turn = Turn {
-            counts,
-            wanted,
-            set: new.map(|n| text(n, "/metadata/name")),
-            created,
-            paused: is_paused(deployment),
-            now,
-        };
+        let turn =
+            Turn { counts, wanted, set: new.map(|n| n.name()), created, paused: is_paused(deployment), now };
         let (progress, recheck) = progress::progressing(deployment, &turn);
         let conditions: Vec<Value> =
             std::iter::once(available(deployment, counts.available, now)).chain(progress).collect();
@@ -395,7 +376,7 @@ impl Loop {
             deployment.pointer("/metadata/annotations").and_then(|a| a.get(REVISION)).and_then(Value::as_str)
                 == Some(r)
         });
-        let (namespace, name) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/name"));
+        let (namespace, name) = (deployment.namespace(), deployment.name());
         let mut updated = deployment.clone();
         if !annotated {
             updated["metadata"]["annotations"][REVISION] = revision.into();

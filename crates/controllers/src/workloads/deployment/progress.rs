@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::{Wall, rfc3339};
 
-use crate::objects::{condition, number, text, time};
+use crate::objects::condition;
 
 /// What the replica sets of a deployment add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) struct Counts {
 
 impl Counts {
     fn shown(deployment: &Value) -> Self {
-        let at = |field: &str| number(deployment, &format!("/status/{field}")).unwrap_or(0);
+        let at = |field: &str| deployment.i64_at(&format!("/status/{field}")).unwrap_or(0);
         Self {
             replicas: at("replicas"),
             updated: at("updatedReplicas"),
@@ -66,16 +67,16 @@ pub(super) fn written(
     let now = rfc3339(now);
     let old = condition(deployment, kind);
     let since =
-        old.filter(|c| text(c, "/status") == status).map(|c| text(c, "/lastTransitionTime").to_owned());
+        old.filter(|c| c.str_at("/status") == status).map(|c| c.str_at("/lastTransitionTime").to_owned());
     let same = old.filter(|c| {
         !renewed
-            && text(c, "/status") == status
-            && text(c, "/reason") == reason
-            && text(c, "/message") == message
+            && c.str_at("/status") == status
+            && c.str_at("/reason") == reason
+            && c.str_at("/message") == message
     });
     json!({
         "lastTransitionTime": since.unwrap_or_else(|| now.clone()),
-        "lastUpdateTime": same.map_or(now, |c| text(c, "/lastUpdateTime").to_owned()),
+        "lastUpdateTime": same.map_or(now, |c| c.str_at("/lastUpdateTime").to_owned()),
         "message": message,
         "reason": reason,
         "status": status,
@@ -85,16 +86,16 @@ pub(super) fn written(
 
 /// How long a rollout may stand still.
 fn deadline(deployment: &Value) -> Option<SignedDuration> {
-    let seconds = number(deployment, "/spec/progressDeadlineSeconds").unwrap_or(600);
+    let seconds = deployment.i64_at("/spec/progressDeadlineSeconds").unwrap_or(600);
     (seconds < i64::from(i32::MAX)).then(|| SignedDuration::from_secs(seconds))
 }
 
 /// The condition, and when it is to be looked at again; `None` for a deployment that has none.
 pub(super) fn progressing(deployment: &Value, turn: &Turn<'_>) -> (Option<Value>, Option<Duration>) {
     let old = condition(deployment, "Progressing");
-    let reason = old.map_or("", |c| text(c, "/reason"));
+    let reason = old.map_or("", |c| c.str_at("/reason"));
     let Some(deadline) = deadline(deployment) else { return (None, None) };
-    let set = turn.set.unwrap_or_else(|| text(deployment, "/metadata/name"));
+    let set = turn.set.unwrap_or_else(|| deployment.name());
     let new = |status: &str, reason: &str, words: &str, renewed: bool| {
         Some(written(deployment, "Progressing", [status, reason], words, renewed, turn.now))
     };
@@ -131,7 +132,7 @@ pub(super) fn progressing(deployment: &Value, turn: &Turn<'_>) -> (Option<Value>
         let words = "Deployment is resumed";
         return (new("Unknown", "DeploymentResumed", words, false), Some(wait(deadline)));
     }
-    let since = time(old, "/lastUpdateTime").unwrap_or(turn.now);
+    let since = old.time_at("/lastUpdateTime").unwrap_or(turn.now);
     let left = deadline - turn.now.duration_since(since);
     if reason == "ProgressDeadlineExceeded" || (reason != "NewReplicaSetAvailable" && left.is_negative()) {
         let words = format!("ReplicaSet {set:?} has timed out progressing.");
@@ -173,7 +174,7 @@ mod tests {
         let turn = Turn { counts, wanted: 3, set: Some("web-1"), created: false, paused, now };
         let (condition, _) = progressing(&deployment, &turn);
         let condition = condition.expect("one");
-        assert_eq!([text(&condition, "/status"), text(&condition, "/reason")], expect, "{old:?} {counts:?}");
+        assert_eq!([condition.str_at("/status"), condition.str_at("/reason")], expect, "{old:?} {counts:?}");
     }
 
     #[test]

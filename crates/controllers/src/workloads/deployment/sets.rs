@@ -1,8 +1,9 @@
 //! What a deployment writes on its sets, and reads there.
 
+use api::object::ObjectExt as _;
 use serde_json::{Value, json};
 
-use crate::{objects::text, workloads::rollout};
+use crate::workloads::rollout;
 
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 pub(super) const HASH: &str = "pod-template-hash";
@@ -11,7 +12,7 @@ pub(super) const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 pub(super) const MOST: &str = "deployment.kubernetes.io/max-replicas";
 
 pub(super) fn age_key(set: &Value) -> (&str, &str) {
-    (text(set, "/metadata/creationTimestamp"), text(set, "/metadata/name"))
+    (set.str_at("/metadata/creationTimestamp"), set.name())
 }
 
 pub(super) fn annotated_number(set: &Value, key: &str) -> Option<i64> {

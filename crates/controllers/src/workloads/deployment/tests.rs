@@ -53,9 +53,9 @@ fn story<Fut: Future<Output = ()>>(tell: impl FnOnce(Sim, Fake) -> Fut) {
 fn owners(server: &Fake) -> Vec<String> {
     let owner = |(line, sent): (String, Value)| {
         let owner = sent.pointer("/metadata/ownerReferences/0").filter(|_| line.starts_with("PATCH "))?;
-        assert_eq!(text(&sent, "/metadata/uid"), "set", "of this very set: {line}");
+        assert_eq!(sent.uid(), "set", "of this very set: {line}");
         let how = if owner.get("$patch").is_some() { "without" } else { "of" };
-        Some(format!("{how} {}", text(owner, "/uid")))
+        Some(format!("{how} {}", owner.str_at("/uid")))
     };
     server.written().into_iter().filter_map(owner).collect()
 }

@@ -1,28 +1,25 @@
 //! What makes a pod of a stateful set itself: its name, its labels, its claims.
 
+use api::object::ObjectExt as _;
 use serde_json::{Value, json};
 
-use crate::{
-    objects::{list, text},
-    pods::from_template,
-    workloads::revisions::HASH,
-};
+use crate::{pods::from_template, workloads::revisions::HASH};
 
 const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 
 /// The ordinal of a pod of `set`, from its name.
 pub(super) fn ordinal(set: &Value, pod: &Value) -> Option<i64> {
-    let rest = text(pod, "/metadata/name").strip_prefix(text(set, "/metadata/name"))?.strip_prefix('-')?;
+    let rest = pod.name().strip_prefix(set.name())?.strip_prefix('-')?;
     rest.parse().ok().filter(|n: &i64| n.to_string() == rest)
 }
 
 pub(super) fn name(set: &Value, ordinal: i64) -> String {
-    format!("{}-{ordinal}", text(set, "/metadata/name"))
+    format!("{}-{ordinal}", set.name())
 }
 
 fn claim_name(template: &Value, pod: &str) -> String {
-    format!("{}-{pod}", text(template, "/metadata/name"))
+    format!("{}-{pod}", template.name())
 }
 
 /// The pod of that ordinal, of the template that `revision` holds.
@@ -40,19 +37,20 @@ pub(super) fn pod(set: &Value, revision: &Value, ordinal: i64) -> Value {
         metadata.shift_remove("generateName");
     }
     pod["metadata"]["name"] = name.as_str().into();
-    pod["metadata"]["namespace"] = text(set, "/metadata/namespace").into();
+    pod["metadata"]["namespace"] = set.namespace().into();
     pod["metadata"]["labels"][POD_NAME] = name.as_str().into();
     pod["metadata"]["labels"][POD_INDEX] = ordinal.to_string().into();
-    pod["metadata"]["labels"][HASH] = text(revision, "/metadata/name").into();
+    pod["metadata"]["labels"][HASH] = revision.name().into();
     pod["spec"]["hostname"] = name.as_str().into();
-    pod["spec"]["subdomain"] = text(set, "/spec/serviceName").into();
-    let claims: Vec<Value> = list(set, "/spec/volumeClaimTemplates").cloned().collect();
-    let named = |v: &Value| claims.iter().any(|c| text(c, "/metadata/name") == text(v, "/name"));
+    pod["spec"]["subdomain"] = set.str_at("/spec/serviceName").into();
+    let claims: Vec<Value> = set.list_at("/spec/volumeClaimTemplates").iter().cloned().collect();
+    let named = |v: &Value| claims.iter().any(|c| c.name() == v.str_at("/name"));
     // A claim of the set wins over a volume of the template with its name.
-    let mut volumes: Vec<Value> = list(&pod, "/spec/volumes").filter(|v| !named(v)).cloned().collect();
+    let mut volumes: Vec<Value> =
+        pod.list_at("/spec/volumes").iter().filter(|v| !named(v)).cloned().collect();
     for claim in &claims {
         let source = json!({"claimName": claim_name(claim, &name)});
-        volumes.push(json!({"name": text(claim, "/metadata/name"), "persistentVolumeClaim": source}));
+        volumes.push(json!({"name": claim.name(), "persistentVolumeClaim": source}));
     }
     if !volumes.is_empty() {
         pod["spec"]["volumes"] = volumes.into();
@@ -64,13 +62,14 @@ pub(super) fn pod(set: &Value, revision: &Value, ordinal: i64) -> Value {
 pub(super) fn claims(set: &Value, ordinal: i64) -> Vec<Value> {
     let pod = name(set, ordinal);
     let selector = set.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    list(set, "/spec/volumeClaimTemplates")
+    set.list_at("/spec/volumeClaimTemplates")
+        .iter()
         .map(|template| {
             let mut claim = template.clone();
             claim["apiVersion"] = "v1".into();
             claim["kind"] = "PersistentVolumeClaim".into();
             claim["metadata"]["name"] = claim_name(template, &pod).into();
-            claim["metadata"]["namespace"] = text(set, "/metadata/namespace").into();
+            claim["metadata"]["namespace"] = set.namespace().into();
             for (key, value) in selector.into_iter().flatten() {
                 claim["metadata"]["labels"][key] = value.clone();
             }
@@ -101,10 +100,10 @@ mod tests {
             "data": {"spec": {"template": {"$patch": "replace", "spec": {"volumes": [{"name": "data"}, {"name": "tmp"}]}}}},
         });
         let pod = pod(&set, &revision, 7);
-        assert_eq!(text(&pod, "/metadata/name"), "db-7");
+        assert_eq!(pod.name(), "db-7");
         assert_eq!(pod["metadata"]["labels"][POD_INDEX], "7");
         assert_eq!(pod["metadata"]["labels"][HASH], "db-xyz");
-        assert_eq!((text(&pod, "/spec/hostname"), text(&pod, "/spec/subdomain")), ("db-7", "dbs"));
+        assert_eq!((pod.str_at("/spec/hostname"), pod.str_at("/spec/subdomain")), ("db-7", "dbs"));
         let volumes =
             json!([{"name": "tmp"}, {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-7"}}]);
         assert_eq!(pod["spec"]["volumes"], volumes);

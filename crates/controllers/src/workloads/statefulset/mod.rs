@@ -5,7 +5,8 @@ mod order;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use client::{ClientError, DeleteParams, Informer, Next, Resource, Rest, WorkQueue, recorder::Recorder};
+use api::object::ObjectExt as _;
+use client::{ClientError, DeleteParams, Informer, Next, Resource, Rest, recorder::Recorder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use world::Host;
@@ -14,9 +15,8 @@ use super::{REVISIONS, STATEFUL_SETS, revisions};
 use crate::{
     context::Context,
     expectations::Expectations,
-    objects::{is_deleting, number, text},
-    pods::{Claim, PODS, follow, is_available, is_finished, is_ready, settled, until_available},
-    start::start,
+    pods::{Claim, PODS, follow, is_available, is_finished, is_ready, until_available},
+    start::{Keyed, start_keyed},
 };
 use order::{Action, Member, Wish};
 
@@ -49,23 +49,12 @@ pub(crate) fn run(c: &Context) {
         expectations: Arc::default(),
         written: Arc::default(),
     };
-    let queue = WorkQueue::new(&c.host, c.queue_options());
     let informers = [&this.sets, &this.pods, &this.revisions].map(Clone::clone);
     let (sets, pods) = (this.sets.clone(), this.pods.clone());
-    start(
-        &c.host,
-        informers,
-        queue,
-        WORKERS,
-        move |queue| follow(queue, &sets, &pods),
-        move |key| {
-            let this = this.clone();
-            async move { settled(this.sync(&key).await) }
-        },
-    );
+    start_keyed(c, &this, WORKERS, informers, move |queue| follow(queue, &sets, &pods));
 }
 
-impl Loop {
+impl Keyed for Loop {
     async fn sync(&self, key: &str) -> Result<Next, ClientError> {
         let Some(shown) = self.sets.get_key(key) else {
             self.expectations.forget(key);
@@ -93,16 +82,16 @@ impl Loop {
         let update = match revisions::current(&self.rest, &set, &history).await? {
             revisions::Current::Is(revision) => revision,
             revisions::Current::Collides => {
-                let collisions = number(&set, "/status/collisionCount").unwrap_or(0);
+                let collisions = set.i64_at("/status/collisionCount").unwrap_or(0);
                 set["status"]["collisionCount"] = (collisions + 1).into();
                 self.write(key, &set).await?;
                 return Ok(Next::Retry);
             }
         };
-        let named = text(&set, "/status/currentRevision").to_owned();
-        let current = history.iter().find(|r| text(r, "/metadata/name") == named);
+        let named = set.str_at("/status/currentRevision").to_owned();
+        let current = history.iter().find(|r| r.name() == named);
         let current = current.map_or_else(|| update.clone(), |r| (**r).clone());
-        let wish = Wish::of(&set, text(&update, "/metadata/name"), is_deleting(&set));
+        let wish = Wish::of(&set, update.name(), set.is_terminating());
         let members = pods.iter().map(|(o, p)| (*o, self.member(&set, p))).collect();
         let mut outcome = Ok(());
         for action in order::next(&wish, &members) {
@@ -112,26 +101,22 @@ impl Loop {
             }
         }
         let waits = self.report(key, &shown, set, &pods, [&current, &update]).await?;
-        let live: Vec<&str> = pods
-            .values()
-            .map(|p| revisions::hash_of(p))
-            .chain([text(&current, "/metadata/name"), text(&update, "/metadata/name")])
-            .collect();
+        let live: Vec<&str> =
+            pods.values().map(|p| revisions::hash_of(p)).chain([current.name(), update.name()]).collect();
         // Pods are labelled with the name of their revision, revisions with its hash.
-        let live: Vec<&str> = history
-            .iter()
-            .filter(|r| live.contains(&text(r, "/metadata/name")))
-            .map(|r| revisions::hash_of(r))
-            .collect();
+        let live: Vec<&str> =
+            history.iter().filter(|r| live.contains(&r.name())).map(|r| revisions::hash_of(r)).collect();
         revisions::clean_up(&self.rest, &shown, &history, &live).await?;
         outcome?;
         Ok(waits.into())
     }
+}
 
+impl Loop {
     fn member(&self, set: &Value, pod: &Value) -> Member {
-        let running = text(pod, "/status/phase") == "Running";
+        let running = pod.str_at("/status/phase") == "Running";
         Member {
-            deleting: is_deleting(pod),
+            deleting: pod.is_terminating(),
             finished: is_finished(pod),
             available: running && is_available(pod, min_ready(set), self.host.clock().wall()),
             revision: revisions::hash_of(pod).to_owned(),
@@ -156,9 +141,9 @@ impl Loop {
             Action::Replace(ordinal) | Action::Delete(ordinal) => {
                 let Some(pod) = pods.get(ordinal) else { return Ok(()) };
                 if matches!(action, Action::Replace(_)) {
-                    let (set_key, name) = (client::key_of(set), text(pod, "/metadata/name"));
+                    let (set_key, name) = (client::key_of(set), pod.name());
                     let words = |how| format!("StatefulSet {set_key} is recreating {how} Pod {name}");
-                    if text(pod, "/status/phase") == "Failed" {
+                    if pod.str_at("/status/phase") == "Failed" {
                         self.recorder.warning(set, "RecreatingFailedPod", words("failed"));
                     } else {
                         self.recorder.normal(set, "RecreatingTerminatedPod", words("terminated"));
@@ -176,11 +161,11 @@ impl Loop {
         revision: &Value,
         ordinal: i64,
     ) -> Result<(), ClientError> {
-        let (namespace, set_name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        let (namespace, set_name) = (set.namespace(), set.name());
         let pod = identity::pod(set, revision, ordinal);
-        let name = text(&pod, "/metadata/name");
+        let name = pod.name();
         for claim in identity::claims(set, ordinal) {
-            let claim_name = text(&claim, "/metadata/name");
+            let claim_name = claim.name();
             match self.rest.create(&CLAIMS, Some(namespace), &claim).await {
                 Ok(_) => {
                     let words =
@@ -215,19 +200,19 @@ impl Loop {
     }
 
     async fn delete(&self, key: &str, set: &Value, pod: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-        let params = DeleteParams::uid(text(pod, "/metadata/uid"));
+        let (namespace, name) = (pod.namespace(), pod.name());
+        let params = DeleteParams::uid(pod.uid());
         match self.rest.delete(&PODS, Some(namespace), name, &params).await {
             Ok(_) => {
                 self.expectations.deleted(key, pod, self.host.clock().monotonic());
-                let set_name = text(set, "/metadata/name");
+                let set_name = set.name();
                 let words = format!("delete Pod {name} in StatefulSet {set_name} successful");
                 self.recorder.normal(set, "SuccessfulDelete", words);
                 Ok(())
             }
             Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
             Err(e) => {
-                let set_name = text(set, "/metadata/name");
+                let set_name = set.name();
                 let words = format!("delete Pod {name} in StatefulSet {set_name} failed error: {e}");
                 self.recorder.warning(set, "FailedDelete", words);
                 Err(e)
@@ -245,18 +230,18 @@ impl Loop {
         [current, update]: [&Value; 2],
     ) -> Result<Option<Duration>, ClientError> {
         let (now, min_ready) = (self.host.clock().wall(), min_ready(&set));
-        let running = |p: &Value| text(p, "/status/phase") == "Running" && is_ready(p);
+        let running = |p: &Value| p.str_at("/status/phase") == "Running" && is_ready(p);
         let count = |holds: &dyn Fn(&Value) -> bool| pods.values().filter(|p| holds(p)).count();
         let ready = count(&running);
         let available = count(&|p| running(p) && is_available(p, min_ready, now));
         let of = |revision: &Value, pod: &Value| {
-            !is_deleting(pod) && revisions::hash_of(pod) == text(revision, "/metadata/name")
+            !pod.is_terminating() && revisions::hash_of(pod) == revision.name()
         };
         let updated = count(&|p| of(update, p));
-        let mut current_revision = text(current, "/metadata/name");
+        let mut current_revision = current.name();
         let mut currents = count(&|p| of(current, p));
-        let update_revision = text(update, "/metadata/name");
-        let rolling = text(&set, "/spec/updateStrategy/type") != "OnDelete";
+        let update_revision = update.name();
+        let rolling = set.str_at("/spec/updateStrategy/type") != "OnDelete";
         if rolling && updated == pods.len() && ready == pods.len() {
             // The update is over.
             (current_revision, currents) = (update_revision, updated);
@@ -264,7 +249,7 @@ impl Loop {
         let mut status = json!({
             "availableReplicas": available,
             "currentRevision": current_revision,
-            "observedGeneration": number(&set, "/metadata/generation").unwrap_or(0),
+            "observedGeneration": set.i64_at("/metadata/generation").unwrap_or(0),
             "replicas": pods.len(),
             "updateRevision": update_revision,
         });
@@ -273,7 +258,7 @@ impl Loop {
         for (field, n) in optional.into_iter().filter(|(_, n)| *n != 0) {
             status[field] = n.into();
         }
-        status["collisionCount"] = number(&set, "/status/collisionCount").unwrap_or(0).into();
+        status["collisionCount"] = set.i64_at("/status/collisionCount").unwrap_or(0).into();
         if shown.get("status") != Some(&status) {
             set["status"] = status;
             self.write(key, &set).await?;
@@ -282,7 +267,7 @@ impl Loop {
     }
 
     async fn write(&self, key: &str, set: &Value) -> Result<(), ClientError> {
-        let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+        let (namespace, name) = (set.namespace(), set.name());
         match self.rest.update_sub(&STATEFUL_SETS, Some(namespace), name, "status", set).await {
             Ok(stored) => {
                 self.written.stored(key, &stored, self.host.clock().monotonic());
@@ -295,5 +280,5 @@ impl Loop {
 }
 
 fn min_ready(set: &Value) -> SignedDuration {
-    SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0))
+    SignedDuration::from_secs(set.i64_at("/spec/minReadySeconds").unwrap_or(0))
 }

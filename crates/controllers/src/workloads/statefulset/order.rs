@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use api::object::ObjectExt as _;
 use serde_json::Value;
-
-use crate::objects::{number, text};
 
 /// One pod of the set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,13 +42,13 @@ pub(super) struct Wish {
 
 impl Wish {
     pub(super) fn of(set: &Value, update_revision: &str, deleting: bool) -> Self {
-        let rolling = text(set, "/spec/updateStrategy/type") != "OnDelete";
-        let partition = number(set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
-        let start = number(set, "/spec/ordinals/start").unwrap_or(0);
+        let rolling = set.str_at("/spec/updateStrategy/type") != "OnDelete";
+        let partition = set.i64_at("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
+        let start = set.i64_at("/spec/ordinals/start").unwrap_or(0);
         Self {
             start,
-            replicas: number(set, "/spec/replicas").unwrap_or(1),
-            parallel: text(set, "/spec/podManagementPolicy") == "Parallel",
+            replicas: set.i64_at("/spec/replicas").unwrap_or(1),
+            parallel: set.str_at("/spec/podManagementPolicy") == "Parallel",
             partition: rolling.then_some(start + partition),
             update_revision: update_revision.to_owned(),
             deleting,

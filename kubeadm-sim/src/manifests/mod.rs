@@ -1,7 +1,8 @@
 //! The `etcd` and `control-plane` phases: static pod manifests for the kubelet to run.
 
+mod static_pod;
+
 use api::profile::console;
-use serde_json::{Value, json};
 
 use crate::{
     config::{ImageSource, InitConfig},
@@ -9,53 +10,12 @@ use crate::{
     external_etcd::ExternalEtcd,
     patches::patched,
     paths::{
-        CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, KUBE_SYSTEM, MANIFESTS_DIR, SCHEDULER_CONF,
-        SCHEDULER_PORT,
+        CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_PORT, MANIFESTS_DIR, SCHEDULER_CONF, SCHEDULER_PORT,
     },
     phases::Parts,
     session::{Result, Session, yaml},
 };
-
-/// Name of the port at which a component answers probes.
-const PROBE_PORT: &str = "probe-port";
-
-/// One static pod of the control plane.
-struct Component<'a> {
-    name: &'static str,
-    image: String,
-    cpu: &'static str,
-    flags: Vec<(&'static str, String)>,
-    health: Health,
-    mounts: Vec<Mount<'a>>,
-    annotation: Option<(&'static str, String)>,
-}
-
-/// Where a component answers probes.
-struct Health {
-    scheme: &'static str,
-    host: String,
-    port: u16,
-    live: &'static str,
-    ready: Option<&'static str>,
-    started: &'static str,
-}
-
-/// A path of the host that a component finds at the same place.
-struct Mount<'a> {
-    name: &'static str,
-    path: &'a str,
-    kind: &'static str,
-}
-
-impl<'a> Mount<'a> {
-    fn directory(name: &'static str, path: &'a str) -> Self {
-        Self { name, path, kind: "DirectoryOrCreate" }
-    }
-
-    fn file(name: &'static str, path: &'a str) -> Self {
-        Self { name, path, kind: "FileOrCreate" }
-    }
-}
+use static_pod::{Component, Health, Mount, static_pod};
 
 /// Writes etcd.yaml, unless etcd is elsewhere.
 pub(crate) fn etcd(s: &mut Session<'_>, config: &InitConfig) -> Result<()> {
@@ -362,102 +322,6 @@ fn scheduler(config: &InitConfig) -> Component<'_> {
         mounts: vec![Mount::file("kubeconfig", SCHEDULER_CONF)],
         annotation: None,
     }
-}
-
-/// A probe of `path`, with its periods and limits.
-fn probe(health: &Health, path: &str, named: bool, mut settings: Value) -> Value {
-    let Health { scheme, host, port, .. } = health;
-    let port = if named { json!(PROBE_PORT) } else { json!(port) };
-    settings["httpGet"] = json!({"host": host, "path": path, "port": port, "scheme": scheme});
-    settings
-}
-
-fn static_pod(config: &InitConfig, component: &Component<'_>) -> Value {
-    let Component { name, health, mounts, .. } = component;
-    let named = config.cluster.profile.static_pods_name_ports();
-    // A component may take as long to start as kubeadm waits for it.
-    let starting = u32::try_from(config.timeouts.control_plane.as_secs() / 10).unwrap_or(u32::MAX).max(1);
-    let patient = |failures: u32| json!({"failureThreshold": failures, "initialDelaySeconds": 10, "periodSeconds": 10, "timeoutSeconds": 15});
-    let mut container = json!({
-        "command": command(config, component),
-        "image": component.image,
-        "imagePullPolicy": "IfNotPresent",
-        "livenessProbe": probe(health, health.live, named, patient(8)),
-        "name": name,
-        "resources": {"requests": {"cpu": component.cpu}},
-        "startupProbe": probe(health, health.started, named, patient(starting)),
-        "volumeMounts": mounts.iter().map(|m| json!({"mountPath": m.path, "name": m.name})).collect::<Vec<_>>(),
-    });
-    if let Some(ready) = health.ready {
-        let eager = json!({"failureThreshold": 3, "periodSeconds": 1, "timeoutSeconds": 15});
-        container["readinessProbe"] = probe(health, ready, named, eager);
-    }
-    if named {
-        container["ports"] = json!([{"containerPort": health.port, "name": PROBE_PORT, "protocol": "TCP"}]);
-    }
-    let volume = |m: &Mount<'_>| json!({"hostPath": {"path": m.path, "type": m.kind}, "name": m.name});
-    let mut pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "labels": {"component": name, "tier": "control-plane"},
-            "name": name,
-            "namespace": KUBE_SYSTEM,
-        },
-        "spec": {
-            "containers": [container],
-            "hostNetwork": true,
-            "priority": 2_000_001_000,
-            "priorityClassName": "system-node-critical",
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": mounts.iter().map(volume).collect::<Vec<_>>(),
-        },
-        "status": {},
-    });
-    if let Some((key, value)) = &component.annotation {
-        pod["metadata"]["annotations"] = json!({*key: value});
-    }
-    add_extras(config, name, &mut pod);
-    pod
-}
-
-/// The environment and the paths of the host that the configuration adds to a component.
-fn add_extras(config: &InitConfig, component: &str, pod: &mut Value) {
-    if let Some(envs) = config.cluster.extra_envs.get(component).filter(|envs| !envs.is_empty()) {
-        pod["spec"]["containers"][0]["env"] = json!(envs);
-    }
-    for volume in config.cluster.extra_volumes.get(component).into_iter().flatten() {
-        let text = |key: &str| volume.get(key).and_then(Value::as_str).unwrap_or_default();
-        let mut mount = json!({"mountPath": text("mountPath"), "name": text("name")});
-        if volume.get("readOnly").and_then(Value::as_bool) == Some(true) {
-            mount["readOnly"] = true.into();
-        }
-        let source = json!({"path": text("hostPath"), "type": text("pathType")});
-        push(pod.pointer_mut("/spec/containers/0/volumeMounts"), mount);
-        push(pod.pointer_mut("/spec/volumes"), json!({"hostPath": source, "name": text("name")}));
-    }
-}
-
-fn push(list: Option<&mut Value>, item: Value) {
-    if let Some(list) = list.and_then(Value::as_array_mut) {
-        list.push(item);
-    }
-}
-
-/// The component's name, then its flags sorted by name; extra arguments replace flags of that name.
-fn command(config: &InitConfig, component: &Component<'_>) -> Vec<String> {
-    let extra = config.cluster.extra_args.get(component.name).map(Vec::as_slice).unwrap_or_default();
-    let mut all: Vec<(&str, &str)> = component
-        .flags
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .filter(|(name, _)| !extra.iter().any(|(e, _)| e == name))
-        .chain(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-        .collect();
-    all.sort_unstable();
-    std::iter::once(component.name.to_owned())
-        .chain(all.into_iter().map(|(name, value)| format!("--{name}={value}")))
-        .collect()
 }
 
 fn manifest(s: &Session<'_>, config: &InitConfig, component: &Component<'_>) -> Result<String> {
