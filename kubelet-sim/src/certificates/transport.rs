@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use api::profile::Profile;
 use pki::ClientIdentity;
 use wire::HttpClient;
-use world::{Host, Mono};
+use world::{Host, Mono, mutant};
 
 use super::manager::Manager;
 
@@ -91,7 +91,9 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient, pro
 fn rotated(host: &Host, http: &HttpClient) {
     tracing::info!("{ROTATED}");
     host.record("client", vec![("connections", "closed".into())]);
-    http.close_connections();
+    if !mutant("keep-old-connections") {
+        http.close_connections();
+    }
 }
 
 /// The instants at which upstream's loop looks. Between them nothing is noticed.
