@@ -2,17 +2,20 @@
 //! their past.
 //!
 //! Its [`Medium`] is the disk that it stands for. It outlives the engine, so that a restart on the
-//! same medium finds what was acknowledged, and a crash loses what was not.
+//! same medium finds what was acknowledged, and a crash loses what was not. It takes the faults of the disks of those
+//! who keep it: full, read-only, slow, and one whose fsync lies, so that a power failure loses what was acknowledged.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use world::{Disk, DiskError, DiskErrorKind, Host};
+use world::{DiskError, DiskErrorKind, Durability, Fsync, Host, mutant};
 
 use crate::{Engine, Image, Limits, Mvcc, Record, Store, StoreError};
 
@@ -30,8 +33,8 @@ pub fn memory_on(host: &Host, medium: &Medium) -> Arc<dyn Store> {
 #[derive(Clone, Debug, Default)]
 pub struct Medium {
     shared: Arc<Shared>,
-    /// Whose faults it shares.
-    disk: Option<(Disk, PathBuf)>,
+    /// Whose faults it shares, and where there.
+    home: Option<(Host, PathBuf)>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +46,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     durable: Image,
+    /// What disks that lie say is durable, and hold in a cache.
+    believed: Option<Image>,
+    /// Disks that hold a copy, by member, with the power failures that each had seen when `believed` was last known
+    /// to be in its cache.
+    copies: BTreeMap<u64, (Durability, u64)>,
     /// Written, not yet synced.
     cached: Vec<Record>,
     held: bool,
@@ -52,10 +60,31 @@ struct State {
 }
 
 impl Medium {
-    /// The same medium as somebody uses it who works in the directory `dir` of `disk`: full and read-only when that
-    /// disk is.
-    pub(crate) fn at(&self, disk: &Disk, dir: &Path) -> Self {
-        Self { shared: self.shared.clone(), disk: Some((disk.clone(), dir.to_owned())) }
+    /// The same medium as somebody uses it who works in the directory `dir` of `host`: with the faults of its disk.
+    pub(crate) fn at(&self, host: &Host, dir: &Path) -> Self {
+        Self { shared: self.shared.clone(), home: Some((host.clone(), dir.to_owned())) }
+    }
+
+    /// From now on that member holds a copy on the disk of `host`. What disks lied about is gone when all of them have
+    /// lost their power, the last before the first was told again.
+    pub(crate) fn add_copy(&self, member: u64, host: &Host) {
+        let disk = host.disk().durability();
+        let failures = disk.power_failures();
+        self.shared.state.lock().copies.insert(member, (disk, failures));
+    }
+
+    /// That member's copy does not count any more.
+    pub(crate) fn remove_copy(&self, member: u64) {
+        self.shared.state.lock().copies.remove(&member);
+    }
+
+    /// Whoever holds a copy has started: whether something is gone that was acknowledged.
+    pub(crate) fn recover(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        let lost = !state.copies.is_empty()
+            && state.copies.values().all(|(disk, failures)| disk.power_failures() > *failures);
+        state.copies.values_mut().for_each(|(disk, failures)| *failures = disk.power_failures());
+        lost && state.believed.take().is_some()
     }
 
     /// A store that continues with what is durable here.
@@ -63,9 +92,10 @@ impl Medium {
         Arc::new(Mvcc::start(host, Memory::on(self), self.image(), limits))
     }
 
-    /// What is durable now.
+    /// What a reader of the disk sees now.
     pub fn image(&self) -> Image {
-        self.shared.state.lock().durable.clone()
+        let state = self.shared.state.lock();
+        state.believed.as_ref().unwrap_or(&state.durable).clone()
     }
 
     /// While held, a write reaches the cache and waits there to be synced.
@@ -91,6 +121,7 @@ impl Medium {
     }
 
     async fn write(&self, life: u64, records: Vec<Record>) -> Result<(), StoreError> {
+        let mut waited = Duration::ZERO;
         loop {
             let released = self.shared.released.notified();
             tokio::pin!(released);
@@ -98,21 +129,33 @@ impl Medium {
             released.as_mut().enable();
             {
                 let mut state = self.shared.state.lock();
-                if let Some(done) = self.write_at_once(&mut state, life, &records) {
+                if let Some(done) = self.write_at_once(&mut state, life, &records, waited) {
                     return done;
                 }
                 state.cached.clone_from(&records);
             }
-            released.await;
+            let takes = self.fsync().takes;
+            match &self.home {
+                Some((host, _)) if waited < takes => {
+                    host.clock().sleep(takes - waited).await;
+                    waited = takes;
+                }
+                _ => released.await,
+            }
         }
     }
 
-    /// `None`: what is written now has to wait for its sync.
+    fn fsync(&self) -> Fsync {
+        self.home.as_ref().map(|(host, _)| host.disk().durability().fsync()).unwrap_or_default()
+    }
+
+    /// `None`: what is written now has to wait for its sync, longer than it has `waited`.
     fn write_at_once(
         &self,
         state: &mut State,
         life: u64,
         records: &[Record],
+        waited: Duration,
     ) -> Option<Result<(), StoreError>> {
         if state.life != life {
             return Some(Err(StoreError::Closed));
@@ -120,15 +163,27 @@ impl Medium {
         if let Some(error) = &state.failing {
             return Some(Err(error.clone()));
         }
-        if let Some((disk, dir)) = &self.disk
-            && let Err(e) = disk.probe(dir)
+        if let Some((host, dir)) = &self.home
+            && let Err(e) = host.disk().probe(dir)
         {
             return Some(Err(disk_error(e, dir)));
         }
-        if state.held {
+        let fsync = self.fsync();
+        if state.held || waited < fsync.takes {
             return None;
         }
         state.cached.clear();
+        let lies = fsync.lies && state.copies.values().all(|(disk, _)| disk.fsync().lies);
+        if lies || mutant("acknowledge-before-sync") {
+            let durable = &state.durable;
+            let believed = state.believed.get_or_insert_with(|| durable.clone());
+            records.iter().for_each(|record| believed.apply(record));
+            return Some(Ok(()));
+        }
+        // An honest sync takes with it what was lied about before.
+        if let Some(believed) = state.believed.take() {
+            state.durable = believed;
+        }
         records.iter().for_each(|record| state.durable.apply(record));
         Some(Ok(()))
     }
@@ -177,12 +232,19 @@ impl Engine for Memory {
     }
 
     fn append_at_once(&self, records: &[Record]) -> Option<Result<(), StoreError>> {
-        self.medium.write_at_once(&mut self.medium.shared.state.lock(), self.life, records)
+        self.medium.write_at_once(&mut self.medium.shared.state.lock(), self.life, records, Duration::ZERO)
     }
 
     fn size(&self) -> u64 {
         let state = self.medium.shared.state.lock();
-        state.durable.keys.values().map(|kv| (kv.key.len() + kv.value.len()) as u64).sum()
+        state
+            .believed
+            .as_ref()
+            .unwrap_or(&state.durable)
+            .keys
+            .values()
+            .map(|kv| (kv.key.len() + kv.value.len()) as u64)
+            .sum()
     }
 
     fn name(&self) -> &'static str {

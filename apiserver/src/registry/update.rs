@@ -6,6 +6,7 @@ use api::{object::ObjectExt, status::Status};
 use http::Response;
 use serde_json::Value;
 use wire::Body;
+use world::mutant;
 
 use super::{create, fetch_opt, rules, wanted, written};
 use crate::{
@@ -48,7 +49,14 @@ pub(super) async fn update(
             return Err(Status::not_found(&scope.served.qualified(), &scope.name).into());
         }
     }
-    let item = change_tracked(ctx, &scope, |_| Ok(object.clone())).await?;
+    let item = change_tracked(ctx, &scope, |stored| {
+        let mut object = object.clone();
+        if mutant("update-whatever-version") {
+            object.set_resource_version(stored.object.resource_version());
+        }
+        Ok(object)
+    })
+    .await?;
     written(&scope, wanted, 200, &item)
 }
 

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{future::BoxFuture, stream};
 use http::Response;
 use wire::{Body, BoxError, body};
-use world::Mono;
+use world::{Mono, mutant};
 
 use super::{list::filter, wanted};
 use crate::{
@@ -72,7 +72,7 @@ pub(super) async fn watch(
     let from = match (begins_with_state, version) {
         (true, _) => None,
         (false, 0) => Some(ctx.caches.revision()),
-        (false, version) => Some(version),
+        (false, version) => Some(version + i64::from(mutant("lose-an-event-at-resume"))),
     };
     let subscription = match ctx.caches.subscribe(&served, &filter, from) {
         Ok(subscription) => subscription,
@@ -96,7 +96,7 @@ pub(super) async fn watch(
         wanted.encoding,
         subscription,
         lifetime,
-        options.bookmarks,
+        options.bookmarks && !mutant("drop-bookmarks"),
         marks_end,
     );
     let frames = stream::unfold(watcher, |mut watcher| async move {

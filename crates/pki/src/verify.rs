@@ -11,7 +11,7 @@
 //! certificate up to 1.9, one self-signed certificate that is its own authority, and also the later
 //! one, whose client trusts the very PEM that the server sends.
 
-use world::Wall;
+use world::{Wall, mutant};
 
 use crate::{Certificate, ExtendedUsage, Roots, X509Error, hostname::verify_hostname, x509_error::Hint};
 
@@ -127,7 +127,9 @@ impl Verification<'_> {
 
     fn check_authority(&self, candidate: &Certificate, role: Role, below: usize) -> Result<(), X509Error> {
         self.check_extensions(candidate)?;
-        self.check_dates(candidate)?;
+        if role != Role::Root || !mutant("ignore-anchor-dates") {
+            self.check_dates(candidate)?;
+        }
         let constraints = candidate.constraints();
         if role == Role::Intermediate && !constraints.is_some_and(|c| c.ca) {
             return Err(X509Error::NotAuthorizedToSign);
@@ -150,10 +152,11 @@ impl Verification<'_> {
     /// Both ends of the validity are still valid, to the nanosecond.
     fn check_dates(&self, certificate: &Certificate) -> Result<(), X509Error> {
         let (now, not_before, not_after) = (self.now, certificate.not_before(), certificate.not_after());
-        if self.dates && now < not_before {
+        if self.dates && now < not_before && !mutant("ignore-not-before") {
             return Err(X509Error::NotYetValid { now, not_before });
         }
-        if self.dates && now > not_after {
+        let spared = mutant("accept-not-after-plus-hour") && now.duration_since(not_after).as_secs() < 3600;
+        if self.dates && now > not_after && !spared {
             return Err(X509Error::Expired { now, not_after });
         }
         Ok(())

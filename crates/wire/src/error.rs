@@ -146,7 +146,9 @@ impl Cause {
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::Dial(e) => e.kind == world::DialErrorKind::TimedOut,
+            Self::Dial(e) => {
+                matches!(e.kind, world::DialErrorKind::TimedOut | world::DialErrorKind::NoNameServer)
+            }
             Self::HandshakeTimeout | Self::DeadlineExceeded => true,
             _ => false,
         }

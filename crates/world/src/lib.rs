@@ -36,7 +36,7 @@ mod trace;
 
 pub use clock::{Clock, Elapsed, Interval, Mono, Wall, rfc3339};
 pub use commons::Commons;
-pub use disk::{Disk, DiskError, DiskErrorKind, FileKind, Fsync, MemoryDisk, Stat};
+pub use disk::{Disk, DiskError, DiskErrorKind, Durability, FileKind, Fsync, MemoryDisk, Stat};
 pub use entropy::Entropy;
 pub use host::{Gear, Host, Process, Task};
 pub use mutants::mutant;

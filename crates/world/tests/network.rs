@@ -283,9 +283,15 @@ fn after_a_power_failure_peers_are_told_by_a_reset_when_they_write() {
         let mut silent = a.net().dial("b", PORT).await.unwrap();
         let mut early = a.net().dial("b", PORT).await.unwrap();
         let mut late = a.net().dial("b", PORT).await.unwrap();
+        let mut own = b.net().dial("127.0.0.1", PORT).await.unwrap();
         let mut failure = Box::pin(sim.power_failure("b", Duration::from_secs(60)));
         assert!(futures::poll!(failure.as_mut()).is_pending());
         sim.elapse(ms(1)).await;
+        assert_eq!(
+            own.read_u8().await.unwrap_err().kind(),
+            ErrorKind::ConnectionReset,
+            "none of b's processes"
+        );
         let (took, dialled) = timed(&a, a.net().dial("b", PORT)).await;
         assert_eq!((took, dialled.unwrap_err().kind), (Duration::from_secs(30), DialErrorKind::TimedOut));
         early.write_all(b"x").await.unwrap();

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pki::{Certificate, CertifiedKey, ClientIdentity, KeyAlgorithm, PrivateKey, ServerIdentity};
 use rustls::sign;
 use tokio::sync::Notify;
-use world::{Host, Wall};
+use world::{Host, Wall, mutant};
 
 use super::{
     renewals::Renewals,
@@ -325,7 +325,8 @@ impl Manager {
 /// NotBefore plus a share of the life, uniform in [0.7, 0.9).
 fn rotation_deadline(leaf: &Certificate, chance: f64) -> Wall {
     let life = leaf.not_after().duration_since(leaf.not_before());
-    let share = SignedDuration::from_secs_f64(life.as_secs_f64() * (0.7 + 0.2 * chance));
+    let earliest = if mutant("rotate-too-late") { 1.1 } else { 0.7 };
+    let share = SignedDuration::from_secs_f64(life.as_secs_f64() * (earliest + 0.2 * chance));
     leaf.not_before().saturating_add(share).unwrap_or_else(|_| leaf.not_after())
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::profile::Profile;
 use wire::{HttpClient, note_rotation};
-use world::{Host, Mono};
+use world::{Host, Mono, mutant};
 
 use super::manager::Manager;
 
@@ -77,7 +77,9 @@ pub(crate) async fn watch(host: &Host, manager: &Manager, http: &HttpClient, pro
             && last.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, tls))
         {
             note_rotation(host);
-            http.close_connections();
+            if !mutant("keep-old-connections") {
+                http.close_connections();
+            }
         }
         last = current;
     }

@@ -17,4 +17,9 @@ impl History {
     pub(crate) fn new(limits: Limits) -> Self {
         Self(Arc::new(RwLock::new(State::new(Image::default(), limits, Mono::default()))))
     }
+
+    /// Goes back to what is left of it. Watches end.
+    pub(crate) fn begin_again(&self, image: Image, now: Mono) {
+        self.0.write().begin_again(image, now);
+    }
 }

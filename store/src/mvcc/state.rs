@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use world::Mono;
+use world::{Mono, mutant};
 
 use super::{Limits, feeds::Feeds, lease::Leases};
 use crate::{
@@ -101,6 +101,12 @@ impl State {
         self.leases.renew(now);
     }
 
+    /// Only `image` is left.
+    pub(super) fn begin_again(&mut self, image: Image, now: Mono) {
+        self.feeds.end(&StoreError::Closed);
+        *self = Self::new(image, self.limits, now);
+    }
+
     /// No more reads or writes; watches end.
     pub(super) fn close(&mut self) {
         self.closed = true;
@@ -165,7 +171,8 @@ impl State {
     /// [`State::apply`] without the limits that are there for callers.
     pub(super) fn apply_unlimited(&mut self, txn: &Txn) -> Result<Applied, StoreError> {
         self.open()?;
-        let succeeded = txn.compares.iter().all(|c| c.holds(self.get(&c.key, self.newest)));
+        let holds = txn.compares.iter().all(|c| c.holds(self.get(&c.key, self.newest)));
+        let succeeded = holds || mutant("skip-compare");
         let ops = if succeeded { &txn.success } else { &txn.failure };
         // etcd looks at the puts first, then at the reads.
         for op in ops {
@@ -181,7 +188,8 @@ impl State {
                 self.readable_within(options.at)?;
             }
         }
-        let revision = self.newest + 1;
+        let reused = mutant("reuse-a-revision") && ops.iter().all(|op| matches!(op, Op::Delete { .. }));
+        let revision = self.newest + i64::from(!reused);
         let mut events = Vec::new();
         let mut results = Vec::with_capacity(ops.len());
         for op in ops {

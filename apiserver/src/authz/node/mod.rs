@@ -12,6 +12,7 @@ use api::{object::ObjectExt as _, profile::Profile};
 use client::{Change, Informer};
 use parking_lot::RwLock;
 use serde_json::Value;
+use world::mutant;
 
 use super::{Attributes, Verdict, rule::Rule};
 use crate::{informers::Informers, policy};
@@ -115,7 +116,7 @@ impl NodeAuthorizer {
         if request.name.is_empty() {
             return Verdict::no_opinion("No Object name found");
         }
-        if related(&self.graph.read()) {
+        if related(&self.graph.read()) || mutant("node-reaches-others") {
             return Verdict::allow();
         }
         Verdict::no_opinion(format!("no relationship found between node '{node}' and this object"))

@@ -6,7 +6,7 @@ use api::object::ObjectExt as _;
 use client::{Resource, Rest, WorkQueue};
 use pki::csr::Csr;
 use serde_json::{Value, json};
-use world::{Host, rfc3339};
+use world::{Host, mutant, rfc3339};
 
 use super::{CSRS, rules};
 use crate::{context::Context, objects::bytes, start::start};
@@ -59,7 +59,7 @@ async fn consider(host: &Host, rest: &Rest, csr: &Value) -> Result<(), String> {
             continue;
         }
         tried.push(*subresource);
-        if may(rest, csr, subresource).await? {
+        if may(rest, csr, subresource).await? || mutant("approve-anyone") {
             return approve(host, rest, csr, words).await;
         }
     }

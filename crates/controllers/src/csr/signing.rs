@@ -6,7 +6,7 @@ use api::object::ObjectExt as _;
 use client::{Rest, WorkQueue};
 use pki::{Authority, Grant, csr::Csr, parse_usages};
 use serde_json::{Value, json};
-use world::{Host, Wall, rfc3339};
+use world::{Host, Wall, mutant, rfc3339};
 
 use super::{CSRS, approving::queue, files::Signing, rules};
 use crate::{
@@ -110,7 +110,11 @@ async fn handle(
     let asked =
         csr.i64_at("/spec/expirationSeconds").and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
     let life = asked.map_or(terms.longest, |asked| asked.min(terms.longest).max(Duration::from_secs(600)));
-    let ends = if terms.heeds_its_end { authority.certificate.not_after() } else { Wall::MAX };
+    let ends = if terms.heeds_its_end && !mutant("sign-past-authority") {
+        authority.certificate.not_after()
+    } else {
+        Wall::MAX
+    };
     let (not_before, not_after) = validity(host.clock().wall(), life, terms.spare_short, ends)?;
     let (key_usage, extended) = parse_usages(usages.iter().copied()).map_err(|e| e.to_string())?;
     let grant = Grant { key_usage, extended, not_before, not_after };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsConnector;
-use world::{Host, Stream};
+use world::{Host, Stream, mutant};
 
 use super::{
     connection::{Http1, Http2},
@@ -176,7 +176,7 @@ impl Connector {
             .max_header_list_size(MAX_HEADER)
             // A count over the connection's whole life; a watch that is given up may add to it.
             .max_local_error_reset_streams(None)
-            .keep_alive_interval(periods.of(PING_AFTER))
+            .keep_alive_interval(Some(periods.of(PING_AFTER)).filter(|_| !mutant("never-ping")))
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .handshake::<_, Body>(io)

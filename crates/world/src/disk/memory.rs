@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{Clock, Trace};
 
@@ -18,10 +18,29 @@ use super::{DiskError, DiskErrorKind, FileKind, Result, Stat, target_of, under};
 
 #[derive(Clone, Debug)]
 enum Node {
-    File { data: Vec<u8>, mode: u32, synced: bool },
+    File { data: Vec<u8>, mode: u32, written: Written },
     Dir,
     Symlink(PathBuf),
     Resident(Resident),
+}
+
+/// How far the contents of a file have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Down,
+    /// In the system's cache since then.
+    Dirty(Instant),
+    /// In the drive's own cache, which said that it is down.
+    LiedAbout,
+}
+
+/// How long contents stay in the system's cache before they are written back (Linux's `dirty_expire_centisecs`; from
+/// memory).
+const WRITEBACK: Duration = Duration::from_secs(30);
+
+#[allow(clippy::disallowed_methods, reason = "the cache is written back in the simulated world's true time")]
+fn true_now() -> Instant {
+    Instant::now()
 }
 
 #[derive(Clone)]
@@ -37,7 +56,7 @@ impl fmt::Debug for Resident {
 #[derive(Debug)]
 pub struct MemoryDisk {
     nodes: Mutex<BTreeMap<PathBuf, Node>>,
-    faults: Mutex<Faults>,
+    faults: Durability,
     /// Where its faults are recorded: the trace, the clock and the name of the host that it is in.
     recorded: Option<(Trace, Clock, String)>,
     pub(super) changes: Notify,
@@ -61,10 +80,31 @@ pub struct Fsync {
     pub lies: bool,
 }
 
+/// What becomes of what is written to a disk, without the files. Clones are of the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct Durability(Arc<Mutex<Faults>>);
+
+impl Durability {
+    /// What the disk would make of an fsync now.
+    pub fn fsync(&self) -> Fsync {
+        self.0.lock().fsync
+    }
+
+    /// How often its power has failed: what was not synced is gone each time.
+    pub fn power_failures(&self) -> u64 {
+        self.0.lock().power_failures
+    }
+}
+
 impl Default for MemoryDisk {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
-        Self { nodes: Mutex::new(nodes), faults: Mutex::default(), recorded: None, changes: Notify::new() }
+        Self {
+            nodes: Mutex::new(nodes),
+            faults: Durability::default(),
+            recorded: None,
+            changes: Notify::new(),
+        }
     }
 }
 
@@ -82,45 +122,55 @@ impl MemoryDisk {
 
     /// While set, every write fails with "no space left on device".
     pub fn set_full(&self, full: bool) {
-        self.faults.lock().full = full;
+        self.faults.0.lock().full = full;
         self.record("full", if full { "begins" } else { "ends" });
     }
 
     /// While set, every change fails with "permission denied".
     pub fn set_read_only(&self, read_only: bool) {
-        self.faults.lock().read_only = read_only;
+        self.faults.0.lock().read_only = read_only;
         self.record("read_only", if read_only { "begins" } else { "ends" });
     }
 
     /// From now on an fsync takes that long.
     pub fn set_fsync_takes(&self, takes: Duration) {
-        self.faults.lock().fsync.takes = takes;
+        self.faults.0.lock().fsync.takes = takes;
     }
 
     /// While set, an fsync says that it is done and is not.
     pub fn set_fsync_lies(&self, lies: bool) {
-        self.faults.lock().fsync.lies = lies;
+        self.faults.0.lock().fsync.lies = lies;
     }
 
-    pub(super) fn fsync(&self) -> Fsync {
-        self.faults.lock().fsync
+    pub(super) fn durability(&self) -> Durability {
+        self.faults.clone()
     }
 
-    pub(super) fn power_failures(&self) -> u64 {
-        self.faults.lock().power_failures
-    }
-
-    /// The power is cut: what was written and not synced is an empty file, as a journalling file system
-    /// leaves it whose names reach the disk before the data.
+    /// The power is cut before anything was written back: what was written and not synced is an empty file, as a
+    /// journalling file system leaves it whose names reach the disk before the data.
     pub fn lose_unsynced(&self) {
-        self.faults.lock().power_failures += 1;
+        self.lose(|written| written != Written::Down);
+    }
+
+    /// As [`MemoryDisk::lose_unsynced`], but what was written half a minute ago was written back by itself.
+    pub(crate) fn power_failure(&self) {
+        let (now, lies) = (true_now(), self.faults.fsync().lies);
+        self.lose(|written| match written {
+            Written::Down => false,
+            Written::Dirty(since) => lies || now.saturating_duration_since(since) < WRITEBACK,
+            Written::LiedAbout => true,
+        });
+    }
+
+    fn lose(&self, is_lost: impl Fn(Written) -> bool) {
+        self.faults.0.lock().power_failures += 1;
         self.record("unsynced", "lost");
         for node in self.nodes.lock().values_mut() {
-            if let Node::File { data, synced, .. } = node
-                && !*synced
-            {
-                (*data, *synced) = (Vec::new(), true);
+            let Node::File { data, written, .. } = node else { continue };
+            if is_lost(*written) {
+                data.clear();
             }
+            *written = Written::Down;
         }
         self.changed();
     }
@@ -130,7 +180,7 @@ impl MemoryDisk {
     }
 
     pub(super) fn writable(&self, op: &'static str, path: &Path) -> Result<()> {
-        let faults = *self.faults.lock();
+        let faults = *self.faults.0.lock();
         let kind = match faults {
             Faults { read_only: true, .. } => DiskErrorKind::Denied,
             Faults { full: true, .. } if op == "open" => DiskErrorKind::Full,
@@ -166,14 +216,18 @@ impl MemoryDisk {
 
     pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32, synced: bool) -> Result<()> {
         self.writable("open", path)?;
-        let synced = synced && !self.fsync().lies;
+        let written = match synced {
+            true if self.faults.fsync().lies => Written::LiedAbout,
+            true => Written::Down,
+            false => Written::Dirty(true_now()),
+        };
         {
             let mut nodes = self.nodes.lock();
             let at = Self::resolve(&nodes, path);
             if let Some(dir) = at.parent() {
                 Self::make_dirs(&mut nodes, dir);
             }
-            nodes.insert(at, Node::File { data: contents.into(), mode, synced });
+            nodes.insert(at, Node::File { data: contents.into(), mode, written });
         }
         self.changed();
         Ok(())
@@ -187,11 +241,12 @@ impl MemoryDisk {
             if let Some(dir) = at.parent() {
                 Self::make_dirs(&mut nodes, dir);
             }
-            let new = Node::File { data: Vec::new(), mode, synced: false };
+            let dirty = Written::Dirty(true_now());
+            let new = Node::File { data: Vec::new(), mode, written: dirty };
             match nodes.entry(at).or_insert(new) {
-                Node::File { data, synced, .. } => {
+                Node::File { data, written, .. } => {
                     data.extend_from_slice(contents);
-                    *synced = false;
+                    *written = dirty;
                 }
                 _ => {
                     let kind = DiskErrorKind::Other("is a directory".into());

@@ -18,7 +18,7 @@ use crate::Clock;
 mod memory;
 mod watch;
 
-pub use memory::{Fsync, MemoryDisk};
+pub use memory::{Durability, Fsync, MemoryDisk};
 
 /// What went wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -327,21 +327,12 @@ impl Disk {
         }
     }
 
-    /// What the disk would make of an fsync now; asked on behalf of what is [resident](Disk::resident). A real disk
-    /// is asked by doing it.
-    pub fn fsync(&self) -> Fsync {
+    /// What becomes of what is written; asked on behalf of what is [resident](Disk::resident). A real disk is honest as
+    /// far as anybody can tell.
+    pub fn durability(&self) -> Durability {
         match &self.0 {
-            Backend::Memory(m) => m.fsync(),
-            Backend::Real(_) => Fsync::default(),
-        }
-    }
-
-    /// How often the power of a disk in memory has failed: what is [resident](Disk::resident) has lost then what was
-    /// not synced.
-    pub fn power_failures(&self) -> u64 {
-        match &self.0 {
-            Backend::Memory(m) => m.power_failures(),
-            Backend::Real(_) => 0,
+            Backend::Memory(m) => m.durability(),
+            Backend::Real(_) => Durability::default(),
         }
     }
 

@@ -85,14 +85,15 @@ impl Sim {
     }
 
     /// One host is without power for `d`: every process ends in the middle of what it does, its peers are told nothing
-    /// (their connections are half-open, dials get no answer), and what no fsync brought to the disk is gone. Then the
-    /// units start that were active, and who writes to a connection of before is told by a reset.
+    /// (their connections are half-open, dials get no answer), and what was written in the last half minute and not
+    /// synced is gone. Then the units start that were active, and who writes to a connection of before is told by a
+    /// reset.
     pub async fn power_failure(&self, name: &str, d: Duration) {
         let machine = self.machine(name);
         machine.host.record("power", vec![("failure", String::new())]);
         self.0.fabric.power(name, false);
         machine.host.halt().await;
-        machine.disk.lose_unsynced();
+        machine.disk.power_failure();
         self.elapse(d).await;
         machine.host.record("power", vec![("on", String::new())]);
         self.0.fabric.power(name, true);

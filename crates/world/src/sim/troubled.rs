@@ -92,6 +92,8 @@ impl Troubled {
     pub(super) fn power_off(&mut self, end: usize) {
         let end = &mut self.ends[end];
         (end.gone, end.off) = (true, true);
+        // For who is none of the machine's processes and lives on.
+        end.failed = Some(io::ErrorKind::ConnectionReset);
         // What has not left the machine never will.
         end.sent.retain(|segment| segment.arrives.is_some());
     }

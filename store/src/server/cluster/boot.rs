@@ -82,6 +82,11 @@ impl Member {
         if cluster.state.lock().removed.contains(&id) {
             return Err(StartError::Membership(REMOVED.into()));
         }
+        if cluster.medium.recover() {
+            let image = cluster.medium.image();
+            host.record("etcd", vec![("begins_at", image.revision.to_string())]);
+            cluster.history.begin_again(image, host.clock().monotonic());
+        }
         Ok(Self::new(host, id, cluster, &dir))
     }
 }

@@ -109,6 +109,7 @@ impl Member {
         state.may_remove(leader, id)?;
         state.members.remove(&id);
         state.removed.insert(id);
+        self.cluster().medium.remove_copy(id);
         if let Some(serving) = state.serving.remove(&id) {
             serving.removed.notify_one();
         }

@@ -34,7 +34,7 @@ pub(in crate::server) struct Member {
 
 impl Member {
     pub(super) fn new(host: &Host, id: u64, cluster: Arc<Cluster>, dir: &Path) -> Self {
-        let medium = cluster.medium.at(host.disk(), dir);
+        let medium = cluster.medium.at(host, dir);
         Self {
             host: host.clone(),
             id,
@@ -64,6 +64,7 @@ impl Member {
 
     /// From now on the others may count on this member; it tells them where clients find it.
     pub(in crate::server) fn serve(&self, client_urls: &[String]) {
+        self.medium.add_copy(self.id, &self.host);
         let mut state = self.cluster.state.lock();
         if let Some(own) = state.members.get_mut(&self.id) {
             own.client_urls = client_urls.to_vec();
