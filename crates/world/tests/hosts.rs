@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::{
     DialErrorKind, Disk, DiskErrorKind, Exit, Host, MemoryDisk, Unit,
@@ -348,4 +349,43 @@ fn hosts_of_one_world_share_its_commons_and_worlds_share_nothing() {
         let seen = run(Config::default(), async |sim: Sim| [raise(&sim.host("a")), raise(&sim.host("b"))]);
         assert_eq!(seen.expect("a runtime"), [0, 1]);
     }
+}
+
+/// The record of a world that runs on: the newest events are kept, and each is counted.
+#[test]
+fn a_record_that_keeps_the_last() {
+    let (dir, block) = (tempfile::tempdir().unwrap(), Block::joined(Ipv4Addr::new(127, 99, 99, 1)));
+    let world = Real::new(dir.path().to_owned(), block);
+    let early = world.host("early").unwrap();
+    world.record(3);
+    let host = world.host("late").unwrap();
+    early.record("test", vec![("n", "unseen".into())]);
+    for n in 0..5 {
+        host.record("test", vec![("n", n.to_string())]);
+    }
+    world.step("late", SignedDuration::from_hours(1));
+    let events = world.trace().events();
+    let said: Vec<&str> = events.iter().map(|e| e.fields[0].1.as_str()).collect();
+    assert_eq!((said, world.trace().count()), (vec!["3", "4", "1h"], 6));
+    let ahead = events[2].at.duration_since(events[2].true_at).as_secs();
+    assert_eq!(ahead, 3600, "a step is seen beside the time that nobody touches");
+}
+
+/// What a story does to a disk is in the record, with the clock of the host and the true time.
+#[test]
+fn faults_of_a_disk_are_recorded() {
+    in_sim(async |sim| {
+        sim.host("node1");
+        sim.step("node1", SignedDuration::from_hours(-1));
+        sim.elapse(Duration::from_secs(5)).await;
+        sim.disk("node1").set_full(true);
+        sim.disk("node1").set_full(false);
+        let events = sim.events();
+        let disk: Vec<_> = events.iter().filter(|e| e.kind == "disk").collect();
+        let fields: Vec<_> = disk.iter().flat_map(|e| &e.fields).map(|(k, v)| (*k, v.as_str())).collect();
+        assert_eq!(fields, [("full", "begins"), ("full", "ends")]);
+        assert_eq!(disk[0].true_at, Config::default().start + SignedDuration::from_secs(5));
+        assert_eq!(disk[0].at, disk[0].true_at - SignedDuration::from_hours(1));
+        assert_eq!(sim.now(), disk[1].true_at);
+    });
 }

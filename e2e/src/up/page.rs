@@ -124,3 +124,71 @@ fn content(kind: &'static str, what: String) -> Response<Body> {
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+
+    use super::*;
+
+    fn site() -> (tempfile::TempDir, Site) {
+        let dir = tempfile::tempdir().unwrap();
+        let world =
+            Real::new(dir.path().to_owned(), world::real::Block::joined(Ipv4Addr::new(127, 98, 98, 1)));
+        prepare(&world);
+        let host = world.host("cp1").unwrap();
+        host.record("node", vec![("name", "cp1".into()), ("state", "registered".into())]);
+        (dir, Site { world, version: "v1.36.0".into(), secret: "secret".into() })
+    }
+
+    #[track_caller]
+    fn check(site: &Site, method: &str, path: &str, code: u16) -> Response<Body> {
+        let answer = site.answer(&method.parse().unwrap(), &path.parse().unwrap());
+        assert_eq!(answer.status().as_u16(), code, "{method} {path}");
+        answer
+    }
+
+    #[test]
+    fn only_who_has_the_secret_is_answered() {
+        let (_dir, site) = site();
+        for path in ["/", "/data", "/step?host=cp1&seconds=60", "/secre/", "/secret2/data", "/secret"] {
+            check(&site, "GET", path, 404);
+            check(&site, "POST", path, 404);
+        }
+        check(&site, "GET", "/secret/", 200);
+        check(&site, "GET", "/secret/other", 404);
+    }
+
+    #[test]
+    fn data_comes_when_there_is_something_new() {
+        let (_dir, site) = site();
+        check(&site, "GET", "/secret/data?after=0", 200);
+        check(&site, "GET", "/secret/data?after=1", 204);
+        check(&site, "GET", "/secret/data", 200);
+        check(&site, "POST", "/secret/data?after=0", 405);
+    }
+
+    #[test]
+    fn a_clock_is_set_by_post_alone_and_the_step_is_recorded() {
+        let (_dir, site) = site();
+        let host = site.world.host("cp1").unwrap();
+        let ahead = || site.world.trace().events().last().unwrap().fields.clone();
+        for path in ["/secret/step?host=cp1&seconds=3600", "/secret/step?seconds=3600"] {
+            check(&site, "GET", path, 405);
+        }
+        for path in [
+            "step?host=cp9&seconds=60",
+            "step?host=cp1",
+            "step?host=cp1&seconds=1e3",
+            "step?host=cp1&seconds=999999999999",
+        ] {
+            check(&site, "POST", &format!("/secret/{path}"), 400);
+        }
+        let before = host.clock().wall();
+        check(&site, "POST", "/secret/step?host=cp1&seconds=3600", 204);
+        assert!(host.clock().wall().duration_since(before) >= SignedDuration::from_hours(1));
+        assert_eq!(ahead(), [("step", "1h".to_owned())]);
+        check(&site, "POST", "/secret/step?host=cp1&seconds=-7200", 204);
+        assert!(host.clock().wall() < before);
+    }
+}
