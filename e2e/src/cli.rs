@@ -182,7 +182,13 @@ pub fn main() -> ExitCode {
         out::write(format_args!("{SHORT_HELP}"));
         return ExitCode::SUCCESS;
     }
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // A typing error must not look like a mutant that nobody noticed.
+    if let Err(why) = world::mutants::chosen() {
+        eprintln!("error: {why}");
+        return ExitCode::from(2);
+    }
+    let outcome = match command {
         Command::Run(args) => run(args),
         Command::Up(args) => up::run(up::Plan {
             nodes: args.nodes,

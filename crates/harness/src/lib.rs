@@ -15,6 +15,8 @@
 //! * [`Cluster`]: kubeadm init and joins on simulated hosts: certificates, static pods, kubelets.
 //!   Its clocks are yours: [`Cluster::elapse`], [`Cluster::step`], [`Cluster::suspend`] and their like, and
 //!   [`Cluster::expirations`] tells what ends next.
+//!   What goes wrong around it is yours too: [`Cluster::link`] for the network, [`Cluster::power_failure`],
+//!   [`Cluster::slow_fsync`], [`Cluster::lying_fsync`], [`Cluster::resolve_wrongly`].
 //! * [`balancer`]: what stands in front of several apiservers, on layer 4 and on layer 7.
 //! * [`chaos`]: seeded faults over a working cluster, what must hold all the same, and the smallest plan if it does not.
 //! * [`testing`]: what `#[chronoplane::test]` expands to.
@@ -25,6 +27,7 @@ pub mod chaos;
 pub mod cluster;
 mod control_plane;
 pub mod expirations;
+mod faults;
 mod launcher;
 pub mod machinery;
 pub mod peek;
@@ -34,6 +37,7 @@ mod time;
 pub use cluster::{Cluster, ClusterOptions, HarnessError};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use expirations::{Credential, Expiration};
+pub use faults::Link;
 pub use launcher::TaskLauncher;
 pub use machinery::Machinery;
 pub use macros::test;

@@ -32,7 +32,7 @@ impl<'a> From<&'a str> for Who<'a> {
 }
 
 impl Who<'_> {
-    fn names(self, cluster: &Cluster) -> Vec<String> {
+    pub(crate) fn names(self, cluster: &Cluster) -> Vec<String> {
         match self {
             Self::Host(name) => vec![name.to_owned()],
             Self::Members => cluster.members(),
@@ -154,7 +154,7 @@ impl Cluster {
         self.each(who.into(), Sim::thaw);
     }
 
-    fn each(&self, who: Who<'_>, act: impl Fn(&Sim, &str)) {
+    pub(crate) fn each(&self, who: Who<'_>, act: impl Fn(&Sim, &str)) {
         who.names(self).iter().for_each(|name| act(self.sim(), name));
     }
 }
