@@ -178,7 +178,7 @@ async fn sync(
 
 /// The last status of a pod, and then its deletion.
 async fn gone(rest: &Rest, pod: &Value, status: &Value) -> Result<(), client::ClientError> {
-    status::report(rest, pod, status).await?;
+    status::report(rest, pod, status).await.map(drop)?;
     delete(rest, pod).await
 }
 

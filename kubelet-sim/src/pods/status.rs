@@ -2,20 +2,28 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use api::object::ObjectExt as _;
 use client::{ClientError, DeleteParams, Informer, Patch, Rest};
 use serde_json::{Value, json};
 
-use super::{Pods, source::PODS};
+use super::{Pods, Worker, source::PODS};
 
 /// How often what could not be told is told again.
 const RETRY: Duration = Duration::from_secs(10);
 /// How soon a change is told: upstream batches for as long.
 const BATCH: Duration = Duration::from_millis(100);
 
+/// What was told of a pod.
+struct Told {
+    status: Value,
+    /// The resourceVersion of the answer.
+    at: u64,
+}
+
 /// Compares what runs with what was told, for ever.
 pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer: Informer) {
     let host = pods.host.clone();
-    let mut told: BTreeMap<String, Value> = BTreeMap::new();
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
     informer.synced().await;
     loop {
         let running: Vec<_> =
@@ -32,7 +40,7 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
                 }
             }
             let status = worker.status();
-            if told.get(uid) == Some(&status)
+            if told.get(uid).is_some_and(|told| told.status == status && !is_contradicted(&informer, worker, told))
                 && (!worker.is_static() || has_mirror(&informer, &worker.key(), uid))
             {
                 continue;
@@ -43,8 +51,8 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
                 report(&rest, &worker.pod(), &status).await
             };
             match outcome {
-                Ok(()) => {
-                    told.insert(uid.clone(), status);
+                Ok(at) => {
+                    told.insert(uid.clone(), Told { status, at });
                 }
                 Err(e) => {
                     tracing::error!("Failed to update status for pod {}: {e}", worker.key());
@@ -80,14 +88,33 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
     }
 }
 
-pub(super) async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<(), ClientError> {
+/// Whether somebody else has changed a condition since it was told, as the node controller does when it has not heard
+/// of the node: it is told again (`needsReconcile` of upstream's status manager).
+fn is_contradicted(informer: &Informer, worker: &Worker, told: &Told) -> bool {
+    let key = worker.key();
+    let (namespace, name) = client::split_key(&key);
+    let Some(seen) = informer.get(namespace, name).filter(|pod| revision(pod) > told.at) else { return false };
+    let conditions = seen.list_at("/status/conditions");
+    told.status.list_at("/conditions").iter().any(|own| {
+        let other = conditions.iter().find(|c| c.str_at("/type") == own.str_at("/type"));
+        other.is_none_or(|other| other.str_at("/status") != own.str_at("/status"))
+    })
+}
+
+fn revision(object: &Value) -> u64 {
+    object.resource_version().parse().unwrap_or(0)
+}
+
+/// Tells the status of a bound pod; gives the resourceVersion with which it was stored.
+pub(super) async fn report(rest: &Rest, pod: &Value, status: &Value) -> Result<u64, ClientError> {
     let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default();
     // The UID keeps a namesake from getting this pod's status.
     let patch = json!({"metadata": {"uid": text("/metadata/uid")}, "status": status});
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
     match rest.patch(&PODS, Some(namespace), name, Patch::Strategic(&patch), Some("status")).await {
-        Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() || e.is_conflict() => Ok(()),
+        Ok(stored) => Ok(revision(&stored)),
+        // It is gone, or a namesake is there: nothing that is seen of it contradicts.
+        Err(e) if e.is_not_found() || e.is_conflict() => Ok(u64::MAX),
         Err(e) => Err(e),
     }
 }
@@ -133,7 +160,7 @@ async fn mirror(
     node_uid: &str,
     pod: &Value,
     status: &Value,
-) -> Result<(), ClientError> {
+) -> Result<u64, ClientError> {
     let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (namespace, name, hash) =
         (text("/metadata/namespace"), text("/metadata/name"), text("/metadata/uid"));
@@ -168,7 +195,7 @@ async fn mirror(
             }
         }
     }
-    rest.patch(&PODS, Some(&namespace), &name, Patch::Strategic(&json!({"status": status})), Some("status"))
-        .await?;
-    Ok(())
+    let patch = json!({"status": status});
+    let stored = rest.patch(&PODS, Some(&namespace), &name, Patch::Strategic(&patch), Some("status")).await?;
+    Ok(revision(&stored))
 }

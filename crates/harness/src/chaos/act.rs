@@ -33,14 +33,20 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const AHEAD: Duration = Duration::from_secs(30);
 /// What a fault has left behind settles before the world runs fast again.
 const SETTLING: Duration = Duration::from_secs(120);
+/// The same where files have to be noticed that are looked at every minute: six, at the slow pace.
+const SETTLING_FILES: Duration = Duration::from_secs(480);
 
 /// Waits until it is time, lets it happen, and remedies it.
 pub(super) async fn play(scene: &Scene, planned: &Planned) {
     let host = scene.workstation();
+    let begins = host.clock().monotonic() + Duration::from_secs(planned.at);
     host.clock().sleep(Duration::from_secs(planned.at).saturating_sub(AHEAD)).await;
-    let patient = planned.fault == Fault::Outlive;
-    let slow = (!patient).then(|| scene.tempo.slow());
-    host.clock().sleep(AHEAD).await;
+    // Who waits for days waits at the pace of days.
+    let slow = match planned.fault {
+        Fault::Outlive => None,
+        _ => Some(scene.tempo.slow().await),
+    };
+    host.clock().sleep_until(begins).await;
     let disturbed = scene.tempo.fault();
     let text = serde_json::to_string(&planned.fault).unwrap_or_default();
     host.record("fault", vec![("begins", text.clone())]);
@@ -51,8 +57,15 @@ pub(super) async fn play(scene: &Scene, planned: &Planned) {
     }
     host.record("fault", vec![("ends", text)]);
     drop(disturbed);
-    let _slow = slow.unwrap_or_else(|| scene.tempo.slow());
-    host.clock().sleep(SETTLING).await;
+    let _slow = match slow {
+        Some(slow) => slow,
+        None => scene.tempo.slow().await,
+    };
+    let settling = match planned.fault {
+        Fault::CertificateReplaced { .. } => SETTLING_FILES,
+        _ => SETTLING,
+    };
+    host.clock().sleep(settling).await;
 }
 
 async fn happen(scene: &Scene, fault: &Fault, lasts: Duration) -> Result<(), HarnessError> {

@@ -29,7 +29,8 @@ pub const NEVER_REFUSED: Invariant = Invariant {
     name: "good-credential-accepted",
     claim: "a valid credential is never refused with 401 at the server's clock",
     allowance: "a second at the edges; tokens are looked up in informers, which may be stale until they had a minute \
-                without a fault; certificates while the authority on the disk is a stranger's, and a minute longer",
+                without a fault; certificates while the authority on the disk is a stranger's, and until the server has \
+                looked again (every minute)",
 };
 /// What was acknowledged stays.
 pub const ACKNOWLEDGED: Invariant = Invariant {

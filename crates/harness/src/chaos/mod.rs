@@ -119,7 +119,7 @@ async fn course(scene: &Arc<Scene>, plan: &Plan, load: &Load) -> Option<Duration
     let at_most = if plan.is_remedied() { Duration::from_secs(400 * 86_400) } else { ends };
     let _ = clock.timeout(at_most, faults).await;
     clock.sleep_until(began + ends).await;
-    let _slow = scene.tempo.slow();
+    let _slow = scene.tempo.slow().await;
     let healing = match health::healed(scene).await {
         Ok(healing) => healing,
         Err(wrong) => {

@@ -44,8 +44,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Longer than any plan, within the authority's ten years.
 const LONG: SignedDuration = SignedDuration::from_hours(9 * 365 * 24);
 
-/// How long the apiserver may take to see that the authority on its disk is another (its controller looks every minute).
-const RELOADED: Duration = Duration::from_secs(70);
+/// How long the apiserver may take to see that the authority on its disk is another: its controller looks every minute,
+/// every six of them at the slow pace.
+const RELOADED: Duration = Duration::from_secs(370);
 
 /// Whether the authority on the control plane's disk is a stranger's.
 #[derive(Default)]

@@ -9,6 +9,8 @@ use world::{Host, Mono, Periods, sim::Sim};
 /// The pace around a fault: a sixth of upstream's, so that a minute's fault costs leaders their leases and nodes their
 /// readiness within the minutes after it.
 pub(super) const SLOW: Periods = Periods::times(6);
+/// Between two steps on the way to it.
+const STEP: Duration = Duration::from_secs(1);
 /// How often somebody of the load does something around a fault, and up to twice as long.
 const BUSY_TURN: Duration = Duration::from_secs(5);
 /// Turns of the load in a plan in which nothing happens.
@@ -56,10 +58,27 @@ impl Tempo {
         }))
     }
 
-    /// Slow until the guard is dropped.
-    pub(super) fn slow(&self) -> Slow {
-        self.change(|state| state.busy += 1);
-        Slow(self.clone())
+    /// Slow until the guard is dropped. It slows down step by step: nobody's lease is older then than its grace at the
+    /// next step, and nothing is lost that only the change of pace would have cost.
+    pub(super) async fn slow(&self) -> Slow {
+        let first = {
+            let mut state = self.0.state.lock();
+            state.busy += 1;
+            state.busy == 1
+        };
+        let guard = Slow(self.clone());
+        if first {
+            self.0.changed.notify_waiters();
+            let seconds = |periods: Periods| periods.of(Duration::from_secs(1)).as_secs() as u32;
+            let mut stretch = seconds(self.0.between);
+            while stretch > seconds(SLOW) {
+                stretch = (stretch / 3).max(seconds(SLOW));
+                self.0.sim.set_periods(Periods::times(stretch));
+                self.0.host.clock().sleep(STEP).await;
+            }
+            self.0.state.lock().slow_since = Some(self.0.host.clock().monotonic());
+        }
+        guard
     }
 
     /// A fault is on until the guard is dropped.
@@ -70,26 +89,10 @@ impl Tempo {
 
     fn disturb(&self, change: impl FnOnce(&mut State)) {
         let now = self.0.host.clock().monotonic();
-        self.change(|state| {
-            state.disturbed = now;
-            state.disturbances += 1;
-            change(state);
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let (before, now) = {
-            let mut state = self.0.state.lock();
-            let before = state.busy > 0;
-            change(&mut state);
-            (before, state.busy > 0)
-        };
-        if before != now {
-            let at = self.0.host.clock().monotonic();
-            self.0.state.lock().slow_since = now.then_some(at);
-            self.0.sim.set_periods(if now { SLOW } else { self.0.between });
-            self.0.changed.notify_waiters();
-        }
+        let mut state = self.0.state.lock();
+        state.disturbed = now;
+        state.disturbances += 1;
+        change(&mut state);
     }
 
     /// Nobody's turn comes any more; who only looks goes on.
@@ -157,7 +160,16 @@ pub(super) struct Slow(Tempo);
 
 impl Drop for Slow {
     fn drop(&mut self) {
-        self.0.change(|state| state.busy -= 1);
+        let last = {
+            let mut state = self.0.0.state.lock();
+            state.busy -= 1;
+            state.busy == 0
+        };
+        if last {
+            self.0.0.state.lock().slow_since = None;
+            self.0.0.sim.set_periods(self.0.0.between);
+            self.0.0.changed.notify_waiters();
+        }
     }
 }
 

@@ -1,0 +1,139 @@
+//! Chaos finds nothing where nothing is wrong, finds what is, and makes it small; and one seed has one trace.
+
+use std::process::{Command, Output};
+
+use chronoplane::chaos::{self, Component, Fault, INVARIANTS, KINDS, Outcome, Plan, Planned, Shape};
+use world::Periods;
+
+fn play(plan: &Plan) -> Outcome {
+    chaos::run(plan, Periods::sparse()).unwrap_or_else(|e| panic!("{e}: {}", plan.to_line()))
+}
+
+fn planned(at: u64, lasts: u64, fault: Fault) -> Planned {
+    Planned { at, lasts, fault, remedied: true }
+}
+
+/// Three faults within an hour that heal.
+fn plan() -> Plan {
+    let host = || "cp1".to_owned();
+    Plan {
+        seed: 5,
+        hours: 1,
+        nodes: 1,
+        signed_hours: 24,
+        faults: vec![
+            planned(120, 0, Fault::Crash { host: host(), component: Component::KubeApiserver }),
+            planned(600, 40, Fault::Partition { a: "node1".to_owned(), b: host() }),
+            planned(1200, 30, Fault::Step { host: host(), seconds: -700 }),
+        ],
+    }
+}
+
+/// `CHRONOPLANE_SEEDS=A..B` plays others.
+#[test]
+fn seeds_hold() {
+    let seeds = std::env::var("CHRONOPLANE_SEEDS").unwrap_or_else(|_| "0..3".to_owned());
+    let (from, to) = seeds.split_once("..").expect("A..B");
+    for seed in from.parse::<u64>().expect("a number")..to.parse().expect("a number") {
+        let plan = Plan::seeded(seed, &Shape::default());
+        let outcome = play(&plan);
+        let tally = &outcome.tally;
+        assert!(outcome.held(), "{:#?}\n{}", outcome.violations, plan.to_line());
+        // It was not idle: each part of the load had something to compare.
+        assert!(tally.acknowledged > 50 && tally.watched > 50, "{tally:?}");
+        assert!(tally.accepted > 20 && tally.refused > 10 && tally.terms > 0, "{tally:?}");
+        assert!(tally.simulated_seconds >= 24 * 3600 && tally.requests > 500, "{tally:?}");
+        assert_eq!(tally.faults.values().sum::<u64>(), plan.faults.len() as u64, "{tally:?}");
+    }
+}
+
+#[test]
+fn one_plan_has_one_trace_and_another_seed_another() {
+    let lines = |outcome: Outcome| outcome.events.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| lines(play(&plan())));
+        let two = scope.spawn(|| lines(play(&plan())));
+        (one.join().expect("it ran"), two.join().expect("it ran"))
+    });
+    let differing = one.iter().zip(&two).position(|(a, b)| a != b);
+    let shown = differing.map(|at| (at, &one[at], &two[at]));
+    assert_eq!(shown, None, "the first difference between two runs of one plan");
+    assert_eq!(one.len(), two.len());
+    assert_ne!(one, lines(play(&Plan { seed: 6, ..plan() })), "another seed is another world");
+}
+
+#[test]
+fn what_nobody_remedies_is_found_and_made_small() {
+    let mut plan = plan();
+    let away = Fault::Stop { host: "node1".to_owned(), component: Component::Kubelet };
+    plan.faults.push(Planned { at: 1800, lasts: 60, fault: away.clone(), remedied: false });
+    let outcome = play(&plan);
+    let found: Vec<&str> = outcome.violations.iter().map(|v| v.invariant.name).collect();
+    assert_eq!(found, ["healthy-again"], "{:?}", outcome.violations);
+    let small = chaos::shrink(&plan, outcome, Periods::sparse(), 40).expect("the plans can be played");
+    let left: Vec<&Fault> = small.plan.faults.iter().map(|planned| &planned.fault).collect();
+    assert_eq!(left, [&away], "{} tries", small.tries);
+    assert!(small.outcome.violations[0].seen.contains("node1"), "{:?}", small.outcome.violations);
+    // The same with the remedy: nothing else is wrong.
+    small.plan.check().expect("it can be played");
+    let mut remedied = small.plan.clone();
+    remedied.faults[0].remedied = true;
+    assert!(play(&remedied).held(), "{:?}", play(&remedied).violations);
+
+    let output = chronoplane(&["--no-shrink", "--replay", &small.plan.to_line()]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for words in
+        ["✗ seed 5: healthy-again: ", "timeline", "chronoplane chaos --replay '{\"seed\":5", "1 failed"]
+    {
+        assert!(said.contains(words), "{words:?} is missing in\n{said}");
+    }
+    assert!(said.contains(&small.plan.to_line()), "the replay is the plan:\n{said}");
+}
+
+fn chronoplane(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chronoplane"))
+        .arg("chaos")
+        .args(args)
+        .output()
+        .expect("the program starts")
+}
+
+#[test]
+fn the_summary_says_what_was_played() {
+    let output = chronoplane(&["--replay", &plan().to_line(), "--output", "json"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["held"], true);
+    assert_eq!(said["tally"]["faults"], serde_json::json!({"crash": 1, "partition": 1, "step": 1}));
+    assert!(said["tally"]["certificates"].as_u64() > Some(8), "{}", said["tally"]);
+    let tables = chronoplane(&["--list"]);
+    let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+    let names = KINDS.iter().map(|kind| kind.name).chain(INVARIANTS.iter().map(|i| i.name));
+    let page = include_str!("../../docs/chaos.md");
+    for name in names {
+        assert!(tables.contains(name), "--list lacks {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/chaos.md lacks {name}");
+    }
+}
+
+#[track_caller]
+fn refused(args: &[&str], words: &[&str]) {
+    let output = chronoplane(args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    words.iter().for_each(|w| assert!(said.contains(w), "{args:?} lacks {w:?}: {said}"));
+}
+
+#[test]
+fn what_cannot_be_played_is_refused() {
+    refused(&["--seeds", "9..3"], &["9..3 has no seed in it"]);
+    refused(&["--seeds", "x"], &["\"x\" is no seed", "0..1000"]);
+    refused(&["--faults", "step,flood"], &["there is no fault \"flood\"", "partition"]);
+    refused(&["--nodes", "0"], &["needs a worker"]);
+    refused(&["--hours", "0"], &["1 to 200 hours"]);
+    refused(&["--replay", "{}"], &["this is no plan: missing field"]);
+    refused(&["--plan", "/no/such/plan.json"], &["cannot read the plan /no/such/plan.json"]);
+    refused(&["--replay", "{}", "--seeds", "1"], &["cannot be used with"]);
+}
