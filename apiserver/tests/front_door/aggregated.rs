@@ -181,7 +181,7 @@ fn an_answer_that_has_begun_and_does_not_end_is_cut_off_and_counted() {
         let (took, whole) = read(&plane, &format!("{ROSES}?endless")).await;
         assert!(!whole && (60..61).contains(&took.as_secs()), "{took:?}");
         let (took, whole) = read(&plane, &format!("{ROSES}?broken")).await;
-        assert!(!whole && took < Duration::from_secs(1), "{took:?}");
+        assert!(!whole && (1..2).contains(&took.as_secs()), "{took:?}");
         let row = "apiserver_request_aborts_total{group=\"flower.example.org\",resource=\"roses\",scope=\"namespace\",\
                    subresource=\"\",verb=\"LIST\",version=\"v1\"} 2";
         assert_eq!(aborts().await, [row]);

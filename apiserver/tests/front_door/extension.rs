@@ -134,10 +134,15 @@ async fn answer(host: Host, peer: Arc<Peer>, mut request: Request<Body>) -> Resp
             let first = futures::stream::iter([Ok(bytes::Bytes::from_static(b"once upon a time"))]);
             Response::new(body::stream(first.chain(futures::stream::pending())))
         }
-        // Begins, and breaks off.
+        // Begins, and breaks off when the beginning has long been read.
         ROSES if query == "broken" => {
-            let frames = [Ok(bytes::Bytes::from_static(b"once")), Err("the pen is broken".into())];
-            Response::new(body::stream(futures::stream::iter(frames)))
+            let clock = host.clock().clone();
+            let first = futures::stream::iter([Ok(bytes::Bytes::from_static(b"once"))]);
+            let end = futures::stream::once(async move {
+                clock.sleep(Duration::from_secs(1)).await;
+                Err::<bytes::Bytes, wire::BoxError>("the pen is broken".into())
+            });
+            Response::new(body::stream(first.chain(end)))
         }
         ROSES if query == "length" => {
             let length = body::collect(request.into_body(), 64 << 20).await.unwrap().len();
