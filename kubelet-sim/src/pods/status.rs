@@ -40,7 +40,9 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
                 }
             }
             let status = worker.status();
-            if told.get(uid).is_some_and(|told| told.status == status && !is_contradicted(&informer, worker, told))
+            if told
+                .get(uid)
+                .is_some_and(|told| told.status == status && !is_contradicted(&informer, worker, told))
                 && (!worker.is_static() || has_mirror(&informer, &worker.key(), uid))
             {
                 continue;
@@ -93,7 +95,9 @@ pub(super) async fn tell(pods: Arc<Pods>, rest: Rest, node_uid: String, informer
 fn is_contradicted(informer: &Informer, worker: &Worker, told: &Told) -> bool {
     let key = worker.key();
     let (namespace, name) = client::split_key(&key);
-    let Some(seen) = informer.get(namespace, name).filter(|pod| revision(pod) > told.at) else { return false };
+    let Some(seen) = informer.get(namespace, name).filter(|pod| revision(pod) > told.at) else {
+        return false;
+    };
     let conditions = seen.list_at("/status/conditions");
     told.status.list_at("/conditions").iter().any(|own| {
         let other = conditions.iter().find(|c| c.str_at("/type") == own.str_at("/type"));

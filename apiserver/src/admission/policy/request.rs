@@ -6,10 +6,7 @@ use api::object::ObjectExt as _;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::{Form, Operation, Review, asking::Asking};
-use crate::{
-    cel::{Access, Decl, Value, Variables, decl::DeclKind},
-    identity::User,
-};
+use crate::cel::{Access, Decl, Value, Variables, decl::DeclKind};
 
 /// Types of fields: name, type.
 type Fields = &'static [(&'static str, Of)];

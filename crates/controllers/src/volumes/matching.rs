@@ -70,8 +70,10 @@ pub(crate) fn mismatch(volume: &Value, claim: &Value) -> Option<&'static str> {
     if class_of(volume) != class_of(claim) {
         return Some("storageClassName does not match");
     }
-    let mode =
-        |object| Some(object.str_at("/spec/volumeMode")).filter(|m| !m.is_empty()).unwrap_or("Filesystem");
+    let mode = |object| match Value::str_at(object, "/spec/volumeMode") {
+        "" => "Filesystem",
+        mode => mode,
+    };
     if mode(volume) != mode(claim) {
         return Some("incompatible volumeMode");
     }

@@ -185,7 +185,7 @@ fn same_counts(old: Option<&Value>, new: &Value) -> bool {
         |v: Option<&Value>| v.and_then(|v| v.get("conditions")).filter(|c| **c != json!([])).cloned();
     let keys =
         ["availableReplicas", "fullyLabeledReplicas", "observedGeneration", "readyReplicas", "replicas"];
-    keys.iter().all(|k| old.i64_at(k) == Some(new).i64_at(k)) && conditions(old) == conditions(Some(new))
+    keys.iter().all(|k| number(old, k) == number(Some(new), k)) && conditions(old) == conditions(Some(new))
 }
 
 /// Unassigned first, then by phase, readiness, cost, crowding, time ready, restarts, age, name.

@@ -260,7 +260,7 @@ impl Loop {
             return Ok((i64::try_from(missing).unwrap_or(0), None));
         }
         let busy: BTreeSet<i64> = sorted.active.iter().filter_map(|p| indexes::of(p)).collect();
-        let all = 0..number(job, "/spec/completions").unwrap_or(0);
+        let all = 0..job.i64_at("/spec/completions").unwrap_or(0);
         let open = all.filter(|i| !done.contains(i) && !lost.contains(i) && !busy.contains(i));
         let (mut made, mut waits) = (0, Vec::new());
         for index in open {
