@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{DAY, PORT, Trust, echo, get, handshakes, in_sim, pair, request, serve, text};
+use common::{DAY, PORT, Trust, any, echo, get, handshakes, in_sim, pair, request, serve, text};
 use futures::{StreamExt, future::join_all};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -125,7 +125,7 @@ fn requests_on_a_dying_connection_say_why() {
 #[test]
 fn a_silent_connection_is_lost_after_ping_and_timeout() {
     in_sim(|sim| async move {
-        let (server, client) = (sim.host("server"), sim.host("client"));
+        let client = sim.host("client");
         let hang = |_: Arc<Peer>, _: Request<Body>| std::future::pending::<Response<Body>>();
         let (_, _server, http) = pair(&sim, DAY, hang).await;
         let waiting = client.spawn({
@@ -262,7 +262,6 @@ fn many_watches_given_up_do_not_wear_the_connection_out() {
 #[test]
 fn a_panicking_handler_ends_only_its_request() {
     in_sim(|sim| async move {
-        let server = sim.host("server");
         let handler = |_: Arc<Peer>, request: Request<Body>| async move {
             assert!(request.uri().path() != "/panic", "on purpose");
             Response::new(body::full("fine"))

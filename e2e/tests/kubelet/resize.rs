@@ -1,6 +1,6 @@
 //! In-place resize: a pod's resources follow its spec while it runs, as far as the node has them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::{object::ObjectExt as _, profile::Profile};
 use chronoplane::{Cluster, ClusterOptions, cluster::wait_for};
@@ -46,13 +46,13 @@ async fn resize(cluster: &Cluster, name: &str, cpu: &str) -> Result<Value, clien
 /// What the kubelet told of a pod's resizes: type, reason and message.
 async fn events(cluster: &Cluster, name: &str) -> Vec<String> {
     let all = cluster.admin().list(&Resource::core("events"), Some("default"), &ListParams::default()).await;
-    let of = |event: &&Value| {
+    let of = |event: &&Arc<Value>| {
         event.str_at("/involvedObject/name") == name && event.str_at("/reason").starts_with("Resize")
     };
     let shown = |e: &Value| format!("{} {} {}", e.str_at("/type"), e.str_at("/reason"), e.str_at("/message"));
     let mut all = all.expect("listed").items;
     all.sort_by_key(|event| event.str_at("/metadata/resourceVersion").parse::<u64>().unwrap_or_default());
-    all.iter().filter(of).map(shown).collect()
+    all.iter().filter(of).map(|event| shown(event)).collect()
 }
 
 fn container(pod: &Value) -> &Value {

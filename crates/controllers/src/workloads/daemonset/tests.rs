@@ -73,7 +73,8 @@ fn a_pod_that_was_just_made_counts_as_unavailable() {
         let rest = server.rest(&host);
         let all =
             rest.list(&Resource::core("pods"), None, &client::ListParams::default()).await.expect("pods");
-        let mut new = all.items.iter().find(|p| p.name().starts_with("agent-")).expect("the new pod").clone();
+        let new = all.items.iter().find(|p| p.name().starts_with("agent-")).expect("the new pod");
+        let mut new = Value::clone(new);
         new["status"] = ready();
         rest.update(&Resource::core("pods"), Some("n"), new.name(), &new).await.expect("updated");
         sim.elapse(Duration::from_secs(60)).await;
