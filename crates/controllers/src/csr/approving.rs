@@ -99,7 +99,7 @@ async fn may(rest: &Rest, csr: &Value, subresource: &str) -> Result<bool, String
 async fn approve(host: &Host, rest: &Rest, csr: &Value, words: &str) -> Result<(), String> {
     let now = rfc3339(host.clock().wall());
     let mut approved = csr.clone();
-    let mut conditions: Vec<Value> = csr.list_at("/status/conditions").iter().cloned().collect();
+    let mut conditions: Vec<Value> = csr.list_at("/status/conditions").to_vec();
     conditions.push(json!({
         "lastTransitionTime": now,
         "lastUpdateTime": now,

@@ -91,7 +91,7 @@ async fn handle(
     let mut answer = csr.clone();
     if let Err(why) = rules::validate(csr.str_at("/spec/signerName"), &parsed, &usages) {
         let now = rfc3339(host.clock().wall());
-        let mut conditions: Vec<Value> = csr.list_at("/status/conditions").iter().cloned().collect();
+        let mut conditions: Vec<Value> = csr.list_at("/status/conditions").to_vec();
         conditions.push(json!({
             "lastTransitionTime": now,
             "lastUpdateTime": now,

@@ -176,7 +176,7 @@ impl Loop {
     ) -> Result<(), ClientError> {
         let mut by_ports: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
         for slice in existing {
-            let ports: Ports = slice.list_at("/ports").iter().cloned().collect();
+            let ports: Ports = slice.list_at("/ports").to_vec();
             let endpoints = slice
                 .list_at("/endpoints")
                 .iter()

@@ -108,7 +108,7 @@ impl Loop {
 
     /// Compares `status.active` with the jobs that are there.
     async fn observe(&self, cron: &mut Value, jobs: &[Arc<Value>]) -> Result<(), ClientError> {
-        let listed: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
+        let listed: Vec<Value> = cron.list_at("/status/active").to_vec();
         let mut active = Vec::new();
         for entry in listed {
             let uid = entry.str_at("/uid");
@@ -219,7 +219,7 @@ impl Loop {
         if started {
             return Ok(comes_next());
         }
-        let running: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
+        let running: Vec<Value> = cron.list_at("/status/active").to_vec();
         match cron.str_at("/spec/concurrencyPolicy") {
             "Forbid" if !running.is_empty() => {
                 let words =
@@ -260,7 +260,7 @@ impl Loop {
                 return Err(e);
             }
         };
-        let mut active: Vec<Value> = cron.list_at("/status/active").iter().cloned().collect();
+        let mut active: Vec<Value> = cron.list_at("/status/active").to_vec();
         active.push(json!({
             "apiVersion": "batch/v1",
             "kind": "Job",

@@ -310,7 +310,7 @@ impl Lifecycle {
     }
 
     async fn taint(&mut self, name: &str, node: &Value, now: Mono) -> Result<(), ClientError> {
-        let old: Vec<Value> = node.list_at("/spec/taints").iter().cloned().collect();
+        let old: Vec<Value> = node.list_at("/spec/taints").to_vec();
         let eviction = self.eviction(node, &old, now);
         let wanted = taints::wanted(node, &old, eviction, self.host.clock().wall());
         if wanted == old {

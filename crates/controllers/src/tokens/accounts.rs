@@ -88,7 +88,7 @@ impl Loop {
         let refer = |account: &mut Value| {
             added = account.str_at("/metadata/uid") == uid && !self.has_token(account);
             if added {
-                let mut all: Vec<Value> = account.list_at("/secrets").iter().cloned().collect();
+                let mut all: Vec<Value> = account.list_at("/secrets").to_vec();
                 all.push(json!({"name": secret}));
                 account["secrets"] = all.into();
             }

@@ -107,7 +107,7 @@ impl Guard {
         let Some(object) = self.objects.get_key(key) else { return Ok(Next::OnChange) };
         let held = object.list_at("/metadata/finalizers").iter().any(|f| f == self.finalizer);
         let goes = object.is_terminating() && !in_use(&object);
-        let mut finalizers: Vec<Value> = object.list_at("/metadata/finalizers").iter().cloned().collect();
+        let mut finalizers: Vec<Value> = object.list_at("/metadata/finalizers").to_vec();
         if held && goes {
             finalizers.retain(|f| f != self.finalizer);
         } else if !held && !object.is_terminating() {

@@ -15,7 +15,7 @@ use super::{
 use crate::cluster::CONTROL_PLANE;
 
 /// How long healing may take: [`super::invariants::HEALTHY`] says it in words.
-pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(30 * 60);
+pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 

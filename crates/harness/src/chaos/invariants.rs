@@ -72,7 +72,7 @@ pub const ADMITTED: Invariant = Invariant {
 pub const HEALTHY: Invariant = Invariant {
     name: "healthy-again",
     claim: "nodes Ready with fresh leases, components ready, leaders renewing, the Deployment available, and a write \
-            goes through, within 30 minutes after the last remedy",
+            goes through, within 15 minutes after the last remedy",
     allowance: "kubelets wait up to 5 min between starts of a container that crashed (CrashLoopBackOff)",
 };
 

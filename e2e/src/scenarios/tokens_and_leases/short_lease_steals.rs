@@ -105,7 +105,7 @@ async fn looks(stage: &Stage, steals: bool) -> Result<(), StoryError> {
 fn edge(stage: &Stage, took: Wall, renewed: Wall) {
     let looks: Vec<Wall> = asked(stage, "get", "200").into_iter().filter(|at| *at >= renewed).collect();
     let since = |at: Wall| at.duration_since(*looks.first().unwrap_or(&renewed));
-    let before = looks.iter().copied().filter(|at| *at < took).next_back();
+    let before = looks.iter().copied().rfind(|at| *at < took);
     let (waits, takes) = (before.map(since), since(took));
     let held = waits.is_some_and(|waits| waits < OWN) && takes >= OWN;
     let waits = waits.unwrap_or_default().as_secs_f64();
@@ -120,7 +120,7 @@ fn edge(stage: &Stage, took: Wall, renewed: Wall) {
 fn renewals(stage: &Stage, at: Wall) -> Option<Wall> {
     // The last one of all is the candidate's own.
     let others = |t: &Wall| *t < at && at.duration_since(*t) > SignedDuration::from_secs(1);
-    asked(stage, "update", "200").into_iter().filter(others).next_back()
+    asked(stage, "update", "200").into_iter().rfind(others)
 }
 
 /// When the lease was asked for with that verb and that outcome.

@@ -57,7 +57,7 @@ pub(super) fn pod(set: &Value, hash: &str) -> Value {
         pod["metadata"]["labels"]["pod-template-generation"] = generation.clone();
     }
     let on_host = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
-    let mut tolerations: Vec<Value> = pod.list_at("/spec/tolerations").iter().cloned().collect();
+    let mut tolerations: Vec<Value> = pod.list_at("/spec/tolerations").to_vec();
     for (key, effect) in TOLERATED.iter().chain(on_host.then_some(&NETWORK)) {
         let toleration = json!({"effect": effect, "key": key, "operator": "Exists"});
         if !tolerations.contains(&toleration) {

@@ -43,7 +43,7 @@ pub(super) fn pod(set: &Value, revision: &Value, ordinal: i64) -> Value {
     pod["metadata"]["labels"][HASH] = revision.name().into();
     pod["spec"]["hostname"] = name.as_str().into();
     pod["spec"]["subdomain"] = set.str_at("/spec/serviceName").into();
-    let claims: Vec<Value> = set.list_at("/spec/volumeClaimTemplates").iter().cloned().collect();
+    let claims: Vec<Value> = set.list_at("/spec/volumeClaimTemplates").to_vec();
     let named = |v: &Value| claims.iter().any(|c| c.name() == v.str_at("/name"));
     // A claim of the set wins over a volume of the template with its name.
     let mut volumes: Vec<Value> =
