@@ -83,7 +83,7 @@ async fn what_is_overwritten_gives_its_space_back() {
     }
     let said = format!(
         "churn: {done} writes of {BYTES} bytes over {NODES} keys ({} MiB in all); on disk {} KiB at first, {} at half, at most {}",
-        done * BYTES as u64 >> 20,
+        (done * BYTES as u64) >> 20,
         first >> 10,
         at_half >> 10,
         highest >> 10
