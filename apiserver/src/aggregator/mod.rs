@@ -16,6 +16,8 @@ mod remotes;
 
 use std::sync::Arc;
 
+use world::Looks;
+
 use crate::{context::Ctx, informers::Informers, options::Options};
 
 pub(crate) use backends::Backends;
@@ -49,11 +51,12 @@ pub(crate) fn start(ctx: &Ctx, aggregator: &Aggregator) {
     availability::start(ctx, &aggregator.backends);
     remotes::start(ctx, &aggregator.backends, &aggregator.remotes);
     if aggregator.backends.has_identity() {
-        let (host, backends) = (ctx.host.clone(), aggregator.backends.clone());
+        let backends = aggregator.backends.clone();
+        let mut looks = Looks::new(&ctx.host, backends::RELOAD_PERIOD);
         ctx.host.spawn(async move {
             loop {
                 backends.reload();
-                host.recur(backends::RELOAD_PERIOD).await;
+                looks.next().await;
             }
         });
     }

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use pki::Roots;
-use world::{Disk, DiskError, Host, Task};
+use world::{Disk, DiskError, Host, Looks, Task};
 
 /// How often upstream looks at the file besides watching it.
 const RELOAD_PERIOD: Duration = Duration::from_secs(60);
@@ -79,10 +79,10 @@ impl CaBundle {
 
     /// Reads the file again every minute, in a task of `host`'s process.
     pub fn keep_fresh(self: &Arc<Self>, host: &Host) -> Task<()> {
-        let (this, ticking) = (self.clone(), host.clone());
+        let (this, mut looks) = (self.clone(), Looks::new(host, RELOAD_PERIOD));
         host.spawn(async move {
             loop {
-                ticking.recur(RELOAD_PERIOD).await;
+                looks.next().await;
                 match this.reload() {
                     Ok(true) => tracing::info!("Loaded a new CA Bundle"),
                     Ok(false) => {}

@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
+use api::object::json_type;
 use serde_json::Value;
 use world::{Disk, DiskError};
 
@@ -120,7 +121,7 @@ impl Policy {
     /// A line's policy, and whether the line says its version.
     fn read(value: &Value) -> Result<(Self, bool), String> {
         if !value.is_object() {
-            let why = format!("json: cannot unmarshal {} into Go value of type struct", type_of(value));
+            let why = format!("json: cannot unmarshal {} into Go value of type struct", json_type(value));
             return Err(format!("couldn't get version/kind; json parse error: {why}"));
         }
         let (version, kind) = (text(value, "apiVersion", "")?, text(value, "kind", "")?);
@@ -145,7 +146,7 @@ impl Policy {
     fn v1beta1(spec: Option<&Value>) -> Result<Self, String> {
         let Some(spec) = spec else { return Ok(Self::default()) };
         if !spec.is_object() {
-            let found = type_of(spec);
+            let found = json_type(spec);
             return Err(format!(
                 "json: cannot unmarshal {found} into Go struct field Policy.spec of type v1beta1.PolicySpec"
             ));
@@ -242,22 +243,11 @@ impl Policy {
     }
 }
 
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 fn wrong(value: &Value, at: &str, name: &str, wanted: &str) -> String {
     let holder = if at.is_empty() { "Policy" } else { "PolicySpec" };
     format!(
         "json: cannot unmarshal {} into Go struct field {holder}.{at}{name} of type {wanted}",
-        type_of(value)
+        json_type(value)
     )
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::profile::Profile;
-use world::{Disk, Host};
+use world::{Disk, Host, Looks};
 
 use super::{Authz, Configuration};
 
@@ -34,10 +34,10 @@ pub(super) fn keep_fresh(
     let content = host.disk().read(&path).unwrap_or_default();
     let disk = host.disk().clone();
     let mut followed = Followed { disk, path, profile, content, initial: loaded.clone(), loaded };
-    let (authz, ticking) = (Arc::downgrade(authz), host.clone());
+    let (authz, mut looks) = (Arc::downgrade(authz), Looks::new(host, PERIOD));
     host.spawn(async move {
         loop {
-            ticking.recur(PERIOD).await;
+            looks.next().await;
             match followed.look(&authz) {
                 Some(Ok(true)) => tracing::info!("reloaded authz config"),
                 Some(Ok(false)) => {}

@@ -1,6 +1,9 @@
 //! From a body to an object: JSON or YAML, 3 MiB at most; and the options of a write.
 
-use api::status::{FieldError, Status};
+use api::{
+    object::json_type,
+    status::{FieldError, Status},
+};
 use bytes::Bytes;
 use http::header;
 use serde_json::Value;
@@ -141,18 +144,7 @@ pub fn parse_object(bytes: &[u8], media: &str) -> Result<Value, Status> {
     };
     match value {
         Value::Object(_) => Ok(value),
-        other => Err(unreadable(format!("cannot unmarshal {} into an object", type_name(&other)))),
-    }
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+        other => Err(unreadable(format!("cannot unmarshal {} into an object", json_type(&other)))),
     }
 }
 

@@ -57,12 +57,15 @@ fn is_ending(e: &client::ClientError) -> bool {
     e.is_not_found() || e.is_namespace_terminating()
 }
 
-/// Starts the root-ca-cert-publisher loop; off without --root-ca-file.
+/// Starts the root-ca-cert-publisher loop; off without --root-ca-file, and in releases whose feature gate is off.
 ///
 /// # Errors
 /// The file cannot be read.
 pub(crate) fn publish_root_ca(c: &Context) -> Result<(), String> {
     let Some(path) = c.options.root_ca_file.clone().filter(|p| !p.is_empty()) else { return Ok(()) };
+    if !c.options.kubernetes_version.root_ca_published() {
+        return Ok(());
+    }
     let ca = c
         .host
         .disk()

@@ -1,24 +1,19 @@
-//! A host as a program sees it, the processes on it, and the tasks in them.
+//! A host as a program sees it: the handles on its clock, network, files, chance and init system.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
-
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::{
     Clock, Commons, Disk, Entropy, Net, Periods, Services, Trace,
     periods::Pace,
+    process::{Gate, Group, Process, Task},
     real::{Lane, Lanes},
 };
 
@@ -204,12 +199,16 @@ impl Host {
 
     /// Name of the process that this handle belongs to.
     pub fn actor(&self) -> &str {
-        &self.group.name
+        self.group.name()
+    }
+
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
     }
 
     /// Records an event of this process at this host's wall clock.
     pub fn record(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
-        self.shared.trace.record(&self.shared.clock, &self.shared.name, &self.group.name, kind, fields);
+        self.shared.trace.record(&self.shared.clock, &self.shared.name, self.group.name(), kind, fields);
     }
 
     /// Runs `future` as a task of this process. Dropping the [`Task`] lets it run on.
@@ -248,247 +247,19 @@ impl Host {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (member, id) = Group::enter(&self.group);
-        let gated = Gated {
-            gate: self.shared.gate.clone(),
-            inner: Some(Box::pin(future)),
-            _member: member,
-            killed: false,
-        };
-        let mut gated = gated;
-        gated.killed = id.is_none();
-        // The one place where a task is born: everything else goes through here.
-        #[allow(clippy::disallowed_methods)]
-        let handle = match on {
-            Some(lane) => lane.spawn(gated),
-            None => tokio::spawn(gated),
-        };
-        if let Some(id) = id {
-            self.group.attach(id, handle.abort_handle());
-        }
-        Task(handle)
+        self.group.spawn(self.shared.gate.clone(), future, on)
     }
 
     /// A new process on this host. Its tasks die with it; it dies with this handle's process.
     pub fn process(&self, name: impl Into<String>) -> Process {
         let group = Group::new(name, Some(self.group.clone()));
         self.group.adopt(&group);
-        Process { host: Host { shared: self.shared.clone(), group } }
+        Process::of(Host { shared: self.shared.clone(), group })
     }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Host({}/{})", self.shared.name, self.group.name)
-    }
-}
-
-/// A process of a host. Dropping the handle lets the process run on.
-#[derive(Clone, Debug)]
-pub struct Process {
-    host: Host,
-}
-
-impl Process {
-    /// The host as seen from inside this process.
-    pub fn host(&self) -> &Host {
-        &self.host
-    }
-
-    /// SIGKILL: aborts every task of the process and waits until they are gone. What they own
-    /// (listeners, connections) is closed then.
-    pub async fn kill(&self) {
-        self.host.group.kill();
-        self.ended().await;
-    }
-
-    /// Waits until the process has no task left.
-    pub async fn ended(&self) {
-        self.host.group.ended().await;
-    }
-}
-
-/// A running task.
-#[derive(Debug)]
-pub struct Task<T>(tokio::task::JoinHandle<Option<T>>);
-
-impl<T> Task<T> {
-    /// Stops the task at its next await.
-    pub fn abort(&self) {
-        self.0.abort();
-    }
-
-    /// Whether the task has ended.
-    pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
-
-    /// The task's output; `None` if it was aborted, its process was killed, or it panicked.
-    pub async fn join(self) -> Option<T> {
-        self.0.await.ok().flatten()
-    }
-}
-
-struct Group {
-    name: String,
-    /// Kept alive, so that init finds what a process left behind that has ended long since.
-    _parent: Option<Arc<Group>>,
-    /// When no task is left. A Notify wakes in the order of waiting; a watch channel would wake in a random one.
-    emptied: Notify,
-    state: Mutex<GroupState>,
-}
-
-#[derive(Default)]
-struct GroupState {
-    killed: bool,
-    next: u64,
-    tasks: BTreeMap<u64, Option<tokio::task::AbortHandle>>,
-    children: Vec<std::sync::Weak<Group>>,
-}
-
-struct Member {
-    group: Arc<Group>,
-    id: Option<u64>,
-}
-
-impl Group {
-    fn new(name: impl Into<String>, parent: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), _parent: parent, emptied: Notify::new(), state: Mutex::default() })
-    }
-
-    async fn ended(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            if self.state.lock().tasks.is_empty() {
-                return;
-            }
-            emptied.await;
-        }
-    }
-
-    /// Its children, theirs, and so on.
-    fn descendants(&self) -> Vec<Arc<Self>> {
-        let mut all: Vec<_> =
-            self.state.lock().children.iter().filter_map(std::sync::Weak::upgrade).collect();
-        let below: Vec<_> = all.iter().flat_map(|child| child.descendants()).collect();
-        all.extend(below);
-        all
-    }
-
-    fn enter(this: &Arc<Self>) -> (Member, Option<u64>) {
-        let mut state = this.state.lock();
-        if state.killed {
-            return (Member { group: this.clone(), id: None }, None);
-        }
-        let id = state.next;
-        state.next += 1;
-        state.tasks.insert(id, None);
-        drop(state);
-        (Member { group: this.clone(), id: Some(id) }, Some(id))
-    }
-
-    fn attach(&self, id: u64, handle: tokio::task::AbortHandle) {
-        let mut state = self.state.lock();
-        if state.killed {
-            handle.abort();
-        } else if let Some(slot) = state.tasks.get_mut(&id) {
-            *slot = Some(handle);
-        }
-    }
-
-    fn adopt(&self, child: &Arc<Group>) {
-        let mut state = self.state.lock();
-        state.children.retain(|c| c.strong_count() > 0);
-        state.children.push(Arc::downgrade(child));
-        if state.killed {
-            child.kill();
-        }
-    }
-
-    fn kill(&self) {
-        let (tasks, children) = {
-            let mut state = self.state.lock();
-            state.killed = true;
-            (state.tasks.values().flatten().cloned().collect::<Vec<_>>(), std::mem::take(&mut state.children))
-        };
-        tasks.iter().for_each(tokio::task::AbortHandle::abort);
-        children.iter().filter_map(std::sync::Weak::upgrade).for_each(|c| c.kill());
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            let empty = {
-                let mut state = self.group.state.lock();
-                state.tasks.remove(&id);
-                state.tasks.is_empty()
-            };
-            if empty {
-                self.group.emptied.notify_waiters();
-            }
-        }
-    }
-}
-
-/// While closed, no task of the host is polled: a suspended or paused machine.
-#[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<Mutex<GateState>>);
-
-#[derive(Default)]
-struct GateState {
-    closed: bool,
-    waiting: Vec<Waker>,
-}
-
-impl Gate {
-    pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
-    }
-
-    pub(crate) fn open(&self) {
-        let waiting = {
-            let mut state = self.0.lock();
-            state.closed = false;
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        !self.0.lock().closed
-    }
-
-    fn passes(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.0.lock();
-        if state.closed {
-            state.waiting.push(cx.waker().clone());
-        }
-        !state.closed
-    }
-}
-
-struct Gated<F: Future> {
-    gate: Gate,
-    inner: Option<Pin<Box<F>>>,
-    killed: bool,
-    _member: Member,
-}
-
-impl<F: Future> Future for Gated<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.killed {
-            self.inner = None;
-            return Poll::Ready(None);
-        }
-        if !self.gate.passes(cx) {
-            return Poll::Pending;
-        }
-        match self.inner.as_mut() {
-            Some(inner) => inner.as_mut().poll(cx).map(Some),
-            None => Poll::Ready(None),
-        }
+        write!(f, "Host({}/{})", self.shared.name, self.group.name())
     }
 }

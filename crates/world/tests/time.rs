@@ -10,7 +10,7 @@ use std::{
 
 use jiff::SignedDuration;
 use world::{
-    Periods,
+    Looks, Periods,
     sim::{Config, Sim, run},
 };
 
@@ -235,4 +235,36 @@ fn who_waits_for_its_turn_hears_that_the_pace_changed() {
         assert_eq!(turns.join().await.expect("not killed"), overdue_then_every_ten_seconds);
     })
     .expect("a runtime");
+}
+
+/// Who looks at a file every minute sees at 02:00 what was written at 01:30, however much the world is stretched; and
+/// where it is, does not look while nothing happens.
+#[test]
+fn a_replaced_file_is_noticed_at_the_next_look_at_any_pace() {
+    for (periods, looked_for_nothing) in [(Periods::upstream(), 60), (Periods::sparse(), 0)] {
+        run(Config { periods, ..Config::default() }, async |sim: Sim| {
+            let host = sim.host("a");
+            let mut looks = Looks::new(&host, Duration::from_secs(60));
+            let (count, noticed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+            let (counter, when, looker) = (count.clone(), noticed.clone(), host.clone());
+            let began = host.clock().monotonic();
+            host.spawn(async move {
+                loop {
+                    looks.next().await;
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    if looker.disk().exists("/new") && when.load(Ordering::SeqCst) == 0 {
+                        when.store(looker.clock().monotonic().since(began).as_secs(), Ordering::SeqCst);
+                    }
+                }
+            });
+            sim.elapse(HOUR + Duration::from_secs(30)).await;
+            assert_eq!(count.load(Ordering::SeqCst), looked_for_nothing, "{periods:?}");
+            host.disk().write("/new", b"", 0o600).expect("written");
+            sim.elapse(Duration::from_secs(29)).await;
+            assert_eq!(noticed.load(Ordering::SeqCst), 0, "{periods:?}");
+            sim.elapse(Duration::from_secs(2)).await;
+            assert_eq!(noticed.load(Ordering::SeqCst), 3660, "{periods:?}");
+        })
+        .expect("a runtime");
+    }
 }

@@ -88,6 +88,26 @@ async fn from_124_on_nobody_makes_a_secret_unasked(cluster: Cluster) {
     assert!(all.items.is_empty(), "{:?}", all.items);
 }
 
+#[chronoplane::test(version = "1.19")]
+async fn before_120_nobody_publishes_the_root_authority(cluster: Cluster) {
+    cluster.elapse(seconds(60)).await;
+    assert_eq!(root_authority(&cluster).await, None);
+}
+
+#[chronoplane::test(version = "1.20")]
+async fn from_120_on_every_namespace_has_the_root_authority(cluster: Cluster) {
+    cluster.elapse(seconds(60)).await;
+    assert!(
+        root_authority(&cluster)
+            .await
+            .is_some_and(|map| text(&map, "/data/ca.crt").starts_with("-----BEGIN"))
+    );
+}
+
+async fn root_authority(cluster: &Cluster) -> Option<Value> {
+    cluster.admin().get_opt(&Resource::core("configmaps"), NS, "kube-root-ca.crt").await.expect("an answer")
+}
+
 /// The pod as it was accepted: its account has its secret a moment after it is there.
 async fn until_accepted(cluster: &Cluster, pod: &Value) -> Value {
     wait_for(&cluster.sim().host("workstation"), "the pod is accepted", async || {

@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// Keeps the volumes up to date, for ever.
+    /// Keeps the volumes up to date until the pod has run its course: nobody reads them then.
     pub(super) async fn keep_volumes(&self) {
         let changes = |v: &Value| {
             ["/configMap", "/secret", "/projected", "/downwardAPI"].iter().any(|kind| v.at(kind).is_some())
@@ -79,6 +79,7 @@ impl Worker {
             };
             tokio::select! {
                 biased;
+                () = self.until(|s| s.finished) => return,
                 () = due => {}
                 () = host.recur(SYNC) => {}
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::object::json_type;
 use serde_json::{Map, Value};
 
 use super::config::{ClaimOrExpression, JwtConfig};
@@ -75,7 +76,7 @@ fn name(config: &JwtConfig, claims: &Claims, document: &Value) -> Result<String,
             None | Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => return Err("oidc: email not verified".to_owned()),
             Some(other) => {
-                let why = format!("json: cannot unmarshal {} into Go value of type bool", kind(other));
+                let why = format!("json: cannot unmarshal {} into Go value of type bool", json_type(other));
                 return Err(format!("oidc: parse 'email_verified' claim: {why}"));
             }
         }
@@ -133,18 +134,6 @@ fn extra(config: &JwtConfig, document: &Value) -> Result<BTreeMap<String, Vec<St
 }
 
 fn text(value: &Value) -> Result<&str, String> {
-    let wrong = || format!("json: cannot unmarshal {} into Go value of type string", kind(value));
+    let wrong = || format!("json: cannot unmarshal {} into Go value of type string", json_type(value));
     value.as_str().ok_or_else(wrong)
-}
-
-/// As Go's decoder calls it.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

@@ -23,7 +23,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use pki::{GoVersion, jwt::UnverifiedToken};
-use world::{Disk, Host, Task, Wall};
+use world::{Disk, Host, Looks, Task, Wall};
 
 use crate::{authz::rbac::aggregate, identity::User};
 pub use config::{ConfigError, JwtConfig};
@@ -151,12 +151,12 @@ impl Issuers {
         content: Vec<u8>,
         disallowed: Vec<String>,
     ) -> Task<()> {
-        let (this, disk, host) = (self.clone(), disk.clone(), self.host.clone());
+        let (this, disk, mut looks) = (self.clone(), disk.clone(), Looks::new(&self.host, RELOAD_PERIOD));
         let anonymous = AuthenticationConfig::parse(&content, &disallowed).ok().and_then(|c| c.anonymous);
         self.host.spawn(async move {
             let mut seen = content;
             loop {
-                host.recur(RELOAD_PERIOD).await;
+                looks.next().await;
                 let content = match disk.read(&path) {
                     Ok(content) if content == seen => continue,
                     Ok(content) => content,

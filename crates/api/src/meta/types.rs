@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    object::{ObjectExt, version_of},
+    object::{ObjectExt, json_type, version_of},
     status::{Status, quoted},
 };
 
@@ -114,17 +114,6 @@ fn complaint(value: &Value, kind: Type, path: &str) -> Option<String> {
 
 fn mismatch(value: &Value, path: &str, wanted: &str) -> String {
     format!("cannot unmarshal {} into Go struct field {path} of type {wanted}", json_type(value))
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn go_type(kind: Type) -> String {

@@ -6,7 +6,7 @@ use api::object::ObjectExt as _;
 use client::{Rest, WorkQueue};
 use pki::{Authority, Grant, csr::Csr, parse_usages};
 use serde_json::{Value, json};
-use world::{Host, Wall, mutant, rfc3339};
+use world::{Host, Looks, Wall, mutant, rfc3339};
 
 use super::{CSRS, approving::queue, files::Signing, rules};
 use crate::{
@@ -52,10 +52,10 @@ pub(crate) fn run(c: &Context, signing: Signing) {
             }
         });
     }
-    let host = c.host.clone();
+    let mut looks = Looks::new(&c.host, RELOAD);
     c.host.spawn(async move {
         loop {
-            host.recur(RELOAD).await;
+            looks.next().await;
             signing.signers().for_each(|(_, files)| files.reload());
         }
     });

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use pki::ClientIdentity;
-use world::Host;
+use world::{Host, Looks};
 
 /// How often a certificate is looked at (client-go's CertCallbackRefreshDuration).
 const REREAD: Duration = Duration::from_secs(5 * 60);
@@ -20,8 +20,9 @@ pub fn note_rotation(host: &Host) {
 /// Calls `close` whenever `identity` has another certificate than when it was last looked at. Never ends.
 pub async fn follow_certificate(host: &Host, identity: &dyn ClientIdentity, close: impl Fn()) -> Infallible {
     let mut last = identity.current();
+    let mut looks = Looks::new(host, REREAD);
     loop {
-        host.recur(REREAD).await;
+        looks.next().await;
         let current = identity.current();
         let same = match (&last, &current) {
             (Some(old), Some(new)) => Arc::ptr_eq(old, new),

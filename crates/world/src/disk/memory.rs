@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -60,6 +63,8 @@ pub struct MemoryDisk {
     /// Where its faults are recorded: the trace, the clock and the name of the host that it is in.
     recorded: Option<(Trace, Clock, String)>,
     pub(super) changes: Notify,
+    /// How many there were.
+    changed: AtomicU64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -104,6 +109,7 @@ impl Default for MemoryDisk {
             faults: Durability::default(),
             recorded: None,
             changes: Notify::new(),
+            changed: AtomicU64::new(0),
         }
     }
 }
@@ -176,7 +182,23 @@ impl MemoryDisk {
     }
 
     pub(super) fn changed(&self) {
+        self.changed.fetch_add(1, Ordering::SeqCst);
         self.changes.notify_waiters();
+    }
+
+    pub(super) fn changes_so_far(&self) -> u64 {
+        self.changed.load(Ordering::SeqCst)
+    }
+
+    /// Returns once there were more changes than `seen`.
+    pub(super) async fn changed_since(&self, seen: u64) {
+        loop {
+            let next = self.changes.notified();
+            if self.changes_so_far() != seen {
+                return;
+            }
+            next.await;
+        }
     }
 
     pub(super) fn writable(&self, op: &'static str, path: &Path) -> Result<()> {

@@ -4,69 +4,21 @@
 
 use std::{
     any::Any,
-    fmt, io,
+    fmt,
     path::{Component, Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
 };
 
 use crate::Clock;
 
+mod error;
 mod memory;
+mod real;
 mod watch;
 
+pub use error::{DiskError, DiskErrorKind};
 pub use memory::{Durability, Fsync, MemoryDisk};
-
-/// What went wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DiskErrorKind {
-    /// There is no such file.
-    NotFound,
-    /// Something is there already.
-    Exists,
-    /// The disk has no room left.
-    Full,
-    /// The disk is mounted read-only, or the file may not be touched.
-    Denied,
-    /// Anything else, in the system's words.
-    Other(String),
-}
-
-/// A file operation that failed, in the words of Go's `os` package.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskError {
-    /// The operation, such as `open`.
-    pub op: &'static str,
-    /// The path as the host sees it.
-    pub path: PathBuf,
-    /// What went wrong.
-    pub kind: DiskErrorKind,
-}
-
-impl DiskError {
-    /// Whether the file was simply not there.
-    pub fn is_not_found(&self) -> bool {
-        self.kind == DiskErrorKind::NotFound
-    }
-}
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match &self.kind {
-            DiskErrorKind::NotFound => "no such file or directory",
-            DiskErrorKind::Exists => "file exists",
-            DiskErrorKind::Full => "no space left on device",
-            DiskErrorKind::Denied => "permission denied",
-            DiskErrorKind::Other(why) => why,
-        };
-        write!(f, "{} {}: {why}", self.op, self.path.display())
-    }
-}
-
-impl std::error::Error for DiskError {}
+use real::RealDisk;
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +42,14 @@ pub struct Stat {
     pub len: u64,
 }
 
+/// What of a written file is on the disk when the call returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Nothing,
+    Contents,
+    Name,
+}
+
 type Result<T> = std::result::Result<T, DiskError>;
 
 /// The files of one host. Clones share them. Calls do not block for long: files are small.
@@ -99,7 +59,7 @@ pub struct Disk(Backend);
 #[derive(Clone)]
 enum Backend {
     Memory(Arc<MemoryDisk>),
-    Real(Arc<PathBuf>),
+    Real(Arc<RealDisk>),
 }
 
 impl Disk {
@@ -110,14 +70,14 @@ impl Disk {
 
     /// Real files under `root`: `/etc/x` is `<root>/etc/x`.
     pub fn real(root: PathBuf) -> Self {
-        Self(Backend::Real(Arc::new(root)))
+        Self(Backend::Real(Arc::new(RealDisk::new(root))))
     }
 
     /// Where `path` really is, if it is a real file; engines that manage files themselves need it.
     pub fn real_path(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
         match &self.0 {
             Backend::Memory(_) => None,
-            Backend::Real(root) => Some(under(root, path.as_ref())),
+            Backend::Real(r) => Some(r.at(path.as_ref())),
         }
     }
 
@@ -126,10 +86,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.read(path),
-            Backend::Real(root) => {
-                let real = self.resolve_real(root, path);
-                std::fs::read(real).map_err(|e| wrap("open", path, &e))
-            }
+            Backend::Real(r) => r.read(path),
         }
     }
 
@@ -152,8 +109,7 @@ impl Disk {
     fn write_as(&self, path: &Path, contents: &[u8], mode: u32, durable: Durable) -> Result<()> {
         match &self.0 {
             Backend::Memory(m) => m.write(path, contents, mode, durable != Durable::Nothing),
-            Backend::Real(root) => write_real(&self.resolve_real(root, path), contents, mode, durable)
-                .map_err(|e| wrap("open", path, &e)),
+            Backend::Real(r) => r.write(path, contents, mode, durable),
         }
     }
 
@@ -187,8 +143,7 @@ impl Disk {
         let (path, contents) = (path.as_ref(), contents.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.append(path, contents, mode),
-            Backend::Real(root) => append_real(&self.resolve_real(root, path), contents, mode)
-                .map_err(|e| wrap("open", path, &e)),
+            Backend::Real(r) => r.append(path, contents, mode),
         }
     }
 
@@ -197,9 +152,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.remove(path),
-            Backend::Real(root) => {
-                std::fs::remove_file(under(root, path)).map_err(|e| wrap("remove", path, &e))
-            }
+            Backend::Real(r) => r.remove(path),
         }
     }
 
@@ -208,10 +161,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.remove_all(path),
-            Backend::Real(root) => match std::fs::remove_dir_all(under(root, path)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(wrap("remove", path, &e)),
-                _ => Ok(()),
-            },
+            Backend::Real(r) => r.remove_all(path),
         }
     }
 
@@ -220,9 +170,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.create_dir_all(path),
-            Backend::Real(root) => {
-                std::fs::create_dir_all(under(root, path)).map_err(|e| wrap("mkdir", path, &e))
-            }
+            Backend::Real(r) => r.create_dir_all(path),
         }
     }
 
@@ -231,13 +179,7 @@ impl Disk {
         let dir = dir.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.list(dir),
-            Backend::Real(root) => {
-                let entries = std::fs::read_dir(under(root, dir)).map_err(|e| wrap("open", dir, &e))?;
-                let mut names: Vec<String> =
-                    entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-                names.sort();
-                Ok(names)
-            }
+            Backend::Real(r) => r.list(dir),
         }
     }
 
@@ -246,11 +188,7 @@ impl Disk {
         let (target, link) = (target.as_ref(), link.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.symlink(target, link),
-            Backend::Real(root) => {
-                let at = under(root, link);
-                // Real links hold the host's path, as on a real host; reads resolve it under the root.
-                std::os::unix::fs::symlink(target, at).map_err(|e| wrap("symlink", link, &e))
-            }
+            Backend::Real(r) => r.symlink(target, link),
         }
     }
 
@@ -259,9 +197,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.read_link(path),
-            Backend::Real(root) => {
-                std::fs::read_link(under(root, path)).map_err(|e| wrap("readlink", path, &e))
-            }
+            Backend::Real(r) => r.read_link(path),
         }
     }
 
@@ -270,9 +206,7 @@ impl Disk {
         let (from, to) = (from.as_ref(), to.as_ref());
         match &self.0 {
             Backend::Memory(m) => m.rename(from, to),
-            Backend::Real(root) => {
-                std::fs::rename(under(root, from), under(root, to)).map_err(|e| wrap("rename", from, &e))
-            }
+            Backend::Real(r) => r.rename(from, to),
         }
     }
 
@@ -281,17 +215,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.stat(path),
-            Backend::Real(root) => {
-                use std::os::unix::fs::PermissionsExt;
-                let meta = std::fs::symlink_metadata(under(root, path)).ok()?;
-                let kind = match meta.file_type() {
-                    t if t.is_symlink() => FileKind::Symlink,
-                    t if t.is_dir() => FileKind::Dir,
-                    _ => FileKind::File,
-                };
-                let len = if meta.is_dir() { 0 } else { meta.len() };
-                Some(Stat { kind, mode: meta.permissions().mode() & 0o7777, len })
-            }
+            Backend::Real(r) => r.stat(path),
         }
     }
 
@@ -300,7 +224,7 @@ impl Disk {
         let path = path.as_ref();
         match &self.0 {
             Backend::Memory(m) => m.exists(path),
-            Backend::Real(root) => self.resolve_real(root, path).exists(),
+            Backend::Real(r) => r.exists(path),
         }
     }
 
@@ -336,36 +260,29 @@ impl Disk {
         }
     }
 
+    /// How often anything on a disk in memory has changed; always 0 on a real one.
+    pub(crate) fn changes(&self) -> u64 {
+        match &self.0 {
+            Backend::Memory(m) => m.changes_so_far(),
+            Backend::Real(_) => 0,
+        }
+    }
+
+    /// Waits until [`Disk::changes`] is no longer `seen`; for ever on a real disk.
+    pub(crate) async fn changed_since(&self, seen: u64) {
+        match &self.0 {
+            Backend::Memory(m) => m.changed_since(seen).await,
+            Backend::Real(_) => std::future::pending().await,
+        }
+    }
+
     /// Waits until something below `path` may have changed since this call began: at once when the
     /// disk is in memory or the kernel tells, else by looking every 100 ms. May wake for nothing.
     pub async fn changed(&self, path: impl AsRef<Path>, clock: &Clock) {
         match &self.0 {
             Backend::Memory(m) => m.changes.notified().await,
-            Backend::Real(root) => {
-                let dir = under(root, path.as_ref());
-                if let Some(watching) = watch::Watching::begin(&dir) {
-                    return watching.changed().await;
-                }
-                let before = fingerprint(&dir);
-                loop {
-                    clock.sleep(Duration::from_millis(100)).await;
-                    if fingerprint(&dir) != before {
-                        return;
-                    }
-                }
-            }
+            Backend::Real(r) => r.changed(path.as_ref(), clock).await,
         }
-    }
-
-    fn resolve_real(&self, root: &Path, path: &Path) -> PathBuf {
-        let mut at = path.to_owned();
-        for _ in 0..16 {
-            match std::fs::read_link(under(root, &at)) {
-                Ok(target) => at = target_of(&at, &target),
-                Err(_) => break,
-            }
-        }
-        under(root, &at)
     }
 }
 
@@ -373,7 +290,7 @@ impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Backend::Memory(_) => f.write_str("Disk(memory)"),
-            Backend::Real(root) => write!(f, "Disk({})", root.display()),
+            Backend::Real(r) => write!(f, "Disk({})", r.root().display()),
         }
     }
 }
@@ -404,86 +321,4 @@ fn target_of(link: &Path, target: &Path) -> PathBuf {
     } else {
         link.parent().unwrap_or(Path::new("/")).join(target)
     }
-}
-
-/// What of a written file is on the disk when the call returns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Durable {
-    Nothing,
-    Contents,
-    Name,
-}
-
-fn write_real(path: &Path, contents: &[u8], mode: u32, durable: Durable) -> io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    // Two who write one file at the same time must not share it: the last rename wins.
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let temporary = dir.join(format!(".{name}.{}.{serial}.tmp", std::process::id()));
-    let create = || std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
-    let created = create().or_else(|e| match e.kind() {
-        io::ErrorKind::NotFound => std::fs::create_dir_all(dir).and_then(|()| create()),
-        // What another process of that number left behind.
-        io::ErrorKind::AlreadyExists => std::fs::remove_file(&temporary).and_then(|()| create()),
-        _ => Err(e),
-    });
-    let mut file = created?;
-    let written = (|| {
-        file.write_all(contents)?;
-        if durable != Durable::Nothing {
-            waiting(|| file.sync_all())?;
-        }
-        std::fs::rename(&temporary, path)?;
-        if durable == Durable::Name { waiting(|| std::fs::File::open(dir)?.sync_all()) } else { Ok(()) }
-    })();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn append_real(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    std::fs::OpenOptions::new().append(true).create(true).mode(mode).open(path)?.write_all(contents)
-}
-
-/// Waits for the drive. Where there are other threads, they take over what this one would have run.
-fn waiting<T>(work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
-fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<std::time::SystemTime>, u64)> {
-    let mut seen = Vec::new();
-    let mut todo = vec![path.to_owned()];
-    while let Some(at) = todo.pop() {
-        let Ok(meta) = std::fs::symlink_metadata(&at) else { continue };
-        if meta.is_dir()
-            && let Ok(entries) = std::fs::read_dir(&at)
-        {
-            todo.extend(entries.flatten().map(|e| e.path()));
-        }
-        seen.push((at, meta.modified().ok(), meta.len()));
-    }
-    seen.sort();
-    seen
-}
-
-fn wrap(op: &'static str, path: &Path, e: &io::Error) -> DiskError {
-    let kind = match e.kind() {
-        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
-        io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
-        io::ErrorKind::StorageFull => DiskErrorKind::Full,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Denied,
-        _ => DiskErrorKind::Other(e.to_string()),
-    };
-    DiskError { op, path: path.to_owned(), kind }
 }

@@ -28,8 +28,9 @@ pub(crate) use notify::notify;
 use crate::{
     Clock, Disk, Entropy, Gear, Host, Mono, Net, Periods, Trace, Wall,
     clock::{BoxFuture, TimeSource},
-    host::{Gate, Parts},
+    host::Parts,
     periods::Pace,
+    process::Gate,
 };
 
 /// Why a real world could not be made.

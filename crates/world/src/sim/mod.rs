@@ -17,9 +17,8 @@ use jiff::SignedDuration;
 use parking_lot::Mutex;
 
 use crate::{
-    Clock, Commons, Disk, Entropy, Event, Gear, Host, MemoryDisk, Net, Periods, Trace, Wall,
-    host::{Gate, Parts},
-    periods::Pace,
+    Clock, Commons, Disk, Entropy, Event, Gear, Host, MemoryDisk, Net, Periods, Trace, Wall, host::Parts,
+    periods::Pace, process::Gate,
 };
 use clock::SimClock;
 pub use link::Conditions;

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     Entropy,
     clock::BoxFuture,
-    host::Gate,
     net::{Accept, DialError, DialErrorKind, Endpoint, ListenError, Listener, Stream},
+    process::Gate,
 };
 
 /// How long a dial waits for a host that does not answer (Go's dialer in client-go: 30 s).

@@ -38,6 +38,8 @@ const BINDINGS: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "rol
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long a good token is believed unseen.
 const BELIEVED: Duration = Duration::from_secs(10);
+/// What the program reads.
+const READ: &str = "settings";
 const SHORT: u64 = 600;
 const LONG: u64 = 3600;
 
@@ -72,7 +74,7 @@ async fn looks(
     end: world::Wall,
     lives: bool,
 ) -> Result<(), StoryError> {
-    let list = async || verdict(&robot.get(&MAPS, NS, "kube-root-ca.crt").await);
+    let list = async || verdict(&robot.get(&MAPS, NS, READ).await);
     stage.say(format!("{} UTC: a minute after its end, which is how much is spared.", shown(end)));
     let (before, after) = stage.edge(CONTROL_PLANE, end, list).await?;
     stage.check("a get one second before", before.0 == 200, before.0.to_string());
@@ -134,6 +136,7 @@ async fn allow(stage: &Stage) -> Result<(), StoryError> {
         "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
     });
     admin.create(&BINDINGS, NS, &binding).await.map_err(StoryError::new)?;
+    admin.create(&MAPS, NS, &json!({"metadata": {"name": READ}})).await.map_err(StoryError::new)?;
     // The server's own informers hear of both.
     stage.cluster.elapse(Duration::from_secs(2)).await;
     Ok(())

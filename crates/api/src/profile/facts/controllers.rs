@@ -47,6 +47,11 @@ facts! {
     // KEP-2799.
     cleans_token_secrets: bool = "unused token secrets are cleaned up" { 8 => false, 29 => true }
 
+    /// Whether every namespace gets the ConfigMap kube-root-ca.crt (gate RootCAConfigMap; before it, the alpha gate
+    /// BoundServiceAccountTokenVolume).
+    // kubernetes/kubernetes#96197.
+    root_ca_published: bool = "kube-root-ca.crt is in every namespace" { 8 => false, 20 => true }
+
     /// Whether kube-root-ca.crt says what its bundle is good for.
     // kubernetes/kubernetes#100926.
     root_ca_described: bool = "kube-root-ca.crt carries a description" { 8 => false, 22 => true }
