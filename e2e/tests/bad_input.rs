@@ -1,4 +1,5 @@
 //! What cannot be done is refused with one sentence and exit code 2, and nothing is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     net::{Ipv4Addr, TcpListener},

@@ -1,4 +1,5 @@
 //! The bootstrap sequence end to end, in the simulated gear: files, objects, identities.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Chaos finds nothing where nothing is wrong, finds what is, and makes it small; and one seed has one trace.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::process::{Command, Output};
 

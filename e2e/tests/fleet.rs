@@ -1,5 +1,6 @@
 //! Many kubelets in one process, each with its own identity, connection and clock: what `chronoplane
 //! bench` measures, small.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{collections::BTreeSet, time::Duration};
 

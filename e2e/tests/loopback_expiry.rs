@@ -1,5 +1,6 @@
 //! The story as a user runs it: its exit code, its words, its trace, and that it depends on the one
 //! thing it is about.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     collections::BTreeSet,

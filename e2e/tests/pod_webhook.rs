@@ -1,5 +1,6 @@
 //! A webhook that changes and judges pods, in a cluster with controllers and kubelets: what it does to
 //! them, and what its certificate does to everybody.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::time::Duration;
 

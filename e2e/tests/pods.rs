@@ -1,4 +1,5 @@
 //! Pods live by their own spec: what they print, when they end, when they start again.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::time::Duration;
 

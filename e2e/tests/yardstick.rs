@@ -1,6 +1,7 @@
 //! What a real kube-apiserver did when its loopback certificate had died, row by row: one test for each row and each
 //! release at whose edge something changes. The rows and the minors since when they hold are those of the observation
 //! (`docs/loopback.md`); the story `loopback-expiry` is told once for each release, and each test reads its row there.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{process::ExitCode, sync::Arc, sync::OnceLock};
 

@@ -1,4 +1,5 @@
 //! Processes, units, streams and files of a host, in both gears where both have them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

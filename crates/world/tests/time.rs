@@ -1,4 +1,5 @@
 //! What each of the six time operations does to wall time, monotonic time and tasks (DESIGN's table).
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     sync::{
