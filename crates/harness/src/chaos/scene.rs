@@ -76,6 +76,9 @@ pub(super) struct Scene {
     power: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// An administrator whose certificate outlasts every plan, on the workstation.
     pub operator: Rest,
+    /// Nobody, on the workstation: what bearer tokens are shown with, all over one connection, as client-go does for those
+    /// who differ in nothing but their token.
+    pub visitor: Rest,
 }
 
 impl Scene {
@@ -99,6 +102,7 @@ impl Scene {
         let operator =
             identity(&workstation, &authority, "chaos-operator", &["system:masters"], now, now + LONG)?;
         let operator = client(&cluster, &workstation, User::with_certificate(&operator), "operator")?;
+        let visitor = client(&cluster, &workstation, User::default(), "visitor")?;
         let history = History::new(&judge, &workstation);
         let scene = Arc::new(Self {
             cluster,
@@ -112,6 +116,7 @@ impl Scene {
             distrust: Mutex::default(),
             power: Mutex::default(),
             operator,
+            visitor,
         });
         scene.furnish().await?;
         Ok(scene)

@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 
-use client::{ClientError, DeleteParams};
+use client::{Auth, ClientError, DeleteParams};
 use jiff::SignedDuration;
-use pki::{
-    kubeconfig::User,
-    token::{BootstrapToken, NAMESPACE, TokenSecret},
-};
+use pki::token::{BootstrapToken, NAMESPACE, TokenSecret};
 use serde_json::json;
 use world::Host;
 
@@ -78,11 +75,10 @@ impl Guest {
             groups: Vec::new(),
         };
         scene.operator.create(&SECRETS, Some(NAMESPACE), &secret.to_object()).await?;
-        let user = User::with_token(&token.reveal());
         let credential = Credential {
             kind: Kind::BootstrapToken,
             what: format!("the bootstrap token {}", token.id()),
-            rest: scene.client(host, user, "joiner").map_err(|e| ClientError::Credentials(e.to_string()))?,
+            rest: scene.visitor.with_auth(Auth::bearer(token.reveal())),
             // It holds whatever the clock says, until its end.
             from: world::Wall::UNIX_EPOCH,
             until,

@@ -3,8 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use api::object::{ObjectExt as _, unbase64};
-use client::{ClientError, Rest};
-use pki::kubeconfig::User;
+use client::{Auth, ClientError, Rest};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
@@ -78,7 +77,7 @@ pub(super) fn credential(
             "a {} of service account {account}",
             if kind == Kind::Forged { "forged token" } else { "token" }
         ),
-        rest: scene.client(host, User::with_token(token), account).ok()?,
+        rest: scene.visitor.with_auth(Auth::bearer(token)),
         from: time("nbf")?,
         until: time("exp")?,
         made: host.clock().monotonic(),
