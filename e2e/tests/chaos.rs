@@ -95,7 +95,7 @@ fn networks_that_fail_in_part_heal() {
     }
     for (from, port) in [(cp(), 2379), (cp(), 6443), ("workstation".to_owned(), 6443)] {
         let was = format!("half_open={from}->cp1:{port}");
-        happens_and_heals(0, Fault::HalfOpen { from, to: cp(), port }, &[&was]);
+        happens_and_heals(0, Fault::HalfOpen { from, to: cp(), port }, &[was.as_str()]);
     }
 }
 

@@ -94,9 +94,8 @@ impl Default for Shape {
 /// A person who puts files back on a disk that lies loses them again, and nobody tells: what a disk that lies has in
 /// company is no certificate.
 fn spare_restored_files(faults: &mut Vec<Planned>) {
-    let near = |lie: &Planned, files: &Planned| {
-        files.at <= lie.ends() && lie.at <= files.ends() + RESTORED_WITHIN
-    };
+    let near =
+        |lie: &Planned, files: &Planned| files.at <= lie.ends() && lie.at <= files.ends() + RESTORED_WITHIN;
     let lies: Vec<Planned> = faults.iter().filter(|f| f.fault == Fault::LyingFsync).cloned().collect();
     faults.retain(|planned| {
         let files = matches!(planned.fault, Fault::CertificateReplaced { .. });

@@ -73,4 +73,3 @@ fn strangers(
     let pair = issue(&host, &authority, &spec)?;
     Ok(vec![(certificate.clone(), pair.chain_pem().into_bytes()), (key.clone(), pair.key_pem().into_bytes())])
 }
-

@@ -81,4 +81,3 @@ pub(super) async fn compact(scene: &Scene) -> Result<(), HarnessError> {
     process.kill().await;
     outcome
 }
-

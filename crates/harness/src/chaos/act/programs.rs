@@ -24,7 +24,12 @@ pub(super) async fn crash(scene: &Scene, host: &str, component: Component) {
     }
 }
 
-pub(super) async fn stop(scene: &Scene, host: &str, component: Component, lasts: Duration) -> Result<(), HarnessError> {
+pub(super) async fn stop(
+    scene: &Scene,
+    host: &str,
+    component: Component,
+    lasts: Duration,
+) -> Result<(), HarnessError> {
     let host = scene.host(host);
     if component == Component::Kubelet {
         host.services().stop("kubelet").await;

@@ -1,8 +1,9 @@
 //! Credentials that are made, used, revoked and used again: a service account that is deleted, a bootstrap token whose
-//! Secret is deleted.
+//! Secret is deleted, a token that is bound to a Secret which is deleted.
 
 use std::sync::Arc;
 
+use api::object::ObjectExt as _;
 use client::{Auth, ClientError, DeleteParams};
 use jiff::SignedDuration;
 use pki::token::{BootstrapToken, NAMESPACE, TokenSecret};
@@ -28,10 +29,10 @@ pub(super) async fn run(scene: Arc<Scene>) {
     let mut made = 0_u64;
     while scene.tempo.turn(&host).await {
         made += 1;
-        let made = if made.is_multiple_of(2) {
-            Guest::account(&scene, &host, &format!("guest{made}")).await
-        } else {
-            Guest::bootstrap(&scene, &host).await
+        let made = match made % 3 {
+            0 => Guest::account(&scene, &host, &format!("guest{made}")).await,
+            1 => Guest::bootstrap(&scene, &host).await,
+            _ => Guest::bound(&scene, &host, &format!("holder{made}")).await,
         };
         // What could not be made for a fault is not made.
         if let Ok(mut guest) = made
@@ -40,6 +41,11 @@ pub(super) async fn run(scene: Arc<Scene>) {
             return;
         }
     }
+}
+
+fn credential(scene: &Scene, host: &Host, name: &str, token: &str) -> Result<Credential, ClientError> {
+    let unreadable = || ClientError::Credentials("the token has no dates".to_owned());
+    tokens::credential(scene, host, Kind::AccountToken, name, token).ok_or_else(unreadable)
 }
 
 /// Somebody whose credential is an object's.
@@ -52,11 +58,22 @@ struct Guest {
 impl Guest {
     async fn account(scene: &Scene, host: &Host, name: &str) -> Result<Self, ClientError> {
         scene.operator.create(&ACCOUNTS, NS, &json!({"metadata": {"name": name}})).await?;
-        let token = tokens::request(&scene.operator, name, LONG).await?;
-        let unreadable = || ClientError::Credentials("the token has no dates".to_owned());
-        let credential =
-            tokens::credential(scene, host, Kind::AccountToken, name, &token).ok_or_else(unreadable)?;
-        Ok(Self { credential, object: (ACCOUNTS, NS, name.to_owned()) })
+        let token = tokens::request(&scene.operator, name, LONG, None).await?;
+        Ok(Self {
+            credential: credential(scene, host, name, &token)?,
+            object: (ACCOUNTS, NS, name.to_owned()),
+        })
+    }
+
+    /// A token of an account that lives on, bound to a Secret of that name.
+    async fn bound(scene: &Scene, host: &Host, name: &str) -> Result<Self, ClientError> {
+        let secret = scene.operator.create(&SECRETS, NS, &json!({"metadata": {"name": name}})).await?;
+        let bound = json!({"kind": "Secret", "apiVersion": "v1", "name": name, "uid": secret.uid()});
+        let token = tokens::request(&scene.operator, tokens::ACCOUNT, LONG, Some(bound)).await?;
+        Ok(Self {
+            credential: credential(scene, host, name, &token)?,
+            object: (SECRETS, NS, name.to_owned()),
+        })
     }
 
     async fn bootstrap(scene: &Scene, host: &Host) -> Result<Self, ClientError> {
