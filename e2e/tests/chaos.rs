@@ -1,10 +1,15 @@
 //! Chaos finds nothing where nothing is wrong, finds what is, and makes it small; and one seed has one trace.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
-use std::process::{Command, Output};
+use std::{
+    num::NonZeroU32,
+    process::{Command, Output},
+};
 
-use chronoplane::chaos::{self, Component, Fault, INVARIANTS, KINDS, Outcome, Plan, Planned, Shape};
-use world::Periods;
+use chronoplane::chaos::{
+    self, Component, Fault, INVARIANTS, KINDS, Outcome, Plan, Planned, Resolves, Shape, Weather,
+};
+use world::{Periods, mutants::MUTANTS};
 
 fn play(plan: &Plan) -> Outcome {
     chaos::run(plan, Periods::sparse()).unwrap_or_else(|e| panic!("{e}: {}", plan.to_line()))
@@ -46,6 +51,69 @@ fn seeds_hold() {
         assert!(tally.simulated_seconds >= 24 * 3600 && tally.requests > 500, "{tally:?}");
         assert_eq!(tally.faults.values().sum::<u64>(), plan.faults.len() as u64, "{tally:?}");
     }
+}
+
+/// Lines of the trace with all of these words.
+fn lines(outcome: &Outcome, words: &[&str]) -> usize {
+    let lines = outcome.events.iter().map(ToString::to_string);
+    lines.filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+/// One fault within an hour. It is seen to have happened by what it did to the cluster (`words`), heals, and breaks no
+/// promise; the control is the hour without it.
+#[track_caller]
+fn happens_and_heals(lasts: u64, fault: Fault, words: &[&str]) {
+    let calm = Plan { faults: Vec::new(), ..plan() };
+    let shaken = Plan { faults: vec![planned(600, lasts, fault)], ..plan() };
+    let (control, outcome) = std::thread::scope(|scope| {
+        let control = scope.spawn(|| play(&calm));
+        (control.join().expect("it ran"), play(&shaken))
+    });
+    assert!(control.held(), "{:?}", control.violations);
+    assert_eq!(lines(&control, words), 0, "without the fault: {words:?}");
+    assert!(outcome.held(), "{:?}: {}", outcome.violations, shaken.to_line());
+    assert!(lines(&outcome, words) > 0, "no line with {words:?}: {}", shaken.to_line());
+}
+
+#[test]
+fn networks_that_fail_in_part_heal() {
+    let (node, cp) = (|| "node1".to_owned(), || "cp1".to_owned());
+    let unknown = ["name=node1", "state=unknown"];
+    happens_and_heals(400, Fault::OneWay { from: node(), to: cp() }, &unknown);
+    happens_and_heals(400, Fault::OneWay { from: cp(), to: node() }, &unknown);
+    for resolves in [Resolves::Elsewhere, Resolves::Unknown, Resolves::Silence] {
+        happens_and_heals(400, Fault::NameWrong { host: node(), resolves }, &unknown);
+    }
+    let weather = |latency_ms, loss_per_mille, rate| Weather {
+        latency_ms,
+        jitter_ms: latency_ms / 2,
+        loss_per_mille,
+        messages_per_second: NonZeroU32::new(rate),
+    };
+    for weather in [weather(2000, 100, 0), weather(10, 0, 2)] {
+        let fault = Fault::BadNetwork { a: "workstation".to_owned(), b: cp(), weather };
+        happens_and_heals(200, fault, &["conditions=workstation->cp1"]);
+    }
+    for (from, port) in [(cp(), 2379), (cp(), 6443), ("workstation".to_owned(), 6443)] {
+        let was = format!("half_open={from}->cp1:{port}");
+        happens_and_heals(0, Fault::HalfOpen { from, to: cp(), port }, &[was.as_str()]);
+    }
+}
+
+#[test]
+fn disks_and_power_that_fail_heal_and_lose_what_they_may() {
+    let host = || "cp1".to_owned();
+    happens_and_heals(200, Fault::SlowFsync { host: host(), milliseconds: 5000 }, &["fsync_takes=5s"]);
+    happens_and_heals(30, Fault::PowerFailure { host: host() }, &["cp1", "power", "failure"]);
+    happens_and_heals(30, Fault::PowerFailure { host: "node1".to_owned() }, &["node1", "power", "failure"]);
+    happens_and_heals(200, Fault::LyingFsync, &["fault", "lost="]);
+    // An honest disk loses nothing: the same without what the lie allows.
+    let lost = |fault, lasts| {
+        let outcome = play(&Plan { faults: vec![planned(600, lasts, fault)], ..plan() });
+        lines(&outcome, &["fault", "lost="]) - lines(&outcome, &["fault", "lost=0"])
+    };
+    assert_eq!((lost(Fault::PowerFailure { host: host() }, 30), lost(Fault::LyingFsync, 200)), (0, 1));
+    happens_and_heals(200, Fault::SecretDeleted, &["verb=delete", "secrets/web-config"]);
 }
 
 #[test]
@@ -115,7 +183,11 @@ fn the_summary_says_what_was_played() {
     let page = include_str!("../../docs/chaos.md");
     for name in names {
         assert!(tables.contains(name), "--list lacks {name}");
-        assert!(page.contains(&format!("`{name}`")), "docs/chaos.md lacks {name}");
+        assert!(page.contains(&format!("\n| `{name}` |")), "docs/chaos.md has no row for {name}");
+    }
+    for mutant in MUTANTS {
+        let row = format!("\n| `{}` | {} |", mutant.name, mutant.breaks);
+        assert!(page.contains(&row), "docs/chaos.md has no row {row}");
     }
 }
 

@@ -51,6 +51,9 @@ pub struct ClusterOptions {
     pub signing_duration: Option<Duration>,
     /// Whether the apiserver's own client checks dates: the switch of a story's proof.
     pub check_certificate_dates: bool,
+    /// Name or address and port by which everybody reaches the control plane (`controlPlaneEndpoint`), as `cp1:6443`;
+    /// `None`: the first control plane's address.
+    pub endpoint: Option<String>,
     /// An etcd that runs already, instead of a pod of the control plane's. Its files are on that host.
     pub etcd: Option<ExternalEtcd>,
 }
@@ -64,6 +67,7 @@ impl Default for ClusterOptions {
             leaf_validity: None,
             signing_duration: None,
             check_certificate_dates: true,
+            endpoint: None,
             etcd: None,
         }
     }
@@ -201,7 +205,7 @@ pub async fn init(
     if let Some(validity) = options.leaf_validity {
         args.push(format!("--chronoplane-leaf-validity={}s", validity.as_secs()));
     }
-    if options.signing_duration.is_none() && options.etcd.is_none() {
+    if options.signing_duration.is_none() && options.endpoint.is_none() && options.etcd.is_none() {
         args.push(format!("--token={}", token.reveal()));
     } else {
         let path = "/root/kubeadm.yaml";
@@ -227,6 +231,12 @@ fn configuration(options: &ClusterOptions, token: &str) -> String {
             }
             "v1beta4" => cluster["controllerManager"]["extraArgs"] = json!([{"name": name, "value": signed}]),
             _ => cluster["controllerManager"]["extraArgs"] = json!({name: signed}),
+        }
+    }
+    if let Some(endpoint) = &options.endpoint {
+        match format.version {
+            "v1alpha1" | "v1alpha2" => cluster["api"] = json!({"controlPlaneEndpoint": endpoint}),
+            _ => cluster["controlPlaneEndpoint"] = endpoint.as_str().into(),
         }
     }
     if let Some(etcd) = &options.etcd {

@@ -38,6 +38,9 @@ pub struct ChaosArgs {
     /// How many worlds at a time; default: as many as there are cores
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
+    /// Begin no further world once one has failed
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Leave a failing plan as it is
     #[arg(long)]
     pub no_shrink: bool,

@@ -46,12 +46,12 @@ struct Kept {
     broken: Option<HarnessError>,
 }
 
-/// Plays them, `jobs` at a time.
+/// Plays them, `jobs` at a time; with `fail_fast` none begins after one has failed.
 ///
 /// # Errors
 /// A plan cannot be played, or no cluster came up to play it on.
 #[allow(clippy::disallowed_methods, reason = "how long it takes in real time is told")]
-pub fn play(plans: &[Plan], between: Periods, jobs: usize) -> Result<Played, Refusal> {
+pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> Result<Played, Refusal> {
     let began = Instant::now();
     let bar = progress(plans.len());
     let next = AtomicUsize::new(0);
@@ -71,6 +71,9 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize) -> Result<Played, Ref
                     kept.enter(at, plan, outcome);
                     if kept.broken.is_some() {
                         return;
+                    }
+                    if fail_fast && !kept.failures.is_empty() {
+                        next.store(plans.len(), Relaxed);
                     }
                     bar.set_message(match kept.failures.len() {
                         0 => String::new(),

@@ -1,6 +1,10 @@
-//! What can go wrong: a table of kinds, and one fault with its parameters.
+//! One fault with its parameters. What kinds there are is a table beside it ([`super::kinds`]).
+
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
+
+use super::kinds::{KINDS, Kind};
 
 /// A program of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,33 @@ impl Replaced {
     }
 }
 
+/// How packets travel between two hosts, both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Weather {
+    /// From leaving to arriving, in milliseconds.
+    pub latency_ms: u64,
+    /// A share of this is added to each message's latency.
+    pub jitter_ms: u64,
+    /// Of a thousand packets so many are sent again, later and later.
+    pub loss_per_mille: u16,
+    /// How many messages get through in a second; any number if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_second: Option<NonZeroU32>,
+}
+
+/// What a name server says of the control plane's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolves {
+    /// The address of a host that knows nothing of it, as a balancer's old record.
+    Elsewhere,
+    /// There is no such name.
+    Unknown,
+    /// Nothing.
+    Silence,
+}
+
 /// One fault with its parameters. Hosts are named as in [`crate::cluster`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -95,12 +126,33 @@ pub enum Fault {
         /// Which.
         host: String,
     },
+    /// A host loses its power for a while, and what it had not synced.
+    PowerFailure {
+        /// Which.
+        host: String,
+    },
     /// No byte passes between two hosts, either way.
     Partition {
         /// One.
         a: String,
         /// The other.
         b: String,
+    },
+    /// Packets of one host do not reach another; those of the other arrive.
+    OneWay {
+        /// Whose packets vanish.
+        from: String,
+        /// For whom they are.
+        to: String,
+    },
+    /// Packets between two hosts are late, lost and sent again, or come through one by one.
+    BadNetwork {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+        /// How bad.
+        weather: Weather,
     },
     /// Open connections are reset, once.
     Reset {
@@ -110,6 +162,22 @@ pub enum Fault {
         to: String,
         /// At which port.
         port: u16,
+    },
+    /// Something on the way forgets open connections, and nobody is told.
+    HalfOpen {
+        /// Who dialled.
+        from: String,
+        /// Whom.
+        to: String,
+        /// At which port.
+        port: u16,
+    },
+    /// The control plane's name resolves wrongly on a host.
+    NameWrong {
+        /// Where.
+        host: String,
+        /// To what.
+        resolves: Resolves,
     },
     /// The wall clock of a host is set.
     Step {
@@ -150,6 +218,15 @@ pub enum Fault {
         /// Whose.
         host: String,
     },
+    /// Each fsync of a database takes so long.
+    SlowFsync {
+        /// On whose disk.
+        host: String,
+        /// How long.
+        milliseconds: u64,
+    },
+    /// The control plane's disk says that it has synced what it has not; in the end its power fails.
+    LyingFsync,
     /// A certificate on the control plane's disk is replaced by one of a stranger.
     CertificateReplaced {
         /// Which.
@@ -160,6 +237,8 @@ pub enum Fault {
         /// Which.
         which: Kept,
     },
+    /// The Secret is away that the pods of the load read.
+    SecretDeleted,
     /// The admission webhook's host is cut off.
     WebhookGone,
     /// The admission webhook takes longer than its callers wait.
@@ -175,74 +254,6 @@ pub enum Fault {
     Outlive,
 }
 
-/// A row of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// What `--faults` takes.
-    pub name: &'static str,
-    /// What it does.
-    pub does: &'static str,
-    /// What heals it.
-    pub heals: &'static str,
-    /// Whether it takes time: those that do not happen at once and are over.
-    pub lasts: bool,
-    /// How often it is planned, against the others; 0: only when it is asked for.
-    pub weight: u64,
-}
-
-const fn kind(name: &'static str, weight: u64, lasts: bool, does: &'static str, heals: &'static str) -> Kind {
-    Kind { name, does, heals, lasts, weight }
-}
-
-/// All kinds, in the order in which `--faults` lists them.
-pub const KINDS: &[Kind] = &[
-    kind(
-        "crash",
-        8,
-        false,
-        "SIGKILL to a program",
-        "the kubelet starts the container again, systemd the kubelet",
-    ),
-    kind("stop", 6, true, "a static pod's manifest, or the kubelet's unit, is away", "it is put back"),
-    kind("reboot", 4, true, "a host is off", "it is switched on"),
-    kind("partition", 8, true, "no byte passes between two hosts", "bytes pass again"),
-    kind("reset", 4, false, "open connections are reset", "clients dial again"),
-    kind("step", 6, true, "a wall clock jumps", "NTP sets it right"),
-    kind(
-        "drift",
-        2,
-        true,
-        "both clocks of a host are too fast or too slow",
-        "the rate is right, NTP sets the clock",
-    ),
-    kind("freeze", 2, true, "a wall clock stands still", "it runs, NTP sets it right"),
-    kind("pause", 4, true, "a host's tasks stand still", "they go on"),
-    kind("suspend", 4, true, "a host and its monotonic clock stand still", "it wakes"),
-    kind("disk-full", 3, true, "writes fail: no space left on device", "there is room again"),
-    kind("disk-read-only", 3, true, "changes fail: permission denied", "writable again"),
-    kind("certificate-replaced", 3, true, "a stranger's certificate on the disk", "the files are restored"),
-    kind(
-        "object-deleted",
-        3,
-        false,
-        "an object is deleted that the cluster keeps",
-        "its controller makes it again",
-    ),
-    kind("webhook-gone", 3, true, "nobody reaches the admission webhook", "it is reached again"),
-    kind("webhook-slow", 3, true, "the admission webhook answers after its timeout", "it answers in time"),
-    kind("overload", 2, false, "a burst of lists", "it is over"),
-    kind("compaction", 3, false, "the store forgets its history", "watchers list again"),
-    // Only when it is asked for, with `--stretch 6`: a program that starts again heeds how long the Lease of before says
-    // that it holds, and what was written at a stretched pace says ten days.
-    kind(
-        "outlive",
-        0,
-        true,
-        "nobody renews the control plane's certificates until they have ended",
-        "kubeadm certs renew all, and a restart of the static pods",
-    ),
-];
-
 impl Fault {
     /// Its row.
     pub fn kind(&self) -> &'static Kind {
@@ -250,8 +261,13 @@ impl Fault {
             Self::Crash { .. } => "crash",
             Self::Stop { .. } => "stop",
             Self::Reboot { .. } => "reboot",
+            Self::PowerFailure { .. } => "power-failure",
             Self::Partition { .. } => "partition",
+            Self::OneWay { .. } => "one-way",
+            Self::BadNetwork { .. } => "bad-network",
             Self::Reset { .. } => "reset",
+            Self::HalfOpen { .. } => "half-open",
+            Self::NameWrong { .. } => "name-wrong",
             Self::Step { .. } => "step",
             Self::Drift { .. } => "drift",
             Self::Freeze { .. } => "freeze",
@@ -259,8 +275,11 @@ impl Fault {
             Self::Suspend { .. } => "suspend",
             Self::DiskFull { .. } => "disk-full",
             Self::DiskReadOnly { .. } => "disk-read-only",
+            Self::SlowFsync { .. } => "slow-fsync",
+            Self::LyingFsync => "lying-fsync",
             Self::CertificateReplaced { .. } => "certificate-replaced",
             Self::ObjectDeleted { .. } => "object-deleted",
+            Self::SecretDeleted => "secret-deleted",
             Self::WebhookGone => "webhook-gone",
             Self::WebhookSlow => "webhook-slow",
             Self::Overload { .. } => "overload",
@@ -270,9 +289,36 @@ impl Fault {
         // Each name above is a row: a test holds that.
         KINDS.iter().find(|kind| kind.name == name).unwrap_or(&KINDS[0])
     }
-}
 
-/// The row of that name.
-pub fn find(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    /// The hosts that it names.
+    pub(super) fn hosts(&self) -> Vec<&str> {
+        match self {
+            Self::Crash { host, .. }
+            | Self::Stop { host, .. }
+            | Self::Reboot { host }
+            | Self::PowerFailure { host }
+            | Self::NameWrong { host, .. }
+            | Self::Step { host, .. }
+            | Self::Drift { host, .. }
+            | Self::Freeze { host }
+            | Self::Pause { host }
+            | Self::Suspend { host }
+            | Self::DiskFull { host }
+            | Self::DiskReadOnly { host }
+            | Self::SlowFsync { host, .. } => vec![host],
+            Self::Partition { a, b } | Self::BadNetwork { a, b, .. } => vec![a, b],
+            Self::OneWay { from, to } | Self::Reset { from, to, .. } | Self::HalfOpen { from, to, .. } => {
+                vec![from, to]
+            }
+            Self::LyingFsync
+            | Self::CertificateReplaced { .. }
+            | Self::ObjectDeleted { .. }
+            | Self::SecretDeleted
+            | Self::WebhookGone
+            | Self::WebhookSlow
+            | Self::Overload { .. }
+            | Self::Compaction
+            | Self::Outlive => Vec::new(),
+        }
+    }
 }

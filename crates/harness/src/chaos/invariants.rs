@@ -36,7 +36,8 @@ pub const NEVER_REFUSED: Invariant = Invariant {
 pub const ACKNOWLEDGED: Invariant = Invariant {
     name: "acknowledged-kept",
     claim: "a write that was acknowledged is seen by every later read, and no update is lost to another",
-    allowance: "none, unless the plan has a disk that lies about what it synced and a crash of its host",
+    allowance: "none; but what is acknowledged while the store's disk lies about fsync is lost with its power, be it a \
+                write, a credential, its revocation or a term of leadership",
 };
 /// Revisions order.
 pub const REVISIONS: Invariant = Invariant {

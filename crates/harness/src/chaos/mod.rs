@@ -12,22 +12,27 @@
 //!
 //! Recurring work of the cluster is stretched while nothing happens ([`world::Periods::sparse`]), and runs at a sixth of
 //! upstream's pace from the beginning of each fault until two minutes after its remedy.
+//!
+//! [`Fault`] is one thing that goes wrong, [`KINDS`] the table of their kinds, [`INVARIANTS`] the table of what must hold.
 
 mod act;
+mod dice;
 mod fault;
 mod figures;
 mod health;
 mod history;
 mod invariants;
+mod kinds;
 mod load;
 mod plan;
 mod scene;
 mod shrink;
 mod tempo;
 
-pub use fault::{Component, Fault, KINDS, Kept, Kind, Replaced, find};
+pub use fault::{Component, Fault, Kept, Replaced, Resolves, Weather};
 pub use figures::Tally;
 pub use invariants::{INVARIANTS, Invariant, Violation};
+pub use kinds::{KINDS, Kind, find};
 pub use plan::{Plan, Planned, Shape};
 pub use shrink::{Shrunk, shrink};
 
@@ -137,6 +142,7 @@ async fn course(scene: &Arc<Scene>, plan: &Plan, load: &Load) -> Option<Duration
 /// there.
 async fn compare(scene: &Arc<Scene>, load: &Load) -> Result<(), String> {
     let clock = scene.workstation().clock().clone();
+    let sent = scene.history.sent();
     let objects = quiet(scene).await?;
     let last = objects.values().map(history::revision).max().unwrap_or(0);
     let deadline = clock.monotonic() + CATCH_UP;
@@ -149,7 +155,7 @@ async fn compare(scene: &Arc<Scene>, load: &Load) -> Result<(), String> {
         });
         watcher.compare(&objects);
     }
-    scene.history.compare(&objects);
+    scene.history.compare(sent, &objects);
     Ok(())
 }
 

@@ -3,15 +3,21 @@
 use serde::{Deserialize, Serialize};
 use world::Entropy;
 
-use super::fault::{Component, Fault, KINDS, Kept, Kind, Replaced};
-use crate::{HarnessError, cluster::CONTROL_PLANE, cluster::WORKSTATION};
+use super::{
+    dice::Dice,
+    fault::Fault,
+    kinds::{KINDS, Kind},
+};
+use crate::HarnessError;
 
 /// The two hosts whose programs fight for a Lease.
 pub(super) const CANDIDATES: [&str; 2] = ["candidate1", "candidate2"];
 
 /// Nothing goes wrong before the load has run for so long, in seconds.
 const CALM: u64 = 120;
-const HOUR: u64 = 3600;
+pub(super) const HOUR: u64 = 3600;
+/// So long a person may try to put files back, in seconds.
+const RESTORED_WITHIN: u64 = 600;
 /// The longest plan: certificates of load and cluster are made to last so long.
 const LONGEST_HOURS: u64 = 200;
 /// Validity of what kubeadm issues in these clusters, in hours.
@@ -85,6 +91,18 @@ impl Default for Shape {
     }
 }
 
+/// A person who puts files back on a disk that lies loses them again, and nobody tells: what a disk that lies has in
+/// company is no certificate.
+fn spare_restored_files(faults: &mut Vec<Planned>) {
+    let near =
+        |lie: &Planned, files: &Planned| files.at <= lie.ends() && lie.at <= files.ends() + RESTORED_WITHIN;
+    let lies: Vec<Planned> = faults.iter().filter(|f| f.fault == Fault::LyingFsync).cloned().collect();
+    faults.retain(|planned| {
+        let files = matches!(planned.fault, Fault::CertificateReplaced { .. });
+        !files || !lies.iter().any(|lie| near(lie, planned))
+    });
+}
+
 impl Plan {
     /// The plan of a seed.
     pub fn seeded(seed: u64, shape: &Shape) -> Self {
@@ -102,6 +120,7 @@ impl Plan {
                 }
             }
         }
+        spare_restored_files(&mut faults);
         // Nothing outlives anything: it is the last thing that happens, and happens once.
         let (mut outlive, mut rest): (Vec<_>, Vec<_>) =
             faults.into_iter().partition(|planned| planned.fault == Fault::Outlive);
@@ -171,157 +190,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-}
-
-impl Fault {
-    fn hosts(&self) -> Vec<&str> {
-        match self {
-            Self::Crash { host, .. }
-            | Self::Stop { host, .. }
-            | Self::Reboot { host }
-            | Self::Step { host, .. }
-            | Self::Drift { host, .. }
-            | Self::Freeze { host }
-            | Self::Pause { host }
-            | Self::Suspend { host }
-            | Self::DiskFull { host }
-            | Self::DiskReadOnly { host } => vec![host],
-            Self::Partition { a, b } => vec![a, b],
-            Self::Reset { from, to, .. } => vec![from, to],
-            Self::CertificateReplaced { .. }
-            | Self::ObjectDeleted { .. }
-            | Self::WebhookGone
-            | Self::WebhookSlow
-            | Self::Overload { .. }
-            | Self::Compaction
-            | Self::Outlive => Vec::new(),
-        }
-    }
-}
-
-/// Chance, and what there is to choose from.
-struct Dice {
-    entropy: Entropy,
-    nodes: usize,
-}
-
-impl Dice {
-    fn below(&self, n: u64) -> u64 {
-        self.entropy.below(n)
-    }
-
-    fn pick<T: Clone>(&self, of: &[T], instead: T) -> T {
-        of.get(self.below(of.len() as u64) as usize).cloned().unwrap_or(instead)
-    }
-
-    fn kind(&self, kinds: &[&'static Kind]) -> Option<&'static Kind> {
-        let total: u64 = kinds.iter().map(|kind| kind.weight.max(1)).sum();
-        let mut left = self.below(total);
-        kinds.iter().copied().find(|kind| {
-            let here = left < kind.weight.max(1);
-            left = left.saturating_sub(kind.weight.max(1));
-            here
-        })
-    }
-
-    fn workers(&self) -> Vec<String> {
-        (1..=self.nodes).map(|n| format!("node{n}")).collect()
-    }
-
-    /// Every host that a plan may name.
-    fn hosts(&self) -> Vec<String> {
-        let others = [CONTROL_PLANE, WORKSTATION].into_iter().chain(CANDIDATES).map(str::to_owned);
-        others.chain(self.workers()).collect()
-    }
-
-    fn member(&self) -> String {
-        let members: Vec<String> = std::iter::once(CONTROL_PLANE.to_owned()).chain(self.workers()).collect();
-        self.pick(&members, CONTROL_PLANE.to_owned())
-    }
-
-    /// A member of the cluster, or a candidate.
-    fn actor(&self) -> String {
-        match self.below(3) {
-            0 => self.pick(&CANDIDATES, CANDIDATES[0]).to_owned(),
-            _ => self.member(),
-        }
-    }
-
-    /// Whoever talks to the control plane.
-    fn client(&self) -> String {
-        let mut all = self.workers();
-        all.extend(CANDIDATES.map(str::to_owned));
-        all.push(WORKSTATION.to_owned());
-        self.pick(&all, WORKSTATION.to_owned())
-    }
-
-    fn program(&self) -> (String, Component) {
-        match self.below(5) {
-            0 => (self.member(), Component::Kubelet),
-            _ => (CONTROL_PLANE.to_owned(), self.pick(&Component::STATIC, Component::Etcd)),
-        }
-    }
-
-    /// Seconds ahead or back: from a nuisance to a wrong day.
-    fn step(&self) -> i64 {
-        let most = self.pick(&[3_u64, 90, 700, HOUR, 20 * HOUR], 3);
-        let by = 1 + self.below(most) as i64;
-        if self.below(2) == 0 { by } else { -by }
-    }
-
-    fn planned(&self, kind: &Kind, at: u64) -> Planned {
-        let lasts = match kind.name {
-            "outlive" => (LEAF_HOURS + 1) * HOUR,
-            _ if kind.lasts => 5 + self.below(self.pick(&[20, 120, 300], 20)),
-            _ => 0,
-        };
-        let host = || self.actor();
-        let fault = match kind.name {
-            "crash" => {
-                let (host, component) = self.program();
-                Fault::Crash { host, component }
-            }
-            "stop" => {
-                let (host, component) = self.program();
-                Fault::Stop { host, component }
-            }
-            "reboot" => Fault::Reboot { host: self.member() },
-            "partition" => Fault::Partition { a: self.client(), b: CONTROL_PLANE.to_owned() },
-            "reset" => match self.below(3) {
-                0 => {
-                    Fault::Reset { from: CONTROL_PLANE.to_owned(), to: CONTROL_PLANE.to_owned(), port: 2379 }
-                }
-                1 => {
-                    Fault::Reset { from: CONTROL_PLANE.to_owned(), to: CONTROL_PLANE.to_owned(), port: 6443 }
-                }
-                _ => Fault::Reset { from: self.client(), to: CONTROL_PLANE.to_owned(), port: 6443 },
-            },
-            "step" => Fault::Step { host: host(), seconds: self.step() },
-            "drift" => {
-                let ppm = 100 + self.below(100_000) as i32;
-                Fault::Drift { host: host(), ppm: if self.below(2) == 0 { ppm } else { -ppm } }
-            }
-            "freeze" => Fault::Freeze { host: host() },
-            "pause" => Fault::Pause { host: host() },
-            "suspend" => Fault::Suspend { host: host() },
-            "disk-full" => Fault::DiskFull { host: self.member() },
-            "disk-read-only" => Fault::DiskReadOnly { host: self.member() },
-            "certificate-replaced" => {
-                let all = [Replaced::Serving, Replaced::ClientAuthority, Replaced::KubeletClient];
-                Fault::CertificateReplaced { which: self.pick(&all, Replaced::Serving) }
-            }
-            "object-deleted" => {
-                let all = [Kept::RootCa, Kept::NodeLease, Kept::LeaderLease, Kept::DefaultAccount];
-                Fault::ObjectDeleted { which: self.pick(&all, Kept::RootCa) }
-            }
-            "webhook-gone" => Fault::WebhookGone,
-            "webhook-slow" => Fault::WebhookSlow,
-            "overload" => Fault::Overload { requests: 50 + self.below(400) as u32 },
-            "compaction" => Fault::Compaction,
-            _ => Fault::Outlive,
-        };
-        Planned { at, lasts, fault, remedied: true }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A cluster to be tormented, and who has which credentials in it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use client::{ClientError, Resource, Rest};
@@ -36,6 +36,8 @@ pub(super) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "
 pub(super) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 /// The Deployment of the load.
 pub(super) const DEPLOYMENT: &str = "web";
+/// The Secret that its pods read.
+pub(super) const CONFIG: &str = "web-config";
 /// A Secret in kube-system that no pod uses.
 pub(super) const SECRET: &str = "chaos-secret";
 /// How long somebody of the load waits for an answer.
@@ -70,8 +72,13 @@ pub(super) struct Scene {
     /// How long the load runs, in seconds.
     pub plan_seconds: u64,
     distrust: Mutex<Distrust>,
+    /// By host: whoever has it off.
+    power: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// An administrator whose certificate outlasts every plan, on the workstation.
     pub operator: Rest,
+    /// Nobody, on the workstation: what bearer tokens are shown with, all over one connection, as client-go does for those
+    /// who differ in nothing but their token.
+    pub visitor: Rest,
 }
 
 impl Scene {
@@ -83,6 +90,7 @@ impl Scene {
             nodes: plan.nodes,
             leaf_validity: Some(HOUR * LEAF_HOURS as u32),
             signing_duration: Some(HOUR * plan.signed_hours as u32),
+            endpoint: Some(format!("{CONTROL_PLANE}:6443")),
             ..ClusterOptions::default()
         };
         let cluster = Cluster::start(sim, options).await?;
@@ -94,7 +102,8 @@ impl Scene {
         let operator =
             identity(&workstation, &authority, "chaos-operator", &["system:masters"], now, now + LONG)?;
         let operator = client(&cluster, &workstation, User::with_certificate(&operator), "operator")?;
-        let history = History::new(&judge);
+        let visitor = client(&cluster, &workstation, User::default(), "visitor")?;
+        let history = History::new(&judge, &workstation);
         let scene = Arc::new(Self {
             cluster,
             tempo,
@@ -105,7 +114,9 @@ impl Scene {
             figures: Figures::default(),
             plan_seconds: plan.ends(),
             distrust: Mutex::default(),
+            power: Mutex::default(),
             operator,
+            visitor,
         });
         scene.furnish().await?;
         Ok(scene)
@@ -124,6 +135,7 @@ impl Scene {
             self.operator.get(&ACCOUNTS, NS, "default").await.ok().map(drop)
         })
         .await?;
+        self.make_config().await.map_err(HarnessError::new)?;
         let deployment = json!({
             "metadata": {"name": DEPLOYMENT},
             "spec": {
@@ -131,13 +143,27 @@ impl Scene {
                 "selector": {"matchLabels": {"app": DEPLOYMENT}},
                 "template": {
                     "metadata": {"labels": {"app": DEPLOYMENT}},
-                    "spec": {"containers": [
-                        {"name": "c", "image": "busybox", "command": ["sh", "-c", "sleep 100000000"]},
-                    ]},
+                    "spec": {
+                        "containers": [
+                            {"name": "c", "image": "busybox", "command": ["sh", "-c", "sleep 100000000"]},
+                        ],
+                        "volumes": [{"name": "config", "secret": {"secretName": CONFIG}}],
+                    },
                 },
             },
         });
         self.operator.create(&DEPLOYMENTS, NS, &deployment).await.map(drop).map_err(HarnessError::new)
+    }
+
+    /// The Secret that the Deployment's pods read.
+    pub(super) async fn make_config(&self) -> Result<(), ClientError> {
+        let secret = json!({"metadata": {"name": CONFIG}, "stringData": {"key": "value"}});
+        self.operator.create(&SECRETS, NS, &secret).await.map(drop)
+    }
+
+    /// Who holds this has switched the host off.
+    pub(super) fn power(&self, host: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.power.lock().entry(host.to_owned()).or_default().clone()
     }
 
     pub(super) fn sim(&self) -> &Sim {

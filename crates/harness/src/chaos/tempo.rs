@@ -11,10 +11,14 @@ use world::{Host, Mono, Periods, sim::Sim};
 pub(super) const SLOW: Periods = Periods::times(6);
 /// Between two steps on the way to it.
 const STEP: Duration = Duration::from_secs(1);
-/// How often somebody of the load does something around a fault, and up to twice as long.
+/// How often somebody of the load does something while a fault is on and shortly after it, and up to twice as long.
 const BUSY_TURN: Duration = Duration::from_secs(5);
+/// For how long after it.
+const AFTERMATH: Duration = Duration::from_secs(60);
+/// The same while what a fault has left behind settles.
+const SETTLING_TURN: Duration = Duration::from_secs(20);
 /// Turns of the load in a plan in which nothing happens.
-const IDLE_TURNS: u32 = 40;
+const IDLE_TURNS: u32 = 30;
 
 /// See the module. Clones are the same tempo.
 #[derive(Clone)]
@@ -84,6 +88,8 @@ impl Tempo {
     /// A fault is on until the guard is dropped.
     pub(super) fn fault(&self) -> Disturbed {
         self.disturb(|state| state.faults += 1);
+        // Who waits at the pace of before has a turn soon.
+        self.0.changed.notify_waiters();
         Disturbed(self.clone())
     }
 
@@ -121,12 +127,15 @@ impl Tempo {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let calm = self.calm_for();
             let wait = {
                 let state = self.0.state.lock();
-                if state.quiet {
-                    return false;
+                match state.busy {
+                    _ if state.quiet => return false,
+                    0 => self.0.idle_turn,
+                    _ if calm < AFTERMATH => BUSY_TURN,
+                    _ => SETTLING_TURN,
                 }
-                if state.busy > 0 { BUSY_TURN } else { self.0.idle_turn }
             };
             tokio::select! {
                 biased;

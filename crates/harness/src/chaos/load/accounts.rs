@@ -1,14 +1,12 @@
 //! Credentials that are made, used, revoked and used again: a service account that is deleted, a bootstrap token whose
-//! Secret is deleted.
+//! Secret is deleted, a token that is bound to a Secret which is deleted.
 
 use std::sync::Arc;
 
-use client::{ClientError, DeleteParams};
+use api::object::ObjectExt as _;
+use client::{Auth, ClientError, DeleteParams};
 use jiff::SignedDuration;
-use pki::{
-    kubeconfig::User,
-    token::{BootstrapToken, NAMESPACE, TokenSecret},
-};
+use pki::token::{BootstrapToken, NAMESPACE, TokenSecret};
 use serde_json::json;
 use world::Host;
 
@@ -31,10 +29,10 @@ pub(super) async fn run(scene: Arc<Scene>) {
     let mut made = 0_u64;
     while scene.tempo.turn(&host).await {
         made += 1;
-        let made = if made.is_multiple_of(2) {
-            Guest::account(&scene, &host, &format!("guest{made}")).await
-        } else {
-            Guest::bootstrap(&scene, &host).await
+        let made = match made % 3 {
+            0 => Guest::account(&scene, &host, &format!("guest{made}")).await,
+            1 => Guest::bootstrap(&scene, &host).await,
+            _ => Guest::bound(&scene, &host, &format!("holder{made}")).await,
         };
         // What could not be made for a fault is not made.
         if let Ok(mut guest) = made
@@ -43,6 +41,11 @@ pub(super) async fn run(scene: Arc<Scene>) {
             return;
         }
     }
+}
+
+fn credential(scene: &Scene, host: &Host, name: &str, token: &str) -> Result<Credential, ClientError> {
+    let unreadable = || ClientError::Credentials("the token has no dates".to_owned());
+    tokens::credential(scene, host, Kind::AccountToken, name, token).ok_or_else(unreadable)
 }
 
 /// Somebody whose credential is an object's.
@@ -55,11 +58,22 @@ struct Guest {
 impl Guest {
     async fn account(scene: &Scene, host: &Host, name: &str) -> Result<Self, ClientError> {
         scene.operator.create(&ACCOUNTS, NS, &json!({"metadata": {"name": name}})).await?;
-        let token = tokens::request(&scene.operator, name, LONG).await?;
-        let unreadable = || ClientError::Credentials("the token has no dates".to_owned());
-        let credential =
-            tokens::credential(scene, host, Kind::AccountToken, name, &token).ok_or_else(unreadable)?;
-        Ok(Self { credential, object: (ACCOUNTS, NS, name.to_owned()) })
+        let token = tokens::request(&scene.operator, name, LONG, None).await?;
+        Ok(Self {
+            credential: credential(scene, host, name, &token)?,
+            object: (ACCOUNTS, NS, name.to_owned()),
+        })
+    }
+
+    /// A token of an account that lives on, bound to a Secret of that name.
+    async fn bound(scene: &Scene, host: &Host, name: &str) -> Result<Self, ClientError> {
+        let secret = scene.operator.create(&SECRETS, NS, &json!({"metadata": {"name": name}})).await?;
+        let bound = json!({"kind": "Secret", "apiVersion": "v1", "name": name, "uid": secret.uid()});
+        let token = tokens::request(&scene.operator, tokens::ACCOUNT, LONG, Some(bound)).await?;
+        Ok(Self {
+            credential: credential(scene, host, name, &token)?,
+            object: (SECRETS, NS, name.to_owned()),
+        })
     }
 
     async fn bootstrap(scene: &Scene, host: &Host) -> Result<Self, ClientError> {
@@ -78,11 +92,10 @@ impl Guest {
             groups: Vec::new(),
         };
         scene.operator.create(&SECRETS, Some(NAMESPACE), &secret.to_object()).await?;
-        let user = User::with_token(&token.reveal());
         let credential = Credential {
             kind: Kind::BootstrapToken,
             what: format!("the bootstrap token {}", token.id()),
-            rest: scene.client(host, user, "joiner").map_err(|e| ClientError::Credentials(e.to_string()))?,
+            rest: scene.visitor.with_auth(Auth::bearer(token.reveal())),
             // It holds whatever the clock says, until its end.
             from: world::Wall::UNIX_EPOCH,
             until,

@@ -41,8 +41,16 @@ pub(crate) struct Holders {
     pub terms: AtomicU64,
     /// Writes of a former leader that were refused.
     pub refused: AtomicU64,
-    /// The latest term whose first write was acknowledged.
-    term: Mutex<u64>,
+    /// The latest term whose first write was acknowledged, and not lost since.
+    latest: Mutex<Term>,
+}
+
+/// Who leads, by number. A lost acknowledgement begins the numbers anew.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Term {
+    /// The history's.
+    epoch: u64,
+    number: u64,
 }
 
 struct Holding<'a>(&'a Holders);
@@ -95,6 +103,11 @@ impl Candidate {
         }
     }
 
+    /// Whether the ledger of that term may be lost: revisions are given anew then, and fence nobody.
+    fn is_void(&self, term: Term) -> bool {
+        term.epoch < self.scene.history.epoch()
+    }
+
     async fn over(&self) {
         while self.scene.tempo.turn(&self.host).await {}
     }
@@ -106,13 +119,15 @@ impl Candidate {
         while self.scene.tempo.turn(&self.host).await {
             let mut next = held.clone();
             next["data"]["entry"] = self.host.entropy().below(u64::MAX).to_string().into();
-            let latest = *self.holders.term.lock();
+            let latest = *self.holders.latest.lock();
             match self.rest.update(&CONFIG_MAPS, NS, LEDGER, &next).await {
                 Ok(stored) => {
-                    self.scene.judge.check(FENCED, latest <= term, || {
+                    self.scene.judge.check(FENCED, latest <= term || self.is_void(term), || {
                         format!(
-                            "{} wrote as of term {term}, after term {latest} had written",
-                            self.host.name()
+                            "{} wrote as of term {}, after term {} had written",
+                            self.host.name(),
+                            term.number,
+                            latest.number
                         )
                     });
                     held = stored;
@@ -123,7 +138,7 @@ impl Candidate {
                 }
                 // It may have been written: whether the ledger is still ours, the ledger says.
                 Err(e) if is_open(&e) => match self.rest.get(&CONFIG_MAPS, NS, LEDGER).await {
-                    Ok(ledger) if term_of(&ledger) == term => held = ledger,
+                    Ok(ledger) if term_of(&ledger) == term.number => held = ledger,
                     Ok(_) => return,
                     Err(_) => {}
                 },
@@ -133,12 +148,13 @@ impl Candidate {
     }
 
     /// The number of a new term, and the ledger with it.
-    async fn take_over(&self) -> Option<(u64, Value)> {
+    async fn take_over(&self) -> Option<(Term, Value)> {
         loop {
+            let epoch = self.scene.history.epoch();
             let taken = self.try_to_take().await;
             if let Ok(ledger) = taken {
-                let term = term_of(&ledger);
-                let mut latest = self.holders.term.lock();
+                let term = Term { epoch, number: term_of(&ledger) };
+                let mut latest = self.holders.latest.lock();
                 *latest = term.max(*latest);
                 return Some((term, ledger));
             }

@@ -14,8 +14,6 @@ use crate::HarnessError;
 
 /// How many begin and end.
 const PASSING: u64 = 4;
-/// Shown each turn.
-const SHOWN: u64 = 2;
 
 /// See the module.
 pub(super) struct Certificates {
@@ -64,11 +62,9 @@ impl Certificates {
 
     pub(super) async fn run(mut self) {
         while self.scene.tempo.turn(&self.host).await {
-            for _ in 0..SHOWN {
-                let at = self.host.entropy().below(self.all.len() as u64) as usize;
-                if let Some(credential) = self.all.get_mut(at) {
-                    credential.show(&self.scene).await;
-                }
+            let at = self.host.entropy().below(self.all.len() as u64) as usize;
+            if let Some(credential) = self.all.get_mut(at) {
+                credential.show(&self.scene).await;
             }
             self.edge().await;
         }

@@ -73,6 +73,11 @@ impl Credential {
         if now > self.until + slack || now < self.from - slack {
             return if believed { Due::Either } else { Due::Refuse };
         }
+        // What a disk has lied about is lost with its power: the object, or its deletion.
+        let lost = |at: Mono| is_token && scene.history.doubts(at);
+        if lost(self.made) || self.revoked.is_some_and(lost) {
+            return Due::Either;
+        }
         let true_now = scene.workstation().clock().monotonic();
         let heard = |since: Mono| true_now.since(since).min(scene.tempo.calm_for()) >= HEARD;
         if let Some(revoked) = self.revoked {

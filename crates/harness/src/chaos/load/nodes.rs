@@ -16,6 +16,8 @@ use crate::cluster::CONTROL_PLANE;
 /// Whose credentials.
 pub(super) const NODE: &str = "node1";
 const CONF: &str = "/etc/kubernetes/kubelet.conf";
+/// What it points to, renewed by the kubelet.
+const CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const PODS: Resource = Resource::core("pods");
 const ALL_NODES: Resource = Resource::core("nodes");
 const TRIALS: u64 = 6;
@@ -24,8 +26,8 @@ const TRIALS: u64 = 6;
 pub(super) struct NodeActor {
     scene: Arc<Scene>,
     host: Host,
-    /// With the credentials of the last turn: their files may be away for a moment.
-    rest: Option<Rest>,
+    /// With the credentials of the last turn, and the certificate among them: their files may be away for a moment.
+    rest: Option<(Rest, Vec<u8>)>,
 }
 
 impl NodeActor {
@@ -35,15 +37,24 @@ impl NodeActor {
 
     pub(super) async fn run(mut self) {
         while self.scene.tempo.turn(&self.host).await {
-            let go = self.scene.cluster.options().profile.go();
-            let conf = Kubeconfig::load(self.host.disk(), CONF).ok();
-            let rest = conf.and_then(|c| Rest::from_kubeconfig(&self.host, &c, go, "thief").ok());
-            let Some(rest) = rest.or_else(|| self.rest.take()) else { continue };
+            self.steal();
+            let Some((rest, _)) = &self.rest else { continue };
             let which = self.host.entropy().below(TRIALS);
-            let (what, outcome) = self.intrude(&rest, which).await;
+            let (what, outcome) = self.intrude(rest, which).await;
             self.scene.judge.check(NODES, outcome.is_err(), || format!("{NODE} {what}"));
-            self.rest = Some(rest);
         }
+    }
+
+    /// Takes the node's credentials, if they are others than last time.
+    fn steal(&mut self) {
+        let Ok(certificate) = self.host.disk().read(CERTIFICATE) else { return };
+        if self.rest.as_ref().is_some_and(|(_, before)| *before == certificate) {
+            return;
+        }
+        let go = self.scene.cluster.options().profile.go();
+        let conf = Kubeconfig::load(self.host.disk(), CONF).ok();
+        let rest = conf.and_then(|c| Rest::from_kubeconfig(&self.host, &c, go, "thief").ok());
+        self.rest = rest.map(|rest| (rest, certificate)).or_else(|| self.rest.take());
     }
 
     async fn intrude(&self, rest: &Rest, which: u64) -> (&'static str, Result<Value, ClientError>) {

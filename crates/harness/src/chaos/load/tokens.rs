@@ -3,8 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use api::object::{ObjectExt as _, unbase64};
-use client::{ClientError, Rest};
-use pki::kubeconfig::User;
+use client::{Auth, ClientError, Rest};
 use serde_json::{Value, json};
 use world::{Host, Wall};
 
@@ -14,7 +13,7 @@ use super::{
 };
 
 /// Whose tokens.
-const ACCOUNT: &str = "worker";
+pub(super) const ACCOUNT: &str = "worker";
 /// Tokens that are in use at a time.
 const KEPT: usize = 4;
 /// The shortest life that can be asked for, in seconds, and how much longer it may be.
@@ -33,7 +32,7 @@ pub(super) async fn run(scene: Arc<Scene>) {
     while scene.tempo.turn(&host).await {
         if host.entropy().below(3) == 0 {
             let lasts = SHORTEST + host.entropy().below(LONGER);
-            if let Ok(token) = request(&scene.operator, ACCOUNT, lasts).await {
+            if let Ok(token) = request(&scene.operator, ACCOUNT, lasts, None).await {
                 // The parts of one and the signature of another: nobody has signed that.
                 let forged = last.replace(token.clone()).and_then(|before| swapped(&token, &before));
                 for (kind, text) in [(Kind::AccountToken, Some(token)), (Kind::Forged, forged)] {
@@ -51,12 +50,17 @@ pub(super) async fn run(scene: Arc<Scene>) {
     }
 }
 
-/// A token of that service account.
-pub(super) async fn request(rest: &Rest, account: &str, seconds: u64) -> Result<String, ClientError> {
+/// A token of that service account, bound to an object if there is one.
+pub(super) async fn request(
+    rest: &Rest,
+    account: &str,
+    seconds: u64,
+    bound: Option<Value>,
+) -> Result<String, ClientError> {
     let request = json!({
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "spec": {"expirationSeconds": seconds},
+        "spec": {"expirationSeconds": seconds, "boundObjectRef": bound},
     });
     let answer = rest.create_sub(&ACCOUNTS, NS, account, "token", &request).await?;
     Ok(answer.str_at("/status/token").to_owned())
@@ -78,7 +82,7 @@ pub(super) fn credential(
             "a {} of service account {account}",
             if kind == Kind::Forged { "forged token" } else { "token" }
         ),
-        rest: scene.client(host, User::with_token(token), account).ok()?,
+        rest: scene.visitor.with_auth(Auth::bearer(token)),
         from: time("nbf")?,
         until: time("exp")?,
         made: host.clock().monotonic(),

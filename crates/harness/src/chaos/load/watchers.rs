@@ -31,6 +31,8 @@ pub(crate) struct Watcher {
 
 #[derive(Default)]
 struct Told {
+    /// The history's, when it listed last.
+    epoch: u64,
     /// Everything up to here is told.
     at: u64,
     /// Revisions after the first and up to the second were not told: it listed instead.
@@ -38,6 +40,14 @@ struct Told {
     /// By revision: name and stamp.
     events: BTreeMap<u64, (String, String)>,
     objects: BTreeMap<String, Value>,
+}
+
+impl Told {
+    /// What it was told of revisions that are lost.
+    fn forget_beyond(&mut self, floor: u64) {
+        self.events.retain(|at, _| *at <= floor);
+        self.at = self.at.min(floor);
+    }
 }
 
 impl Watcher {
@@ -50,9 +60,11 @@ impl Watcher {
     pub(super) async fn run(&self) {
         let mut listed = false;
         while !self.scene.tempo.has_ended() {
-            let step = if listed { self.follow().await } else { self.list().await };
+            let epoch = self.told.lock().epoch;
+            let step = if listed { self.follow(epoch).await } else { self.list().await };
             match step {
-                Ok(()) => listed = true,
+                // Whoever has acknowledged more than there is says so, and everybody begins anew.
+                Ok(()) => listed = self.told.lock().epoch == self.scene.history.epoch(),
                 Err(e) if e.is_expired() => {
                     listed = false;
                     continue;
@@ -64,9 +76,14 @@ impl Watcher {
     }
 
     async fn list(&self) -> Result<(), ClientError> {
+        let epoch = self.scene.history.epoch();
         let list = self.rest.list(&CONFIG_MAPS, NS, &ListParams::default()).await?;
         let at: u64 = list.resource_version.parse().unwrap_or(0);
         let mut told = self.told.lock();
+        if epoch > told.epoch {
+            told.forget_beyond(self.scene.history.floor());
+            told.epoch = epoch;
+        }
         let before = told.at;
         self.scene.judge.check(ACKNOWLEDGED, at >= before, || {
             format!("{} was told of revision {before}, and a list from the store is of {at}", self.name)
@@ -78,7 +95,7 @@ impl Watcher {
     }
 
     /// One watch, until it ends.
-    async fn follow(&self) -> Result<(), ClientError> {
+    async fn follow(&self, epoch: u64) -> Result<(), ClientError> {
         let from = self.told.lock().at;
         let params = WatchParams {
             resource_version: Some(from.to_string()),
@@ -90,7 +107,13 @@ impl Watcher {
         loop {
             // A program's own limit, for a connection over which nothing comes any more.
             let limit = Duration::from_secs(WATCH_SECONDS + 60);
-            let Ok(Some(event)) = self.host.clock().timeout(limit, watch.next()).await else { return Ok(()) };
+            let next = self.host.clock().timeout(limit, watch.next());
+            let event = tokio::select! {
+                biased;
+                () = self.scene.history.lost_since(epoch) => return Ok(()),
+                event = next => event,
+            };
+            let Ok(Some(event)) = event else { return Ok(()) };
             let event = event?;
             self.tell(event.kind, &event.object);
             if self.scene.tempo.has_ended() {

@@ -59,12 +59,12 @@ impl Writer {
 
     /// Reads a counter and raises it by one, if nobody else is faster.
     async fn raise(&mut self, name: &str) {
-        let least = self.history().counter(name);
+        let (sent, least) = (self.history().sent(), self.history().counter(name));
         let read = match self.rest.get_opt(&CONFIG_MAPS, NS, name).await {
             Ok(read) => read,
             Err(_) => return,
         };
-        self.history().read(name, least, read.as_ref());
+        self.history().read(sent, name, least, read.as_ref());
         let stamp = self.stamp();
         let sent = self.history().sent();
         let written = match read {
@@ -90,21 +90,21 @@ impl Writer {
         // A name of which nobody knows whether it is taken is not used again.
         if let Ok(stored) = self.rest.create(&CONFIG_MAPS, NS, &object).await {
             self.history().acknowledged(sent, &stored);
-            self.history().item(&name, Some(Known::Present));
+            self.history().item(sent, &name, Some(Known::Present));
             self.alive.push_back(name);
         }
     }
 
     async fn delete(&self, name: &str) {
-        let known = self.history().known(name);
+        let (sent, known) = (self.history().sent(), self.history().known(name));
         if let Ok(found) = self.rest.get_opt(&CONFIG_MAPS, NS, name).await {
-            self.history().looked(name, known, found.is_some());
+            self.history().looked(sent, name, known, found.is_some());
         }
         let deleted: Result<Value, ClientError> =
             self.rest.delete(&CONFIG_MAPS, NS, name, &DeleteParams::default()).await;
         match deleted {
-            Ok(_) => self.history().item(name, Some(Known::Absent)),
-            Err(e) if is_open(&e) => self.history().item(name, None),
+            Ok(_) => self.history().item(sent, name, Some(Known::Absent)),
+            Err(e) if is_open(&e) => self.history().item(sent, name, None),
             // Refused: it stays.
             Err(_) => {}
         }
