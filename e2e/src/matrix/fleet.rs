@@ -22,6 +22,7 @@ use super::cell::{Stop, Topology};
 use crate::story::StoryError;
 
 const CA: &str = "/etc/kubernetes/pki/ca.crt";
+const KUBEADM_YAML: &str = "/root/kubeadm.yaml";
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 const KUBELET_PKI: &str = "/var/lib/kubelet/pki";
@@ -145,6 +146,25 @@ impl Fleet {
     fn client(&self, config: &Kubeconfig) -> Result<Rest, StoryError> {
         Rest::from_kubeconfig(&self.sim.host(WORKSTATION), config, self.profile.go(), "kubectl")
             .map_err(StoryError::new)
+    }
+
+    /// What the administrator keeps of kubeadm's configuration on each control plane: keys of the kind that the cluster
+    /// has. Releases before 1.31 have no such word in theirs, and make RSA keys.
+    fn configuration(&self, host: &Host) -> Result<Vec<&'static str>, StoryError> {
+        if self.profile.kubeadm_config().version != "v1beta4" {
+            return Ok(Vec::new());
+        }
+        let text = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nencryptionAlgorithm: ECDSA-P256\n";
+        host.disk().write(KUBEADM_YAML, text, 0o600).map_err(StoryError::new)?;
+        Ok(vec!["--config", KUBEADM_YAML])
+    }
+
+    /// `kubeadm certs renew all` on a control plane; how many certificates it renewed.
+    pub(super) async fn renew(&self, host: &Host) -> Result<usize, StoryError> {
+        let printed = self
+            .kubeadm(host, &[&["certs", "renew", "all"][..], &self.configuration(host)?].concat())
+            .await?;
+        Ok(printed.lines().filter(|line| line.ends_with(" renewed")).count())
     }
 
     /// kubeadm of the cluster's release on one of its hosts; what it printed.

@@ -22,7 +22,7 @@ use api::profile::Profile;
 use clap::Args;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use world::{Periods, sim};
+use world::sim;
 
 pub use cell::Cell;
 pub use play::Row;
@@ -80,8 +80,7 @@ pub fn play(cell: Cell, settings: &Settings) -> Result<Played, StoryError> {
         )));
     }
     let teller = Teller::new(false);
-    // What it does while it grows old does not matter.
-    let config = sim::Config { seed: settings.seed, periods: Periods::sparse(), ..sim::Config::default() };
+    let config = sim::Config { seed: settings.seed, ..sim::Config::default() };
     let row = sim::run(config, async |sim| {
         teller.enter(&sim);
         let row = play::play(&sim, cell, settings, &teller).await;

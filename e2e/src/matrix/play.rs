@@ -23,7 +23,7 @@ use chronoplane::{
 };
 use client::{ListParams, Resource, Rest};
 use serde_json::{Value, json};
-use world::{Exit, Host, Wall, rfc3339, sim::Sim};
+use world::{Exit, Host, Periods, Wall, rfc3339, sim::Sim};
 
 use super::{
     cell::{Cell, Stop},
@@ -74,6 +74,8 @@ pub(super) async fn play(
     teller: &Teller,
 ) -> Result<Row, StoryError> {
     let fleet = Fleet::start(sim, settings.profile, cell.topology).await?;
+    // What it does while it grows old does not matter.
+    sim.set_periods(Periods::sparse());
     sim.elapse(cell.age()).await;
     let scene = Scene { sim, cell, teller, fleet: &fleet, row: Row::default(), woke: Wall::MIN };
     scene.stop_and_wake().await
@@ -97,8 +99,8 @@ impl Scene<'_> {
         self.woke = fleet.now();
         self.say("they are back");
         self.certificates();
-        // Who starts has not listened yet; who woke has.
-        self.sim.elapse(if how == Stop::Suspend { SECOND } else { MINUTE }).await;
+        // For who starts to listen, and for a balancer to find who woke.
+        self.sim.elapse(if how == Stop::Suspend { MINUTE / 3 } else { MINUTE }).await;
         if self.cell.outlives_leaves() {
             self.words().await?;
             self.not_by_itself().await?;
@@ -245,8 +247,7 @@ impl Scene<'_> {
     async fn renew_control_planes(&mut self) -> Result<(), StoryError> {
         let (fleet, began) = (self.fleet, self.fleet.now());
         for host in &fleet.control_planes {
-            let printed = fleet.kubeadm(host, &["certs", "renew", "all"]).await?;
-            let renewed = printed.lines().filter(|line| line.ends_with(" renewed")).count();
+            let renewed = fleet.renew(host).await?;
             self.check(
                 &format!("kubeadm certs renew all on {}", host.name()),
                 renewed >= 9,
