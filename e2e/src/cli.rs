@@ -9,7 +9,7 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, chaos, components, conformance, explain, out, pod_webhook, scenarios, store,
+    bench, catalogue, cfssl, chaos, components, conformance, explain, matrix, out, pod_webhook, scenarios, store,
     story, timeline, up,
 };
 
@@ -51,6 +51,8 @@ enum Command {
     },
     /// Let things go wrong in many simulated worlds, and see whether what must hold holds
     Chaos(chaos::ChaosArgs),
+    /// Suspend clusters or switch them off for months or years, wake them, and see what heals
+    Matrix(matrix::MatrixArgs),
     /// Measure
     Bench(bench::BenchArgs),
     /// Check over raw HTTP whether a server behaves as Kubernetes' clients expect
@@ -215,6 +217,7 @@ pub fn main() -> ExitCode {
             }
         },
         Command::Chaos(args) => chaos::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
         Command::Apiserver(c) => components::run(components::Component::Apiserver, c.args),

@@ -6,6 +6,7 @@
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
 //!      ├─ chaos        seeded faults over worlds with load, and the smallest plan that fails
+//!      ├─ matrix       clusters that are suspended or switched off for long, and wake
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
@@ -27,6 +28,7 @@ pub mod components;
 pub mod conformance;
 pub mod explain;
 pub mod keystone;
+pub mod matrix;
 pub mod pod_webhook;
 pub mod scenarios;
 pub mod store;

@@ -129,7 +129,8 @@ pub struct Teller {
 }
 
 impl Teller {
-    fn new(live: bool) -> Self {
+    /// Prints while it goes if `live`.
+    pub(crate) fn new(live: bool) -> Self {
         Self { told: Arc::default(), live, quiet: Arc::default() }
     }
 
@@ -184,6 +185,12 @@ impl Teller {
         told.events.extend(events);
         let events = from..told.events.len();
         told.worlds.push(Played { hosts, events });
+    }
+
+    /// All that was told; the teller begins anew.
+    pub(crate) fn telling(&self) -> Telling {
+        let Told { checks, lines, said, events, worlds, .. } = std::mem::take(&mut *self.told.lock());
+        Telling { checks, lines, said, events, worlds }
     }
 
     /// How many checks were made so far, and how many held.
@@ -253,7 +260,5 @@ pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, R
         ));
     }
     (entry.tell)(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
-    let told = std::mem::take(&mut *teller.told.lock());
-    let Told { checks, lines, said, events, worlds, .. } = told;
-    Ok(Telling { checks, lines, said, events, worlds })
+    Ok(teller.telling())
 }

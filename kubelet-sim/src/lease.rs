@@ -116,9 +116,9 @@ impl Heart {
     }
 
     fn fill(&self, lease: &mut Value, uid: &str) {
-        let duration = self.host.periods().of(Duration::from_secs(self.options.lease_seconds)).as_secs();
         lease["spec"]["holderIdentity"] = self.options.node_name.as_str().into();
-        lease["spec"]["leaseDurationSeconds"] = duration.min(i32::MAX as u64).into();
+        // Upstream's, whatever the pace: a record outlives the pace at which it was written.
+        lease["spec"]["leaseDurationSeconds"] = self.options.lease_seconds.min(i32::MAX as u64).into();
         lease["spec"]["renewTime"] = micro_time(self.host.clock().wall()).into();
         // So that the lease is collected with the node.
         if lease.pointer("/metadata/ownerReferences").is_none() {

@@ -9,7 +9,7 @@ use std::{future::Future, time::Duration};
 use api::object::ObjectExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use world::{Host, Mono};
+use world::{Host, Mono, Periods};
 
 use crate::{ClientError, Resource, Rest, recorder::Recorder};
 
@@ -86,6 +86,8 @@ struct Observed {
     lease: Value,
     /// When that was.
     at: Mono,
+    /// The pace of the world then.
+    pace: Periods,
 }
 
 impl LeaderElector {
@@ -259,18 +261,24 @@ impl LeaderElector {
 
     fn observe(&self, lease: Value) {
         let at = self.host.clock().monotonic();
-        *self.observed.lock() = Observed { lease, at };
+        *self.observed.lock() = Observed { lease, at, pace: self.host.periods() };
     }
 
     /// Whether the lease has not run out, counted from when its record was last seen to change.
     fn is_valid(&self) -> bool {
-        let observed = self.observed.lock();
+        let (now, pace) = (self.host.clock().monotonic(), self.host.periods());
+        let mut observed = self.observed.lock();
+        // How much of it ran out at another pace says nothing at this one. Counted anew: else every candidate takes
+        // the lease of a leader that is well in the moment in which the world slows down.
+        if observed.pace != pace {
+            (observed.at, observed.pace) = (now, pace);
+        }
         let seconds = observed.lease.i64_at("/spec/leaseDurationSeconds").unwrap_or(0);
         let duration = match self.election.heeds_record {
             true => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
-            false => self.host.periods().of(self.election.lease_duration),
+            false => self.election.lease_duration,
         };
-        self.host.clock().monotonic() < observed.at + duration
+        now < observed.at + pace.of(duration)
     }
 
     async fn create(&self) -> Result<(), ClientError> {
@@ -309,8 +317,10 @@ impl LeaderElector {
         Ok(())
     }
 
+    /// Upstream's, whatever the pace: a record outlives the pace at which it was written, and who reads it stretches
+    /// it by the pace at which it waits.
     fn duration_seconds(&self) -> u64 {
-        self.host.periods().of(self.election.lease_duration).as_secs()
+        self.election.lease_duration.as_secs()
     }
 }
 

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! Both ask their backends for health as HAProxy does in kubeadm's HA guide: `GET /healthz` by HTTPS, two answers in a
-//! row decide. What runs through a backend that has gone down is closed, so that clients come again.
+//! row decide. What runs through a backend that has gone down is closed, so that clients come again. Looks at a backend
+//! that is well recur, at the pace of the world. While one is down, or has just answered otherwise than it is believed to
+//! be, a look is a wait for something that does not answer yet: backoff, which no pace stretches.
 
 use std::{
     fmt,
@@ -178,17 +180,21 @@ impl Backend {
     }
 
     async fn check(self: Arc<Self>, host: Host) {
+        let mut soon = CHECK_EVERY;
         loop {
             let well = self.is_well(&host).await;
-            let turned = {
+            let (turned, settled) = {
                 let mut state = self.state.lock();
                 state.against = if well == state.up { 0 } else { state.against + 1 };
                 let turned = state.against >= ROWS;
                 if turned {
                     *state = Health { up: well, against: 0 };
                 }
-                turned
+                (turned, state.up && state.against == 0)
             };
+            if turned || well {
+                soon = CHECK_EVERY;
+            }
             if turned {
                 let to = if well { "up" } else { "down" };
                 host.record("balancer", vec![("backend", self.address.to_string()), ("is", to.to_owned())]);
@@ -196,7 +202,16 @@ impl Backend {
                     self.went_down.notify_waiters();
                 }
             }
-            host.recur(CHECK_EVERY).await;
+            if settled {
+                host.recur(CHECK_EVERY).await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = host.recur(CHECK_EVERY) => {}
+                () = host.clock().sleep(soon) => {}
+            }
+            soon = soon.saturating_mul(2);
         }
     }
 

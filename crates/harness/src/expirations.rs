@@ -61,7 +61,7 @@ impl Cluster {
 
     /// Certificates on the disks of the cluster's hosts, by host and path; what cannot be read is left out.
     pub fn certificates(&self) -> Vec<Expiration> {
-        self.members().iter().flat_map(|name| on_disk(&self.sim().host(name))).collect()
+        self.members().iter().flat_map(|name| on_host(&self.sim().host(name))).collect()
     }
 
     /// The certificate of that path on that host.
@@ -137,7 +137,9 @@ fn told(host: &Host, name: &str, credential: Credential, certificate: &Certifica
     }
 }
 
-fn on_disk(host: &Host) -> Vec<Expiration> {
+/// Certificates in kubeadm's and the kubelet's directories on a host, in whatever cluster; what cannot be read is left
+/// out.
+pub fn on_host(host: &Host) -> Vec<Expiration> {
     let disk = host.disk();
     let listed = |dir: &str| {
         let mut names = disk.list(dir).unwrap_or_default();

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chronoplane::{Cluster, ClusterOptions};
+use chronoplane::{Cluster, ClusterOptions, Who};
 use clap::Args;
+use jiff::SignedDuration;
 use serde_json::json;
 use world::{Periods, sim};
 
@@ -26,8 +27,29 @@ pub struct Plan {
     nodes: u32,
 }
 
+/// How a span passes.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Everything that recurs recurs at this pace.
+    Elapse(Periods),
+    /// Nothing happens on any host: all are suspended, or their clocks are stepped.
+    Suspend,
+    Step,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Elapse(periods) if periods.is_upstream() => "upstream",
+            Self::Elapse(_) => "sparse",
+            Self::Suspend => "suspend",
+            Self::Step => "step",
+        }
+    }
+}
+
 struct Figure {
-    pace: &'static str,
+    way: Way,
     /// Simulated, after the bootstrap.
     span: Duration,
     /// Real, of the bootstrap and of the span.
@@ -55,15 +77,17 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
     // At upstream's pace an hour of a few nodes is work enough, and ten minutes of many.
     let upstream = Duration::from_secs(if plan.nodes > FEW { 600 } else { 3600 });
     let figures = [
-        measure(plan, "sparse", Periods::sparse(), DAY * 364)?,
-        measure(plan, "upstream", Periods::upstream(), upstream)?,
+        measure(plan, Way::Elapse(Periods::sparse()), DAY * 364)?,
+        measure(plan, Way::Elapse(Periods::upstream()), upstream)?,
+        measure(plan, Way::Suspend, DAY * 364)?,
+        measure(plan, Way::Step, DAY * 364)?,
     ];
     match output {
         Output::Text => {
             outln!("{} workers and a control plane", plan.nodes);
             outln!(
-                "{:<10} {:>12} {:>11} {:>11} {:>14} {:>14}",
-                "PERIODS",
+                "{:<11} {:>12} {:>11} {:>11} {:>14} {:>14}",
+                "TIME PASSES",
                 "SIMULATED",
                 "BOOTSTRAP",
                 "STEADY",
@@ -72,8 +96,8 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
             );
             for f in &figures {
                 outln!(
-                    "{:<10} {:>10.2} d {:>9.2} s {:>9.2} s {:>14.0} {:>14.0}",
-                    f.pace,
+                    "{:<11} {:>10.2} d {:>9.2} s {:>9.2} s {:>14.0} {:>14.0}",
+                    f.way.name(),
                     f.span.as_secs_f64() / DAY.as_secs_f64(),
                     f.bootstrap.as_secs_f64(),
                     f.steady.as_secs_f64(),
@@ -87,7 +111,7 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
                 .iter()
                 .map(|f| {
                     json!({
-                        "periods": f.pace,
+                        "periods": f.way.name(),
                         "simulatedSeconds": f.span.as_secs(),
                         "bootstrapSeconds": f.bootstrap.as_secs_f64(),
                         "steadySeconds": f.steady.as_secs_f64(),
@@ -103,8 +127,12 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn measure(plan: &Plan, pace: &'static str, periods: Periods, span: Duration) -> Result<Figure, Refusal> {
+fn measure(plan: &Plan, way: Way, span: Duration) -> Result<Figure, Refusal> {
     let began = Instant::now();
+    let periods = match way {
+        Way::Elapse(periods) => periods,
+        Way::Suspend | Way::Step => Periods::sparse(),
+    };
     // The record would grow with the span and is of no use here.
     let config = sim::Config { periods, record: false, ..sim::Config::default() };
     sim::run(config, async |sim| {
@@ -112,8 +140,12 @@ fn measure(plan: &Plan, pace: &'static str, periods: Periods, span: Duration) ->
         let cluster = Cluster::start(&sim, options).await?;
         let bootstrap = began.elapsed();
         let began = Instant::now();
-        sim.elapse(span).await;
+        match way {
+            Way::Elapse(_) => cluster.elapse(span).await,
+            Way::Suspend => cluster.suspend(Who::Members, span).await,
+            Way::Step => cluster.step(Who::Members, SignedDuration::try_from(span)?),
+        }
         cluster.nodes_ready().await?;
-        Ok(Figure { pace, span, bootstrap, steady: began.elapsed() })
+        Ok(Figure { way, span, bootstrap, steady: began.elapsed() })
     })?
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::profile::Profile;
 use chronoplane::{Machinery, Sim, TaskLauncher, balancer::Balancer};
 use client::{Resource, Rest};
+use jiff::SignedDuration;
 use pki::kubeconfig::Kubeconfig;
 use serde_json::{Value, json};
 use world::Host;
@@ -138,6 +139,16 @@ async fn a_control_plane_joins_with_its_own_member(sim: Sim) {
         .await
         .expect("shared");
     }
+}
+
+/// A balancer finds an apiserver that comes up as soon as at upstream's pace; days later kubeadm would have given up.
+#[chronoplane::test(sparse)]
+async fn a_cluster_is_made_behind_a_balancer_at_a_sparse_pace(sim: Sim) {
+    let began = sim.now();
+    let cluster = Stacked::init(&sim, Profile::default()).await;
+    healthy(&sim, &cluster.balancer, 1).await;
+    let took = sim.now().duration_since(began);
+    assert!(took < SignedDuration::from_mins(5), "{took}");
 }
 
 /// Before 1.33 the member came after the bootstrap, before 1.29 as a voter at once.

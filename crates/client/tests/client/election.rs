@@ -6,7 +6,7 @@ use api::object::ObjectExt as _;
 use client::leader::{Election, ElectionError, LeaderElector, Lost};
 use jiff::SignedDuration;
 use parking_lot::Mutex;
-use world::Host;
+use world::{Host, Periods};
 
 use crate::fake::{World, rest, run};
 
@@ -194,6 +194,33 @@ fn wall_clocks_do_not_matter() {
         world.elapse(60.0).await;
         assert_eq!((a.words(), b.words()), (vec!["leads"], vec![]));
     });
+}
+
+/// The stretched pace is a world's, not the record's: what was written during weeks holds nobody up afterwards.
+#[test]
+fn a_world_that_slows_down_changes_no_leader_and_waits_for_a_dead_one_as_upstream() {
+    for heeds_record in [true, false] {
+        run(move |world| async move {
+            world.sim.set_periods(Periods::sparse());
+            let set = |election| Election { heeds_record, ..election };
+            let a = candidate_with(&world, "a", set);
+            world.elapse(1.0).await;
+            let b = candidate_with(&world, "b", set);
+            world.elapse(40.0 * 86_400.0).await;
+            let lease = world.fake.object(LEASE).unwrap();
+            assert_eq!(lease.i64_at("/spec/leaseDurationSeconds"), Some(15), "as at any pace");
+            world.sim.set_periods(Periods::upstream());
+            world.elapse(60.0).await;
+            assert_eq!(
+                (a.words(), b.words()),
+                (vec!["leads"], vec![]),
+                "the leader was well: {heeds_record}"
+            );
+            a.host.halt().await;
+            world.elapse(25.0).await;
+            assert_eq!(b.words(), ["leads"], "fifteen seconds and a look later: {heeds_record}");
+        });
+    }
 }
 
 #[test]

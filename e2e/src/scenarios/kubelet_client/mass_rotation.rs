@@ -6,7 +6,9 @@
 //! of L days spread over a fifth of L: 6,000 nodes with thirty days make 42 an hour.
 //!
 //! Sixteen nodes stand for the 6,000 here; the rate is scaled up. The control is the join itself, where nothing is
-//! spread.
+//! spread. The instants that matter are the fleet's: seven tenths of the life that began first, a second before which
+//! nobody has asked, and nine tenths of that which began last, a second after which everybody has. Between them each
+//! node's own deadline is drawn by chance, and has no edge that could be known before.
 
 use chronoplane::ClusterOptions;
 use world::Wall;

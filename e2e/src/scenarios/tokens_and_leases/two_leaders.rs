@@ -36,6 +36,8 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 const STILL: Duration = Duration::from_secs(60);
+/// One a second, until after the old leader has given up.
+const PODS_MADE: usize = 15;
 
 /// What happens to the leader.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,41 +97,59 @@ async fn looks(stage: &Stage, fault: bool) -> Result<(), StoryError> {
     let now = leader(stage).await;
     let successor = if fault { SECOND } else { FIRST };
     stage.check("when it wakes the lease names", now.starts_with(successor), host_of(&now));
-    stage.news();
-    let pod = json!({
-        "metadata": {"name": "app"},
-        "spec": {"containers": [{"name": "c", "image": "nginx"}], "tolerations": [{"operator": "Exists"}]},
-    });
-    stage.cluster.admin().create(&PODS, NS, &pod).await.map_err(StoryError::new)?;
-    stage.cluster.elapse(Duration::from_secs(1)).await;
-    let codes = bindings(&stage.news());
+    // One a second, so that there is one within the last second of the old leader and one within the first after it.
+    let mut made = Vec::new();
+    for n in 0..PODS_MADE {
+        let pod = json!({
+            "metadata": {"name": format!("app-{n}")},
+            "spec": {"containers": [{"name": "c", "image": "nginx"}], "tolerations": [{"operator": "Exists"}]},
+        });
+        made.push(stage.host(FIRST).clock().wall());
+        stage.cluster.admin().create(&PODS, NS, &pod).await.map_err(StoryError::new)?;
+        stage.cluster.elapse(Duration::from_secs(1)).await;
+    }
+    let codes = bindings(stage);
     let wanted: &[&str] = if fault { &["201", "409"] } else { &["201"] };
-    let seen = format!("{} bindings, answered {}", codes.len(), codes.join(" and "));
-    stage.check("a pod comes: who binds it?", codes == wanted, seen);
-    stage.cluster.elapse(Duration::from_secs(14)).await;
+    let seen = format!("{} bindings, answered {}", codes[0].len(), codes[0].join(" and "));
+    stage.check("a pod comes: who binds it?", codes[0] == wanted, seen);
     let stopped = said(stage, FIRST, "stopped leading");
     let overlap = stopped.map(|at| at.duration_since(woke).as_secs());
     let seen = overlap.map_or("still leads".to_owned(), |s| format!("stopped leading {s} s after it woke"));
     let held = if fault { overlap.is_some_and(|s| (8..=13).contains(&s)) } else { overlap.is_none() };
     stage.check(format!("{FIRST}, beside it"), held, seen);
+    if let Some(stopped) = stopped {
+        let last = made.iter().rposition(|at| *at < stopped).map(|n| codes[n].len());
+        let first = made.iter().position(|at| *at >= stopped).map(|n| codes[n].len());
+        stage.check("a pod in the second before it stops", last == Some(2), "both bind it");
+        stage.check("a pod in the second after", first == Some(1), "its successor does");
+        let clean =
+            made.iter().zip(&codes).all(|(at, codes)| codes.len() == if *at < stopped { 2 } else { 1 });
+        stage.check("and so with all of them", clean, format!("{} pods", made.len()));
+    }
     let words = candidates::last_words(stage, FIRST);
     stage.check("and ended, saying", words == if fault { "leaderelection lost" } else { "" }, words);
-    let told = events(stage, "app").await.into_iter();
+    let told = events(stage, "app-0").await.into_iter();
     let told: Vec<String> =
         told.filter(|(reason, _)| reason == "Scheduled").map(|(_, words)| words).collect();
-    stage.check("the pod is bound once", told.len() == 1, told.join(", "));
+    stage.check("the first pod is bound once", told.len() == 1, told.join(", "));
     Ok(())
 }
 
-/// The codes of all bindings that the server was asked for.
-fn bindings(events: &[Event]) -> Vec<String> {
-    let asked = events.iter().filter(|e| e.host == CONTROL_PLANE && e.kind == "request");
+/// The codes of all bindings that the server was asked for, pod by pod.
+fn bindings(stage: &Stage) -> Vec<Vec<String>> {
     let field = |e: &Event, key: &str| {
         e.fields.iter().find(|(k, _)| *k == key).map(|(_, v)| v.clone()).unwrap_or_default()
     };
-    let binds = asked.filter(|e| field(e, "path").ends_with("/binding"));
-    let mut codes: Vec<String> = binds.map(|e| field(e, "code")).collect();
-    codes.sort();
+    let mut codes = vec![Vec::new(); PODS_MADE];
+    for event in stage.sim().events().iter().filter(|e| e.host == CONTROL_PLANE && e.kind == "request") {
+        let path = field(event, "path");
+        let pod = path.strip_suffix("/binding").and_then(|path| path.rsplit_once("/app-"));
+        let number = pod.and_then(|(_, number)| number.parse::<usize>().ok());
+        if let Some(of_pod) = number.and_then(|number| codes.get_mut(number)) {
+            of_pod.push(field(event, "code"));
+        }
+    }
+    codes.iter_mut().for_each(|codes| codes.sort());
     codes
 }
 
