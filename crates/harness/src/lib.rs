@@ -30,6 +30,7 @@
 //!   [`ControlPlane::faulty_client`] one whose requests are late, refused or lose their answer ([`Faults`]).
 //! * [`ControlPlane::apply`] applies [`Manifests`]: YAML, files, folders, derived types. Definitions are served afterwards.
 //! * [`ControlPlane::wait_for`] waits on a named [`Condition`] and says, if it does not come, what was seen instead.
+//! * [`Webhook`] serves the author's admission or conversion webhook to the API server.
 //! * Time: waits with `tokio::time` travel along, so [`ControlPlane::elapse`] runs everything that the controller under test
 //!   does in that time. What reads the system's clock (`SystemTime::now`) sees the system's time: hand such code the time of
 //!   a [`Clock`]. [`Sim`] and [`Cluster`] set, stop and bend the clocks of single hosts ([`Cluster::step`],
@@ -60,6 +61,7 @@ pub mod real;
 mod target;
 pub mod testing;
 mod time;
+mod webhook;
 
 pub use client::{Fault, Faults, Planned, Requests};
 pub use cluster::{Cluster, ClusterOptions, HarnessError};
@@ -74,6 +76,7 @@ pub use macros::test;
 pub use manifests::Manifests;
 pub use target::Target;
 pub use time::Who;
+pub use webhook::Webhook;
 pub use world::{Clock, Gear, Host, Periods, Wall, real::Real, sim::Sim};
 
 pub use api::profile::Profile;
