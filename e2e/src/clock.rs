@@ -130,7 +130,8 @@ fn span(text: &str) -> Result<SignedDuration, String> {
 /// # Errors
 /// There is no such cluster or host, or it is asked for what the real gear cannot do.
 pub fn run(args: &ClockArgs) -> Result<ExitCode, Refusal> {
-    let simulated = "in the simulated gear there is: #[chronoplane::test] in Rust, `chronoplane run` for the stories";
+    let simulated =
+        "in the simulated gear there is: #[chronoplane::test] in Rust, `chronoplane run` for the stories";
     match &args.what {
         What::Elapse { time } => {
             return Err(Refusal(format!(
@@ -158,7 +159,9 @@ pub fn run(args: &ClockArgs) -> Result<ExitCode, Refusal> {
         What::Reset { host } => set(&kept, host, |_, _| Setting::default())?,
         What::Pause { host, time } => {
             let [host] = &named(&kept, host)?[..] else {
-                return Err(Refusal("one host at a time can be paused; start several commands for several".into()));
+                return Err(Refusal(
+                    "one host at a time can be paused; start several commands for several".into(),
+                ));
             };
             let time = Duration::try_from(*time).map_err(|_| Refusal("a pause is not negative".into()))?;
             if !kept.runs() {
@@ -179,7 +182,10 @@ fn named(kept: &Kept, host: &str) -> Result<Vec<String>, Refusal> {
         return Ok(kept.hosts.clone());
     }
     if !kept.hosts.iter().any(|known| known == host) {
-        return Err(Refusal(format!("there is no host {host:?}; there are {}, and {ALL}", kept.hosts.join(", "))));
+        return Err(Refusal(format!(
+            "there is no host {host:?}; there are {}, and {ALL}",
+            kept.hosts.join(", ")
+        )));
     }
     Ok(vec![host.to_owned()])
 }
@@ -275,7 +281,10 @@ mod tests {
     #[test]
     fn what_is_no_span_is_refused_in_words() {
         for text in ["", "-", "an hour", "1", "h", "d", "99999999999999d", "21y", "--1h", "1h-30m"] {
-            assert!(span(text).unwrap_err().contains(if text == "21y" { "20 years" } else { "no span" }), "{text}");
+            assert!(
+                span(text).unwrap_err().contains(if text == "21y" { "20 years" } else { "no span" }),
+                "{text}"
+            );
         }
     }
 }

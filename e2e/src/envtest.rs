@@ -13,10 +13,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{
-    cli::Refusal,
-    components::Component,
-};
+use crate::{cli::Refusal, components::Component};
 
 /// The names that envtest starts.
 const PROGRAMS: &[(&str, Component)] = &[("kube-apiserver", Component::Apiserver), ("etcd", Component::Etcd)];
@@ -54,7 +51,9 @@ pub fn run(args: &EnvtestArgs) -> Result<ExitCode, Refusal> {
     }
     match on_path(KUBECTL) {
         Some(kubectl) => link(&kubectl, &dir.join(KUBECTL))?,
-        None => eprintln!("there is no kubectl on the PATH; only `ControlPlane.KubeCtl()` of envtest would need it"),
+        None => eprintln!(
+            "there is no kubectl on the PATH; only `ControlPlane.KubeCtl()` of envtest would need it"
+        ),
     }
     outln!("export KUBEBUILDER_ASSETS={}", dir.display());
     Ok(ExitCode::SUCCESS)
@@ -78,6 +77,10 @@ fn link(program: &Path, at: &Path) -> Result<(), Refusal> {
 
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(runs).and_then(|found| fs::canonicalize(found).ok())
+    let runs =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(runs)
+        .and_then(|found| fs::canonicalize(found).ok())
 }

@@ -146,7 +146,8 @@ struct WidgetSpec {
 fn envtest_s_protocol_is_played_from_start_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     let assets = dir.path().join("assets");
-    let made = Command::new(env!("CARGO_BIN_EXE_chronoplane")).args(["envtest", "--dir"]).arg(&assets).output();
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_chronoplane")).args(["envtest", "--dir"]).arg(&assets).output();
     let made = made.unwrap();
     assert!(made.status.success(), "{made:?}");
     assert_eq!(
@@ -251,7 +252,8 @@ async fn use_it(client: kube::Client) {
     definitions.patch("widgets.example.com", &apply, &Patch::Apply(Widget::crd())).await.unwrap();
     await_condition(definitions, "widgets.example.com", conditions::is_crd_established()).await.unwrap();
     let widgets: Api<Widget> = Api::default_namespaced(client.clone());
-    let made = widgets.create(&PostParams::default(), &Widget::new("w", WidgetSpec { size: 3 })).await.unwrap();
+    let made =
+        widgets.create(&PostParams::default(), &Widget::new("w", WidgetSpec { size: 3 })).await.unwrap();
     assert_eq!(widgets.get("w").await.unwrap().metadata.uid, made.metadata.uid);
     // Without the plugin that envtest switches off, pods may be created although nobody makes accounts.
     let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::default_namespaced(client.clone());

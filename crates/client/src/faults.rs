@@ -68,7 +68,8 @@ impl Requests {
     }
 
     fn has(&self, about: &About) -> bool {
-        let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let is =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         is(&self.verb, &about.verb)
             && is(&self.resource, &about.resource)
             && is(&self.subresource, &about.subresource)
@@ -142,7 +143,8 @@ impl Faults {
     ) -> Result<Response<Body>, BoxError> {
         let about = About::read(method, uri);
         let Some(act) = self.meet(&about) else { return send().await };
-        let told = |what: &str| host.record("client_fault", vec![(about.verb_key(), format!("{what} {uri}"))]);
+        let told =
+            |what: &str| host.record("client_fault", vec![(about.verb_key(), format!("{what} {uri}"))]);
         match act {
             Act::Delay(d) => {
                 told("delayed");
@@ -286,7 +288,8 @@ impl About {
         let mut parts = rest.into_iter();
         let (plural, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let subresource = parts.collect::<Vec<_>>().join("/");
-        let watches = uri.query().is_some_and(|q| q.split('&').any(|p| matches!(p, "watch=true" | "watch=1")));
+        let watches =
+            uri.query().is_some_and(|q| q.split('&').any(|p| matches!(p, "watch=true" | "watch=1")));
         let verb = match (method.as_str(), name.is_empty()) {
             ("GET" | "HEAD", true) if watches => "watch",
             ("GET" | "HEAD", true) => "list",
@@ -336,7 +339,11 @@ mod tests {
         check(&Method::PUT, "/api/v1/nodes/n/status", ["update", "nodes", "status", "", "n"]);
         let web = "/apis/apps/v1/namespaces/b/deployments/web";
         check(&Method::PATCH, web, ["patch", "deployments.apps", "", "b", "web"]);
-        check(&Method::POST, "/api/v1/namespaces/b/pods/p/eviction", ["create", "pods", "eviction", "b", "p"]);
+        check(
+            &Method::POST,
+            "/api/v1/namespaces/b/pods/p/eviction",
+            ["create", "pods", "eviction", "b", "p"],
+        );
         check(&Method::GET, "/api/v1/namespaces/b", ["get", "namespaces", "", "", "b"]);
         check(&Method::PUT, "/api/v1/namespaces/b/finalize", ["update", "namespaces", "finalize", "", "b"]);
         check(&Method::GET, "/version", ["get", "", "", "", ""]);
@@ -346,7 +353,8 @@ mod tests {
     fn a_fault_is_met_after_so_many_so_often() {
         let faults = Faults::new();
         let fault = faults.on(Requests::of("get", "configmaps").name("m")).after(1).times(2).conflict();
-        let meet = |path: &str| faults.meet(&About::read(&Method::GET, &path.parse().expect("a path"))).is_some();
+        let meet =
+            |path: &str| faults.meet(&About::read(&Method::GET, &path.parse().expect("a path"))).is_some();
         let mine = "/api/v1/namespaces/a/configmaps/m";
         assert!(!meet("/api/v1/namespaces/a/configmaps/other") && !meet("/api/v1/namespaces/a/secrets/m"));
         assert_eq!([meet(mine), meet(mine), meet(mine), meet(mine)], [false, true, true, false]);

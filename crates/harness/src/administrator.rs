@@ -18,11 +18,7 @@ use serde_json::Value;
 use wire::HttpClient;
 use world::{Host, rfc3339};
 
-use crate::{
-    Condition, HarnessError, Identity, Manifests, Target,
-    identity::Who,
-    manifests::Manifest,
-};
+use crate::{Condition, HarnessError, Identity, Manifests, Target, identity::Who, manifests::Manifest};
 
 /// Who applies manifests, for the server's bookkeeping.
 const MANAGER: &str = "chronoplane";

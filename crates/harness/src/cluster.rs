@@ -99,8 +99,7 @@ impl Cluster {
         let mut transcript =
             vec![(CONTROL_PLANE.to_owned(), init(&first, &machinery, &options, &token).await?)];
         let kubeconfig = admin_config(&first)?;
-        let administrator =
-            Administrator::new(&sim.host(WORKSTATION), &first, &kubeconfig, options.profile)?;
+        let administrator = Administrator::new(&sim.host(WORKSTATION), &first, &kubeconfig, options.profile)?;
         for n in 1..=options.nodes {
             let node = sim.host(&format!("node{n}"));
             transcript

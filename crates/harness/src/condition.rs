@@ -92,7 +92,8 @@ impl Condition {
                 let types: Vec<_> = conditions.iter().map(|c| c.str_at("/type")).collect();
                 return Err(format!("it has no such condition, only [{}]", types.join(", ")));
             };
-            let observed = found.i64_at("/observedGeneration").or(object.i64_at("/status/observedGeneration"));
+            let observed =
+                found.i64_at("/observedGeneration").or(object.i64_at("/status/observedGeneration"));
             let generation = object.i64_at("/metadata/generation");
             let seen = told(found);
             if let (Some(observed), Some(generation)) = (observed, generation)
@@ -249,7 +250,11 @@ mod tests {
         check("jsonpath={.status.phase}=Pending", pod(), Err("Running at {.status.phase}"));
         check("jsonpath={.status.phase}", pod(), Ok(()));
         check(r#"jsonpath={.status.ips[?(@.ip=="a")].n}=1"#, pod(), Ok(()));
-        check("jsonpath={.spec}", pod(), Err(&format!("nothing at {{.spec}} in {}", pod().unwrap_or_default())));
+        check(
+            "jsonpath={.spec}",
+            pod(),
+            Err(&format!("nothing at {{.spec}} in {}", pod().unwrap_or_default())),
+        );
     }
 
     #[test]

@@ -306,10 +306,8 @@ impl<'a> Issuer<'a> {
             spec.dns_names = vec!["kubernetes".into(), "kubernetes.default".into(), "localhost".into()];
             spec.ips = vec![self.host.net().address(), [127, 0, 0, 1].into(), [10, 96, 0, 1].into()];
         }
-        let leaf = self
-            .authority
-            .issue(self.host.entropy(), &spec, &key.public())
-            .map_err(HarnessError::new)?;
+        let leaf =
+            self.authority.issue(self.host.entropy(), &spec, &key.public()).map_err(HarnessError::new)?;
         CertifiedKey::new(vec![leaf], key).map_err(HarnessError::new)
     }
 

@@ -40,6 +40,8 @@
 //!   working cluster, and finds the smallest plan that fails.
 //!
 //! Nothing is left behind: the simulated gear has no process, port or file; the real one takes them down, after a panic too.
+//! Tests run under `cargo test` and under nextest, as many at a time as there are cores; a panic says with which
+//! `CHRONOPLANE_SEED` it is seen again.
 //! [`Machinery`] is the seam to processes of one's own.
 
 #![deny(missing_docs)]

@@ -81,8 +81,7 @@ impl Manifests {
 
     fn read(text: &str, origin: &str) -> Result<Self, HarnessError> {
         let wrong = |e: String| HarnessError::new(format!("{origin}: {e}"));
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(text).map_err(|e| wrong(e.to_string()))?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| wrong(e.to_string()))?;
         let mut all = Vec::new();
         for (number, document) in documents.into_iter().enumerate() {
             let origin = format!("{origin}, document {}", number + 1);
@@ -167,14 +166,19 @@ mod tests {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: Namespace\n\
                     metadata: {name: n}\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\n";
         let manifests = Manifests::yaml(text).expect("three objects");
-        let order: Vec<_> = manifests.in_order().iter().map(|m| format!("{}/{}", m.kind(), m.name())).collect();
+        let order: Vec<_> =
+            manifests.in_order().iter().map(|m| format!("{}/{}", m.kind(), m.name())).collect();
         assert_eq!(order, ["Namespace/n", "ConfigMap/a", "Secret/s"]);
     }
 
     #[test]
     fn what_is_no_object_is_refused_with_its_place() {
         let refused = |text: &str| Manifests::yaml(text).expect_err("refused").to_string();
-        assert!(refused("kind: X\n").contains("document 1: apiVersion is missing"), "{}", refused("kind: X\n"));
+        assert!(
+            refused("kind: X\n").contains("document 1: apiVersion is missing"),
+            "{}",
+            refused("kind: X\n")
+        );
         let second = refused("{apiVersion: v1, kind: A}\n---\n[1, 2]\n");
         assert!(second.contains("document 2: apiVersion is missing"), "{second}");
         let missing = Manifests::path("/nowhere/at/all.yaml").expect_err("refused").to_string();

@@ -67,7 +67,9 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
         }
         Output::Text => {
             let [least, median, most] = figures.alone;
-            outln!("start to the first version, one by one   {least:>6.1} ms {median:>6.1} ms {most:>6.1} ms");
+            outln!(
+                "start to the first version, one by one   {least:>6.1} ms {median:>6.1} ms {most:>6.1} ms"
+            );
             outln!(
                 "{:<4} at once, to the first version of all  {:>6.0} ms, {each:.1} ms each (asked: {} ms)",
                 plan.count,

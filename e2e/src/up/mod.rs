@@ -213,13 +213,16 @@ impl Kept {
 /// `up` keeps the kubeconfig that it names below its data directory.
 fn named_by_kubeconfig() -> Result<PathBuf, Refusal> {
     let refused = |why: &str| {
-        Refusal(format!("{why}; name the cluster with --data-dir, or take the KUBECONFIG that `chronoplane up` prints"))
+        Refusal(format!(
+            "{why}; name the cluster with --data-dir, or take the KUBECONFIG that `chronoplane up` prints"
+        ))
     };
     let named = std::env::var_os("KUBECONFIG").ok_or_else(|| refused("which cluster?"))?;
     let path = std::path::absolute(&named)?;
     let dir = path.ancestors().find(|dir| dir.join(FILE).exists());
-    dir.map(Path::to_owned)
-        .ok_or_else(|| refused(&format!("KUBECONFIG={} is no kubeconfig of `chronoplane up`", path.display())))
+    dir.map(Path::to_owned).ok_or_else(|| {
+        refused(&format!("KUBECONFIG={} is no kubeconfig of `chronoplane up`", path.display()))
+    })
 }
 
 /// Bootstraps or restarts all hosts, then runs the plan's command, or waits for ever.

@@ -41,7 +41,9 @@ async fn serve_host(world: &Real, root: PathBuf, host: &str, processes: bool) ->
                     world.pause(host, Duration::from_millis(millis)).await;
                     None
                 }
-                Ok(_) => Some("its components are processes of their own; stop these with `kill -STOP` and `kill -CONT`"),
+                Ok(_) => Some(
+                    "its components are processes of their own; stop these with `kill -STOP` and `kill -CONT`",
+                ),
                 Err(_) => Some("the request is no number of milliseconds"),
             };
             if let Some(why) = refused {

@@ -76,7 +76,8 @@ async fn reconcile(login: Arc<Login>, operator: Arc<Operator>) -> Result<Action,
             let secret = operator.issue(&login).await?;
             let apply = PatchParams::apply("logins").force();
             secrets.patch(&login.name_any(), &apply, &Patch::Apply(&secret)).await?;
-            let ends = not_after(&secret).ok_or_else(|| Failed::Issuing("the answer is no certificate".into()))?;
+            let ends =
+                not_after(&secret).ok_or_else(|| Failed::Issuing("the answer is no certificate".into()))?;
             ends - LEEWAY
         }
     };
@@ -126,8 +127,11 @@ impl Operator {
         Ok(Secret {
             metadata: ObjectMeta { name: Some(login.name_any()), ..ObjectMeta::default() },
             data: Some(
-                [("tls.crt".into(), certificate), ("tls.key".into(), ByteString(key.serialize_pem().into_bytes()))]
-                    .into(),
+                [
+                    ("tls.crt".into(), certificate),
+                    ("tls.key".into(), ByteString(key.serialize_pem().into_bytes())),
+                ]
+                .into(),
             ),
             ..Secret::default()
         })

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
+use chronoplane::k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
 use chronoplane::{ControlPlane, Host, SignedDuration, Sim};
 use kube::{
     Api,
     api::{ObjectMeta, PostParams},
-};
-use chronoplane::k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -56,7 +56,9 @@ impl Candidate {
             self.seen = Some((lease.spec.clone(), Instant::now()));
         }
         let ran_out = match self.believes {
-            Believes::RenewTime => held.renew_time.is_none_or(|MicroTime(at)| now.duration_since(at) > span(LEASE)),
+            Believes::RenewTime => {
+                held.renew_time.is_none_or(|MicroTime(at)| now.duration_since(at) > span(LEASE))
+            }
             Believes::ItsOwnEyes => self.seen.as_ref().is_some_and(|(_, at)| at.elapsed() > LEASE),
         };
         if held.holder_identity == Some(me) || ran_out {
@@ -88,7 +90,12 @@ async fn leader(leases: &Api<Lease>) -> Option<String> {
 }
 
 /// How often the lease changes hands in ten minutes in which both candidates are well.
-async fn changes_of_hands(sim: &Sim, plane: &ControlPlane, believes: Believes, skew: SignedDuration) -> usize {
+async fn changes_of_hands(
+    sim: &Sim,
+    plane: &ControlPlane,
+    believes: Believes,
+    skew: SignedDuration,
+) -> usize {
     let (east, west) = (sim.host("east"), sim.host("west"));
     sim.step("west", skew);
     let leases: Api<Lease> = Api::default_namespaced(plane.client().unwrap());

@@ -28,7 +28,8 @@ struct BackupStatus {
 
 /// Takes a backup, and comes back in an hour.
 async fn reconcile(backup: Arc<Backup>, client: Arc<Client>) -> Result<Action, kube::Error> {
-    let backups: Api<Backup> = Api::namespaced(Client::clone(&client), &backup.namespace().unwrap_or_default());
+    let backups: Api<Backup> =
+        Api::namespaced(Client::clone(&client), &backup.namespace().unwrap_or_default());
     // What the cache holds may be older than this controller's last write.
     let taken = backups.get(&backup.name_any()).await?.status.map_or(0, |status| status.taken);
     let status = json!({"status": {"taken": taken + 1}});

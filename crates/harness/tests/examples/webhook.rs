@@ -67,7 +67,9 @@ async fn passwords_are_refused_until_the_webhooks_certificate_ends(sim: Sim, pla
     tokio::time::timeout(Duration::from_secs(30), heard).await.expect("the webhook is asked within 30 s");
     let refused = create("a", "db-password").await.unwrap_err();
     assert!(
-        refused.contains(r#"webhook "no-passwords.example.com" denied the request: db-password belongs into a Secret"#),
+        refused.contains(
+            r#"webhook "no-passwords.example.com" denied the request: db-password belongs into a Secret"#
+        ),
         "{refused}"
     );
     create("b", "colour").await.unwrap();
@@ -76,5 +78,8 @@ async fn passwords_are_refused_until_the_webhooks_certificate_ends(sim: Sim, pla
     create("c", "colour").await.expect("on the last day all is well");
     plane.elapse(DAY).await.unwrap();
     let failed = create("d", "colour").await.expect_err("nothing can be written any more");
-    assert!(failed.contains("failed calling webhook") && failed.contains("certificate has expired"), "{failed}");
+    assert!(
+        failed.contains("failed calling webhook") && failed.contains("certificate has expired"),
+        "{failed}"
+    );
 }

@@ -34,7 +34,11 @@ async fn the_second_update_meets_a_conflict_and_the_third_does_not(plane: Contro
     update("a").await.unwrap();
     update("b").await.unwrap();
     let refused = update("a").await.unwrap_err();
-    assert!(refused.to_string().contains(r#"Operation cannot be fulfilled on configmaps "a": the object has been modified"#));
+    assert!(
+        refused
+            .to_string()
+            .contains(r#"Operation cannot be fulfilled on configmaps "a": the object has been modified"#)
+    );
     assert_eq!((code(&refused), conflict.hits()), (Some(409), 1));
     update("a").await.unwrap();
     assert_eq!(maps.get("a").await.unwrap().metadata.uid, made.metadata.uid);

@@ -23,7 +23,10 @@ async fn a_definition_is_served_when_apply_returns(plane: ControlPlane) {
 async fn what_others_need_is_applied_first(plane: ControlPlane) {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("1-lamp.yaml", "{apiVersion: example.com/v1, kind: Lamp, metadata: {name: b, namespace: hall}, spec: {watts: 7}}");
+    write(
+        "1-lamp.yaml",
+        "{apiVersion: example.com/v1, kind: Lamp, metadata: {name: b, namespace: hall}, spec: {watts: 7}}",
+    );
     write("2-namespace.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: hall}}");
     let definition = serde_json::to_string(&<Lamp as kube::CustomResourceExt>::crd()).unwrap();
     write("3-definition.json", &definition);
@@ -39,7 +42,8 @@ async fn what_others_need_is_applied_first(plane: ControlPlane) {
 
 #[chronoplane::test]
 async fn what_is_refused_is_named_with_its_place(plane: ControlPlane) {
-    let refused = async |text: &str| plane.apply(&Manifests::yaml(text).unwrap()).await.unwrap_err().to_string();
+    let refused =
+        async |text: &str| plane.apply(&Manifests::yaml(text).unwrap()).await.unwrap_err().to_string();
     let unknown = refused("{apiVersion: nowhere.io/v1, kind: Thing, metadata: {name: x}}").await;
     assert!(unknown.starts_with(r#"cannot apply Thing "x" of the YAML text, document 1: "#), "{unknown}");
     plane.apply(&Manifests::crd::<Lamp>().unwrap()).await.unwrap();

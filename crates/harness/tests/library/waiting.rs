@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chronoplane::{Cluster, Condition, ControlPlane, Manifests, Target, k8s_openapi::api::core::v1::ConfigMap};
+use chronoplane::{
+    Cluster, Condition, ControlPlane, Manifests, Target, k8s_openapi::api::core::v1::ConfigMap,
+};
 
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
@@ -31,7 +33,9 @@ async fn what_does_not_come_is_told_with_what_was_seen(plane: ControlPlane) {
     let why = plane.wait_for_within("deployment/web", "condition=Available", minute).await.unwrap_err();
     let why = why.to_string();
     assert!(
-        why.starts_with("waited 60s in vain until deployment/web has condition Available=True; at 2026-01-01T00:01:"),
+        why.starts_with(
+            "waited 60s in vain until deployment/web has condition Available=True; at 2026-01-01T00:01:"
+        ),
         "{why}"
     );
     assert!(

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chronoplane::{
-    ControlPlane, ControlPlaneOptions, Manifests, Sim, SignedDuration,
+    ControlPlane, ControlPlaneOptions, Manifests, SignedDuration, Sim,
     k8s_openapi::api::core::v1::ConfigMap,
     real,
     testing::{Options, run},
@@ -17,7 +17,8 @@ use chronoplane::{
 use kube::{Api, api::ListParams};
 
 fn map(name: &str, value: usize) -> Manifests {
-    let text = format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{is: '{value}'}}}}");
+    let text =
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{is: '{value}'}}}}");
     Manifests::yaml(&text).unwrap()
 }
 
@@ -33,10 +34,8 @@ fn planes_do_not_know_of_each_other() {
                         plane.elapse(Duration::from_secs(n as u64 * 3600)).await.unwrap();
                         let maps: Api<ConfigMap> = Api::default_namespaced(plane.client().unwrap());
                         let all = maps.list(&ListParams::default()).await.unwrap().items;
-                        let values: Vec<_> = all
-                            .iter()
-                            .filter_map(|m| Some(m.data.as_ref()?.get("is")?.as_str()))
-                            .collect();
+                        let values: Vec<_> =
+                            all.iter().filter_map(|m| Some(m.data.as_ref()?.get("is")?.as_str())).collect();
                         assert_eq!(values, [n.to_string().as_str()]);
                         let hours = plane.host().clock().monotonic().since_boot().as_secs() / 3600;
                         assert_eq!(hours, n as u64);

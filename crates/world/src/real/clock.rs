@@ -159,7 +159,9 @@ impl ClockFile {
         }
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{FILE} holds no setting of a clock; remove it, and the clock is right again after a restart"),
+            format!(
+                "{FILE} holds no setting of a clock; remove it, and the clock is right again after a restart"
+            ),
         ))
     }
 
