@@ -158,7 +158,8 @@ pub fn run(args: &ClockArgs) -> Result<ExitCode, Refusal> {
         What::Thaw { host } => set(&kept, host, Setting::thaw)?,
         What::Reset { host } => set(&kept, host, |_, _| Setting::default())?,
         What::Pause { host, time } => {
-            let [host] = &named(&kept, host)?[..] else {
+            let hosts = named(&kept, host)?;
+            let [host] = hosts.as_slice() else {
                 return Err(Refusal(
                     "one host at a time can be paused; start several commands for several".into(),
                 ));

@@ -192,6 +192,7 @@ fn envtest_s_protocol_is_played_from_start_to_stop() {
     let secure_port = free_port();
     let file = |name: &str| certs.join(name).display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let careless = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
     let ready = |port: u16| {
         let asked = careless.get(format!("https://127.0.0.1:{port}/readyz")).send();

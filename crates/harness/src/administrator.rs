@@ -7,8 +7,8 @@ use client::{Auth, Faults, Rest, ServiceAccountToken};
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
-    core::{GroupVersionKind, discovery::Scope},
-    discovery::pinned_kind,
+    core::GroupVersionKind,
+    discovery::{Scope, pinned_kind},
 };
 use pki::{
     Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey,
@@ -185,10 +185,13 @@ impl Administrator {
         let (resource, capabilities) = loop {
             match pinned_kind(client, &kind).await {
                 Ok(found) => break found,
-                Err(e) if clock.monotonic() >= deadline => return Err(wrong(&e)),
-                Err(_) if self.defines(group).await => clock.sleep(LOOK).await,
-                Err(e) => return Err(wrong(&e)),
+                Err(e) => {
+                    if clock.monotonic() >= deadline || !self.defines(group).await {
+                        return Err(wrong(&e));
+                    }
+                }
             }
+            clock.sleep(LOOK).await;
         };
         let api: Api<DynamicObject> = match capabilities.scope {
             Scope::Cluster => Api::all_with(client.clone(), &resource),

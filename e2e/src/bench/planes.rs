@@ -102,7 +102,7 @@ fn plane(seed: u64, then: impl FnOnce()) -> Result<Duration, Refusal> {
         plane.client()?.apiserver_version().await?;
         let took = began.elapsed();
         then();
-        Ok(took)
+        Ok::<_, Refusal>(took)
     })?
 }
 
