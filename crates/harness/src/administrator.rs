@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
     core::GroupVersionKind,
-    discovery::{Scope, pinned_kind},
+    discovery::{ApiCapabilities, ApiResource, Scope, pinned_kind},
 };
 use pki::{
     Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey,
@@ -159,6 +159,9 @@ impl Administrator {
                 let target = format!("customresourcedefinitions.apiextensions.k8s.io/{}", manifest.name());
                 let established = Condition::status("Established", "True");
                 self.wait_for(&target.as_str().into(), &established, PATIENCE).await?;
+                for kind in manifest.defines() {
+                    self.served(&client, &kind).await.map_err(|e| manifest.wrong(&e))?;
+                }
             }
         }
         Ok(applied)
@@ -169,30 +172,14 @@ impl Administrator {
         client: &kube::Client,
         manifest: &Manifest,
     ) -> Result<DynamicObject, HarnessError> {
-        let wrong = |e: &dyn fmt::Display| {
-            let (kind, name) = (manifest.kind(), manifest.name());
-            HarnessError::new(format!("cannot apply {kind} {name:?} of {}: {e}", manifest.origin))
-        };
-        let object: DynamicObject = serde_json::from_value(manifest.object.clone()).map_err(|e| wrong(&e))?;
+        let object: DynamicObject =
+            serde_json::from_value(manifest.object.clone()).map_err(|e| manifest.wrong(&e))?;
         let (group, version) = match manifest.text("/apiVersion").split_once('/') {
             Some((group, version)) => (group, version),
             None => ("", manifest.text("/apiVersion")),
         };
         let kind = GroupVersionKind::gvk(group, version, manifest.kind());
-        let clock = self.workstation.clock();
-        let deadline = clock.monotonic() + PATIENCE;
-        // A definition is served a moment after it is established.
-        let (resource, capabilities) = loop {
-            match pinned_kind(client, &kind).await {
-                Ok(found) => break found,
-                Err(e) => {
-                    if clock.monotonic() >= deadline || !self.defines(group).await {
-                        return Err(wrong(&e));
-                    }
-                }
-            }
-            clock.sleep(LOOK).await;
-        };
+        let (resource, capabilities) = self.served(client, &kind).await.map_err(|e| manifest.wrong(&e))?;
         let api: Api<DynamicObject> = match capabilities.scope {
             Scope::Cluster => Api::all_with(client.clone(), &resource),
             Scope::Namespaced => {
@@ -201,7 +188,28 @@ impl Administrator {
             }
         };
         let params = PatchParams::apply(MANAGER).force();
-        api.patch(manifest.name(), &params, &Patch::Apply(&object)).await.map_err(|e| wrong(&e))
+        api.patch(manifest.name(), &params, &Patch::Apply(&object)).await.map_err(|e| manifest.wrong(&e))
+    }
+
+    /// Where objects of a kind are served. A definition is served a moment after it is established.
+    async fn served(
+        &self,
+        client: &kube::Client,
+        kind: &GroupVersionKind,
+    ) -> Result<(ApiResource, ApiCapabilities), kube::Error> {
+        let clock = self.workstation.clock();
+        let deadline = clock.monotonic() + PATIENCE;
+        loop {
+            match pinned_kind(client, kind).await {
+                Ok(found) => return Ok(found),
+                Err(e) => {
+                    if clock.monotonic() >= deadline || !self.defines(&kind.group).await {
+                        return Err(e);
+                    }
+                }
+            }
+            clock.sleep(LOOK).await;
+        }
     }
 
     /// Whether somebody has defined resources of that group.

@@ -1,11 +1,11 @@
 //! Objects to be applied: from YAML, from files and folders, from derived types.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
-use kube::core::CustomResourceExt;
+use kube::core::{CustomResourceExt, GroupVersionKind};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -126,6 +126,21 @@ impl Manifest {
 
     pub(crate) fn text(&self, pointer: &str) -> &str {
         self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The kinds that a definition has served, by version.
+    pub(crate) fn defines(&self) -> Vec<GroupVersionKind> {
+        let (group, kind) = (self.text("/spec/group"), self.text("/spec/names/kind"));
+        let versions = self.object.pointer("/spec/versions").and_then(Value::as_array);
+        let served = versions.into_iter().flatten().filter(|v| v["served"] == true);
+        let names = served.filter_map(|version| version["name"].as_str());
+        names.map(|version| GroupVersionKind::gvk(group, version, kind)).collect()
+    }
+
+    /// What went wrong with it.
+    pub(crate) fn wrong(&self, why: &dyn fmt::Display) -> HarnessError {
+        let (kind, name, origin) = (self.kind(), self.name(), &self.origin);
+        HarnessError::new(format!("cannot apply {kind} {name:?} of {origin}: {why}"))
     }
 
     pub(crate) fn kind(&self) -> &str {

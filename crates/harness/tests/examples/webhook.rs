@@ -46,7 +46,7 @@ fn map(name: &str, key: &str) -> ConfigMap {
     serde_json::from_value(json!({"metadata": {"name": name}, "data": {key: "x"}})).unwrap()
 }
 
-#[chronoplane::test]
+#[chronoplane::test(sparse)]
 async fn passwords_are_refused_until_the_webhooks_certificate_ends(sim: Sim, plane: ControlPlane) {
     let answer = |review: Value| async move { judge(&review) };
     let webhook = Webhook::serve_for(&sim.host("hook"), 30 * DAY, answer).await.unwrap();
