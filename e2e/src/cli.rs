@@ -9,8 +9,8 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, chaos, components, conformance, explain, matrix, out, pod_webhook, scenarios, store,
-    story, timeline, up,
+    bench, catalogue, cfssl, chaos, clock, components, conformance, envtest, explain, matrix, out, pod_webhook,
+    scenarios, store, story, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -42,6 +42,10 @@ enum Command {
     Run(RunArgs),
     /// Run a cluster on this machine, for kubectl or any client library
     Up(UpArgs),
+    /// The clocks of a cluster that `up` runs: show them, set them
+    Clock(clock::ClockArgs),
+    /// Make a folder for KUBEBUILDER_ASSETS, so that Go's envtest starts this program
+    Envtest(envtest::EnvtestArgs),
     /// List the stories
     List,
     /// Find the stories that show an error text: paste it as one argument
@@ -180,6 +184,9 @@ impl<E: std::fmt::Display> From<E> for Refusal {
 
 /// Parses the arguments of this process and does what they say.
 pub fn main() -> ExitCode {
+    if let Some((component, args)) = envtest::called_as() {
+        return ended(components::run(component, args));
+    }
     if std::env::args_os().len() == 1 {
         out::write(format_args!("{SHORT_HELP}"));
         return ExitCode::SUCCESS;
@@ -202,6 +209,8 @@ pub fn main() -> ExitCode {
             etcd: args.etcd,
             page: args.page,
         }),
+        Command::Clock(args) => clock::run(&args),
+        Command::Envtest(args) => envtest::run(&args),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));
             Ok(ExitCode::SUCCESS)
@@ -231,6 +240,10 @@ pub fn main() -> ExitCode {
         Command::Cfssl(c) => cfssl::main(&c.args),
         Command::Cfssljson(c) => cfssl::main_json(&c.args),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<ExitCode, Refusal>) -> ExitCode {
     outcome.unwrap_or_else(|Refusal(why)| {
         eprintln!("error: {why}");
         ExitCode::from(2)

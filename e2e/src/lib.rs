@@ -3,6 +3,8 @@
 //! ```text
 //! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear); timeline: as a page
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
+//!      ├─ clock        the clocks of a cluster that `up` runs
+//!      ├─ envtest      a folder for Go's envtest, whose programs are this one
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
 //!      ├─ chaos        seeded faults over worlds with load, and the smallest plan that fails
@@ -24,8 +26,10 @@ pub mod catalogue;
 pub mod cfssl;
 pub mod chaos;
 pub mod cli;
+pub mod clock;
 pub mod components;
 pub mod conformance;
+pub mod envtest;
 pub mod explain;
 pub mod keystone;
 pub mod matrix;

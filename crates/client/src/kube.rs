@@ -5,19 +5,30 @@ use http::{Request, Response, header::AUTHORIZATION};
 use tower::{Service as _, service_fn};
 use wire::{Body, BoxError, HttpClient};
 
-use crate::{Auth, ClientError};
+use crate::{Auth, ClientError, Faults};
 
 /// A `kube::Client` that speaks through `http` and says with `auth` who it is.
 ///
 /// Its own tasks are the caller's, not the host's: it lives where the user's controller lives.
 pub fn kube_client_over(http: HttpClient, auth: Auth, default_namespace: &str) -> kube::Client {
-    let service = service_fn(move |request: Request<kube::client::Body>| {
-        let (mut http, auth) = (http.clone(), auth.clone());
+    faulty_kube_client(http, auth, default_namespace, &Faults::new())
+}
+
+/// As [`kube_client_over`], with requests that go wrong as `faults` has it.
+pub fn faulty_kube_client(
+    http: HttpClient,
+    auth: Auth,
+    default_namespace: &str,
+    faults: &Faults,
+) -> kube::Client {
+    let faults = faults.clone();
+    let service = service_fn(move |mut request: Request<kube::client::Body>| {
+        let (mut http, auth, faults) = (http.clone(), auth.clone(), faults.clone());
         async move {
-            let mut request = request;
             authorize(&mut request, &auth).await?;
-            let answer: Response<Body> = http.call(request).await?;
-            Ok::<_, BoxError>(answer)
+            let (host, method, uri) = (http.host().clone(), request.method().clone(), request.uri().clone());
+            let send = || async move { Ok::<Response<Body>, BoxError>(http.call(request).await?) };
+            faults.pass(&host, &method, &uri, send).await
         }
     });
     kube::Client::new(service, default_namespace)

@@ -11,6 +11,7 @@
 //!   leader::LeaderElector    one of several candidates acts
 //!   recorder::Recorder       what a component tells people: events
 //!   kube_client              the same connection for users: a `kube::Client`
+//!   Faults                   what goes wrong with a user's requests, one by one
 //! ```
 //!
 //! Objects are `serde_json::Value`; caches hand out `Arc<Value>`. Upstream's behaviour is kept where
@@ -42,14 +43,16 @@ pub mod leader;
 pub mod recorder;
 
 mod connect;
+mod faults;
 mod kube;
 
 pub use auth::{Auth, ServiceAccountToken, Token, TokenSource};
 pub use backoff::Backoff;
 pub use connect::{connection, credentials, kube_client};
 pub use error::ClientError;
+pub use faults::{Fault, Faults, Planned, Requests};
 pub use informer::{Change, Index, Informer, InformerOptions, key_of, split_key};
-pub use kube::{authorize, kube_client_over};
+pub use kube::{authorize, faulty_kube_client, kube_client_over};
 pub use limiter::{Bucket, RateLimiter};
 pub use list::List;
 pub use params::{DeleteParams, ListParams, Patch, WatchParams};

@@ -9,7 +9,12 @@ use pki::{Certificate, KeyAlgorithm, kubeconfig::Kubeconfig, token::BootstrapTok
 use serde_json::{Value, json};
 use world::{Exit, Host, sim::Sim};
 
-use crate::{Machinery, TaskLauncher};
+use kube::api::DynamicObject;
+
+use crate::{
+    Faults, Identity, IntoCondition, Machinery, Manifests, Target, TaskLauncher,
+    administrator::{Administrator, PATIENCE},
+};
 
 /// Why a cluster could not be made, in the words of what failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +83,7 @@ impl Default for ClusterOptions {
 pub struct Cluster {
     sim: Sim,
     options: ClusterOptions,
-    kubeconfig: Kubeconfig,
-    admin: Rest,
+    administrator: Administrator,
     transcript: Vec<(String, String)>,
 }
 
@@ -99,15 +103,13 @@ impl Cluster {
         let mut transcript =
             vec![(CONTROL_PLANE.to_owned(), init(&first, &machinery, &options, &token).await?)];
         let kubeconfig = admin_config(&first)?;
-        let admin =
-            Rest::from_kubeconfig(&sim.host(WORKSTATION), &kubeconfig, options.profile.go(), "kubectl")
-                .map_err(HarnessError::new)?;
+        let administrator = Administrator::new(&sim.host(WORKSTATION), &first, &kubeconfig, options.profile)?;
         for n in 1..=options.nodes {
             let node = sim.host(&format!("node{n}"));
             transcript
                 .push((node.name().to_owned(), join(&first, &node, &machinery, &options, &token).await?));
         }
-        let cluster = Self { sim: sim.clone(), options, kubeconfig, admin, transcript };
+        let cluster = Self { sim: sim.clone(), options, administrator, transcript };
         cluster.nodes_ready().await?;
         Ok(cluster)
     }
@@ -124,12 +126,12 @@ impl Cluster {
 
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> &Kubeconfig {
-        &self.kubeconfig
+        self.administrator.kubeconfig()
     }
 
     /// The administrator's JSON client, on the workstation.
     pub fn admin(&self) -> &Rest {
-        &self.admin
+        self.administrator.rest()
     }
 
     /// The administrator's `kube::Client`, on the workstation.
@@ -137,8 +139,58 @@ impl Cluster {
     /// # Errors
     /// The kubeconfig does not fit.
     pub fn client(&self) -> Result<kube::Client, HarnessError> {
-        client::kube_client(&self.sim.host(WORKSTATION), &self.kubeconfig, self.options.profile.go())
-            .map_err(HarnessError::new)
+        self.administrator.client_from(self.administrator.workstation())
+    }
+
+    /// Somebody else's `kube::Client`, on the workstation.
+    ///
+    /// # Errors
+    /// The cluster's authority cannot be read, or has ended.
+    pub fn client_as(&self, identity: &Identity) -> Result<kube::Client, HarnessError> {
+        self.administrator.client_as(identity)
+    }
+
+    /// The administrator's `kube::Client` on the workstation, some of whose requests go wrong.
+    ///
+    /// # Errors
+    /// As [`Cluster::client`].
+    pub fn faulty_client(&self, faults: &Faults) -> Result<kube::Client, HarnessError> {
+        self.administrator.faulty_administrator(faults)
+    }
+
+    /// Applies objects as `kubectl apply --server-side --force-conflicts` does, and waits until definitions among them
+    /// are established. Returns the objects as stored.
+    ///
+    /// # Errors
+    /// The server refuses one; says which, and where it is from.
+    pub async fn apply(&self, manifests: &Manifests) -> Result<Vec<DynamicObject>, HarnessError> {
+        self.administrator.apply(manifests).await
+    }
+
+    /// Waits until the object is as `condition` says: `wait_for("deployment/web", "condition=Available")`. Returns it;
+    /// null if it is gone.
+    ///
+    /// # Errors
+    /// Not within five minutes of simulated time: what was waited for, what was seen last, and when.
+    pub async fn wait_for(
+        &self,
+        target: impl Into<Target>,
+        condition: impl IntoCondition,
+    ) -> Result<Value, HarnessError> {
+        self.wait_for_within(target, condition, PATIENCE).await
+    }
+
+    /// As [`Cluster::wait_for`], for another time than five minutes.
+    ///
+    /// # Errors
+    /// Not within that time.
+    pub async fn wait_for_within(
+        &self,
+        target: impl Into<Target>,
+        condition: impl IntoCondition,
+        at_most: Duration,
+    ) -> Result<Value, HarnessError> {
+        self.administrator.wait_for(&target.into(), &condition.into_condition()?, at_most).await
     }
 
     /// What kubeadm printed, host by host.
@@ -161,7 +213,7 @@ impl Cluster {
     /// # Errors
     /// Not within five minutes; says which.
     pub async fn nodes_ready(&self) -> Result<(), HarnessError> {
-        nodes_ready(&self.sim.host(WORKSTATION), &self.admin, self.options.nodes + 1).await
+        nodes_ready(&self.sim.host(WORKSTATION), self.admin(), self.options.nodes + 1).await
     }
 
     /// Restarts the kube-apiserver's static pod as an operator does: the manifest leaves the
@@ -179,7 +231,7 @@ impl Cluster {
         let workstation = self.sim.host(WORKSTATION);
         let ready = self.options.profile.ready_path();
         wait_for(&workstation, "kube-apiserver is ready", async || {
-            let (status, _) = self.admin.raw(http::Method::GET, ready, None).await.ok()?;
+            let (status, _) = self.admin().raw(http::Method::GET, ready, None).await.ok()?;
             status.is_success().then_some(())
         })
         .await

@@ -1,16 +1,22 @@
-//! One apiserver on a memory store, for tests that need an API and nothing else.
+//! One apiserver on a memory store, with controllers if they are asked for: for tests that need an API and no nodes.
 
 use std::time::Duration;
 
 use api::profile::Profile;
 use client::Rest;
+use kube::api::DynamicObject;
 use pki::{
     Authority, CertSpec, CertifiedKey, KeyAlgorithm, PrivateKey,
     kubeconfig::{Cluster as KubeCluster, Kubeconfig, User},
 };
-use world::{Host, Wall};
+use serde_json::Value;
+use world::{Gear, Host, Wall};
 
-use crate::cluster::HarnessError;
+use crate::{
+    Condition, Faults, Identity, IntoCondition, Manifests, Target,
+    administrator::{Administrator, PATIENCE},
+    cluster::HarnessError,
+};
 
 const DIR: &str = "/etc/kubernetes/pki";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -25,6 +31,9 @@ pub struct ControlPlaneOptions {
     /// Validity of the certificates on disk; they end last, so that the loopback certificate is the
     /// first to die.
     pub validity: Duration,
+    /// Whether kube-controller-manager and kube-scheduler run too: garbage is collected, namespaces end, deployments get
+    /// their pods, which no node runs.
+    pub controllers: bool,
     /// More flags of kube-apiserver, which win over ours.
     pub flags: Vec<String>,
     /// Whether the apiserver's own client checks dates: the switch of a story's proof.
@@ -37,6 +46,7 @@ impl Default for ControlPlaneOptions {
             profile: Profile::default(),
             algorithm: KeyAlgorithm::EcdsaP256,
             validity: DAY * 3650,
+            controllers: false,
             flags: Vec::new(),
             check_certificate_dates: true,
         }
@@ -47,19 +57,34 @@ impl Default for ControlPlaneOptions {
 pub struct ControlPlane {
     host: Host,
     server: apiserver::Server,
-    kubeconfig: Kubeconfig,
-    profile: Profile,
+    administrator: Administrator,
 }
 
 impl ControlPlane {
-    /// Makes certificates on `host`, starts the apiserver there and waits until it is ready.
+    /// Makes certificates on `host`, starts the apiserver there and waits until it is ready. Clients speak from there,
+    /// too.
     ///
     /// # Errors
     /// A flag was wrong, or a start-up hook failed.
     pub async fn start(host: &Host, options: ControlPlaneOptions) -> Result<Self, HarnessError> {
-        let kubeconfig = write_pki(host, &options)?;
-        let mut args = flags(host, options.profile);
-        args.extend(options.flags);
+        Self::start_before(host, host, options).await
+    }
+
+    /// As [`ControlPlane::start`], with clients on a host of their own: what happens to the clock of one is not the
+    /// other's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_before(
+        host: &Host,
+        workstation: &Host,
+        options: ControlPlaneOptions,
+    ) -> Result<Self, HarnessError> {
+        let issuer = Issuer::new(host, &options)?;
+        let kubeconfig = issuer.kubeconfig("kubernetes-admin", &["system:masters"])?;
+        issuer.write_files()?;
+        let mut args = flags(host, &options);
+        args.extend(options.flags.iter().cloned());
         let mut parsed = apiserver::Options::parse(&args).map_err(HarnessError::new)?;
         parsed.key_algorithm = options.algorithm;
         parsed.check_certificate_dates = options.check_certificate_dates;
@@ -67,7 +92,14 @@ impl ControlPlane {
         let server =
             apiserver::Server::start(process.host(), parsed, None).await.map_err(HarnessError::new)?;
         server.ready().await.map_err(HarnessError::new)?;
-        Ok(Self { host: host.clone(), server, kubeconfig, profile: options.profile })
+        let administrator = Administrator::new(workstation, host, &kubeconfig, options.profile)?;
+        let plane = Self { host: host.clone(), server, administrator };
+        if options.controllers {
+            start_controllers(host, &issuer, options.profile)?;
+            // The first sign that they work, and what every pod needs.
+            plane.wait_for("serviceaccount/default", "create").await?;
+        }
+        Ok(plane)
     }
 
     /// The host it runs on.
@@ -82,15 +114,39 @@ impl ControlPlane {
 
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> &Kubeconfig {
-        &self.kubeconfig
+        self.administrator.kubeconfig()
     }
 
-    /// An administrator's `kube::Client` that speaks from `from`.
+    /// The administrator's `kube::Client`.
     ///
     /// # Errors
     /// The kubeconfig does not fit (it does, unless its files were changed).
-    pub fn client(&self, from: &Host) -> Result<kube::Client, HarnessError> {
-        client::kube_client(from, &self.kubeconfig, self.profile.go()).map_err(HarnessError::new)
+    pub fn client(&self) -> Result<kube::Client, HarnessError> {
+        self.administrator.client_from(self.administrator.workstation())
+    }
+
+    /// An administrator's `kube::Client` that speaks from another host.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::client`].
+    pub fn client_from(&self, host: &Host) -> Result<kube::Client, HarnessError> {
+        self.administrator.client_from(host)
+    }
+
+    /// Somebody else's `kube::Client`.
+    ///
+    /// # Errors
+    /// The control plane's authority cannot be read, or has ended.
+    pub fn client_as(&self, identity: &Identity) -> Result<kube::Client, HarnessError> {
+        self.administrator.client_as(identity)
+    }
+
+    /// The administrator's `kube::Client`, some of whose requests go wrong.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::client`].
+    pub fn faulty_client(&self, faults: &Faults) -> Result<kube::Client, HarnessError> {
+        self.administrator.faulty_administrator(faults)
     }
 
     /// An administrator's JSON client that speaks from `from`.
@@ -98,12 +154,66 @@ impl ControlPlane {
     /// # Errors
     /// As [`ControlPlane::client`].
     pub fn admin(&self, from: &Host) -> Result<Rest, HarnessError> {
-        Rest::from_kubeconfig(from, &self.kubeconfig, self.profile.go(), "kubectl").map_err(HarnessError::new)
+        let profile = self.administrator.profile();
+        Rest::from_kubeconfig(from, self.kubeconfig(), profile.go(), "kubectl").map_err(HarnessError::new)
+    }
+
+    /// Applies objects as `kubectl apply --server-side --force-conflicts` does, and waits until definitions among them
+    /// are established. Returns the objects as stored.
+    ///
+    /// # Errors
+    /// The server refuses one; says which, and where it is from.
+    pub async fn apply(&self, manifests: &Manifests) -> Result<Vec<DynamicObject>, HarnessError> {
+        self.administrator.apply(manifests).await
+    }
+
+    /// Waits until the object is as `condition` says: `wait_for("configmap/web", "create")`. Returns it; null if it is
+    /// gone.
+    ///
+    /// # Errors
+    /// Not within five minutes: what was waited for, what was seen last, and when.
+    pub async fn wait_for(
+        &self,
+        target: impl Into<Target>,
+        condition: impl IntoCondition,
+    ) -> Result<Value, HarnessError> {
+        self.wait_for_within(target, condition, PATIENCE).await
+    }
+
+    /// As [`ControlPlane::wait_for`], for another time than five minutes.
+    ///
+    /// # Errors
+    /// Not within that time.
+    pub async fn wait_for_within(
+        &self,
+        target: impl Into<Target>,
+        condition: impl IntoCondition,
+        at_most: Duration,
+    ) -> Result<Value, HarnessError> {
+        let condition: Condition = condition.into_condition()?;
+        self.administrator.wait_for(&target.into(), &condition, at_most).await
+    }
+
+    /// Time passes, and every timer on the way fires. In the real gear it does so by itself.
+    ///
+    /// # Errors
+    /// This is the real gear.
+    pub async fn elapse(&self, d: Duration) -> Result<(), HarnessError> {
+        match self.host.gear() {
+            Gear::Simulated => {
+                self.administrator.workstation().clock().sleep(d).await;
+                Ok(())
+            }
+            Gear::Real => Err(HarnessError::new(format!(
+                "in the real gear nothing makes {d:?} pass sooner; take the simulated one (#[chronoplane::test]), or set \
+                 a wall clock with Real::step"
+            ))),
+        }
     }
 }
 
-fn flags(host: &Host, profile: Profile) -> Vec<String> {
-    vec![
+fn flags(host: &Host, options: &ControlPlaneOptions) -> Vec<String> {
+    let mut flags = vec![
         format!("--advertise-address={}", host.net().address()),
         "--authorization-mode=Node,RBAC".into(),
         format!("--client-ca-file={DIR}/ca.crt"),
@@ -117,56 +227,112 @@ fn flags(host: &Host, profile: Profile) -> Vec<String> {
         "--storage-backend=memory".into(),
         format!("--tls-cert-file={DIR}/apiserver.crt"),
         format!("--tls-private-key-file={DIR}/apiserver.key"),
-        format!("--kubernetes-version={}", profile.git_version()),
-    ]
+        format!("--kubernetes-version={}", options.profile.git_version()),
+    ];
+    if !options.controllers {
+        // Nobody makes the accounts that it wants pods to have.
+        flags.push("--disable-admission-plugins=ServiceAccount".into());
+    }
+    flags
 }
 
-fn write_pki(host: &Host, options: &ControlPlaneOptions) -> Result<Kubeconfig, HarnessError> {
-    let (now, entropy, disk) = (host.clock().wall(), host.entropy(), host.disk());
-    let from = now.saturating_sub(Duration::from_secs(300)).unwrap_or(Wall::MIN);
-    let to = now.saturating_add(options.validity).unwrap_or(Wall::MAX);
-    let names = ["kubernetes".to_owned()];
-    let ca = Authority::new_root(entropy, options.algorithm, "kubernetes", &names, from, to)
-        .map_err(HarnessError::new)?;
-    let issue =
-        |common_name: &str, organizations: &[&str], server: bool| -> Result<CertifiedKey, HarnessError> {
-            let key = PrivateKey::generate(options.algorithm).map_err(HarnessError::new)?;
-            let spec = CertSpec {
-                common_name: common_name.to_owned(),
-                organizations: organizations.iter().map(|o| (*o).to_owned()).collect(),
-                dns_names: if server {
-                    vec!["kubernetes".into(), "kubernetes.default".into(), "localhost".into()]
-                } else {
-                    Vec::new()
-                },
-                ips: if server {
-                    vec![host.net().address(), [127, 0, 0, 1].into(), [10, 96, 0, 1].into()]
-                } else {
-                    Vec::new()
-                },
-                client_auth: !server,
-                server_auth: server,
-                not_before: from,
-                not_after: to,
-            };
-            let leaf = ca.issue(entropy, &spec, &key.public()).map_err(HarnessError::new)?;
-            CertifiedKey::new(vec![leaf], key).map_err(HarnessError::new)
-        };
-    let serving = issue("kube-apiserver", &[], true)?;
-    let admin = issue("kubernetes-admin", &["system:masters"], false)?;
-    let accounts = PrivateKey::generate(options.algorithm).map_err(HarnessError::new)?;
-    let files = [
-        ("ca.crt", ca.certificate.to_pem(), 0o644),
-        ("ca.key", ca.key().to_pem(), 0o600),
-        ("apiserver.crt", serving.chain_pem(), 0o644),
-        ("apiserver.key", serving.key_pem(), 0o600),
-        ("sa.key", accounts.to_pem(), 0o600),
-        ("sa.pub", accounts.public().to_pem(), 0o600),
+/// Starts kube-controller-manager and kube-scheduler as kubeadm's manifests have them.
+fn start_controllers(host: &Host, issuer: &Issuer<'_>, profile: Profile) -> Result<(), HarnessError> {
+    let config = |name: &str| -> Result<String, HarnessError> {
+        let path = format!("/etc/kubernetes/{name}.conf");
+        let config = issuer.kubeconfig(&format!("system:kube-{name}"), &[])?;
+        config.save(host.disk(), &path).map_err(HarnessError::new)?;
+        Ok(path)
+    };
+    let version = format!("--kubernetes-version={}", profile.git_version());
+    let manager = vec![
+        format!("--kubeconfig={}", config("controller-manager")?),
+        format!("--cluster-signing-cert-file={DIR}/ca.crt"),
+        format!("--cluster-signing-key-file={DIR}/ca.key"),
+        "--controllers=*,bootstrapsigner,tokencleaner".into(),
+        format!("--root-ca-file={DIR}/ca.crt"),
+        format!("--service-account-private-key-file={DIR}/sa.key"),
+        "--use-service-account-credentials=true".into(),
+        "--leader-elect=false".into(),
+        version.clone(),
     ];
-    for (name, contents, mode) in files {
-        disk.write(format!("{DIR}/{name}"), contents, mode).map_err(HarnessError::new)?;
+    let scheduler =
+        vec![format!("--kubeconfig={}", config("scheduler")?), "--leader-elect=false".into(), version];
+    let process = host.process("kube-controller-manager");
+    process.host().spawn(controllers::manager::run(process.host().clone(), manager));
+    let process = host.process("kube-scheduler");
+    process.host().spawn(controllers::scheduler::run(process.host().clone(), scheduler));
+    Ok(())
+}
+
+/// The control plane's authority, and what it issues.
+struct Issuer<'a> {
+    host: &'a Host,
+    algorithm: KeyAlgorithm,
+    authority: Authority,
+    from: Wall,
+    to: Wall,
+}
+
+impl<'a> Issuer<'a> {
+    fn new(host: &'a Host, options: &ControlPlaneOptions) -> Result<Self, HarnessError> {
+        let now = host.clock().wall();
+        let from = now.saturating_sub(Duration::from_secs(300)).unwrap_or(Wall::MIN);
+        let to = now.saturating_add(options.validity).unwrap_or(Wall::MAX);
+        let (algorithm, names) = (options.algorithm, ["kubernetes".to_owned()]);
+        let authority = Authority::new_root(host.entropy(), algorithm, "kubernetes", &names, from, to)
+            .map_err(HarnessError::new)?;
+        Ok(Self { host, algorithm, authority, from, to })
     }
-    let cluster =
-        KubeCluster::new(&format!("https://{}:6443", host.net().address()), &ca.certificate.to_pem());
-    Ok(Kubeconfig::new("kubernetes", cluster, "kubernetes-admin", User::with_certificate(&admin)))
+
+    fn issue(
+        &self,
+        common_name: &str,
+        organizations: &[&str],
+        server: bool,
+    ) -> Result<CertifiedKey, HarnessError> {
+        let key = PrivateKey::generate(self.algorithm).map_err(HarnessError::new)?;
+        let mut spec = CertSpec {
+            common_name: common_name.to_owned(),
+            organizations: organizations.iter().map(|o| (*o).to_owned()).collect(),
+            dns_names: Vec::new(),
+            ips: Vec::new(),
+            client_auth: !server,
+            server_auth: server,
+            not_before: self.from,
+            not_after: self.to,
+        };
+        if server {
+            spec.dns_names = vec!["kubernetes".into(), "kubernetes.default".into(), "localhost".into()];
+            spec.ips = vec![self.host.net().address(), [127, 0, 0, 1].into(), [10, 96, 0, 1].into()];
+        }
+        let leaf =
+            self.authority.issue(self.host.entropy(), &spec, &key.public()).map_err(HarnessError::new)?;
+        CertifiedKey::new(vec![leaf], key).map_err(HarnessError::new)
+    }
+
+    fn kubeconfig(&self, user: &str, groups: &[&str]) -> Result<Kubeconfig, HarnessError> {
+        let server = format!("https://{}:6443", self.host.net().address());
+        let cluster = KubeCluster::new(&server, &self.authority.certificate.to_pem());
+        let pair = self.issue(user, groups, false)?;
+        Ok(Kubeconfig::new("kubernetes", cluster, user, User::with_certificate(&pair)))
+    }
+
+    /// What the apiserver reads.
+    fn write_files(&self) -> Result<(), HarnessError> {
+        let serving = self.issue("kube-apiserver", &[], true)?;
+        let accounts = PrivateKey::generate(self.algorithm).map_err(HarnessError::new)?;
+        let files = [
+            ("ca.crt", self.authority.certificate.to_pem(), 0o644),
+            ("ca.key", self.authority.key().to_pem(), 0o600),
+            ("apiserver.crt", serving.chain_pem(), 0o644),
+            ("apiserver.key", serving.key_pem(), 0o600),
+            ("sa.key", accounts.to_pem(), 0o600),
+            ("sa.pub", accounts.public().to_pem(), 0o600),
+        ];
+        for (name, contents, mode) in files {
+            self.host.disk().write(format!("{DIR}/{name}"), contents, mode).map_err(HarnessError::new)?;
+        }
+        Ok(())
+    }
 }

@@ -1,11 +1,14 @@
-//! What `#[chronoplane::test]` expands to: a fixture in a new simulated world.
+//! What `#[chronoplane::test]` expands to: a fixture in a new simulated world. [`run`] is the same as a plain function.
 
 use std::future::Future;
 
 use api::profile::Profile;
 use world::{Periods, sim};
 
-use crate::{Cluster, ClusterOptions, ControlPlane, ControlPlaneOptions, HarnessError, Sim};
+use crate::{
+    Cluster, ClusterOptions, ControlPlane, ControlPlaneOptions, HarnessError, Sim,
+    cluster::{CONTROL_PLANE, WORKSTATION},
+};
 
 /// Options of one test, as its attribute gives them.
 #[derive(Clone, Debug)]
@@ -14,13 +17,14 @@ pub struct Options {
     seed: u64,
     nodes: usize,
     version: Option<&'static str>,
+    controllers: bool,
     periods: Periods,
 }
 
 impl Options {
     /// The defaults for the test of that name; its seed can be set with `CHRONOPLANE_SEED`.
     pub fn new(name: &'static str) -> Self {
-        Self { name, seed: 1, nodes: 0, version: None, periods: Periods::upstream() }
+        Self { name, seed: 1, nodes: 0, version: None, controllers: false, periods: Periods::upstream() }
     }
 
     /// The seed of the world.
@@ -38,6 +42,12 @@ impl Options {
     /// The release to behave as.
     pub fn version(mut self, version: &'static str) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// A [`ControlPlane`] with its controllers; a [`Cluster`] has them anyway.
+    pub fn controllers(mut self) -> Self {
+        self.controllers = true;
         self
     }
 
@@ -66,8 +76,19 @@ impl Fixture for Sim {
 
 impl Fixture for ControlPlane {
     async fn make(sim: &Sim, options: &Options) -> Result<Self, HarnessError> {
-        let settings = ControlPlaneOptions { profile: options.profile()?, ..ControlPlaneOptions::default() };
-        ControlPlane::start(&sim.host("cp1"), settings).await
+        let settings = ControlPlaneOptions {
+            profile: options.profile()?,
+            controllers: options.controllers,
+            ..ControlPlaneOptions::default()
+        };
+        ControlPlane::start_before(&sim.host(CONTROL_PLANE), &sim.host(WORKSTATION), settings).await
+    }
+}
+
+/// Several in one world, such as a [`Sim`] to set clocks with and a [`ControlPlane`].
+impl<A: Fixture, B: Fixture> Fixture for (A, B) {
+    async fn make(sim: &Sim, options: &Options) -> Result<Self, HarnessError> {
+        Ok((A::make(sim, options).await?, B::make(sim, options).await?))
     }
 }
 

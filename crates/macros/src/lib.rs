@@ -7,17 +7,19 @@
 //! }
 //! ```
 //!
-//! The type of the one argument decides what is made: a `Sim` (hosts only), a `ControlPlane` (an
-//! apiserver with its memory store) or a `Cluster` (kubeadm init and joins).
+//! The type of the argument decides what is made: a `Sim` (hosts only), a `ControlPlane` (an
+//! apiserver with its memory store) or a `Cluster` (kubeadm init and joins); with two arguments, both
+//! in one world.
 
 use proc_macro::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::{FnArg, ItemFn, LitInt, LitStr, parse_macro_input, spanned::Spanned};
 
-/// Runs an `async fn` with one argument as a test in a new simulated world.
+/// Runs an `async fn` with one or two arguments as a test in a new simulated world.
 ///
 /// Options, all optional: `seed = 7` (environment `CHRONOPLANE_SEED` wins), `nodes = 3`,
-/// `version = "1.32"`, `sparse` (recurring work stretched; needed to cross months cheaply).
+/// `version = "1.32"`, `controllers` (a `ControlPlane` with kube-controller-manager and kube-scheduler),
+/// `sparse` (recurring work stretched; needed to cross months cheaply).
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut setters = Vec::new();
@@ -31,23 +33,31 @@ pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
         } else if meta.path.is_ident("version") {
             let value: LitStr = meta.value()?.parse()?;
             setters.push(quote!(.version(#value)));
+        } else if meta.path.is_ident("controllers") {
+            setters.push(quote!(.controllers()));
         } else if meta.path.is_ident("sparse") {
             setters.push(quote!(.sparse()));
         } else {
-            return Err(meta.error("known options: seed, nodes, version, sparse"));
+            return Err(meta.error("known options: seed, nodes, version, controllers, sparse"));
         }
         Ok(())
     });
     parse_macro_input!(options with parser);
     let ItemFn { attrs, vis, sig, block } = parse_macro_input!(item as ItemFn);
-    let argument = match (&sig.asyncness, sig.inputs.len(), sig.inputs.first()) {
-        (Some(_), 1, Some(FnArg::Typed(argument))) => argument,
+    let arguments: Vec<_> = sig.inputs.iter().collect();
+    let (pattern, ty) = match (&sig.asyncness, arguments.as_slice()) {
+        (Some(_), [FnArg::Typed(one)]) => (one.pat.to_token_stream(), one.ty.to_token_stream()),
+        (Some(_), [FnArg::Typed(one), FnArg::Typed(other)]) => {
+            let (first, second) = (&one.pat, &other.pat);
+            let (first_ty, second_ty) = (&one.ty, &other.ty);
+            (quote!((#first, #second)), quote!((#first_ty, #second_ty)))
+        }
         _ => {
-            let message = "#[chronoplane::test] takes an async fn with one argument: a Sim, a ControlPlane or a Cluster";
+            let message = "#[chronoplane::test] takes an async fn with one or two arguments: a Sim, a ControlPlane or a Cluster";
             return syn::Error::new(sig.span(), message).to_compile_error().into();
         }
     };
-    let (name, output, pattern, ty) = (&sig.ident, &sig.output, &argument.pat, &argument.ty);
+    let (name, output) = (&sig.ident, &sig.output);
     quote! {
         #(#attrs)*
         #[test]

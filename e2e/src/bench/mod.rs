@@ -4,6 +4,7 @@
 //! * [`boot`]: until a control plane is ready.
 //! * [`bootstrap`]: kubelets that become Ready in a second, from a token to a signed certificate.
 //! * [`engines`]: the store's engines, and etcd beside them.
+//! * [`planes`]: many control planes in one process, each in a world of its own.
 //! * [`heartbeats`]: how many kubelets one process carries, and what each of them weighs.
 //! * [`time`]: simulated time per real time.
 //! * [`fleet`]: the control plane and the kubelets that the middle two measure, in either gear.
@@ -14,6 +15,7 @@ pub mod bootstrap;
 pub mod engines;
 pub mod fleet;
 pub mod heartbeats;
+pub mod planes;
 pub mod time;
 
 mod process;
@@ -46,6 +48,8 @@ enum What {
     Bootstrap(bootstrap::Plan),
     /// Many kubelets heart-beating in one process, and the memory of each
     Heartbeats(heartbeats::Plan),
+    /// Control planes side by side in one process, as tests have them: until each answers, and the memory of each
+    Planes(planes::Plan),
     /// The store's engines: durable creates, lists, watches, restarts, bytes; etcd beside them where it is installed
     Store(engines::Plan),
     /// Simulated time per real time of a cluster
@@ -81,6 +85,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode, Refusal> {
         What::Boot => boot::run(args.output),
         What::Bootstrap(plan) => bootstrap::run(&plan, args.output),
         What::Heartbeats(plan) => heartbeats::run(&plan, args.output),
+        What::Planes(plan) => planes::run(&plan, args.output),
         What::Store(plan) => engines::run(&plan, args.output),
         What::Time(plan) => time::run(&plan, args.output),
     }

@@ -3,6 +3,7 @@
 mod command;
 mod etcd;
 mod page;
+pub(crate) mod pause;
 pub mod process;
 
 use std::{
@@ -92,12 +93,15 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
         let (memory, block) = open(&dir, &plan)?;
         components::log_to_file(&dir.join(LOG), "warn")?;
         let world = Real::new(dir.clone(), block);
+        world.share_clocks();
         if plan.page {
             page::prepare(&world);
         }
+        let pauses = pause::serve(&world, &dir, hosts(memory.nodes).collect(), plan.processes);
         let ended = tokio::select! {
             biased;
             () = components::told_to_end() => Ok(ExitCode::SUCCESS),
+            never = pauses => match never {},
             ended = serve(&world, &dir, &plan, &memory) => ended,
         };
         for name in hosts(memory.nodes) {
@@ -123,20 +127,7 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
             .map_err(|e| Refusal(format!("cannot make the data directory {}: {e}", dir.display())))?;
     }
     if file.exists() {
-        let text = std::fs::read_to_string(&file)?;
-        let memory: Memory = serde_json::from_str(&text).map_err(|e| {
-            Refusal(format!(
-                "{} was not written by this version of chronoplane ({e}); name another --data-dir",
-                file.display()
-            ))
-        })?;
-        if memory.format != FORMAT {
-            return Err(Refusal(format!(
-                "{} has format {}, this version writes {FORMAT}; name another --data-dir",
-                file.display(),
-                memory.format
-            )));
-        }
+        let memory = remembered(&file)?;
         let block = Block::reopen(memory.base).map_err(|_| {
             Refusal(format!(
                 "{} is in use by another chronoplane; stop it first, or name another --data-dir",
@@ -162,6 +153,76 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
     };
     std::fs::write(&file, serde_json::to_string_pretty(&memory)?)?;
     Ok((memory, block))
+}
+
+fn remembered(file: &Path) -> Result<Memory, Refusal> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Refusal(format!("cannot read {}: {e}; name another --data-dir", file.display())))?;
+    let memory: Memory = serde_json::from_str(&text).map_err(|e| {
+        Refusal(format!(
+            "{} was not written by this version of chronoplane ({e}); name another --data-dir",
+            file.display()
+        ))
+    })?;
+    if memory.format != FORMAT {
+        return Err(Refusal(format!(
+            "{} has format {}, this version writes {FORMAT}; name another --data-dir",
+            file.display(),
+            memory.format
+        )));
+    }
+    Ok(memory)
+}
+
+/// A data directory with a cluster, as other commands look at it.
+pub(crate) struct Kept {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Its hosts' names.
+    pub hosts: Vec<String>,
+    base: Ipv4Addr,
+}
+
+impl Kept {
+    /// The cluster of `data_dir`; without one, the cluster whose kubeconfig `KUBECONFIG` names.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn find(data_dir: Option<&Path>) -> Result<Self, Refusal> {
+        let dir = match data_dir {
+            Some(dir) => std::path::absolute(dir)?,
+            None => named_by_kubeconfig()?,
+        };
+        let file = dir.join(FILE);
+        if !file.exists() {
+            return Err(Refusal(format!(
+                "{} holds no cluster; `chronoplane up --data-dir DIR` makes one, and --data-dir names it",
+                dir.display()
+            )));
+        }
+        let memory = remembered(&file)?;
+        Ok(Self { dir, hosts: hosts(memory.nodes).collect(), base: memory.base })
+    }
+
+    /// Whether an `up` runs it now.
+    pub(crate) fn runs(&self) -> bool {
+        Block::reopen(self.base).is_err()
+    }
+}
+
+/// `up` keeps the kubeconfig that it names below its data directory.
+fn named_by_kubeconfig() -> Result<PathBuf, Refusal> {
+    let refused = |why: &str| {
+        Refusal(format!(
+            "{why}; name the cluster with --data-dir, or take the KUBECONFIG that `chronoplane up` prints"
+        ))
+    };
+    let named = std::env::var_os("KUBECONFIG").ok_or_else(|| refused("which cluster?"))?;
+    let path = std::path::absolute(&named)?;
+    let dir = path.ancestors().find(|dir| dir.join(FILE).exists());
+    dir.map(Path::to_owned).ok_or_else(|| {
+        refused(&format!("KUBECONFIG={} is no kubeconfig of `chronoplane up`", path.display()))
+    })
 }
 
 /// Bootstraps or restarts all hosts, then runs the plan's command, or waits for ever.

@@ -152,6 +152,8 @@ pub(super) const FLAGS: &[(&str, Use)] = &[
     ("metrics", Use::Moot),
     ("enable-pprof", Use::MootBool),
     ("enable-v2", Use::MootBool),
+    // A leave, which nobody must take.
+    ("unsafe-no-fsync", Use::MootBool),
     ("feature-gates", Use::Moot),
     ("experimental-initial-corrupt-check", Use::MootBool),
     ("experimental-corrupt-check-time", Use::Moot),

@@ -75,7 +75,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("experimental-compact-hash-check-enabled", ""),
         ("experimental-warning-apply-duration", ""),
     ]),
-    ("Unsafe feature", &[("force-new-cluster", "Only false: ")]),
+    ("Unsafe feature", &[("force-new-cluster", "Only false: "), ("unsafe-no-fsync", "")]),
 ];
 
 /// The whole text.
