@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     bench, catalogue, cfssl, chaos, components, conformance, explain, out, pod_webhook, scenarios, store,
-    story, timeline, up,
+    story, teach, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -42,6 +42,8 @@ enum Command {
     Run(RunArgs),
     /// Run a cluster on this machine, for kubectl or any client library
     Up(UpArgs),
+    /// Learn how a cluster comes to be and stays alive: chapters that play what they tell, and ask before they show
+    Teach(teach::TeachArgs),
     /// List the stories
     List,
     /// Find the stories that show an error text: paste it as one argument
@@ -200,6 +202,7 @@ pub fn main() -> ExitCode {
             etcd: args.etcd,
             page: args.page,
         }),
+        Command::Teach(args) => teach::run(&args),
         Command::List => {
             out::write(format_args!("{}", catalogue::table()));
             Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 //! ```text
 //! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear); timeline: as a page
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
+//!      ├─ teach        the course: chapters told by a world that plays them
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
 //!      ├─ chaos        seeded faults over worlds with load, and the smallest plan that fails
@@ -31,5 +32,6 @@ pub mod pod_webhook;
 pub mod scenarios;
 pub mod store;
 pub mod story;
+pub mod teach;
 pub mod timeline;
 pub mod up;

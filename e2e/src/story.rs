@@ -133,6 +133,11 @@ impl Teller {
         Self { told: Arc::default(), live, quiet: Arc::default() }
     }
 
+    /// One who is not heard: for who plays on a stage and tells in another way.
+    pub(crate) fn mute() -> Self {
+        Self::new(false)
+    }
+
     /// One line of the story.
     pub fn say(&self, line: impl Into<String>) {
         let line = line.into();
