@@ -68,7 +68,10 @@ pub fn signing_request(object: &Value) -> Result<String, pki::csr::CsrError> {
         ("spec.groups", words("/spec/groups")),
         ("spec.signerName", object.str_at("/spec/signerName").to_owned()),
         ("spec.usages", words("/spec/usages")),
-        ("spec.request", format!("a PKCS#10 request for {}", subject(csr.organizations(), csr.common_name()))),
+        (
+            "spec.request",
+            format!("a PKCS#10 request for {}", subject(csr.organizations(), csr.common_name())),
+        ),
         ("  its names", names(csr.dns_names(), csr.ips())),
     ]))
 }

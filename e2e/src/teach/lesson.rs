@@ -122,7 +122,8 @@ impl Lesson {
 
     fn next(&self, id: &str) -> Result<(usize, &Step), StoryError> {
         let n = self.state.borrow().told.len();
-        let step = self.text.steps.get(n).ok_or_else(|| self.wrong(format!("the text has no step {id:?}")))?;
+        let step =
+            self.text.steps.get(n).ok_or_else(|| self.wrong(format!("the text has no step {id:?}")))?;
         match step.id == id {
             true => Ok((n, step)),
             false => Err(self.wrong(format!("the run shows {id:?} where the text has {:?}", step.id))),
@@ -136,7 +137,8 @@ impl Lesson {
     pub fn ask(&self, id: &str, facts: Facts) -> Result<(), StoryError> {
         let (n, step) = self.next(id)?;
         let facts = self.as_heard(facts);
-        let question = step.question.as_ref().ok_or_else(|| self.wrong(format!("step {id:?} asks nothing")))?;
+        let question =
+            step.question.as_ref().ok_or_else(|| self.wrong(format!("step {id:?} asks nothing")))?;
         let question = question.filled(&facts).map_err(|e| self.wrong(e))?;
         let mut guess = None;
         if self.is_heard() {
@@ -212,14 +214,18 @@ impl Lesson {
         if question.choices.is_empty() {
             return match facts.answer_opt() {
                 None => Ok((question, None)),
-                Some(value) => Err(self.wrong(format!("step {id:?}: {value:?} answers a question without choices"))),
+                Some(value) => {
+                    Err(self.wrong(format!("step {id:?}: {value:?} answers a question without choices")))
+                }
             };
         }
         let value = facts.answer_opt().unwrap_or_default();
         let answer = question.choices.iter().position(|choice| choice.value == value);
         match answer {
             Some(_) => Ok((question, answer)),
-            None => Err(self.wrong(format!("step {id:?}: the run found {value:?}, which is none of the choices"))),
+            None => {
+                Err(self.wrong(format!("step {id:?}: the run found {value:?}, which is none of the choices")))
+            }
         }
     }
 

@@ -69,7 +69,9 @@ pub fn run(args: &TeachArgs) -> Result<ExitCode, Refusal> {
         return Ok(ExitCode::SUCCESS);
     };
     let chapter = chapters::find(wanted).ok_or_else(|| {
-        Refusal(format!("there is no chapter {wanted:?}; `chronoplane teach` lists them, by number and by name"))
+        Refusal(format!(
+            "there is no chapter {wanted:?}; `chronoplane teach` lists them, by number and by name"
+        ))
     })?;
     let live = args.html.is_none() && args.output == Output::Text;
     let voice = match (live, args.step) {

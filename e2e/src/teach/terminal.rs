@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use textwrap::{WordSeparator, core::Word};
 
 use super::text::{Language, Question};
 use crate::out;
@@ -115,8 +116,38 @@ fn render(markdown: &str, indent: &str) -> String {
 }
 
 fn wrap(text: &str, first: &str, rest: &str) -> String {
-    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(rest).break_words(false);
-    textwrap::fill(text, options)
+    let options =
+        textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(rest).break_words(false);
+    textwrap::fill(text, options.word_separator(WordSeparator::Custom(pieces)))
+}
+
+/// What stays together in a line: words, and of Chinese, which has no blanks, each character with the signs that no
+/// line begins with.
+fn pieces(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let mut from = 0;
+    let mut before: Option<char> = None;
+    let mut cuts = Vec::new();
+    for (at, c) in line.char_indices() {
+        let last = before.replace(c);
+        let after_blank = last == Some(' ') && c != ' ';
+        let in_chinese = (last.is_some_and(is_wide) || is_wide(c)) && !CLINGS.contains(c) && c != ' ';
+        let opened = last.is_some_and(|last| OPENS.contains(last));
+        if at > from && (after_blank || in_chinese && !opened) {
+            cuts.push(from..at);
+            from = at;
+        }
+    }
+    cuts.push(from..line.len());
+    Box::new(cuts.into_iter().map(|range| Word::from(&line[range])))
+}
+
+/// No line begins with these. Colours end with the word that they belong to.
+const CLINGS: &str = "，。、；：？！）》」”’…—\u{1b}";
+/// No line ends with these.
+const OPENS: &str = "（《「“‘";
+
+fn is_wide(c: char) -> bool {
+    matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ff60}')
 }
 
 #[cfg(test)]

@@ -176,7 +176,8 @@ impl Text {
         let mut sections = text.split("\n## ");
         let head = sections.next().unwrap_or_default().trim();
         let (title, intro) = head.split_once('\n').unwrap_or((head, ""));
-        let title = title.strip_prefix("# ").ok_or_else(|| TextError::new("does not begin with `# Title`"))?;
+        let title =
+            title.strip_prefix("# ").ok_or_else(|| TextError::new("does not begin with `# Title`"))?;
         let steps: Vec<Step> = sections.map(Step::parse).collect::<Result<_, _>>()?;
         let ids: BTreeSet<&str> = steps.iter().map(|step| step.id.as_str()).collect();
         if ids.len() != steps.len() {
@@ -201,18 +202,14 @@ impl Step {
             true => None,
             false => Some(Question::parse(&quoted).map_err(|why| bad(&why))?),
         };
-        Ok(Self {
-            id: id.to_owned(),
-            title: title.trim().to_owned(),
-            question,
-            body: body.trim().to_owned(),
-        })
+        Ok(Self { id: id.to_owned(), title: title.trim().to_owned(), question, body: body.trim().to_owned() })
     }
 
     /// The names of what the run must find for it, but for the answer.
     pub fn places(&self) -> BTreeSet<String> {
         let question = self.question.iter().flat_map(|question| {
-            let choices = question.choices.iter().flat_map(|choice| places(&choice.value).chain(places(&choice.text)));
+            let choices =
+                question.choices.iter().flat_map(|choice| places(&choice.value).chain(places(&choice.text)));
             places(&question.text).chain(choices)
         });
         question.chain(places(&self.body)).chain(places(&self.title)).map(str::to_owned).collect()
@@ -224,8 +221,10 @@ impl Question {
         let is_choice = |line: &&str| line.starts_with("- ");
         let text = lines.iter().take_while(|line| !is_choice(line)).copied().collect::<Vec<_>>().join("\n");
         let choice = |line: &&str| {
-            let rest = line.strip_prefix("- `").ok_or_else(|| format!("{line:?} is no choice: - `value` words"))?;
-            let (value, text) = rest.split_once('`').ok_or_else(|| format!("the value in {line:?} has no end"))?;
+            let rest =
+                line.strip_prefix("- `").ok_or_else(|| format!("{line:?} is no choice: - `value` words"))?;
+            let (value, text) =
+                rest.split_once('`').ok_or_else(|| format!("the value in {line:?} has no end"))?;
             Ok(Choice { value: value.to_owned(), text: text.trim().to_owned() })
         };
         let choices: Vec<Choice> =
@@ -268,8 +267,9 @@ pub(crate) fn fill(text: &str, facts: &Facts) -> Result<String, TextError> {
         let mut parts = line.split("{{");
         let mut filled = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            let (name, rest) =
-                part.split_once("}}").ok_or_else(|| TextError::new(format!("{line:?} has a place without end")))?;
+            let (name, rest) = part
+                .split_once("}}")
+                .ok_or_else(|| TextError::new(format!("{line:?} has a place without end")))?;
             filled += facts.value(name)?;
             filled += rest;
         }
@@ -316,7 +316,10 @@ mod tests {
     #[test]
     fn what_was_found_takes_its_place_and_what_was_not_is_named() {
         let facts = Facts::new().word("name", "x1").show("thing", "a\nb\n");
-        assert_eq!(fill("It was `{{name}}`:\n\n{{thing}}", &facts).unwrap(), "It was `x1`:\n\n```text\na\nb\n```");
+        assert_eq!(
+            fill("It was `{{name}}`:\n\n{{thing}}", &facts).unwrap(),
+            "It was `x1`:\n\n```text\na\nb\n```"
+        );
         assert!(fill("{{other}}", &facts).unwrap_err().to_string().contains("other"));
         assert!(fill("in line: {{thing}}", &facts).unwrap_err().to_string().contains("thing"));
     }

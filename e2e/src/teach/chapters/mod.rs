@@ -1,5 +1,15 @@
 //! The chapters, one file each with its two texts, in the order in which they are best read.
 
+mod access;
+mod expiry;
+mod ha;
+mod init;
+mod join;
+mod list_watch;
+mod loopback;
+mod pod;
+mod rotation;
+mod server_chain;
 mod tls_bootstrap;
 
 use std::time::Duration;
@@ -40,7 +50,19 @@ macro_rules! chapter {
     };
 }
 
-const ALL: &[Chapter] = &[chapter!("tls-bootstrap", tls_bootstrap)];
+const ALL: &[Chapter] = &[
+    chapter!("loopback", loopback),
+    chapter!("server-chain", server_chain),
+    chapter!("init", init),
+    chapter!("join", join),
+    chapter!("tls-bootstrap", tls_bootstrap),
+    chapter!("rotation", rotation),
+    chapter!("list-watch", list_watch),
+    chapter!("pod", pod),
+    chapter!("access", access),
+    chapter!("ha", ha),
+    chapter!("expiry", expiry),
+];
 
 /// Every chapter.
 pub fn all() -> &'static [Chapter] {
@@ -67,7 +89,8 @@ impl Chapter {
             Language::En => self.english,
             Language::Zh => self.chinese,
         };
-        Text::parse(source).map_err(|why| TextError::new(format!("chapters/{}.{}.md: {why}", self.id, lang.code())))
+        Text::parse(source)
+            .map_err(|why| TextError::new(format!("chapters/{}.{}.md: {why}", self.id, lang.code())))
     }
 
     /// Plays the chapter and tells it.

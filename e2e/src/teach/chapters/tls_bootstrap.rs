@@ -31,7 +31,8 @@ pub(super) fn play(lesson: &Lesson) -> Result<(), StoryError> {
 
 async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let token = new_token(stage).await?;
-    let secret = stage.cluster.admin().get(&Resource::core("secrets"), Some("kube-system"), &token.secret_name());
+    let secret =
+        stage.cluster.admin().get(&Resource::core("secrets"), Some("kube-system"), &token.secret_name());
     let secret = secret.await.map_err(StoryError::new)?;
     let data = secret.map_at("/data").into_iter().flatten().map(|(key, value)| {
         let value = api::object::unbase64(value.as_str().unwrap_or_default()).unwrap_or_default();
@@ -59,18 +60,26 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let approved = actor(&events, "approved")?;
     let condition = csr.list_at("/status/conditions").first().cloned().unwrap_or_default();
     let review = events.iter().filter(|e| field(e, "path").contains("subjectaccessreviews"));
-    let own = review.filter(|e| e.host == CONTROL_PLANE && field(e, "user").contains("certificate-controller"));
+    let own =
+        review.filter(|e| e.host == CONTROL_PLANE && field(e, "user").contains("certificate-controller"));
     let facts = Facts::new()
-        .show("condition", decode::yaml(&json!({"conditions": [{
-            "type": condition["type"], "reason": condition["reason"], "message": condition["message"],
-        }]})))
+        .show(
+            "condition",
+            decode::yaml(&json!({"conditions": [{
+                "type": condition["type"], "reason": condition["reason"], "message": condition["message"],
+            }]})),
+        )
         .show("review", decode::requests(own));
     lesson.tell("approval", facts.answer(approved))?;
 
     let certificate = stage.cluster.certificate(NODE, CURRENT)?;
     lesson.ask("certificate", Facts::new())?;
     let life = certificate.not_after().duration_since(certificate.not_before());
-    lesson.holds("the approver also signs", actor(&events, "approved")? == signer(&events)?, signer(&events)?)?;
+    lesson.holds(
+        "the approver also signs",
+        actor(&events, "approved")? == signer(&events)?,
+        signer(&events)?,
+    )?;
     let facts = Facts::new().show("certificate", decode::certificate(&certificate));
     lesson.tell("certificate", facts.answer(decode::span(life.as_secs())))?;
 
