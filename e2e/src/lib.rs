@@ -10,7 +10,10 @@
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
-//!      ├─ webhook        an admission webhook for a cluster to ask about its pods
+//!      ├─ webhook      an admission webhook for a cluster to ask about its pods
+//!      ├─ doctor       what this machine can do
+//!      ├─ book         pages of the book that are made from what the program itself says
+//!      ├─ completions, man
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
@@ -20,18 +23,22 @@
 mod out;
 
 pub mod bench;
+pub mod book;
 pub mod catalogue;
 pub mod cfssl;
 pub mod chaos;
 pub mod cli;
 pub mod components;
 pub mod conformance;
+pub mod doctor;
 pub mod explain;
 pub mod keystone;
 pub mod pod_webhook;
+mod progress;
 pub mod scenarios;
 pub mod store;
 pub mod story;
+mod style;
 pub mod teach;
 pub mod timeline;
 pub mod up;

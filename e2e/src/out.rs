@@ -3,13 +3,15 @@
 
 use std::{fmt, io::Write as _, process};
 
+use crate::progress;
+
 /// What a shell reports of a program that SIGPIPE ended.
 const SIGPIPE: i32 = 128 + 13;
 
 /// Writes `text`; its colours only to a terminal, and not when NO_COLOR is set. Ends the process when nobody reads any
 /// more, or the text cannot be kept.
 pub(crate) fn write(text: fmt::Arguments<'_>) {
-    end_on(anstream::stdout().write_fmt(text));
+    end_on(progress::beside(|| anstream::stdout().write_fmt(text)));
 }
 
 /// What was written is there to be read, also when a line is not at its end.

@@ -1,20 +1,16 @@
 //! A lesson on a terminal: Markdown as wrapped and, where that is welcome, coloured text.
 
-use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use textwrap::{WordSeparator, core::Word};
 
 use super::text::{Language, Question};
-use crate::out;
+use crate::{
+    out,
+    style::{BAD, CODE, FAINT, GOOD, HEADING, STRONG},
+};
 
 /// Longer lines are hard to read.
 const WIDTH: usize = 92;
-const HEADING: Style = AnsiColor::Cyan.on_default().bold();
-const CODE: Style = AnsiColor::Yellow.on_default();
-const STRONG: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
 
 pub(super) fn begin(title: &str, intro: &str) {
     outln!("{HEADING}{title}{HEADING:#}\n");

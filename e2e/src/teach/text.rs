@@ -49,6 +49,7 @@ pub struct Words {
     pub(crate) again: &'static str,
     pub(crate) contents: &'static str,
     pub(crate) other: &'static str,
+    pub(crate) about: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -65,6 +66,7 @@ const ENGLISH: Words = Words {
     again: "Everything on this page was found by a run of this command:",
     contents: "The course",
     other: "中文",
+    about: "Each chapter is a run of a simulated cluster with real certificates and real TLS: everything shown was found in it, and so were the answers. Guess before you unfold them. `chronoplane teach <chapter> --step` asks you in the terminal.",
 };
 
 const CHINESE: Words = Words {
@@ -81,6 +83,7 @@ const CHINESE: Words = Words {
     again: "本页内容全部来自这条命令的一次实际运行：",
     contents: "课程",
     other: "English",
+    about: "每一章都是一个模拟集群的一次运行，证书和 TLS 都是真的：展示的内容都是在运行中找到的，答案也是。展开之前请先猜一猜。`chronoplane teach <chapter> --lang zh --step` 会在终端里提问。",
 };
 
 impl Language {
@@ -97,6 +100,14 @@ impl Language {
         match self {
             Self::En => "en",
             Self::Zh => "zh-CN",
+        }
+    }
+
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::En => Self::Zh,
+            Self::Zh => Self::En,
         }
     }
 

@@ -59,7 +59,8 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
         service.at("/status/conditions/0").is_some().then_some(service)
     };
     let service = stage.cluster.elapse_until("it was looked at", MINUTE, judged).await?;
-    let facts = Facts::new().word("body", body.trim()).show("service", decode::yaml(&spec_and_condition(&service)));
+    let facts =
+        Facts::new().word("body", body.trim()).show("service", decode::yaml(&spec_and_condition(&service)));
     lesson.tell("proxy", facts.answer(code))?;
 
     lesson.ask("namespace", Facts::new())?;
