@@ -257,7 +257,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command(), "chronoplane", &mut script);
+            clap_complete::generate(shell, &mut Cli::command(), "chronoplane", &mut script);
             out::write(format_args!("{}", String::from_utf8_lossy(&script)));
             Ok(ExitCode::SUCCESS)
         }

@@ -42,3 +42,12 @@ mod style;
 pub mod teach;
 pub mod timeline;
 pub mod up;
+
+/// The Rust in the pages for people is compiled with the documentation's tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/how-to-test.md")]
+    struct HowToTest;
+}

@@ -33,7 +33,7 @@ use crate::{
     components, out,
 };
 pub use chapters::Chapter;
-pub use lesson::{Lesson, Told};
+pub use lesson::{Lesson, Told, ToldStep, Voice};
 pub use text::Language;
 
 /// `chronoplane teach`.
@@ -75,9 +75,9 @@ pub fn run(args: &TeachArgs) -> Result<ExitCode, Refusal> {
     })?;
     let live = args.html.is_none() && args.output == Output::Text;
     let voice = match (live, args.step) {
-        (false, _) => lesson::Voice::Silent,
-        (true, false) => lesson::Voice::Aloud,
-        (true, true) => lesson::Voice::Asking,
+        (false, _) => Voice::Silent,
+        (true, false) => Voice::Aloud,
+        (true, true) => Voice::Asking,
     };
     let told = chapter.tell(args.lang, args.seed, voice)?;
     if args.output == Output::Json {

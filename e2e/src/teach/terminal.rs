@@ -134,7 +134,7 @@ fn pieces(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
         }
     }
     cuts.push(from..line.len());
-    Box::new(cuts.into_iter().map(|range| Word::from(&line[range])))
+    Box::new(cuts.into_iter().map(move |range| Word::from(&line[range])))
 }
 
 /// No line begins with these. Colours end with the word that they belong to.
