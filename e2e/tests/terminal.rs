@@ -74,7 +74,7 @@ fn json_has_the_fields_that_its_page_promises() {
 
     let (code, chaos) = json(&["chaos", "--seeds", "0..1", "--output", "json"]);
     assert_eq!(code, Some(0));
-    check_fields(&chaos, &["failures"]);
+    check_fields(&chaos, &["held", "tally", "realSeconds", "failures", "shrunk"]);
     let page = include_str!("../../docs/output.md");
     for field in ["traceDigest", "neededFor", "symptom", "fit", "markdown"] {
         assert!(page.contains(&format!("`{field}`")), "docs/output.md says nothing of {field}");
