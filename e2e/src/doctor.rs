@@ -294,7 +294,7 @@ async fn programs(host: &Host) -> Vec<Finding> {
                 Err(why) => (State::Weak, format!("{} is there, but {why}", path.display())),
             },
         };
-        let Program { name, needed_for, advice, .. } = program;
+        let Program { name, needed_for, advice, .. } = *program;
         findings.push(Finding { name, state, seen, needed_for, advice });
     }
     findings

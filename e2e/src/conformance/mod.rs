@@ -95,8 +95,8 @@ fn add(entries: &mut Vec<Entry>, file: &str, text: &str) -> Result<(), Refusal> 
 
 /// Carries out `entries`, so many at once, and gives back what became of each, in their order.
 pub async fn carry_out(runner: &Runner, entries: &[Entry], at_once: usize) -> Vec<Outcome> {
-    let progress = Progress::through(entries.len(), "cases");
-    let cases = entries.iter().map(async |entry| {
+    let progress = &Progress::through(entries.len(), "cases");
+    let cases = entries.iter().map(|entry| async move {
         let outcome = runner.run(&entry.case).await;
         progress.step();
         outcome

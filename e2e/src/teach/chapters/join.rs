@@ -40,11 +40,11 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let wrong = forged(pin);
     let attempt = with(&words, pin, &wrong);
     let (joined, said) = kubeadm(stage, &machine(stage, "node9"), &attempt).await;
-    let facts = Facts::new().show("error", said).varies(&wrong, "sha256:…").answer(if joined {
-        "joins"
-    } else {
-        "refuses"
-    });
+    let facts = Facts::new()
+        .show("error", said)
+        .varies(&wrong, "sha256:…")
+        .varies(pin, "sha256:…")
+        .answer(if joined { "joins" } else { "refuses" });
     lesson.tell("wrong-pin", facts)?;
 
     stage.cluster.elapse(super::MINUTE).await;
