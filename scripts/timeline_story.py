@@ -284,6 +284,8 @@ def live(browser, url, shots):
     check("live: nothing to complain of", not browser.complaints, browser.complaints or "")
     check("it has the cluster's lanes", browser.run("ui.world.lanes.some((l) => l.actor === 'kube-apiserver')"), browser.run("ui.world.n"))
     check("it hears of what happens", until(browser, "byId('verdict').textContent === 'live'"))
+    opened = "byId('story').hidden && byId('tab-story').hidden && byId('rows').childElementCount > 0"
+    check("it opens on what happens, as there is no story", until(browser, opened), browser.run("byId('rows').childElementCount"))
     known = browser.run("countOf(RUN)")
     check("more comes by itself", until(browser, f"countOf(RUN) > {known}"), browser.run("countOf(RUN)") - known)
     check("all clocks are right", browser.run("ui.world.hosts.every((h) => h.clock.every(([, s]) => s === 0))"))

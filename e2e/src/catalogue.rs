@@ -1,6 +1,7 @@
 //! All stories, with the range of releases in which each happens and the words by which people know it.
 
 use api::profile::Profile;
+use serde_json::{Value, json};
 
 use crate::{
     scenarios,
@@ -52,6 +53,25 @@ impl Entry {
             (from, to) => format!("1.{from}–1.{to}"),
         }
     }
+}
+
+impl Entry {
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "story": self.id, "sentence": self.sentence, "reference": self.reference, "symptoms": self.symptoms,
+            "from": format!("1.{}", self.range.0), "to": format!("1.{}", self.range.1),
+        })
+    }
+}
+
+/// The catalogue for programs.
+pub fn to_json() -> Value {
+    let families = scenarios::FAMILIES.iter().map(|family| {
+        let stories: Vec<Value> = family.entries.iter().map(Entry::to_json).collect();
+        json!({"family": family.title, "stories": stories})
+    });
+    json!({"families": families.collect::<Vec<_>>()})
 }
 
 /// The story of that id.

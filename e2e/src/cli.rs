@@ -6,11 +6,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use api::profile::Profile;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, chaos, clock, components, conformance, envtest, explain, matrix, out, pod_webhook,
-    scenarios, store, story, timeline, up,
+    bench, book, catalogue, cfssl, chaos, clock, components, conformance, doctor, envtest, explain, matrix, out,
+    pod_webhook, progress::Progress, scenarios, store, story, teach, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -20,16 +20,27 @@ Try:
   cargo run --release -- run loopback-expiry   the certificate that dies after a year, in two seconds
   cargo run --release -- up --nodes 3          a cluster on this machine, for any kubectl
   cargo run --release -- list                  all stories
+  cargo run --release -- teach                 how a cluster comes to be, chapter by chapter
   cargo run --release -- bench boot            how fast it starts
   cargo run --release -- --help                everything else
 ";
+
+/// Of the program's own commands. Components end as upstream's do.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, and everything that was checked held
+  1  something that was checked did not hold, or a component failed while it ran
+  2  what was asked for cannot be done; one sentence says why and what to do next
+`up --exec COMMAND` ends with COMMAND's own code (128 and the signal's number if it was killed).
+NO_COLOR=1 leaves colours away; they and progress are shown on terminals only.";
 
 #[derive(Parser)]
 #[command(
     name = "chronoplane",
     version,
     about = "A Kubernetes control plane whose clocks you own",
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = EXIT_CODES
 )]
 struct Cli {
     #[command(subcommand)]
@@ -46,12 +57,21 @@ enum Command {
     Clock(clock::ClockArgs),
     /// Make a folder for KUBEBUILDER_ASSETS, so that Go's envtest starts this program
     Envtest(envtest::EnvtestArgs),
+    /// Learn how a cluster comes to be and stays alive: chapters that play what they tell, and ask before they show
+    Teach(teach::TeachArgs),
     /// List the stories
-    List,
+    List {
+        /// How to print them
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Find the stories that show an error text: paste it as one argument
     Explain {
         /// The text, as a log, a terminal or a bug report has it
         text: String,
+        /// How to print what was found
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
     },
     /// Let things go wrong in many simulated worlds, and see whether what must hold holds
     Chaos(chaos::ChaosArgs),
@@ -83,6 +103,20 @@ enum Command {
     Store(store::StoreArgs),
     /// Serve an admission webhook that changes and judges pods, and make it known to a cluster
     Webhook(pod_webhook::WebhookArgs),
+    /// What this machine can do, what each of it is for, and what to do where it cannot
+    Doctor(doctor::DoctorArgs),
+    /// Write shell completions to standard output: `source <(chronoplane completions bash)`
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page for each command into a directory, to be read with `man -l`
+    Man {
+        /// Where to; it is made if it is not there
+        directory: PathBuf,
+    },
+    /// Write the pages of the book that are made from the program and its sources, in a checkout of the repository
+    Book(book::BookArgs),
     /// Certificates from JSON requests, with cfssl's own flags: `cfssl gencert …`
     Cfssl(ComponentArgs),
     /// Writes what `cfssl` printed to NAME.pem and NAME-key.pem: `cfssljson -bare NAME`
@@ -211,20 +245,15 @@ pub fn main() -> ExitCode {
         }),
         Command::Clock(args) => clock::run(&args),
         Command::Envtest(args) => envtest::run(&args),
-        Command::List => {
-            out::write(format_args!("{}", catalogue::table()));
+        Command::Teach(args) => teach::run(&args),
+        Command::List { output } => {
+            match output {
+                Output::Text => out::write(format_args!("{}", catalogue::table())),
+                Output::Json => outln!("{}", catalogue::to_json()),
+            }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Explain { text } => match explain::answer(&text) {
-            Some(found) => {
-                out::write(format_args!("{found}"));
-                Ok(ExitCode::SUCCESS)
-            }
-            None => {
-                eprintln!("no story shows this; `chronoplane list` has them all");
-                Ok(ExitCode::FAILURE)
-            }
-        },
+        Command::Explain { text, output } => Ok(explain(&text, output)),
         Command::Chaos(args) => chaos::run(&args),
         Command::Matrix(args) => matrix::run(&args),
         Command::Bench(args) => bench::run(args),
@@ -237,6 +266,15 @@ pub fn main() -> ExitCode {
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
         Command::Store(args) => store::run(args),
         Command::Webhook(args) => pod_webhook::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chronoplane", &mut script);
+            out::write(format_args!("{}", String::from_utf8_lossy(&script)));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { directory } => man(&directory),
+        Command::Book(args) => book::run(&args),
         Command::Cfssl(c) => cfssl::main(&c.args),
         Command::Cfssljson(c) => cfssl::main_json(&c.args),
     };
@@ -248,6 +286,47 @@ fn ended(outcome: Result<ExitCode, Refusal>) -> ExitCode {
         eprintln!("error: {why}");
         ExitCode::from(2)
     })
+}
+
+/// The program's commands, as clap knows them.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Whether these are arguments of the program, whatever they come to.
+///
+/// # Errors
+/// What the program would say.
+pub fn parses<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    let args = std::iter::once("chronoplane").chain(args);
+    match Cli::try_parse_from(args) {
+        Ok(_) => Ok(()),
+        Err(e) if !e.use_stderr() => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn explain(text: &str, output: Output) -> ExitCode {
+    let found = explain::explain(text);
+    match output {
+        Output::Json => outln!("{}", explain::to_json(&found)),
+        Output::Text if found.is_empty() => eprintln!("no story shows this; `chronoplane list` has them all"),
+        Output::Text => out::write(format_args!("{}", explain::answer(&found))),
+    }
+    if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn man(directory: &std::path::Path) -> Result<ExitCode, Refusal> {
+    let failed = |e: std::io::Error| {
+        Refusal(format!(
+            "cannot write man pages to {}: {e}; name a directory that can be written",
+            directory.display()
+        ))
+    };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    clap_mangen::generate_to(command(), directory).map_err(failed)?;
+    outln!("man -l {}", directory.join("chronoplane.1").display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
@@ -270,7 +349,9 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
         check_certificate_dates: !args.ignore_certificate_dates,
     };
     let live = args.output == Form::Text;
+    let progress = (!live).then(|| Progress::of(format!("playing {}", entry.id)));
     let telling = story::tell(entry, &settings, live)?;
+    drop(progress);
     if let Some(path) = &args.trace {
         let lines: String = telling.events.iter().map(|e| format!("{e}\n")).collect();
         std::fs::write(path, lines).map_err(|e| {

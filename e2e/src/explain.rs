@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use crate::{catalogue::Entry, scenarios};
 
 /// What differs from case to case in a symptom.
@@ -19,7 +21,7 @@ pub enum Fit {
 }
 
 /// The stories that `text` may be about, the best first, each with the symptom that fits.
-pub fn explain(text: &str) -> Vec<(&'static Entry, &'static str, Fit)> {
+pub fn explain(text: &str) -> Vec<Found> {
     let text = plain(text);
     let mut found: Vec<_> = scenarios::all()
         .filter_map(|entry| {
@@ -65,14 +67,13 @@ fn words(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).collect()
 }
 
+/// One story that fits, with the symptom that does, and how well.
+pub type Found = (&'static Entry, &'static str, Fit);
+
 /// What `chronoplane explain` says.
-pub fn answer(text: &str) -> Option<String> {
-    let found = explain(text);
-    if found.is_empty() {
-        return None;
-    }
+pub fn answer(found: &[Found]) -> String {
     let mut out = String::new();
-    for (entry, symptom, fit) in &found {
+    for (entry, symptom, fit) in found {
         let how = match fit {
             Fit::Words(_) => "shows exactly this",
             Fit::Like(_) => "shows something like it",
@@ -86,7 +87,21 @@ pub fn answer(text: &str) -> Option<String> {
         );
         out += &format!("  chronoplane run {}\n\n", entry.id);
     }
-    Some(out)
+    out
+}
+
+/// The same for programs.
+pub fn to_json(found: &[Found]) -> Value {
+    let rows = found.iter().map(|(entry, symptom, fit)| {
+        let mut row = entry.to_json();
+        row["symptom"] = (*symptom).into();
+        row["fit"] = match fit {
+            Fit::Words(_) => "exactly".into(),
+            Fit::Like(_) => "like".into(),
+        };
+        row
+    });
+    json!({"stories": rows.collect::<Vec<_>>()})
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ clock        the clocks of a cluster that `up` runs
 //!      ├─ envtest      a folder for Go's envtest, whose programs are this one
+//!      ├─ teach        the course: chapters told by a world that plays them
 //!      ├─ list         the catalogue
 //!      ├─ explain      from an error text to the stories that show it
 //!      ├─ chaos        seeded faults over worlds with load, and the smallest plan that fails
@@ -12,7 +13,10 @@
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
-//!      ├─ webhook        an admission webhook for a cluster to ask about its pods
+//!      ├─ webhook      an admission webhook for a cluster to ask about its pods
+//!      ├─ doctor       what this machine can do
+//!      ├─ book         pages of the book that are made from what the program itself says
+//!      ├─ completions, man
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
 //!                      the components by themselves, which `up --processes` starts
@@ -22,6 +26,7 @@
 mod out;
 
 pub mod bench;
+pub mod book;
 pub mod catalogue;
 pub mod cfssl;
 pub mod chaos;
@@ -29,13 +34,26 @@ pub mod cli;
 pub mod clock;
 pub mod components;
 pub mod conformance;
+pub mod doctor;
 pub mod envtest;
 pub mod explain;
 pub mod keystone;
 pub mod matrix;
 pub mod pod_webhook;
+mod progress;
 pub mod scenarios;
 pub mod store;
 pub mod story;
+mod style;
+pub mod teach;
 pub mod timeline;
 pub mod up;
+
+/// The Rust in the pages for people is compiled with the documentation's tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/how-to-test.md")]
+    struct HowToTest;
+}

@@ -1,13 +1,26 @@
-//! Standard output whose reader may have gone: `chronoplane run … | head` ends as other programs do.
+//! Standard output: without colours where they are not wanted, and with a reader who may have gone:
+//! `chronoplane run … | head` ends as other programs do.
 
 use std::{fmt, io::Write as _, process};
+
+use crate::progress;
 
 /// What a shell reports of a program that SIGPIPE ended.
 const SIGPIPE: i32 = 128 + 13;
 
-/// Writes `text`; ends the process when nobody reads any more, or the text cannot be kept.
+/// Writes `text`; its colours only to a terminal, and not when NO_COLOR is set. Ends the process when nobody reads any
+/// more, or the text cannot be kept.
 pub(crate) fn write(text: fmt::Arguments<'_>) {
-    match std::io::stdout().write_fmt(text) {
+    end_on(progress::beside(|| anstream::stdout().write_fmt(text)));
+}
+
+/// What was written is there to be read, also when a line is not at its end.
+pub(crate) fn flush() {
+    end_on(std::io::stdout().flush());
+}
+
+fn end_on(outcome: std::io::Result<()>) {
+    match outcome {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => process::exit(SIGPIPE),
         Err(e) => {

@@ -15,7 +15,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use world::{Event, Wall, sim::Sim};
 
-use crate::{catalogue::Entry, cli::Refusal};
+use crate::{
+    catalogue::Entry,
+    cli::Refusal,
+    style::{BAD, GOOD},
+};
 
 /// What a story is told with.
 #[derive(Clone, Debug)]
@@ -134,6 +138,11 @@ impl Teller {
         Self { told: Arc::default(), live, quiet: Arc::default() }
     }
 
+    /// One who is not heard: for who plays on a stage and tells in another way.
+    pub(crate) fn mute() -> Self {
+        Self::new(false)
+    }
+
     /// One line of the story.
     pub fn say(&self, line: impl Into<String>) {
         let line = line.into();
@@ -163,7 +172,8 @@ impl Teller {
             format!("  {mark} {:<38} {}", check.what, check.seen)
         };
         if self.live && (!held || !self.quiet.load(Ordering::Relaxed)) {
-            outln!("{line}");
+            let style = if held { GOOD } else { BAD };
+            outln!("{}", line.replacen(mark, &format!("{style}{mark}{style:#}"), 1));
         }
         let mut told = self.told.lock();
         let number = told.checks.len();

@@ -26,7 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::{Output, Refusal};
+use crate::{
+    cli::{Output, Refusal},
+    progress::Progress,
+};
 
 /// `chronoplane bench`.
 #[derive(Args)]
@@ -80,6 +83,7 @@ impl From<Keys> for pki::KeyAlgorithm {
 /// # Errors
 /// What was to be measured did not come about.
 pub fn run(args: BenchArgs) -> Result<ExitCode, Refusal> {
+    let _progress = Progress::of("measuring");
     match args.what {
         What::Api(plan) => api::run(&plan, args.output),
         What::Boot => boot::run(args.output),

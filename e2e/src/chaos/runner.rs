@@ -1,7 +1,6 @@
 //! Plays plans side by side, one thread for each world, and shows how far it is.
 
 use std::{
-    io::IsTerminal as _,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -11,11 +10,10 @@ use chronoplane::{
     HarnessError,
     chaos::{self, Outcome, Plan, Tally},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use world::{Event, Periods};
 
-use crate::cli::Refusal;
+use crate::{cli::Refusal, progress::Progress};
 
 /// A plan that failed.
 pub struct Failure {
@@ -53,7 +51,8 @@ struct Kept {
 #[allow(clippy::disallowed_methods, reason = "how long it takes in real time is told")]
 pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> Result<Played, Refusal> {
     let began = Instant::now();
-    let bar = progress(plans.len());
+    // One alone is no progress.
+    let bar = (plans.len() > 1).then(|| Progress::through(plans.len(), "worlds"));
     let next = AtomicUsize::new(0);
     let kept = Mutex::new(Kept {
         failures: Vec::new(),
@@ -75,16 +74,17 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> R
                     if fail_fast && !kept.failures.is_empty() {
                         next.store(plans.len(), Relaxed);
                     }
-                    bar.set_message(match kept.failures.len() {
-                        0 => String::new(),
-                        n => format!("{n} failed"),
-                    });
-                    bar.inc(1);
+                    if let Some(bar) = &bar {
+                        if !kept.failures.is_empty() {
+                            bar.note(format!("{} failed", kept.failures.len()));
+                        }
+                        bar.step();
+                    }
                 }
             });
         }
     });
-    bar.finish_and_clear();
+    drop(bar);
     let mut kept = kept.into_inner();
     if let Some(broken) = kept.broken {
         return Err(broken.into());
@@ -126,16 +126,4 @@ impl Kept {
             }
         }
     }
-}
-
-/// On a terminal only: elsewhere it would be a log of itself.
-fn progress(worlds: usize) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() && worlds > 1 {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(worlds as u64), target);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} worlds, {per_sec}, {eta} left {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

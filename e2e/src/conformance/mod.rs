@@ -30,6 +30,7 @@ use world::Host;
 use crate::{
     cli::{Output, Refusal},
     components::{self, Place},
+    progress::Progress,
 };
 use case::Case;
 pub use runner::{Outcome, Runner};
@@ -94,7 +95,12 @@ fn add(entries: &mut Vec<Entry>, file: &str, text: &str) -> Result<(), Refusal> 
 
 /// Carries out `entries`, so many at once, and gives back what became of each, in their order.
 pub async fn carry_out(runner: &Runner, entries: &[Entry], at_once: usize) -> Vec<Outcome> {
-    let cases = entries.iter().map(|entry| runner.run(&entry.case));
+    let progress = &Progress::through(entries.len(), "cases");
+    let cases = entries.iter().map(|entry| async move {
+        let outcome = runner.run(&entry.case).await;
+        progress.step();
+        outcome
+    });
     futures::stream::iter(cases).buffered(at_once).collect().await
 }
 

@@ -19,6 +19,7 @@ use world::Host;
 use crate::{
     cli::{Output, Refusal},
     components::{self, Place},
+    progress::Progress,
 };
 
 /// `chronoplane store`.
@@ -69,6 +70,9 @@ pub fn run(args: StoreArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     let runtime = components::runtime()?;
     let host = Place::of_this_process()?.host();
+    // What is exported may go to this terminal, without a word about it.
+    let piped = matches!(args.what, What::Export { file: None, .. });
+    let _progress = (!piped).then(|| Progress::of("reading the store"));
     runtime.block_on(async {
         match args.what {
             What::Check { directory } => {

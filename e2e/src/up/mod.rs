@@ -25,7 +25,7 @@ use world::{
     real::{Block, Real},
 };
 
-use crate::{cli::Refusal, components};
+use crate::{cli::Refusal, components, progress::Progress};
 pub use etcd::EtcdArgs;
 
 /// What was asked for.
@@ -243,6 +243,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         let url = page::serve(first, world, profile.git_version()).await?;
         eprintln!("timeline: {url}");
     }
+    let progress = Progress::of(format!("bringing up a control plane and {} nodes", memory.nodes));
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
     let fresh = !kubeconfig.exists();
@@ -281,6 +282,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         }
     }
     cluster::nodes_ready(first, &admin, memory.nodes + 1).await?;
+    drop(progress);
     if let Some(line) = &plan.exec {
         return command::run(line, &kubeconfig).await;
     }

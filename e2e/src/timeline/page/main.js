@@ -275,6 +275,11 @@ function begin() {
   if (!RUN.worlds.length) return say("Nothing was recorded");
   resize();
   chooseWorld(0);
+  // What runs tells no story: its page opens on what happens.
+  if (!RUN.lines.length) {
+    byId("tab-story").hidden = true;
+    byId("tab-list").click();
+  }
   listenPointer(ui, act);
   listenKeys(ui, act);
   listenOverview(ui, changed);

@@ -58,7 +58,7 @@ function roving(list) {
   list.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const all = [...list.children], next = all[(all.indexOf(event.target) + step + all.length) % all.length];
+    const all = [...list.children].filter((tab) => !tab.hidden), next = all[(all.indexOf(event.target) + step + all.length) % all.length];
     event.preventDefault();
     event.stopPropagation();
     next?.focus();
