@@ -9,6 +9,8 @@
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
+//!      ├─ machine      a host by itself: kubeadm once, then the kubelet; for containers
+//!      ├─ balancer     layer 4, in front of apiservers
 //!      ├─ webhook        an admission webhook for a cluster to ask about its pods
 //!      ├─ cfssl, cfssljson  certificates from JSON, as recipes for etcd make them
 //!      └─ apiserver, etcd, controllers, scheduler, kubelet, kubeadm
@@ -18,6 +20,7 @@
 #[macro_use]
 mod out;
 
+pub mod balancer;
 pub mod bench;
 pub mod catalogue;
 pub mod cfssl;
@@ -27,7 +30,9 @@ pub mod components;
 pub mod conformance;
 pub mod explain;
 pub mod keystone;
+pub mod machine;
 pub mod pod_webhook;
+pub mod progress;
 pub mod scenarios;
 pub mod store;
 pub mod story;
