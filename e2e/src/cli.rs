@@ -9,8 +9,8 @@ use api::profile::Profile;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, book, catalogue, cfssl, chaos, clock, components, conformance, doctor, envtest, explain, matrix, out,
-    pod_webhook, progress::Progress, scenarios, store, story, teach, timeline, up,
+    balancer, bench, book, catalogue, cfssl, chaos, clock, components, conformance, doctor, envtest, explain,
+    machine, matrix, out, pod_webhook, progress::Progress, scenarios, store, story, teach, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
@@ -99,6 +99,10 @@ enum Command {
     /// kubeadm, with its own commands and flags, on this host's files or those below --rootfs
     #[command(disable_help_flag = true)]
     Kubeadm(ComponentArgs),
+    /// Be a host: kubeadm once, then its kubelet. The first program of a container that is a node
+    Machine(machine::MachineArgs),
+    /// Balance connections over apiservers, on layer 4
+    Balancer(balancer::BalancerArgs),
     /// Look at a store's directory, repair it, write it out, read it in; while no server works in it
     Store(store::StoreArgs),
     /// Serve an admission webhook that changes and judges pods, and make it known to a cluster
@@ -264,6 +268,8 @@ pub fn main() -> ExitCode {
         Command::Scheduler(c) => components::run(components::Component::Scheduler, c.args),
         Command::Kubelet(c) => components::run(components::Component::Kubelet, c.args),
         Command::Kubeadm(c) => components::run(components::Component::Kubeadm, c.args),
+        Command::Machine(args) => machine::run(args),
+        Command::Balancer(args) => balancer::run(&args),
         Command::Store(args) => store::run(args),
         Command::Webhook(args) => pod_webhook::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -13,6 +13,8 @@
 //!      ├─ bench        figures
 //!      ├─ conformance  cases over raw HTTP against any server
 //!      ├─ store        a store's directory: check, repair, export, import
+//!      ├─ machine      a host by itself: kubeadm once, then the kubelet; for containers
+//!      ├─ balancer     layer 4, in front of apiservers
 //!      ├─ webhook      an admission webhook for a cluster to ask about its pods
 //!      ├─ doctor       what this machine can do
 //!      ├─ book         pages of the book that are made from what the program itself says
@@ -25,6 +27,7 @@
 #[macro_use]
 mod out;
 
+pub mod balancer;
 pub mod bench;
 pub mod book;
 pub mod catalogue;
@@ -38,7 +41,9 @@ pub mod doctor;
 pub mod envtest;
 pub mod explain;
 pub mod keystone;
+pub mod machine;
 pub mod matrix;
+pub mod milestone;
 pub mod pod_webhook;
 mod progress;
 pub mod scenarios;

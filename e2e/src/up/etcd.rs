@@ -62,6 +62,12 @@ impl EtcdArgs {
     }
 }
 
+/// Whether the cluster that kubeadm was making on `host` is kept elsewhere: the client's files are there, and no key of an
+/// authority of its own.
+pub(super) fn is_elsewhere(host: &Host) -> bool {
+    host.disk().exists(CERT) && !host.disk().exists("/etc/kubernetes/pki/etcd/ca.key")
+}
+
 /// Each host of a cluster has an address of its own, and calls that 127.0.0.1.
 fn reachable(url: &str) -> Result<(), Refusal> {
     let uri: http::Uri = url

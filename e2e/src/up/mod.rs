@@ -1,5 +1,6 @@
 //! `chronoplane up`: a cluster on this machine, until Ctrl-C or for as long as a given command runs.
 
+mod beginning;
 mod command;
 mod etcd;
 mod page;
@@ -17,7 +18,7 @@ use chronoplane::{
     ClusterOptions, Machinery, TaskLauncher,
     cluster::{self, CONTROL_PLANE},
 };
-use client::Rest;
+use client::{DeleteParams, Resource, Rest};
 use pki::{KeyAlgorithm, token::BootstrapToken};
 use serde::{Deserialize, Serialize};
 use world::{
@@ -25,7 +26,7 @@ use world::{
     real::{Block, Real},
 };
 
-use crate::{cli::Refusal, components, progress::Progress};
+use crate::{cli::Refusal, components, milestone::Milestone, progress::Progress};
 pub use etcd::EtcdArgs;
 
 /// What was asked for.
@@ -61,6 +62,7 @@ struct Memory {
 
 const FORMAT: u32 = 1;
 const FILE: &str = "chronoplane.json";
+const PARTIAL: &str = "chronoplane.json.partial";
 /// What the components say, unless `RUST_LOG` sends it to standard error.
 const LOG: &str = "chronoplane.log";
 
@@ -136,7 +138,7 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
         })?;
         return Ok((memory, block));
     }
-    let stranger = std::fs::read_dir(dir)?.flatten().next();
+    let stranger = std::fs::read_dir(dir)?.flatten().find(|entry| entry.file_name() != PARTIAL);
     if let Some(entry) = stranger {
         return Err(Refusal(format!(
             "{} holds {:?} but no cluster of chronoplane; name an empty or a new directory",
@@ -151,7 +153,9 @@ fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
         base: block.base(),
         nodes: plan.nodes,
     };
-    std::fs::write(&file, serde_json::to_string_pretty(&memory)?)?;
+    // All of it or nothing: whoever comes after a kill must not find half.
+    std::fs::write(dir.join(PARTIAL), serde_json::to_string_pretty(&memory)?)?;
+    std::fs::rename(dir.join(PARTIAL), &file)?;
     Ok((memory, block))
 }
 
@@ -246,7 +250,8 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     let progress = Progress::of(format!("bringing up a control plane and {} nodes", memory.nodes));
     let kubeconfig = dir.join(CONTROL_PLANE).join("etc/kubernetes/admin.conf");
     let token = BootstrapToken::generate(first.entropy());
-    let fresh = !kubeconfig.exists();
+    let beginning = beginning::of(first, workers, dir).await?;
+    let fresh = beginning.is_new;
     let options = ClusterOptions {
         profile,
         nodes: memory.nodes,
@@ -254,13 +259,14 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         etcd: if fresh { plan.etcd.hand_over(first)? } else { None },
         ..ClusterOptions::default()
     };
+    for host in &beginning.nodes {
+        machinery.install(host, profile);
+        host.services().start(host, "kubelet");
+    }
     if fresh {
+        Milestone::begin(first)?;
         cluster::init(first, &machinery, &options, &token).await?;
-    } else {
-        for host in &all {
-            machinery.install(host, profile);
-            host.services().start(host, "kubelet");
-        }
+        Milestone::done(first)?;
     }
     let config = cluster::admin_config(first)?;
     let admin = Rest::from_kubeconfig(first, &config, profile.go(), "chronoplane-up")?;
@@ -274,9 +280,17 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     if plan.exec.is_none() {
         outln!("export KUBECONFIG={}", kubeconfig.display());
     }
-    if fresh {
+    if !beginning.strangers.is_empty() {
+        if !fresh {
+            again(first, &admin, &beginning.strangers, &token).await?;
+        }
         cluster::discoverable(first, &admin, &token).await?;
-        let joins = workers.iter().map(|node| cluster::join(first, node, &machinery, &options, &token));
+        let (machinery, options, token) = (&machinery, &options, &token);
+        let joins = beginning.strangers.iter().map(|node| async move {
+            Milestone::begin(node)?;
+            cluster::join(first, node, machinery, options, token).await?;
+            Ok::<_, Refusal>(Milestone::done(node)?)
+        });
         for joined in futures::future::join_all(joins).await {
             joined?;
         }
@@ -295,4 +309,23 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         if plan.data_dir.is_some() { " and keeps the data directory" } else { "" }
     );
     std::future::pending().await
+}
+
+/// Lets nodes join a cluster that is there already, whose first token is forgotten. kubeadm refuses one whose name it
+/// finds among the Ready.
+async fn again(
+    first: &Host,
+    admin: &Rest,
+    strangers: &[Host],
+    token: &BootstrapToken,
+) -> Result<(), Refusal> {
+    let nodes = Resource::core("nodes");
+    for node in strangers {
+        if admin.get_opt(&nodes, None, node.name()).await?.is_some() {
+            admin.delete(&nodes, None, node.name(), &DeleteParams::default()).await?;
+        }
+    }
+    let create = ["token", "create", &token.reveal()].map(str::to_owned);
+    cluster::kubeadm(first, create.into()).await?;
+    Ok(())
 }

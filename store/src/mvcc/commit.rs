@@ -1,8 +1,18 @@
 //! The one task that writes: applies what waits, lets the engine keep it, publishes it.
+//!
+//! Who waits at the same time shares one append. Those whom the last one has answered are about to write again, and who
+//! comes first must not go alone, with all the others waiting for its append and then for theirs: so a group of half
+//! of them is waited for, for no longer than an append takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use world::Host;
 
 use super::{Shared, state::Applied};
@@ -10,6 +20,8 @@ use crate::{Batch, Engine, Lease, Op, Range, Record, Revision, StoreError, Txn, 
 
 /// Transactions that share one flush at most.
 const GROUP: usize = 256;
+/// How long a group is waited for at most, however slow the disk is.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -20,11 +32,33 @@ pub(super) enum Command {
     Revoke { id: i64, reply: Reply<Revision> },
 }
 
+/// Where a committer waits for a group.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// How many commands make the group; 0 while nobody waits.
+    wanted: AtomicUsize,
+    complete: Notify,
+}
+
+impl Gathering {
+    /// There are so many commands now. Only the one that makes the group complete wakes who waits for it.
+    pub(super) fn queued(&self, commands: usize) {
+        let wanted = self.wanted.load(Ordering::SeqCst);
+        if wanted != 0 && commands >= wanted {
+            self.complete.notify_one();
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct Committer<E> {
     host: Host,
     shared: Arc<Shared<E>>,
     queue: mpsc::Receiver<Command>,
+    /// Half of those who were there at the end of the last append: whom it has answered, and who had come meanwhile.
+    expected: usize,
+    /// How long that took.
+    took: Duration,
 }
 
 impl<E> Drop for Committer<E> {
@@ -38,7 +72,7 @@ impl<E> Drop for Committer<E> {
 
 impl<E: Engine> Committer<E> {
     pub(super) fn new(host: &Host, shared: Arc<Shared<E>>, queue: mpsc::Receiver<Command>) -> Self {
-        Self { host: host.clone(), shared, queue }
+        Self { host: host.clone(), shared, queue, expected: 0, took: Duration::ZERO }
     }
 
     pub(super) async fn run(mut self) {
@@ -57,6 +91,7 @@ impl<E: Engine> Committer<E> {
             };
             match command {
                 Command::Txn(txn, reply) => {
+                    self.gather().await;
                     let mut group = vec![(txn, reply)];
                     while group.len() < GROUP {
                         match self.queue.try_recv() {
@@ -68,7 +103,10 @@ impl<E: Engine> Committer<E> {
                             Err(_) => break,
                         }
                     }
+                    let (began, answered) = (self.host.clock().monotonic(), group.len());
                     self.commit(group).await;
+                    self.took = self.host.clock().monotonic().since(began);
+                    self.expected = (answered + self.queue.len()) / 2;
                 }
                 Command::Grant { id, ttl, reply } => {
                     let granted = self.grant(id, ttl).await;
@@ -80,6 +118,21 @@ impl<E: Engine> Committer<E> {
                 }
             }
         }
+    }
+
+    /// Waits until those who are expected have come, the first of whom is here.
+    async fn gather(&self) {
+        let wanted = self.expected.min(GROUP).saturating_sub(1);
+        if self.queue.len() >= wanted || !self.shared.engine.waits() {
+            return;
+        }
+        let Gathering { wanted: told, complete } = &self.shared.gathering;
+        told.store(wanted, Ordering::SeqCst);
+        // Whoever came before that was written down has not told.
+        if self.queue.len() < wanted {
+            let _ = self.host.clock().timeout(self.took.min(PATIENCE), complete.notified()).await;
+        }
+        told.store(0, Ordering::SeqCst);
     }
 
     /// The next command (`None`: nobody is left to give any), or as an error the lease that has ended.

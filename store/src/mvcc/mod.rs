@@ -28,7 +28,7 @@ use crate::{
     Engine, Image, Kv, Lease, LeaseStatus, ListOptions, Listing, Range, Record, Revision, Status, Store,
     StoreError, Txn, TxnResult, Watch, WatchOptions,
 };
-use commit::{Command, Committer};
+use commit::{Command, Committer, Gathering};
 pub(crate) use history::History;
 use state::{Applied, State};
 use subscription::Subscription;
@@ -66,6 +66,7 @@ struct Shared<E> {
     state: Arc<RwLock<State>>,
     /// The history outlives who commits to it: another member goes on.
     lasting: bool,
+    gathering: Gathering,
 }
 
 impl<E: Engine> Mvcc<E> {
@@ -82,7 +83,7 @@ impl<E: Engine> Mvcc<E> {
     /// process: when that is killed, the store is closed.
     pub fn start(host: &Host, engine: E, image: Image, limits: Limits) -> Self {
         let state = Arc::new(RwLock::new(State::new(image, limits, host.clock().monotonic())));
-        let shared = Arc::new(Shared { engine, state, lasting: false });
+        let shared = Arc::new(Shared { engine, state, lasting: false, gathering: Gathering::default() });
         let (commands, queue) = mpsc::channel(1024);
         host.spawn(Committer::new(host, shared.clone(), queue).run());
         Self { shared, commands, host: host.clone() }
@@ -92,7 +93,12 @@ impl<E: Engine> Mvcc<E> {
     /// leases live for their full time from now on, as after an election.
     pub(crate) fn resume(host: &Host, engine: E, history: &History) -> Self {
         history.0.write().resume(host.clock().monotonic());
-        let shared = Arc::new(Shared { engine, state: history.0.clone(), lasting: true });
+        let shared = Arc::new(Shared {
+            engine,
+            state: history.0.clone(),
+            lasting: true,
+            gathering: Gathering::default(),
+        });
         let (commands, queue) = mpsc::channel(1024);
         host.spawn(Committer::new(host, shared.clone(), queue).run());
         Self { shared, commands, host: host.clone() }
@@ -100,7 +106,12 @@ impl<E: Engine> Mvcc<E> {
 
     /// Reads and watches a history that somebody else commits to. Writes find it closed.
     pub(crate) fn reading(host: &Host, engine: E, history: &History) -> Self {
-        let shared = Arc::new(Shared { engine, state: history.0.clone(), lasting: true });
+        let shared = Arc::new(Shared {
+            engine,
+            state: history.0.clone(),
+            lasting: true,
+            gathering: Gathering::default(),
+        });
         let (commands, _) = mpsc::channel(1);
         Self { shared, commands, host: host.clone() }
     }
@@ -159,6 +170,7 @@ impl<E: Engine> Mvcc<E> {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        self.shared.gathering.queued(self.commands.max_capacity() - self.commands.capacity());
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }

@@ -94,15 +94,16 @@ impl Core {
             self.reopen()?;
         }
         let Self { dir, files, mark, slots, undo, .. } = self;
-        let staged = Staged::new(slots, self.head, records);
+        let mut staged = Staged::new(slots, self.head, records);
+        let items = std::mem::take(&mut staged.items);
         let done = guarded(dir, || {
             let Some(files) = files else { return Err(StoreError::Closed) };
-            for key in staged.items.keys().map(Bytes::as_ref).chain([HEAD]) {
-                undo.push((Bytes::copy_from_slice(key), files.get(key, dir)?));
+            for key in items.keys() {
+                let before = if slots.has_room_at(key) { None } else { files.get(key, dir)? };
+                undo.push((key.clone(), before));
             }
-            let items = staged.items.iter().map(|(key, item)| (key.clone(), item.clone()));
             let head = (Bytes::from_static(HEAD), Some(codec::encode_head(&staged.head)));
-            files.write(items.chain([head]), dir)?;
+            files.write(items.into_iter().chain([head]), dir)?;
             mark.write(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))
         });
         match done {
@@ -129,9 +130,8 @@ impl Core {
         let next = Head { appends: head.appends + 2, ..*head };
         let mut files = guarded(dir, || Files::open_again(dir, clock))?;
         let restored = guarded(dir, || {
-            let records = undo.iter().filter(|(key, _)| key != HEAD).cloned();
             let head = (Bytes::from_static(HEAD), Some(IVec::from(codec::encode_head(&next))));
-            files.write(records.chain([head]), dir)?;
+            files.write(undo.iter().cloned().chain([head]), dir)?;
             mark.write(next).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
             if Contents::read(&files, dir)?.slots.by_name != slots.by_name {
                 return Err(dir.corrupt("after an error of the disk, acknowledged writes are gone"));

@@ -4,7 +4,8 @@
 //! empties the drive's cache. So each flush here is followed by a real sync.
 //!
 //! And a flush may sleep for ever: sled's background writer notes an error, but does not always wake who waits
-//! for the write. Another flush does wake it, so that a watch is kept on each.
+//! for the write. Another flush does wake it, so that a task keeps watch over each open sled. It is not on the way of
+//! a write: a flush is done by who needs it, and nobody else has to wake up for that.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +13,12 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use sled::IVec;
 use tokio::runtime::Handle;
 use world::Clock;
@@ -26,7 +29,7 @@ use crate::StoreError;
 /// What Mvcc keeps in memory anyway needs no second cache.
 const CACHE_BYTES: u64 = 4 << 20;
 
-/// How often a flush under way is looked at; far longer than a healthy one takes.
+/// How often it is looked whether a flush may be asleep; far longer than a healthy one takes.
 const LOOK: Duration = Duration::from_millis(100);
 
 const LET_GO: Duration = Duration::from_secs(2);
@@ -35,8 +38,33 @@ const LET_GO: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Files {
     db: sled::Db,
-    clock: Clock,
     log: File,
+    /// What the watch looks at; taken away from it before sled is closed, whose last handle closes it.
+    watched: Arc<Mutex<Option<sled::Db>>>,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.watched.lock().take();
+    }
+}
+
+/// Wakes flushes that sleep after an error, until there is nothing to watch. No process's task: a flush goes on when its
+/// process is killed.
+async fn keep_watch(watched: Arc<Mutex<Option<sled::Db>>>, clock: Clock) {
+    let look = || match &*watched.lock() {
+        None => false,
+        Some(db) => {
+            if db.context.global_error().is_err() {
+                // Fails at once, and wakes the one that sleeps.
+                let _ = db.flush();
+            }
+            true
+        }
+    };
+    while look() {
+        clock.sleep(LOOK).await;
+    }
 }
 
 /// Runs what calls sled; sled panics on some damaged files.
@@ -93,7 +121,9 @@ impl Files {
         for at in [path.join("conf"), path.join("blobs"), path.to_owned(), dir.path().to_owned()] {
             sync(&at).map_err(|e| fail(&at, &e))?;
         }
-        Ok(Self { db, clock: clock.clone(), log })
+        let watched = Arc::new(Mutex::new(Some(db.clone())));
+        Handle::current().spawn(keep_watch(watched.clone(), clock.clone()));
+        Ok(Self { db, log, watched })
     }
 
     /// Makes a sled in the directory `path`, for the sake of its file `conf`.
@@ -159,38 +189,14 @@ impl Files {
             }
         }
         self.db.apply_batch(batch).map_err(|e| sled_error("write", dir, &e))?;
-        self.flush(dir)?;
+        self.db.flush().map_err(|e| sled_error("flush", dir, &e))?;
         self.log.sync_data().map_err(|e| io_error("sync", &dir.sled(), dir.path(), &e))
-    }
-
-    /// Called on a blocking thread: waits there for the flush on another.
-    fn flush(&self, dir: &Directory) -> Result<(), StoreError> {
-        let runtime = Handle::current();
-        let db = self.db.clone();
-        let mut flush = runtime.spawn_blocking(move || db.flush());
-        let flushed = runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    biased;
-                    flushed = &mut flush => return flushed,
-                    () = self.clock.sleep(LOOK) => {}
-                }
-                if self.db.context.global_error().is_err() {
-                    // Fails at once, and wakes the one that sleeps.
-                    let _ = self.db.flush();
-                }
-            }
-        });
-        match flushed {
-            Ok(flushed) => flushed.map(drop).map_err(|e| sled_error("flush", dir, &e)),
-            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-            Err(_) => Err(StoreError::Closed),
-        }
     }
 
     /// Closes sled after an error. Its own closing flushes too, with nobody watching: so it is done before.
     pub(super) fn close(self, dir: &Directory) {
-        if let Err(e) = guarded(dir, || self.flush(dir)) {
+        let flushed = guarded(dir, || self.db.flush().map_err(|e| sled_error("flush", dir, &e)));
+        if let Err(e) = flushed {
             tracing::debug!(error = %e, "closing sled after an error");
         }
     }

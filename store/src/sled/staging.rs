@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::codec::{Head, Name, Slot, encode_key, encode_lease, piece_key, pieces};
+use super::codec::{Head, Name, Slot, encode_key, encode_lease, of_piece_key, piece_key, pieces};
 use crate::{EventKind, Record};
 
 /// Where all records lie.
@@ -19,6 +19,11 @@ impl Slots {
     pub(super) fn insert(&mut self, name: Name, slot: Slot) {
         self.next_id = self.next_id.max(slot.id + 1);
         self.by_name.insert(name, slot);
+    }
+
+    /// Whether there never was a record with the number of the piece `key`: nothing is below it in sled.
+    pub(super) fn has_room_at(&self, key: &[u8]) -> bool {
+        of_piece_key(key).is_some_and(|(id, _)| id >= self.next_id)
     }
 
     /// All checksums added up.

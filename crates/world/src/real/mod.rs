@@ -29,10 +29,7 @@ pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use notify::notify;
 
 use crate::{
-    Clock, Disk, Entropy, Gear, Host, Net, Periods, Trace,
-    host::Parts,
-    periods::Pace,
-    process::Gate,
+    Clock, Disk, Entropy, Gear, Host, Net, Periods, Trace, host::Parts, periods::Pace, process::Gate,
 };
 
 /// Why a real world could not be made.

@@ -1,14 +1,15 @@
 //! A directory made sound again, with what is left of it.
 //!
 //! ```text
-//! 1 repaired/            a whole store with what is kept        before this, nothing happened
+//! 1 repaired/            a whole store with what is kept, and
+//!   repaired/ASIDE       where the damaged files go             before this, nothing happened
 //! 2 damaged-1/high-water a copy of the mark
 //! 3 high-water           replaced by the new one                from here on no store opens the directory
 //! 4 damaged-1/sled       sled's old files
 //! 5 sled                 the new ones                           and it is sound
 //! ```
 //!
-//! Cut short after 1, the next repair goes on where it was.
+//! Cut short after 1, the next repair goes on where it was, and puts the damaged files where the first one did.
 
 use std::{fs, io, path::PathBuf};
 
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     Image, Revision, StoreError,
-    sled::directory::{Directory, io_error, remove_dir, sync},
+    sled::directory::{Directory, io_error, remove_dir, sync, write_synced},
 };
 
 /// What [`super::repair()`] did.
@@ -34,6 +35,8 @@ pub struct Repair {
     /// The revision at which the store goes on.
     pub revision: Revision,
 }
+
+const ASIDE: &str = "ASIDE";
 
 pub(super) fn repair(dir: Directory, clock: &Clock) -> Result<Repair, StoreError> {
     let fail = |op, e: &io::Error| io_error(op, dir.path(), dir.path(), e);
@@ -54,14 +57,23 @@ pub(super) fn repair(dir: Directory, clock: &Clock) -> Result<Repair, StoreError
     let partial = dir.path().join("repaired.partial");
     remove_dir(&partial).map_err(|e| fail("remove", &e))?;
     fill(&partial, clock, &image)?;
+    let aside = dir.damaged();
+    let name = aside.file_name().unwrap_or_default().as_encoded_bytes();
+    write_synced(&partial.join(ASIDE), name).map_err(|e| fail("write", &e))?;
     fs::rename(&partial, dir.repaired()).and_then(|()| sync(dir.path())).map_err(|e| fail("rename", &e))?;
     let set_aside = put_in_place(&dir).map_err(|e| fail("rename", &e))?;
     Ok(Repair { findings, set_aside: Some(set_aside), revision: image.revision })
 }
 
 fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
-    let (new, old) = (dir.repaired(), dir.damaged());
-    fs::create_dir(&old)?;
+    let new = dir.repaired();
+    let old = match fs::read_to_string(new.join(ASIDE)) {
+        Ok(name) => dir.path().join(name),
+        // The last step of all but the removal is behind it, or it was begun before the name was written down.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => dir.damaged(),
+        Err(e) => return Err(e),
+    };
+    fs::create_dir_all(&old)?;
     let new_mark = new.join("high-water");
     if new_mark.exists() {
         if dir.mark().exists() {
