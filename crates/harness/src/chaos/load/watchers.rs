@@ -61,10 +61,13 @@ impl Watcher {
         let mut listed = false;
         while !self.scene.tempo.has_ended() {
             let epoch = self.told.lock().epoch;
-            let step = if listed { self.follow(epoch).await } else { self.list().await };
+            // When something acknowledged is lost, whoever was told of it begins anew.
+            let step = match listed && epoch == self.scene.history.epoch() {
+                true => self.follow(epoch).await,
+                false => self.list().await,
+            };
             match step {
-                // Whoever has acknowledged more than there is says so, and everybody begins anew.
-                Ok(()) => listed = self.told.lock().epoch == self.scene.history.epoch(),
+                Ok(()) => listed = true,
                 Err(e) if e.is_expired() => {
                     listed = false;
                     continue;
@@ -79,6 +82,9 @@ impl Watcher {
         let epoch = self.scene.history.epoch();
         let list = self.rest.list(&CONFIG_MAPS, NS, &ListParams::default()).await?;
         let at: u64 = list.resource_version.parse().unwrap_or(0);
+        if epoch < self.scene.history.epoch() {
+            return Ok(());
+        }
         let mut told = self.told.lock();
         if epoch > told.epoch {
             told.forget_beyond(self.scene.history.floor());
