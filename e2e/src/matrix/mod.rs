@@ -9,6 +9,7 @@
 
 pub mod cell;
 mod fleet;
+mod health;
 pub mod play;
 
 use std::{
@@ -162,7 +163,7 @@ fn print(played: &[Played], tell: bool, profile: Profile) {
         let held = telling.checks.iter().filter(|check| check.held).count();
         let kubelets = match row.kubelets {
             (0, 0, _) => "go on".to_owned(),
-            (ended, waiting, all) => format!("-{} ?{waiting} /{all}", ended),
+            (ended, waiting, all) => format!("-{ended} ?{waiting} /{all}"),
         };
         outln!(
             "{:<24} {:<6} {:<8} {:<22} {:<9} {:<8} {}",

@@ -28,21 +28,19 @@ use world::{Exit, Host, Periods, Wall, rfc3339, sim::Sim};
 use super::{
     cell::{Cell, Stop},
     fleet::Fleet,
+    health::{ailing, pending, until},
 };
 use crate::{
     scenarios::{raw, verdict},
     story::{Settings, StoryError, Teller},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long things may take that heal by themselves. A kubelet without certificate lives for five minutes.
 const BY_ITSELF: Duration = Duration::from_secs(7 * 60);
-const NODES: Resource = Resource::core("nodes");
+pub(super) const NODES: Resource = Resource::core("nodes");
 const PODS: Resource = Resource::core("pods");
-const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
-const CSRS: Resource = Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
-const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+pub(super) const CSRS: Resource = Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
 const NO_BOOTSTRAP: &str = "failed to run Kubelet: unable to load bootstrap kubeconfig: stat /etc/kubernetes/bootstrap-kubelet.conf: no such file or directory";
 const NOT_RESPONSIVE: &str =
     "but the server is not responsive. A restart may be necessary to retrieve new initial credentials.";
@@ -364,56 +362,13 @@ impl Scene<'_> {
         self.until(at_most, async || ailing(rest, hosts, since).await).await
     }
 
-    /// Looks every five seconds; why not, if never.
     async fn until(
         &self,
         at_most: Duration,
-        mut look: impl AsyncFnMut() -> Result<(), String>,
+        look: impl AsyncFnMut() -> Result<(), String>,
     ) -> Result<(), String> {
-        let clock = self.sim.host(WORKSTATION).clock().clone();
-        let deadline = clock.monotonic() + at_most;
-        loop {
-            match look().await {
-                Ok(()) => return Ok(()),
-                Err(why) if clock.monotonic() >= deadline => return Err(why),
-                Err(_) => clock.sleep(5 * SECOND).await,
-            }
-        }
+        until(self.sim.host(WORKSTATION).clock(), at_most, look).await
     }
-}
-
-/// The first thing that is not as in a healthy cluster.
-async fn ailing(rest: &Rest, hosts: &[Host], since: Wall) -> Result<(), String> {
-    let list = async |resource: &Resource, namespace: Option<&str>| {
-        let all = rest.list(resource, namespace, &ListParams::default()).await;
-        all.map(|list| list.items).map_err(|e| e.to_string())
-    };
-    let nodes = list(&NODES, None).await?;
-    let silent =
-        hosts.iter().find(|host| !nodes.iter().any(|node| node.name() == host.name() && is_ready(node)));
-    if let Some(host) = silent {
-        return Err(format!("{} is not Ready", host.name()));
-    }
-    let names = hosts.iter().map(Host::name);
-    let wanted = [("kube-node-lease", names.collect::<Vec<_>>()), ("kube-system", LEADERS.to_vec())];
-    for (namespace, names) in wanted {
-        let leases = list(&LEASES, Some(namespace)).await?;
-        for name in names {
-            let lease = leases.iter().find(|lease| lease.name() == name);
-            let renewed = lease.and_then(|lease| lease.str_at("/spec/renewTime").parse::<Wall>().ok());
-            if renewed.is_none_or(|at| at <= since) {
-                let at = renewed.map_or("never".to_owned(), rfc3339);
-                return Err(format!("the lease of {name} was renewed {at}"));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The requests that nobody has judged.
-async fn pending(rest: &Rest) -> Result<Vec<std::sync::Arc<Value>>, String> {
-    let all = rest.list(&CSRS, None, &ListParams::default()).await.map_err(|e| e.to_string())?;
-    Ok(all.items.into_iter().filter(|csr| csr.list_at("/status/conditions").is_empty()).collect())
 }
 
 fn said(outcome: &Result<(), String>) -> String {
