@@ -47,7 +47,7 @@ impl Candidate {
         };
         let Some(mut lease) = self.leases.get_opt("leader").await? else {
             let metadata = ObjectMeta { name: Some("leader".into()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(spec), ..Lease::default() };
+            let lease = Lease { metadata, spec: Some(spec) };
             self.leases.create(&PostParams::default(), &lease).await?;
             return Ok(());
         };
