@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::Ipv4Addr,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -23,6 +23,8 @@ const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 struct Up {
     child: Child,
     dir: tempfile::TempDir,
+    /// Kept open: who writes into a closed pipe fails.
+    said: BufReader<ChildStderr>,
 }
 
 impl Up {
@@ -32,9 +34,9 @@ impl Up {
         up.args(["up", "--nodes", "1", "--data-dir"]).arg(dir.path()).args(flags);
         let mut child = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
-        let this = Self { child, dir };
-        let ready = said.lines().map_while(Result::ok).any(|line| line.contains("nodes are Ready"));
-        assert!(ready, "the cluster has ended before its nodes were Ready");
+        let mut this = Self { child, dir, said };
+        let mut lines = (&mut this.said).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("nodes are Ready")), "it ended before its nodes were Ready");
         this
     }
 
