@@ -1,103 +1,182 @@
-//! `chronoplane clock`: from any language a host's clock is set, and its components notice.
+//! `chronoplane clock`: from any language a host's clock is set, and its components live by it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead, BufReader},
+    net::Ipv4Addr,
+    path::Path,
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    time::Duration,
+};
+
+use api::object::ObjectExt as _;
+use chronoplane::{Profile, SignedDuration, Wall, cluster::wait_for, real};
+use client::{Resource, Rest};
+use pki::kubeconfig::Kubeconfig;
+use serde_json::Value;
+use world::Host;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chronoplane");
+const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 
-/// `up` with `script` around it; `$C` is `chronoplane clock`.
-fn up(flags: &[&str], script: &str) -> String {
-    let ran = Command::new(PROGRAM)
-        .args(["up", "--nodes", "1", "--exec", &format!("set -eu\nC='{PROGRAM} clock'\n{script}")])
-        .args(flags)
-        .output()
-        .unwrap();
-    assert!(ran.status.success(), "{ran:?}");
-    String::from_utf8(ran.stdout).unwrap()
+/// A cluster with one node that `up` runs, and ends with.
+struct Up {
+    child: Child,
+    dir: tempfile::TempDir,
+    /// Kept open: who writes into a closed pipe fails.
+    said: BufReader<ChildStderr>,
 }
 
-fn ahead(clocks: &serde_json::Value, host: &str) -> f64 {
+impl Up {
+    fn start(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut up = Command::new(PROGRAM);
+        up.args(["up", "--nodes", "1", "--data-dir"]).arg(dir.path()).args(flags);
+        let mut child = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let mut this = Self { child, dir, said };
+        let mut lines = (&mut this.said).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("nodes are Ready")), "it ended before its nodes were Ready");
+        this
+    }
+
+    /// `chronoplane clock` of this cluster; all clocks as they are then.
+    fn clock(&self, args: &[&str]) -> Value {
+        let ran = clock(self.dir.path(), args);
+        assert!(ran.status.success(), "{ran:?}");
+        serde_json::from_slice(&ran.stdout).unwrap()
+    }
+
+    /// Looks at the cluster as an administrator, in true time.
+    fn look(&self, story: impl AsyncFnOnce(Host, Rest)) {
+        let text = std::fs::read_to_string(self.dir.path().join("cp1/etc/kubernetes/admin.conf")).unwrap();
+        let config = Kubeconfig::parse(&text, None).unwrap();
+        real::run(async |world| {
+            let host = world.host_at("machine", Ipv4Addr::LOCALHOST);
+            let rest = Rest::from_kubeconfig(&host, &config, Profile::default().go(), "test").unwrap();
+            story(host, rest).await;
+        })
+        .unwrap();
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.child.wait();
+    }
+}
+
+fn clock(dir: &Path, args: &[&str]) -> Output {
+    let mut clock = Command::new(PROGRAM);
+    clock.args(["clock", "--output", "json", "--data-dir"]).arg(dir).args(args);
+    clock.output().unwrap()
+}
+
+fn ahead(clocks: &Value, host: &str) -> f64 {
     let all = clocks.as_array().unwrap();
     all.iter().find(|clock| clock["host"] == host).unwrap()["ahead_seconds"].as_f64().unwrap()
 }
 
-/// The node's next lease is of the hour that its clock shows: the component lives by it, in whichever process it is.
-const NODE_IS_AN_HOUR_BEHIND: &str = r#"
-$C --output json show
-$C --output json step node1 -1h
-for _ in $(seq 150); do
-  renewed=$(kubectl -n kube-node-lease get lease node1 -o 'jsonpath={.spec.renewTime}')
-  if [ $(( $(date +%s) - $(date -d "$renewed" +%s) )) -gt 3000 ]; then echo behind; break; fi
-  sleep 0.2
-done
-$C --output json reset node1
-"#;
+/// When node1 has last renewed its lease, by its own clock.
+async fn renewed(rest: &Rest) -> Option<Wall> {
+    let lease = rest.get(&LEASES, Some("kube-node-lease"), "node1").await.ok()?;
+    lease.time_at("/spec/renewTime")
+}
 
-fn node_is_an_hour_behind(flags: &[&str]) {
-    let said = up(flags, NODE_IS_AN_HOUR_BEHIND);
-    let lines: Vec<_> = said.lines().collect();
-    let [before, after, "behind", reset] = lines[..] else { panic!("{said}") };
-    let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
-    assert_eq!(ahead(&parse(before), "node1"), 0.0);
-    assert_eq!([ahead(&parse(after), "node1"), ahead(&parse(after), "cp1")], [-3600.0, 0.0]);
-    assert_eq!(ahead(&parse(reset), "node1"), 0.0);
+fn a_node_lives_by_its_clock(flags: &[&str]) {
+    let up = Up::start(flags);
+    assert_eq!(ahead(&up.clock(&["show"]), "node1"), 0.0);
+    let clocks = up.clock(&["step", "node1", "-1h"]);
+    assert_eq!([ahead(&clocks, "node1"), ahead(&clocks, "cp1")], [-3600.0, 0.0]);
+    up.look(async |host, rest| {
+        wait_for(&host, "node1's lease is of an hour ago", async || {
+            let behind = host.clock().wall().duration_since(renewed(&rest).await?);
+            (behind > SignedDuration::from_mins(55)).then_some(())
+        })
+        .await
+        .unwrap();
+    });
+    assert_eq!(ahead(&up.clock(&["reset", "node1"]), "node1"), 0.0);
+    up.look(async |host, rest| {
+        wait_for(&host, "node1's lease is of now", async || {
+            let behind = host.clock().wall().duration_since(renewed(&rest).await?);
+            (behind < SignedDuration::from_mins(5)).then_some(())
+        })
+        .await
+        .unwrap();
+    });
 }
 
 #[test]
 fn a_node_lives_by_the_clock_that_it_is_given() {
-    node_is_an_hour_behind(&[]);
+    a_node_lives_by_its_clock(&[]);
 }
 
 #[test]
 fn a_node_in_a_process_of_its_own_lives_by_it_too() {
-    node_is_an_hour_behind(&["--processes"]);
+    a_node_lives_by_its_clock(&["--processes"]);
+}
+
+/// Whether node1 renews its lease within `patience`.
+async fn renews(host: &Host, rest: &Rest, patience: Duration) -> bool {
+    let before = renewed(rest).await;
+    let deadline = host.clock().monotonic() + patience;
+    while host.clock().monotonic() < deadline {
+        if renewed(rest).await != before {
+            return true;
+        }
+        host.clock().sleep(Duration::from_millis(200)).await;
+    }
+    false
 }
 
 /// While it is paused its lease is not renewed, although it was before, and is afterwards.
 #[test]
 fn a_paused_host_does_nothing_and_goes_on() {
-    let said = up(
-        &[],
-        r#"
-lease() { kubectl -n kube-node-lease get lease node1 -o 'jsonpath={.spec.renewTime}'; }
-changes() { # from $1, within so many seconds
-  for _ in $(seq $(($2 * 5))); do
-    if [ "$(lease)" != "$1" ]; then return 0; fi
-    sleep 0.2
-  done
-  return 1
-}
-changes "$(lease)" 60 && echo "renewed before"
-$C pause node1 25s >/dev/null &
-while ! [ -e "$(dirname "$KUBECONFIG")/../../../node1/run/chronoplane/pause" ]; do sleep 0.1; done
-sleep 2 # what was on its way has arrived
-if changes "$(lease)" 18; then echo "renewed meanwhile"; else echo "stood still"; fi
-wait
-changes "$(lease)" 60 && echo "renewed afterwards"
-"#,
-    );
-    assert_eq!(said, "renewed before\nstood still\nrenewed afterwards\n");
+    let up = Up::start(&[]);
+    let seconds = Duration::from_secs;
+    up.look(async |host, rest| assert!(renews(&host, &rest, seconds(60)).await));
+    let mut pause = Command::new(PROGRAM);
+    pause.args(["clock", "pause", "node1", "25s", "--data-dir"]).arg(up.dir.path()).stdout(Stdio::null());
+    let mut pausing = pause.spawn().unwrap();
+    up.look(async |host, rest| {
+        let request = up.dir.path().join("node1/run/chronoplane/pause");
+        wait_for(&host, "the pause has begun", async || request.exists().then_some(())).await.unwrap();
+        // A look of `up` later it has, and what was on its way has arrived.
+        host.clock().sleep(seconds(2)).await;
+        assert!(!renews(&host, &rest, seconds(18)).await, "a lease was renewed by a paused host");
+    });
+    assert!(pausing.wait().unwrap().success());
+    up.look(async |host, rest| assert!(renews(&host, &rest, seconds(60)).await));
 }
 
 #[test]
-fn clocks_freeze_and_drift() {
-    let said = up(
-        &[],
-        r#"
-$C freeze cp1 >/dev/null; $C step cp1 +2h >/dev/null
-$C --output json show; sleep 1; $C --output json show
-$C drift node1 -250 | tail -1
-"#,
-    );
-    let lines: Vec<_> = said.lines().collect();
-    let [one, other, node1] = lines[..] else { panic!("{said}") };
-    let wall = |line: &str| {
-        let clocks: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(clocks[0]["frozen"], true);
-        clocks[0]["wall"].clone()
-    };
-    assert_eq!(wall(one), wall(other));
-    assert!(node1.starts_with("node1 ") && node1.ends_with("drifts by -250 ppm"), "{node1}");
+fn clocks_stand_still_and_drift_and_stay_so() {
+    let up = Up::start(&[]);
+    up.clock(&["freeze", "cp1"]);
+    let one = up.clock(&["step", "cp1", "+2h"]);
+    let other = up.clock(&["drift", "node1", "-250"]);
+    assert_eq!((&one[0]["wall"], &one[0]["frozen"]), (&other[0]["wall"], &Value::from(true)));
+    assert_eq!(other[1]["drift_ppm"], -250);
+    // Nobody runs it any more, and its clocks are as they were.
+    let Up { dir, .. } = &up;
+    let dir = dir.path().to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    for host in ["cp1", "node1"] {
+        let clock = Path::new(host).join("run/chronoplane/clock");
+        let copy = kept.path().join(&clock);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(dir.join(&clock), copy).unwrap();
+    }
+    std::fs::copy(dir.join("chronoplane.json"), kept.path().join("chronoplane.json")).unwrap();
+    drop(up);
+    let later: Value = serde_json::from_slice(&clock(kept.path(), &["show"]).stdout).unwrap();
+    assert_eq!(later[0]["wall"], one[0]["wall"]);
+    let idle = clock(kept.path(), &["pause", "node1", "1s"]);
+    assert_eq!(idle.status.code(), Some(2));
+    assert!(String::from_utf8(idle.stderr).unwrap().contains("nothing runs in "));
 }
 
 fn refused(args: &[&str]) -> String {
