@@ -92,7 +92,7 @@ fn the_commands_that_print_results_have_json() {
     }
 }
 
-/// Colours only when they are asked for, as here nobody looks.
+/// NO_COLOR has the last word: with colours forced it shows that it is it that took them away.
 #[test]
 fn colours_respect_what_is_not_a_terminal_and_no_color() {
     let colourful = |ran: &Output| said(ran).contains("\u{1b}[");
@@ -102,7 +102,7 @@ fn colours_respect_what_is_not_a_terminal_and_no_color() {
     let forced = [("CLICOLOR_FORCE", "1")];
     assert!(colourful(&with(&["doctor"], &forced)), "there are colours to leave away");
     assert!(colourful(&with(&["run", "wrong-pin"], &forced)));
-    assert!(!colourful(&with(&["doctor"], &[("CLICOLOR_FORCE", "0"), ("NO_COLOR", "1")])));
+    assert!(!colourful(&with(&["doctor"], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")])));
 }
 
 #[test]

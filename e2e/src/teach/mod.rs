@@ -31,6 +31,7 @@ use serde_json::json;
 use crate::{
     cli::{Output, Refusal},
     components, out,
+    progress::Progress,
 };
 pub use chapters::Chapter;
 pub use lesson::{Lesson, Told, ToldStep, Voice};
@@ -79,7 +80,9 @@ pub fn run(args: &TeachArgs) -> Result<ExitCode, Refusal> {
         (true, false) => Voice::Aloud,
         (true, true) => Voice::Asking,
     };
+    let progress = (!live).then(|| Progress::of(format!("playing {}", chapter.id)));
     let told = chapter.tell(args.lang, args.seed, voice)?;
+    drop(progress);
     if args.output == Output::Json {
         outln!("{}", told.to_json());
     }

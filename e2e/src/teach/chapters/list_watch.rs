@@ -76,8 +76,12 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 
     lesson.ask("gone", Facts::new().word("revision", &revision))?;
     drop((watch, yellow));
-    stage.cluster.elapse(11 * MINUTE).await;
-    create(stage, "fig", "violet").await?;
+    for writes in [150, 300] {
+        stage.cluster.elapse(2 * MINUTE).await;
+        for n in 0..writes {
+            paint(stage, "apple", &format!("shade-{n}")).await?;
+        }
+    }
     let (code, words) = old(stage, &revision).await;
     lesson.tell("gone", Facts::new().word("revision", &revision).show("error", words).answer(code))
 }

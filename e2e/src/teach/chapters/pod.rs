@@ -52,7 +52,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     };
     let pod = stage.cluster.elapse_until("the pod runs", MINUTE, running).await?;
     let events = stage.news();
-    let writes: Vec<&Event> = writes(&events, &["web"]);
+    let writes: Vec<&Event> = writes(&events);
 
     lesson.ask("creator", Facts::new())?;
     let created = writes.iter().find(|e| field(e, "verb") == "create" && ends(e, "/pods"));
@@ -73,18 +73,17 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 
     lesson.ask("kubelet", Facts::new())?;
     let all = stage.sim().events();
-    let watch = all.iter().find(|e| {
-        e.kind == "request"
-            && field(e, "user") == format!("system:node:{NODE}")
-            && field(e, "path").starts_with("/api/v1/pods?")
-    });
-    let watch = watch.ok_or_else(|| StoryError("the kubelet does not watch pods".into()))?;
+    let user = format!("system:node:{NODE}");
+    let own =
+        |e: &&Event| e.kind == "request" && field(e, "user") == user && field(e, "path") == "/api/v1/pods";
+    let asked: Vec<&Event> = all.iter().filter(own).collect();
+    let last = asked.last().map(|e| field(e, "verb")).unwrap_or_default();
     let reports = writes
         .iter()
         .copied()
         .filter(|e| field(e, "user").starts_with("system:node:") && field(e, "path").contains("/status"));
     let facts = Facts::new()
-        .show("watch", decode::requests([watch]))
+        .show("watch", decode::requests(asked.iter().copied()))
         .show("reports", decode::requests(reports))
         .show(
             "status",
@@ -93,7 +92,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
                 "startTime": pod.str_at("/status/startTime"),
             })),
         )
-        .answer(field(watch, "verb"));
+        .answer(last);
     lesson.tell("kubelet", facts)?;
 
     let users: BTreeSet<&str> = writes.iter().map(|e| field(e, "user")).collect();
@@ -123,23 +122,19 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 }
 
 fn ends(event: &Event, with: &str) -> bool {
-    field(event, "path").split('?').next().unwrap_or_default().ends_with(with)
+    field(event, "path").ends_with(with)
 }
 
 /// What was written on the way: the objects themselves, not the words about them.
-fn writes<'e>(events: &'e [Event], names: &[&str]) -> Vec<&'e Event> {
+fn writes(events: &[Event]) -> Vec<&Event> {
     let changes = ["create", "update", "patch", "delete"];
-    let wanted = ["/deployments", "/replicasets", "/pods"];
-    let about = |path: &str| {
-        wanted.iter().any(|plural| path.contains(plural))
-            && (names.iter().any(|n| path.contains(n))
-                || path.split('?').next().is_some_and(|p| wanted.iter().any(|w| p.ends_with(w))))
-    };
+    let kinds = ["/deployments", "/replicasets", "/pods"];
     let is = |e: &&Event| {
+        let path = field(e, "path");
         e.kind == "request"
             && changes.contains(&field(e, "verb"))
-            && field(e, "path").contains("/namespaces/default/")
-            && about(field(e, "path"))
+            && path.contains("/namespaces/default/")
+            && kinds.iter().any(|kind| path.contains(kind))
             && field(e, "code").starts_with('2')
     };
     events.iter().filter(is).collect()

@@ -31,9 +31,9 @@ pub(super) fn play(lesson: &Lesson) -> Result<(), StoryError> {
 
 async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let token = new_token(stage).await?;
-    let secret =
-        stage.cluster.admin().get(&Resource::core("secrets"), Some("kube-system"), &token.secret_name());
-    let secret = secret.await.map_err(StoryError::new)?;
+    let (secrets, name) = (Resource::core("secrets"), token.secret_name());
+    let secret = stage.cluster.admin().get(&secrets, Some("kube-system"), &name).await;
+    let secret = secret.map_err(StoryError::new)?;
     let data = secret.map_at("/data").into_iter().flatten().map(|(key, value)| {
         let value = api::object::unbase64(value.as_str().unwrap_or_default()).unwrap_or_default();
         (key.as_str(), String::from_utf8_lossy(&value).into_owned())
