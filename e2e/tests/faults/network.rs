@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use api::object::ObjectExt as _;
 use chronoplane::{Cluster, ClusterOptions};
-use client::{Informer, InformerOptions, Rest};
+use client::{Informer, InformerOptions, ListParams, Rest};
 
 use crate::common::{CONFIG_MAPS, config_map, count, ready};
 
@@ -76,4 +77,27 @@ async fn a_node_far_away_joins_and_stays_ready(sim: chronoplane::Sim) {
         assert_eq!(ready(&cluster, "node1").await, "True");
     }
     assert_eq!(unknown(), 0);
+}
+
+/// The apiserver and its store hear each other late and unevenly, so that its cache lags behind what it has acknowledged: a
+/// list that names no revision has it all the same. The control: both at once.
+#[chronoplane::test]
+async fn a_list_has_what_was_acknowledged_however_late_the_cache_is(sim: chronoplane::Sim) {
+    let cluster = Cluster::start(&sim, ClusterOptions::default()).await.expect("a cluster");
+    let (admin, namespace) = (cluster.admin(), Some("default"));
+    let uneven = world::sim::Conditions {
+        latency: Duration::from_millis(20),
+        jitter: Duration::from_millis(300),
+        messages_per_second: std::num::NonZeroU32::new(20),
+        ..Default::default()
+    };
+    for (round, conditions) in [Default::default(), uneven].into_iter().enumerate() {
+        sim.set_conditions("cp1", "cp1", conditions);
+        for n in 0..20 {
+            let name = format!("m{round}-{n}");
+            admin.create(&CONFIG_MAPS, namespace, &config_map(&name, "1")).await.expect("made");
+            let listed = admin.list(&CONFIG_MAPS, namespace, &ListParams::default()).await.expect("listed");
+            assert!(listed.items.iter().any(|item| item.name() == name), "{name} was acknowledged");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use pki::{
     KeyAlgorithm, PrivateKey,
     csr::Csr,
     kubeconfig::{Kubeconfig, User},
+    token::{BootstrapToken, TokenSecret},
 };
 use serde_json::{Value, json};
 
@@ -95,17 +96,53 @@ async fn a_watch_resumes_without_a_gap_and_hears_how_far_it_is(sim: chronoplane:
     }
 }
 
+/// A client on the workstation with that token.
+fn with_token(cluster: &Cluster, token: &str) -> Rest {
+    let mut config: Kubeconfig = cluster.kubeconfig().clone();
+    for named in &mut config.users {
+        named.user = User::with_token(token);
+    }
+    let workstation = cluster.sim().host("workstation");
+    Rest::from_kubeconfig(&workstation, &config, cluster.options().profile.go(), "test").expect("a client")
+}
+
 /// A client on the workstation with a token of a new service account, as `asked` for.
 async fn as_account(cluster: &Cluster, name: &str, asked: &Value) -> Rest {
     let admin = cluster.admin();
     admin.create(&ACCOUNTS, DEFAULT, &json!({"metadata": {"name": name}})).await.expect("made");
     let issued = admin.create_sub(&ACCOUNTS, DEFAULT, name, "token", asked).await.expect("issued");
-    let mut config: Kubeconfig = cluster.kubeconfig().clone();
-    for named in &mut config.users {
-        named.user = User::with_token(issued.str_at("/status/token"));
-    }
-    let workstation = cluster.sim().host("workstation");
-    Rest::from_kubeconfig(&workstation, &config, cluster.options().profile.go(), "test").expect("a client")
+    with_token(cluster, issued.str_at("/status/token"))
+}
+
+/// Whether the server knows who somebody is who may nothing.
+async fn is_known(client: &Rest) -> bool {
+    let listed = client.list(&CONFIG_MAPS, DEFAULT, &ListParams::default()).await;
+    let refused = listed.expect_err("no role allows it");
+    assert!(refused.is_forbidden() || refused.is_unauthorized(), "{refused}");
+    refused.is_forbidden()
+}
+
+/// A bootstrap token is good until the second of its expiration, and then for as long as the token cache remembers it.
+#[chronoplane::test]
+async fn a_bootstrap_token_ends_at_its_expiration(sim: chronoplane::Sim) {
+    let cluster = Cluster::start(&sim, Default::default()).await.expect("a cluster");
+    let workstation = sim.host("workstation");
+    let token = BootstrapToken::generate(workstation.entropy());
+    let until = workstation.clock().wall() + SignedDuration::from_secs(60);
+    let secret = TokenSecret {
+        token: token.clone(),
+        description: String::new(),
+        expiration: Some(world::Wall::from_second(until.as_second()).expect("a date")),
+        signing: false,
+        authentication: true,
+        groups: Vec::new(),
+    };
+    cluster.admin().create(&SECRETS, Some("kube-system"), &secret.to_object()).await.expect("made");
+    let client = with_token(&cluster, &token.reveal());
+    cluster.elapse(58 * SECOND).await;
+    assert!(is_known(&client).await, "a second before");
+    cluster.elapse(13 * SECOND).await;
+    assert!(!is_known(&client).await, "eleven seconds after");
 }
 
 /// A token that is bound to a secret ends with it, but for the ten seconds that upstream's token cache allows.
@@ -122,13 +159,7 @@ async fn a_token_ends_with_the_secret_that_it_is_bound_to(sim: chronoplane::Sim)
         "spec": {"expirationSeconds": 86_400, "boundObjectRef": bound},
     });
     let client = as_account(&cluster, "who", &asked).await;
-    // Who it is may not list, but is known.
-    let known = async || {
-        let listed = client.list(&CONFIG_MAPS, DEFAULT, &ListParams::default()).await;
-        let refused = listed.expect_err("no role allows it");
-        assert!(refused.is_forbidden() || refused.is_unauthorized(), "{refused}");
-        refused.is_forbidden()
-    };
+    let known = async || is_known(&client).await;
     for _ in 0..3 {
         assert!(known().await, "the control: the secret is there");
         cluster.elapse(15 * SECOND).await;

@@ -126,8 +126,9 @@ impl Dice {
                 Fault::OneWay { from, to }
             }
             "bad-network" => {
-                let weather = self.weather();
-                Fault::BadNetwork { a: self.client(), b: CONTROL_PLANE.to_owned(), weather }
+                // Also between the apiserver and its store.
+                let a = if self.below(4) == 0 { CONTROL_PLANE.to_owned() } else { self.client() };
+                Fault::BadNetwork { a, b: CONTROL_PLANE.to_owned(), weather: self.weather() }
             }
             "reset" => {
                 let (from, to, port) = self.connected();

@@ -14,11 +14,11 @@ const STEP: Duration = Duration::from_secs(1);
 /// How often somebody of the load does something while a fault is on and shortly after it, and up to twice as long.
 const BUSY_TURN: Duration = Duration::from_secs(5);
 /// For how long after it.
-const AFTERMATH: Duration = Duration::from_secs(60);
+const AFTERMATH: Duration = Duration::from_secs(30);
 /// The same while what a fault has left behind settles.
-const SETTLING_TURN: Duration = Duration::from_secs(20);
+const SETTLING_TURN: Duration = Duration::from_secs(30);
 /// Turns of the load in a plan in which nothing happens.
-const IDLE_TURNS: u32 = 30;
+const IDLE_TURNS: u32 = 24;
 
 /// See the module. Clones are the same tempo.
 #[derive(Clone)]

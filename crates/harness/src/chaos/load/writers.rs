@@ -39,6 +39,9 @@ impl Writer {
         while self.scene.tempo.turn(&self.host).await {
             let counter = format!("counter{}", self.host.entropy().below(COUNTERS));
             self.raise(&counter).await;
+            if self.host.entropy().below(2) == 0 {
+                continue;
+            }
             self.create().await;
             if self.alive.len() > ALIVE
                 && let Some(oldest) = self.alive.pop_front()
