@@ -43,7 +43,11 @@ enum Command {
     /// Run a cluster on this machine, for kubectl or any client library
     Up(UpArgs),
     /// List the stories
-    List,
+    List {
+        /// Only their ids, one a line
+        #[arg(long)]
+        ids: bool,
+    },
     /// Find the stories that show an error text: paste it as one argument
     Explain {
         /// The text, as a log, a terminal or a bug report has it
@@ -202,8 +206,8 @@ pub fn main() -> ExitCode {
             etcd: args.etcd,
             page: args.page,
         }),
-        Command::List => {
-            out::write(format_args!("{}", catalogue::table()));
+        Command::List { ids } => {
+            out::write(format_args!("{}", if ids { catalogue::ids() } else { catalogue::table() }));
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain { text } => match explain::answer(&text) {
