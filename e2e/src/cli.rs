@@ -9,8 +9,8 @@ use api::profile::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, catalogue, cfssl, chaos, components, conformance, explain, matrix, out, pod_webhook, scenarios, store,
-    story, timeline, up,
+    bench, catalogue, cfssl, chaos, components, conformance, explain, matrix, out, pod_webhook, scenarios,
+    store, story, timeline, up,
 };
 
 const SHORT_HELP: &str = "\
