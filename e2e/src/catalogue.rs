@@ -79,6 +79,11 @@ pub fn find(id: &str) -> Option<&'static Entry> {
     scenarios::all().find(|e| e.id == id)
 }
 
+/// The ids alone, for scripts.
+pub fn ids() -> String {
+    scenarios::all().map(|e| format!("{}\n", e.id)).collect()
+}
+
 /// The catalogue for people.
 pub fn table() -> String {
     let width = scenarios::all().map(|e| e.id.len()).max().unwrap_or_default();

@@ -61,6 +61,9 @@ enum Command {
     Teach(teach::TeachArgs),
     /// List the stories
     List {
+        /// Only their ids, one a line
+        #[arg(long, conflicts_with = "output")]
+        ids: bool,
         /// How to print them
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -250,8 +253,9 @@ pub fn main() -> ExitCode {
         Command::Clock(args) => clock::run(&args),
         Command::Envtest(args) => envtest::run(&args),
         Command::Teach(args) => teach::run(&args),
-        Command::List { output } => {
+        Command::List { ids, output } => {
             match output {
+                _ if ids => out::write(format_args!("{}", catalogue::ids())),
                 Output::Text => out::write(format_args!("{}", catalogue::table())),
                 Output::Json => outln!("{}", catalogue::to_json()),
             }

@@ -112,9 +112,13 @@ impl Fleet {
         self.sim.host(WORKSTATION).clock().wall()
     }
 
-    /// All hosts stop for `d` and wake. While they are away what else there is recurs rarely; they wake to upstream's
-    /// pace, for how fast things heal is to be told in minutes of life.
+    /// All hosts stop for `d` and wake. They stop as they are in life: who renews every two seconds has its connection
+    /// open then, which nobody has who renews once a day. While they are away what else there is recurs rarely, and they
+    /// wake to upstream's pace, for how fast things heal is to be told in minutes.
     pub(super) async fn stop(&self, stop: Stop, d: Duration) {
+        self.sim.set_periods(Periods::upstream());
+        self.sim.elapse(2 * MINUTE).await;
+        self.sim.set_periods(Periods::sparse());
         let away = join_all(self.hosts().map(|host| async move {
             match stop {
                 Stop::Suspend => self.sim.suspend(host.name(), d).await,

@@ -216,8 +216,7 @@ fn a_world_that_slows_down_changes_no_leader_and_waits_for_a_dead_one_as_upstrea
                 (vec!["leads"], vec![]),
                 "the leader was well: {heeds_record}"
             );
-            a.host.halt().await;
-            world.elapse(25.0).await;
+            world.sim.suspend("a", Duration::from_secs(25)).await;
             assert_eq!(b.words(), ["leads"], "fifteen seconds and a look later: {heeds_record}");
         });
     }
