@@ -4,7 +4,7 @@
 use api::object::ObjectExt as _;
 use pki::{Certificate, ExtendedUsage, KeyUsage, csr::Csr, kubeconfig::Kubeconfig};
 use serde_json::Value;
-use world::{Event, Host, Wall, rfc3339};
+use world::{Event, Host, rfc3339};
 
 const KEY_USAGES: &[(&str, KeyUsage)] = &[
     ("digital signature", KeyUsage::DIGITAL_SIGNATURE),
@@ -147,11 +147,6 @@ pub fn paths(host: &Host, directory: &str) -> Vec<String> {
         }
     }
     found
-}
-
-/// An instant by the clock on the wall, without the day.
-pub fn clock(at: Wall) -> String {
-    at.strftime("%H:%M:%S").to_string()
 }
 
 /// A span in the largest unit that makes it a whole number: `365 d`, `24 h`, `90 s`.

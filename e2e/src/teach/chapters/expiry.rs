@@ -73,6 +73,8 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     lesson.tell("end", facts.answer(if after.1.0 == 0 { "x509" } else { "401" }))?;
 
     lesson.ask("renew", Facts::new())?;
+    // How soon a file is read again is upstream's pace.
+    stage.sim().set_periods(Periods::upstream());
     let printed = stage.cluster.kubeadm(&stage.host(CONTROL_PLANE), &["certs", "renew", "all"]).await?;
     stage.cluster.elapse(2 * super::MINUTE).await;
     let served = served(stage).await?;
