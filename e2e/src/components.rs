@@ -23,6 +23,8 @@ use crate::{cli::Refusal, up::process::ProcessLauncher};
 
 /// Environment variable with a [`Place`] in JSON.
 pub const PLACE: &str = "CHRONOPLANE_HOST";
+/// Set for a child whose host's clock other processes see and set.
+pub const SHARED_CLOCKS: &str = "CHRONOPLANE_SHARED_CLOCKS";
 /// Set for a child that ends when its parent's end of its standard input closes.
 pub const ENDS_WITH_PARENT: &str = "CHRONOPLANE_ENDS_WITH_PARENT";
 
@@ -111,7 +113,11 @@ impl Place {
     }
 
     fn world(&self) -> Real {
-        Real::rooted(self.root.clone(), Block::joined(self.address))
+        let world = Real::rooted(self.root.clone(), Block::joined(self.address));
+        if std::env::var_os(SHARED_CLOCKS).is_some() {
+            world.share_clocks();
+        }
+        world
     }
 }
 

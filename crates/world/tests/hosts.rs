@@ -84,7 +84,7 @@ fn streams_in_the_real_gear() {
 fn a_step_in_the_real_gear_moves_one_wall_clock() {
     let world = Real::new(std::env::temp_dir(), Block::reserve().expect("a free block"));
     let (a, b) = (world.host("a").expect("room"), world.host("b").expect("room"));
-    world.step("a", jiff::SignedDuration::from_hours(24));
+    world.step("a", SignedDuration::from_hours(24));
     let ahead = a.clock().wall().duration_since(b.clock().wall());
     assert!((ahead.as_secs() - 86_400).abs() <= 1, "{ahead:?}");
 }
@@ -92,13 +92,77 @@ fn a_step_in_the_real_gear_moves_one_wall_clock() {
 #[test]
 fn a_real_world_may_start_at_another_time() {
     let block = || Block::reserve().expect("a free block");
-    let year = jiff::SignedDuration::from_hours(24 * 365);
+    let year = SignedDuration::from_hours(24 * 365);
     let now = Real::new(std::env::temp_dir(), block()).host("a").expect("room").clock().wall();
     for start in [year, -year] {
         let world = Real::starting(std::env::temp_dir(), block(), start);
         let ahead = world.host("a").expect("room").clock().wall().duration_since(now);
         assert!((ahead.as_secs() - start.as_secs()).abs() <= 1, "{ahead:?}");
     }
+}
+
+#[test]
+fn a_shared_clock_is_every_process_s_and_outlives_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let hour = SignedDuration::from_hours(1);
+    let ahead = |host: &Host| {
+        let difference = host.clock().wall().duration_since(world::real::system());
+        SignedDuration::from_secs((difference.as_millis() as f64 / 1000.0).round() as i64)
+    };
+    let base = {
+        let block = Block::reserve().expect("a free block");
+        let base = block.base();
+        let world = Real::new(dir.path().to_owned(), block);
+        world.share_clocks();
+        let (a, b) = (world.host("a").expect("room"), world.host("b").expect("room"));
+        // The same host, as another process has it.
+        let other = Real::rooted(dir.path().join("a"), Block::joined(base));
+        other.share_clocks();
+        let there = other.host_at("a", base);
+        world.step("a", -hour);
+        assert_eq!([ahead(&a), ahead(&there), ahead(&b)], [-hour, -hour, SignedDuration::ZERO]);
+        other.step("a", hour + hour);
+        assert_eq!([ahead(&a), ahead(&there)], [hour, hour]);
+        other.freeze("a");
+        let stood = a.clock().wall();
+        assert_eq!(there.clock().wall(), stood);
+        other.thaw("a");
+        base
+    };
+    let again = Real::new(dir.path().to_owned(), Block::reopen(base).expect("the block again"));
+    again.share_clocks();
+    assert_eq!(ahead(&again.host("a").expect("room")), hour);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
+fn a_paused_host_of_the_real_gear_stands_still_and_goes_on() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let world = Real::new(std::env::temp_dir(), Block::reserve().expect("a free block"));
+        let host = world.host("a").expect("room");
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let clock = host.clock().clone();
+        host.spawn(async move {
+            loop {
+                clock.sleep(Duration::from_millis(1)).await;
+                let _ = tell.send(clock.monotonic());
+            }
+        });
+        told.recv().await.expect("it runs");
+        let began = host.clock().monotonic();
+        world.pause("a", Duration::from_millis(200)).await;
+        told.recv().await.expect("it runs again");
+        // A poll that was on its way when the host was paused may have ended in it.
+        let (first, last) = (began + Duration::from_millis(100), began + Duration::from_millis(200));
+        loop {
+            let at = told.recv().await.expect("it runs");
+            assert!(at < first || at >= last, "it ran while its host was paused");
+            if at > last {
+                break;
+            }
+        }
+    });
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tokio::{
 };
 use world::{Exit, Host, Unit};
 
-use crate::components::{Component, ENDS_WITH_PARENT, PLACE, Place};
+use crate::components::{Component, ENDS_WITH_PARENT, PLACE, Place, SHARED_CLOCKS};
 
 /// Kubelets as child processes; `dir` holds the hosts' files.
 pub fn machinery(dir: PathBuf) -> Machinery {
@@ -109,6 +109,7 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
         .args(args)
         .env(PLACE, place)
         .env(ENDS_WITH_PARENT, "1")
+        .env(SHARED_CLOCKS, "1")
         .stdin(Stdio::piped())
         .stdout(out)
         .stderr(err)

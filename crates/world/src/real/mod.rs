@@ -4,6 +4,7 @@
 //! in blocks: one /24 for the first 250 hosts, and further ones when it is full.
 //! The tokio runtime is never paused: a paused one fires a 30 s timeout on a real socket at once.
 
+mod clock;
 mod lanes;
 mod net;
 mod notify;
@@ -14,20 +15,21 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::Duration,
 };
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
+use clock::RealClock;
+pub use clock::{ClockFile, Setting, system};
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use notify::notify;
 
 use crate::{
-    Clock, Disk, Entropy, Gear, Host, Mono, Net, Periods, Trace, Wall,
-    clock::{BoxFuture, TimeSource},
+    Clock, Disk, Entropy, Gear, Host, Net, Periods, Trace,
     host::{Gate, Parts},
     periods::Pace,
 };
@@ -41,6 +43,14 @@ pub enum RealError {
     /// All 250 addresses of a block that another process holds are taken.
     #[error("a world that another process holds has room for at most 250 hosts")]
     TooManyHosts,
+    /// Its clocks are shared with other processes, and this host's cannot be.
+    #[error("cannot keep how the clock of {host} is set: {why}")]
+    Clock {
+        /// The host.
+        host: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
 }
 
 /// A /24 of 127.0.0.0/8, reserved by a listening socket while it lives.
@@ -94,6 +104,13 @@ impl Block {
 #[derive(Clone)]
 pub struct Real(Arc<World>);
 
+#[derive(Clone)]
+struct Machine {
+    host: Host,
+    clock: Arc<RealClock>,
+    gate: Gate,
+}
+
 struct World {
     block: Block,
     /// Reserved when the first one was full.
@@ -102,7 +119,9 @@ struct World {
     /// The root is the one host's own, not the directory of all hosts.
     single: bool,
     start: SignedDuration,
-    hosts: Mutex<BTreeMap<String, (Host, Arc<RealClock>)>>,
+    /// Whether other processes see and set the hosts' clocks.
+    shared_clocks: AtomicBool,
+    hosts: Mutex<BTreeMap<String, Machine>>,
     names: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
     lanes: OnceLock<Arc<Lanes>>,
     trace: OnceLock<Trace>,
@@ -111,28 +130,29 @@ struct World {
 impl Real {
     /// A world whose hosts keep their files in `<root>/<host>`.
     pub fn new(root: PathBuf, block: Block) -> Self {
-        Self(Arc::new(World {
-            block,
-            more: Mutex::default(),
-            root,
-            single: false,
-            start: SignedDuration::ZERO,
-            hosts: Mutex::default(),
-            names: Arc::default(),
-            lanes: OnceLock::new(),
-            trace: OnceLock::new(),
-        }))
+        Self::starting(root, block, SignedDuration::ZERO)
     }
 
     /// As [`Real::new`], with every host's wall clock ahead of the system's by `start` (behind it, if
     /// negative) from the moment that it is switched on.
     pub fn starting(root: PathBuf, block: Block, start: SignedDuration) -> Self {
+        Self::made(root, false, block, start)
+    }
+
+    /// A world seen from one of its hosts, whose own root is `root`: a component in a process of
+    /// its own.
+    pub fn rooted(root: PathBuf, block: Block) -> Self {
+        Self::made(root, true, block, SignedDuration::ZERO)
+    }
+
+    fn made(root: PathBuf, single: bool, block: Block, start: SignedDuration) -> Self {
         Self(Arc::new(World {
             block,
             more: Mutex::default(),
             root,
-            single: false,
+            single,
             start,
+            shared_clocks: AtomicBool::new(false),
             hosts: Mutex::default(),
             names: Arc::default(),
             lanes: OnceLock::new(),
@@ -140,20 +160,10 @@ impl Real {
         }))
     }
 
-    /// A world seen from one of its hosts, whose own root is `root`: a component in a process of
-    /// its own.
-    pub fn rooted(root: PathBuf, block: Block) -> Self {
-        Self(Arc::new(World {
-            block,
-            more: Mutex::default(),
-            root,
-            single: true,
-            start: SignedDuration::ZERO,
-            hosts: Mutex::default(),
-            names: Arc::default(),
-            lanes: OnceLock::new(),
-            trace: OnceLock::new(),
-        }))
+    /// Every host that is made from now on keeps how its clock is set in a file below its root ([`ClockFile`]): other
+    /// processes see and set it, and it stays so over a restart.
+    pub fn share_clocks(&self) {
+        self.0.shared_clocks.store(true, Ordering::SeqCst);
     }
 
     /// Gives every host that is made from now on `count` threads on which its connections are served
@@ -185,11 +195,24 @@ impl Real {
     /// There is no free address.
     pub fn host(&self, name: &str) -> Result<Host, RealError> {
         let mut hosts = self.0.hosts.lock();
-        if let Some((host, _)) = hosts.get(name) {
-            return Ok(host.clone());
+        if let Some(machine) = hosts.get(name) {
+            return Ok(machine.host.clone());
         }
         let address = self.free_address()?;
-        Ok(self.insert(&mut hosts, name, address))
+        let clock = self.clock_of(name)?;
+        Ok(self.insert(&mut hosts, name, address, clock))
+    }
+
+    fn clock_of(&self, name: &str) -> Result<RealClock, RealError> {
+        if !self.0.shared_clocks.load(Ordering::SeqCst) {
+            return Ok(RealClock::ahead(self.0.start));
+        }
+        let file = ClockFile::of_host(&self.root_of(name));
+        file.map(RealClock::shared).map_err(|why| RealError::Clock { host: name.to_owned(), why })
+    }
+
+    fn root_of(&self, name: &str) -> PathBuf {
+        if self.0.single { self.0.root.clone() } else { self.0.root.join(name) }
     }
 
     fn free_address(&self) -> Result<Ipv4Addr, RealError> {
@@ -214,20 +237,25 @@ impl Real {
     /// The host of that name at a known address: another process of the same world has it too.
     pub fn host_at(&self, name: &str, address: Ipv4Addr) -> Host {
         let mut hosts = self.0.hosts.lock();
-        match hosts.get(name) {
-            Some((host, _)) => host.clone(),
-            None => self.insert(&mut hosts, name, address),
+        if let Some(machine) = hosts.get(name) {
+            return machine.host.clone();
         }
+        let clock = self.clock_of(name).unwrap_or_else(|error| {
+            tracing::error!("{error}; it has the system's time");
+            RealClock::ahead(self.0.start)
+        });
+        self.insert(&mut hosts, name, address, clock)
     }
 
     fn insert(
         &self,
-        hosts: &mut BTreeMap<String, (Host, Arc<RealClock>)>,
+        hosts: &mut BTreeMap<String, Machine>,
         name: &str,
         address: Ipv4Addr,
+        clock: RealClock,
     ) -> Host {
         self.0.names.lock().insert(name.to_owned(), address);
-        let clock = Arc::new(RealClock::ahead(self.0.start));
+        let (clock, gate) = (Arc::new(clock), Gate::default());
         let host = Host::new(Parts {
             name: name.to_owned(),
             gear: Gear::Real,
@@ -237,15 +265,15 @@ impl Real {
                 names: self.0.names.clone(),
                 lanes: self.0.lanes.get().is_some(),
             })),
-            disk: Disk::real(if self.0.single { self.0.root.clone() } else { self.0.root.join(name) }),
+            disk: Disk::real(self.root_of(name)),
             entropy: Entropy::system(),
             trace: self.trace(),
             pace: Pace::new(Periods::upstream()),
-            gate: Gate::default(),
+            gate: gate.clone(),
             commons: None,
             lanes: self.0.lanes.get().cloned(),
         });
-        hosts.insert(name.to_owned(), (host.clone(), clock));
+        hosts.insert(name.to_owned(), Machine { host: host.clone(), clock, gate });
         host
     }
 
@@ -254,56 +282,74 @@ impl Real {
         self.0.names.lock().clone()
     }
 
+    fn machine(&self, name: &str) -> Option<Machine> {
+        self.0.hosts.lock().get(name).cloned()
+    }
+
     /// Moves one host's wall clock by `by`, now and from now on.
     pub fn step(&self, name: &str, by: SignedDuration) {
-        if let Some((host, clock)) = self.0.hosts.lock().get(name) {
-            clock.offset.fetch_add(offset_nanos(by), Ordering::SeqCst);
-            host.record("clock", vec![("step", format!("{by:#}"))]);
+        if let Some(machine) = self.machine(name) {
+            machine.clock.set(|setting, now| setting.step(by, now));
+            machine.host.record("clock", vec![("step", format!("{by:#}"))]);
         }
+    }
+
+    /// From now on the wall clock of the host runs `ppm` parts per million too fast (negative: slow). Its monotonic
+    /// clock is the system's and does not.
+    pub fn drift(&self, name: &str, ppm: i32) {
+        if let Some(machine) = self.machine(name) {
+            machine.clock.set(|setting, now| setting.drift(ppm, now));
+            machine.host.record("clock", vec![("drift_ppm", ppm.to_string())]);
+        }
+    }
+
+    /// The wall clock of the host stands still (a broken clock source); monotonic time goes on.
+    pub fn freeze(&self, name: &str) {
+        if let Some(machine) = self.machine(name) {
+            machine.clock.set(Setting::freeze);
+            machine.host.record("clock", vec![("freeze", String::new())]);
+        }
+    }
+
+    /// Ends [`Real::freeze`]: the wall clock goes on from where it stood.
+    pub fn thaw(&self, name: &str) {
+        if let Some(machine) = self.machine(name) {
+            machine.clock.set(Setting::thaw);
+            machine.host.record("clock", vec![("thaw", String::new())]);
+        }
+    }
+
+    /// Pauses one host for `d` (SIGSTOP, `docker pause`): its tasks in this process stand still, both clocks go on,
+    /// timers that fell due fire late. To be suspended, with a monotonic clock that stands still, is not to be had with
+    /// the system's.
+    #[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
+    pub async fn pause(&self, name: &str, d: Duration) {
+        let Some(machine) = self.machine(name) else { return };
+        machine.host.record("clock", vec![("pause", format!("{d:?}"))]);
+        let _resumes = Paused::new(machine);
+        tokio::time::sleep(d).await;
+    }
+}
+
+/// A host whose tasks stand still; they go on when this is dropped, however the wait for it ends.
+struct Paused(Machine);
+
+impl Paused {
+    fn new(machine: Machine) -> Self {
+        machine.gate.close();
+        Self(machine)
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.gate.open();
+        self.0.host.record("clock", vec![("resume", String::new())]);
     }
 }
 
 impl std::fmt::Debug for Real {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Real({})", self.0.block.base())
-    }
-}
-
-fn offset_nanos(by: SignedDuration) -> i64 {
-    i64::try_from(by.as_nanos()).unwrap_or(if by.is_negative() { i64::MIN } else { i64::MAX })
-}
-
-struct RealClock {
-    boot: Instant,
-    /// Nanoseconds (about ±292 years).
-    offset: AtomicI64,
-}
-
-impl RealClock {
-    #[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
-    fn ahead(by: SignedDuration) -> Self {
-        Self { boot: Instant::now(), offset: AtomicI64::new(offset_nanos(by)) }
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
-impl TimeSource for RealClock {
-    fn wall(&self) -> Wall {
-        self.walls().0
-    }
-
-    fn walls(&self) -> (Wall, Wall) {
-        let system = Wall::try_from(SystemTime::now()).unwrap_or(Wall::UNIX_EPOCH);
-        let offset = SignedDuration::from_nanos(self.offset.load(Ordering::SeqCst));
-        (system.saturating_add(offset).unwrap_or(system), system)
-    }
-
-    fn monotonic(&self) -> Mono {
-        Mono(self.boot.elapsed().as_nanos())
-    }
-
-    fn sleep_until(&self, deadline: Mono) -> BoxFuture<()> {
-        let left = deadline.since(self.monotonic());
-        Box::pin(tokio::time::sleep(left))
     }
 }
