@@ -1,7 +1,10 @@
 //! `chronoplane up --data-dir`, killed with SIGKILL and started again: the same objects, the same certificates, and
-//! the nodes come back by themselves. In one process, in many, and on an etcd of its own.
+//! the nodes come back by themselves. In one process, in many, and on an etcd of its own. Killed before there is a
+//! cluster, it makes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
+#[path = "common/requirement.rs"]
+mod requirement;
 #[path = "../../store/tests/common/tls.rs"]
 #[allow(dead_code, reason = "not every client of these files is here")]
 mod tls;
@@ -9,7 +12,7 @@ mod tls;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -43,8 +46,7 @@ impl Drop for Up {
 }
 
 impl Up {
-    /// Starts it and waits until it says that all nodes are Ready.
-    fn start(dir: &Path, flags: &[String]) -> Self {
+    fn spawn(dir: &Path, flags: &[String]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_chronoplane"))
             .args(["up", &format!("--nodes={NODES}"), "--data-dir"])
             .arg(dir)
@@ -53,7 +55,12 @@ impl Up {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut up = Self { child, said: Vec::new() };
+        Self { child, said: Vec::new() }
+    }
+
+    /// Starts it and waits until it says that all nodes are Ready.
+    fn start(dir: &Path, flags: &[String]) -> Self {
+        let mut up = Self::spawn(dir, flags);
         for line in BufReader::new(up.child.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
             let ready = line.contains(" Ready at ");
@@ -68,6 +75,14 @@ impl Up {
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it; gives what it had said.
+    fn silence(mut self) -> String {
+        let mut said = String::new();
+        self.child.kill().unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
     }
 }
 
@@ -213,6 +228,94 @@ async fn a_cluster_of_many_processes_comes_back() {
     dies_and_comes_back(&["--processes".to_owned()], 1).await;
 }
 
+/// Files in the order in which a first `up` comes to write them. Killed as each appears.
+const MOMENTS: [&str; 7] = [
+    "chronoplane.json",
+    "cp1/etc/kubernetes/pki/ca.crt",
+    "cp1/etc/kubernetes/admin.conf",
+    "cp1/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "cp1/var/lib/etcd/member/high-water",
+    "node1/etc/kubernetes/bootstrap-kubelet.conf",
+    "node1/etc/kubernetes/kubelet.conf",
+];
+/// From here on there is a cluster.
+const JOINING: usize = 5;
+
+/// Kills a first `up` at each of the moments, one life after the other in one directory, then lets one live.
+async fn is_made_after_all(flags: &[String], moments: &[&str]) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    let world = Real::new(root.path().join("workstation"), Block::reserve().unwrap());
+    let host = world.host("workstation").unwrap();
+    let configmaps = Resource::core("configmaps");
+    let mut anew = 0;
+    let mut early = None;
+    for moment in moments {
+        let up = Up::spawn(&dir, flags);
+        let file = dir.join(moment);
+        until(&host, &format!("an `up` has written {moment}"), async || file.exists().then_some(())).await;
+        if MOMENTS.iter().position(|known| known == moment) == Some(JOINING) {
+            let settings = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "early", "namespace": "default"},
+            });
+            let client = admin(&dir, &host);
+            early = Some(client.create(&configmaps, Some("default"), &settings).await.unwrap());
+        }
+        let said = up.silence();
+        assert!(!said.contains(" Ready at "), "{moment}: that one was not in the middle of it: {said}");
+        anew += usize::from(said.contains("it is made anew"));
+    }
+    let up = Up::start(&dir, flags);
+    anew += usize::from(up.said.iter().any(|line| line.contains("it is made anew")));
+    assert!(anew > 0, "the control: something was left to be removed");
+    let client = admin(&dir, &host);
+    if let Some(early) = early {
+        let now = client.get(&configmaps, Some("default"), "early").await.unwrap();
+        assert_eq!(now, early, "what was written to the cluster before its nodes had joined");
+    }
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "work", "namespace": "default"},
+        "spec": {"nodeName": "node1", "containers": [{"name": "main", "image": "pause"}]},
+    });
+    let pods = Resource::core("pods");
+    client.create(&pods, Some("default"), &pod).await.unwrap();
+    until(&host, "a pod runs", async || {
+        let pod = client.get(&pods, Some("default"), "work").await.ok()?;
+        (pod["status"]["phase"] == "Running").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_was_never_made_is_made_anew() {
+    is_made_after_all(&[], &MOMENTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_many_processes_that_was_never_made_is_made_anew() {
+    is_made_after_all(&["--processes".to_owned()], &MOMENTS[JOINING - 1..=JOINING]).await;
+}
+
+/// What is kept elsewhere cannot be emptied from here: it says so, and what to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_on_another_etcd_that_was_never_made_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (_world, host, files) = etcd_host(root.path());
+    let (_etcd, flags) = Beside::start(ours(&host), &host, &files);
+    let dir = root.path().join("data");
+    let up = Up::spawn(&dir, &flags);
+    let file = dir.join("cp1/etc/kubernetes/manifests/kube-apiserver.yaml");
+    until(&host, "there is a manifest", async || file.exists().then_some(())).await;
+    up.kill();
+    let mut second = Up::spawn(&dir, &flags);
+    let mut said = String::new();
+    second.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(second.child.wait().unwrap().code(), Some(2), "{said}");
+    let words =
+        ["its etcd may hold a part of that", "remove what is below /registry there and the data directory"];
+    assert!(words.iter().all(|words| said.contains(words)), "{said}");
+}
+
 /// An etcd beside the cluster; killed when dropped.
 struct Beside(Child);
 
@@ -264,27 +367,33 @@ fn etcd_host(root: &Path) -> (Real, Host, PathBuf) {
     (world, host, root.join("etcd1"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_on_our_etcd_comes_back() {
-    let root = tempfile::tempdir().unwrap();
-    let (_world, host, files) = etcd_host(root.path());
+/// Our etcd on `host`, with this machine's files.
+fn ours(host: &Host) -> Command {
     let std::net::IpAddr::V4(address) = host.net().address() else { panic!("IPv4") };
     let place = Place { name: "etcd1".into(), address, root: "/".into() };
     let mut program = Command::new(env!("CARGO_BIN_EXE_chronoplane"));
     program.args(["etcd", "--"]).env(PLACE, serde_json::to_string(&place).unwrap());
-    let (_etcd, flags) = Beside::start(program, &host, &files);
+    program
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_on_our_etcd_comes_back() {
+    let root = tempfile::tempdir().unwrap();
+    let (_world, host, files) = etcd_host(root.path());
+    let (_etcd, flags) = Beside::start(ours(&host), &host, &files);
     dies_and_comes_back(&flags, 1).await;
 }
 
-/// What `ETCD` names, or etcd on PATH. Where it is required its absence is a failure, elsewhere it is said aloud.
+/// What `ETCD` names, or etcd on PATH.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_on_etcd_itself_comes_back() {
     let program = std::env::var_os("ETCD").unwrap_or_else(|| "etcd".into());
-    if !Command::new(&program).arg("--version").output().is_ok_and(|said| said.status.success()) {
-        let required =
-            std::env::var("CHRONOPLANE_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name == "etcd"));
-        assert!(!required, "CHRONOPLANE_REQUIRE names etcd, and there is no program of that name");
-        eprintln!("SKIPPED: no `etcd` on PATH; Debian has it in etcd-server, ETCD=/path names one");
+    let there = Command::new(&program).arg("--version").output().is_ok_and(|said| said.status.success());
+    if !requirement::met(
+        "etcd",
+        there,
+        "no `etcd` on PATH; Debian has it in etcd-server, ETCD=/path names one",
+    ) {
         return;
     }
     let root = tempfile::tempdir().unwrap();
