@@ -8,7 +8,7 @@ mod serving;
 mod stage;
 mod tokens_and_leases;
 
-pub use stage::{Stage, briefly, config, instead, raw, verdict};
+pub use stage::{Stage, briefly, config, instead, raw, verdict, years};
 
 use std::collections::BTreeSet;
 
