@@ -8,7 +8,7 @@ mod serving;
 mod stage;
 mod tokens_and_leases;
 
-pub use stage::{Stage, briefly, config, instead, raw, verdict, years};
+pub use stage::{Stage, briefly, config, instead, raw, verdict};
 
 use std::collections::BTreeSet;
 

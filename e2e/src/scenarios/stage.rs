@@ -23,12 +23,6 @@ pub fn config(settings: &Settings) -> Config {
     Config { seed: settings.seed, periods: Periods::sparse(), ..Config::default() }
 }
 
-/// A world in which years pass without anything of interest: what recurs, recurs ten times more rarely than
-/// [`Periods::sparse`] has it.
-pub fn years(settings: &Settings) -> Config {
-    Config { periods: Periods::times(604_800), ..config(settings) }
-}
-
 /// One world of a story, and the voice that tells it. What happened goes to the story's trace when it ends.
 pub struct Stage {
     /// What lives in it.

@@ -10,11 +10,13 @@ use chronoplane::{
 };
 use jiff::SignedDuration;
 use pki::Certificate;
-use world::{Host, Wall};
+use world::{Host, Periods, Wall, sim::Config};
 
 use super::{matrix, words::Words};
-pub(super) use crate::scenarios::years as config;
-use crate::{scenarios::Stage, story::StoryError};
+use crate::{
+    scenarios::Stage,
+    story::{Settings, StoryError},
+};
 
 const PORT: u16 = 6443;
 /// Of all certificates but the loopback one, so that only that one dies. kubeadm can set it from
@@ -30,6 +32,12 @@ const CHECK: &str = "/livez/loopback-serving-certificate";
 /// A cluster of `nodes` workers in which nothing but the loopback certificate ends.
 pub(super) fn options(nodes: usize) -> ClusterOptions {
     ClusterOptions { nodes, leaf_validity: Some(OTHERS), ..ClusterOptions::default() }
+}
+
+/// A world in which years pass without anything of interest: what recurs, recurs ten times more rarely than
+/// [`Periods::sparse`] has it.
+pub(super) fn config(settings: &Settings) -> Config {
+    Config { seed: settings.seed, periods: Periods::times(604_800), ..Config::default() }
 }
 
 /// As people write an instant.

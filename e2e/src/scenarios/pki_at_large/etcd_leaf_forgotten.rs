@@ -15,7 +15,7 @@ use world::Wall;
 use super::{DAY, EXPIRED, PKI, administrator, certificate, kubeadm, kubeadm_plainly, line, restart, shown};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, instead, years},
+    scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
 
@@ -53,7 +53,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 const BACKOFF: Duration = Duration::from_secs(310);
 
 fn play(settings: &Settings, teller: &Teller, forgets: bool, by_hand: bool) -> Result<(), StoryError> {
-    Stage::play(settings, teller, years(settings), <_>::default(), async |stage| {
+    Stage::play(settings, teller, config(settings), <_>::default(), async |stage| {
         stage.cluster.elapse(200 * DAY).await;
         let old = certificate(stage, SERVER)?.not_after();
         let version = format!("v1.{}.1", stage.settings.profile.minor());

@@ -15,7 +15,7 @@ use world::{Periods, Wall};
 use super::{DAY, PKI, administrator, certificate, kubeadm, line, remove, restart, shown};
 use crate::{
     catalogue::Entry,
-    scenarios::{Stage, briefly, years},
+    scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -48,7 +48,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn play(settings: &Settings, teller: &Teller, skips: bool, by_hand: bool) -> Result<(), StoryError> {
-    Stage::play(settings, teller, years(settings), <_>::default(), async |stage| {
+    Stage::play(settings, teller, config(settings), <_>::default(), async |stage| {
         stage.cluster.elapse(300 * DAY).await;
         let old = certificate(stage, "/etc/kubernetes/scheduler.conf")?.not_after();
         kubeadm(stage, &["certs", "renew", "all"]).await?;
