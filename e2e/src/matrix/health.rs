@@ -12,7 +12,7 @@ use world::{Clock, Host, Wall, rfc3339};
 use super::play::{CSRS, NODES};
 
 const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
-const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+pub(super) const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Looks every five seconds until `look` is content; its last complaint if it never is.

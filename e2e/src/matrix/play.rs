@@ -5,8 +5,8 @@
 //! Above it every certificate but the authorities' has ended. Nothing heals by itself then:
 //!
 //! * Suspended, the apiservers go on and answer whoever does not look at their certificate; controller manager and
-//!   scheduler are answered 401, lose their leases and start in vain. Kubelets end after five minutes, or go on and call
-//!   the server unresponsive (see the story kubelet-jump-year), and whoever has ended starts no more.
+//!   scheduler can no longer renew their leases, stop leading and start in vain. Kubelets end after five minutes, or go
+//!   on and call the server unresponsive (see the story kubelet-jump-year), and whoever has ended starts no more.
 //! * Switched off, no kubelet starts: its certificate has ended and kubeadm has deleted its bootstrap kubeconfig. So no
 //!   static pod starts either, and nobody listens.
 //!
@@ -28,7 +28,7 @@ use world::{Exit, Host, Periods, Wall, rfc3339, sim::Sim};
 use super::{
     cell::{Cell, Stop},
     fleet::Fleet,
-    health::{ailing, pending, until},
+    health::{LEADERS, ailing, pending, until},
 };
 use crate::{
     scenarios::{raw, verdict},
@@ -226,20 +226,21 @@ impl Scene<'_> {
         self.check("and those that go on without", may_wait || waiting.is_empty(), seen);
         self.check("are all", ended.len() + waiting.len() == all, format!("{all}"));
         if self.cell.stop == Stop::Suspend {
-            let refused = self.refused();
-            self.check("renewals of leaders' leases answered 401", refused > 0, format!("{refused}"));
+            let stopped = LEADERS.iter().filter(|name| self.stopped_leading(name)).count();
+            self.check("leaders that stopped leading", stopped == LEADERS.len(), LEADERS.join(", "));
         }
         Ok(())
     }
 
-    /// How often who leads was refused since the waking.
-    fn refused(&self) -> usize {
+    /// Whether somebody of that name has lost its lease since the waking.
+    fn stopped_leading(&self, name: &str) -> bool {
         let events = self.sim.events();
-        let refused = events.iter().filter(|e| {
-            let has = |key: &str, value: &str| e.fields.iter().any(|(k, v)| *k == key && v.contains(value));
-            e.kind == "request" && e.at > self.woke && has("code", "401") && has("path", "/leases/kube-")
-        });
-        refused.count()
+        events.iter().any(|e| {
+            e.actor == name
+                && e.kind == "election"
+                && e.at > self.woke
+                && e.fields.iter().any(|(_, text)| text.ends_with("stopped leading"))
+        })
     }
 
     async fn renew_control_planes(&mut self) -> Result<(), StoryError> {

@@ -63,7 +63,7 @@ fn play(settings: &Settings, teller: &Teller, skips: bool, by_hand: bool) -> Res
         stage.check("apiserver.crt", served > old, format!("until {}", shown(served)));
         stage.check("scheduler.conf", (embedded == old) == skips, format!("until {}", shown(embedded)));
         // How fast a lease is lost is upstream's pace.
-        stage.cluster.at(old - SignedDuration::from_secs(120)).await?;
+        stage.cluster.at(old - SignedDuration::from_secs(30)).await?;
         stage.sim().set_periods(Periods::upstream());
         looks(stage, old, skips).await
     })

@@ -57,7 +57,7 @@ fn play(settings: &Settings, teller: &Teller, restarts: bool) -> Result<(), Stor
             restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]).await?;
         }
         // How fast a lease is lost and won is upstream's pace.
-        stage.cluster.at(old - SignedDuration::from_secs(120)).await?;
+        stage.cluster.at(old - SignedDuration::from_secs(30)).await?;
         stage.sim().set_periods(Periods::upstream());
         looks(stage, old, restarts).await?;
         leaders(stage, old, restarts).await
