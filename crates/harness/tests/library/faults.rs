@@ -75,10 +75,7 @@ async fn failures_last_as_often_as_they_shall(plane: ControlPlane) {
     let faults = Faults::new();
     let maps: Api<ConfigMap> = Api::default_namespaced(plane.faulty_client(&faults).unwrap());
     let busy = faults.on(Requests::of("patch", "configmaps")).times(2).fail(429, "TooManyRequests", "later");
-    let patch = async || {
-        let apply = PatchParams::apply("test");
-        maps.patch("a", &apply, &Patch::Apply(json!({"apiVersion": "v1", "kind": "ConfigMap"}))).await
-    };
+    let patch = async || maps.patch("a", &PatchParams::apply("test"), &Patch::Apply(map("a"))).await;
     for _ in 0..2 {
         assert_eq!(code(&patch().await.unwrap_err()), Some(429));
     }
