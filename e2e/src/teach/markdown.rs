@@ -15,7 +15,7 @@ pub fn of(told: &Told) -> String {
         let what = if question.choices.is_empty() { words.think } else { words.predict };
         page += &format!("**{what}.** {}\n\n", question.text);
         for (n, choice) in question.choices.iter().enumerate() {
-            page += &format!("{}. `{}` {}\n", n + 1, choice.value, choice.text);
+            page += &format!("{}. `{}`: {}\n", n + 1, choice.value, choice.text);
         }
         page += &format!("\n<details><summary>{}</summary>\n\n", words.show);
         if let Some((n, choice)) = answer.and_then(|n| Some((n + 1, question.choices.get(n)?))) {

@@ -27,7 +27,7 @@ pub(super) fn question(question: &Question, lang: Language) {
     outln!("{STRONG}{what}{STRONG:#}");
     outln!("{}", render(&question.text, "  "));
     for (n, choice) in question.choices.iter().enumerate() {
-        let text = format!("`{}` {}", choice.value, choice.text);
+        let text = format!("`{}`: {}", choice.value, choice.text);
         let lines = render(&text, "     ");
         outln!("  {}{}", n + 1, lines.strip_prefix("   ").unwrap_or(&lines));
     }

@@ -66,7 +66,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 
     lesson.ask("granted", Facts::new())?;
     for object in grant() {
-        admin.post(&object).await.map_err(StoryError::new)?;
+        super::create(admin, &object).await.map_err(StoryError::new)?;
     }
     // The server hears of roles by watching them.
     stage.cluster.elapse(SECOND).await;
@@ -76,7 +76,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 
     lesson.ask("changed", Facts::new())?;
     let sent = pod("first");
-    let made = till.post(&sent).await.map_err(StoryError::new)?;
+    let made = super::create(&till, &sent).await.map_err(StoryError::new)?;
     let mut added = Vec::new();
     differences("", &sent["spec"], &made["spec"], &mut added);
     let answer = if added.is_empty() { "as sent" } else { "changed" };
@@ -90,7 +90,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     lesson.tell("changed", facts)?;
 
     lesson.ask("refused", Facts::new())?;
-    let (code, words) = verdict(&till.post(&pod("second")).await);
+    let (code, words) = verdict(&super::create(&till, &pod("second")).await);
     lesson.holds("the second pod is refused", code == 403, &words)?;
     let who = if words.contains("exceeded quota") { "admission" } else { "authorization" };
     lesson.tell("refused", Facts::new().show("words", textwrap::fill(&words, 88)).answer(who))?;
@@ -99,7 +99,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let thief = caller(stage, Some(&token))?;
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}});
-    let (code, words) = verdict(&thief.post(&secret).await);
+    let (code, words) = verdict(&super::create(&thief, &secret).await);
     lesson.holds("no secret is made", code == 403, &words)?;
     let who = if words.contains("exceeded quota") { "admission" } else { "authorization" };
     lesson.tell("order", Facts::new().show("words", textwrap::fill(&words, 88)).answer(who))
@@ -117,7 +117,7 @@ async fn prepare(stage: &Stage) -> Result<(), StoryError> {
         }),
     ];
     for object in objects {
-        admin.post(&object).await.map_err(StoryError::new)?;
+        super::create(admin, &object).await.map_err(StoryError::new)?;
     }
     let ready = async || {
         let account =

@@ -143,7 +143,7 @@ async fn act(lesson: &Lesson, sim: &Sim) -> Result<(), StoryError> {
     let left: Vec<usize> = (0..3).filter(|n| *n != lost).collect();
     let map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "two", "namespace": "default"}});
-    let with_two = three.kubectl()?.post(&map).await;
+    let with_two = super::create(&three.kubectl()?, &map).await;
     lesson.holds("two of three write", with_two.is_ok(), verdict(&with_two).1)?;
     sim.cut(NAMES[left[0]], NAMES[left[1]]);
     sim.elapse(MINUTE).await;
@@ -155,12 +155,12 @@ async fn act(lesson: &Lesson, sim: &Sim) -> Result<(), StoryError> {
         .map_err(StoryError::new)?;
     let map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": "default"}});
-    let (code, words) = verdict(&one.post(&map).await);
+    let (code, words) = verdict(&super::create(&one, &map).await);
     let answer = if code == 200 { "accepted" } else { "refused" };
     lesson.tell("majority", Facts::new().show("error", textwrap::fill(&words, 88)).answer(answer))?;
 
     sim.heal(NAMES[left[0]], NAMES[left[1]]);
-    let again = async || three.kubectl().ok()?.post(&map).await.ok();
+    let again = async || super::create(&three.kubectl().ok()?, &map).await.ok();
     three.until("writing goes on", again).await?;
     lesson.tell("healed", Facts::new())
 }

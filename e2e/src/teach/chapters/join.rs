@@ -116,8 +116,8 @@ async fn kubeadm(stage: &Stage, host: &Host, words: &[&str]) -> (bool, String) {
         Ok(said) => (true, said),
         Err(e) => {
             let said = e.to_string();
-            let why = said.lines().rev().find(|line| line.starts_with("error")).map(str::to_owned);
-            (false, why.unwrap_or(said))
+            let why = said.lines().rev().find_map(|line| line.strip_prefix("error: ")).unwrap_or(&said);
+            (false, textwrap::fill(why, 88))
         }
     }
 }

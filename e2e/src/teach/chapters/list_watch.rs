@@ -27,7 +27,7 @@ pub(super) fn play(lesson: &Lesson) -> Result<(), StoryError> {
 async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let admin = stage.cluster.admin();
     let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-    admin.post(&space).await.map_err(StoryError::new)?;
+    super::create(admin, &space).await.map_err(StoryError::new)?;
     let settled = async || admin.get_opt(&MAPS, SPACE, "kube-root-ca.crt").await.ok().flatten();
     stage.cluster.elapse_until("the namespace has its ConfigMap", MINUTE, settled).await?;
     for (name, colour) in [("apple", "red"), ("pear", "green")] {
@@ -95,7 +95,7 @@ async fn create(stage: &Stage, name: &str, colour: &str) -> Result<(), StoryErro
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": "shop", "labels": {"kind": "fruit", "colour": colour}},
     });
-    stage.cluster.admin().post(&map).await.map(drop).map_err(StoryError::new)
+    super::create(stage.cluster.admin(), &map).await.map(drop).map_err(StoryError::new)
 }
 
 async fn paint(stage: &Stage, name: &str, colour: &str) -> Result<(), StoryError> {

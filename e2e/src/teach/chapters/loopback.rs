@@ -44,13 +44,15 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     stage.cluster.elapse_until("the default service account is there", 300 * SECOND, account).await?;
 
     let events = stage.sim().events();
-    let named = || events.iter().filter(|e| e.kind == "request" && field(e, "user") != "system:anonymous");
+    let requests = || events.iter().filter(|e| e.kind == "request");
     lesson.ask("client", Facts::new())?;
-    let first = named().next().map(|e| field(e, "user").to_owned()).unwrap_or_default();
-    let own: Vec<_> = named().filter(|e| field(e, "user") == "system:apiserver").collect();
+    let makes_roles =
+        |e: &&world::Event| field(e, "verb") == "create" && field(e, "path").ends_with("/clusterroles");
+    let author = requests().find(makes_roles).map(|e| field(e, "user").to_owned()).unwrap_or_default();
+    let own: Vec<_> = requests().filter(|e| field(e, "user") == "system:apiserver").collect();
     let facts =
         Facts::new().word("count", own.len()).show("requests", decode::requests(own.into_iter().take(10)));
-    lesson.tell("client", facts.answer(first))?;
+    lesson.tell("client", facts.answer(author))?;
 
     lesson.ask("name", Facts::new())?;
     let usual = chain(stage, "kubernetes").await?;
@@ -113,7 +115,7 @@ async fn create_pod(stage: &Stage, name: &str) -> (u16, String) {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"},
         "spec": {"containers": [{"name": "c", "image": "busybox"}]},
     });
-    verdict(&stage.cluster.admin().post(&pod).await)
+    verdict(&super::create(stage.cluster.admin(), &pod).await)
 }
 
 /// An error as a terminal would wrap it.

@@ -14,9 +14,11 @@ mod tls_bootstrap;
 
 use std::time::Duration;
 
-use api::profile::Profile;
+use api::{object::ObjectExt as _, profile::Profile};
 use chronoplane::{ClusterOptions, Machinery, TaskLauncher};
+use client::{ClientError, Resource, Rest};
 use pki::token::BootstrapToken;
+use serde_json::Value;
 use world::{Host, Periods, sim::Config};
 
 use super::{
@@ -126,6 +128,16 @@ fn on_stage(
     let settings = Settings { profile: options.profile, seed: lesson.seed, check_certificate_dates: true };
     let config = Config { seed: lesson.seed, periods, ..Config::default() };
     Stage::play(&settings, &Teller::mute(), config, options, act)
+}
+
+/// Creates an object of a kind that every cluster has.
+async fn create(rest: &Rest, object: &Value) -> Result<Value, ClientError> {
+    let version = object.api_version();
+    let (group, version) = (api::object::group_of(version), api::object::version_of(version));
+    let kind = api::kinds::by_kind(group, version, object.kind());
+    let kind = kind.ok_or_else(|| ClientError::Request(format!("no cluster knows the kind of {object}")))?;
+    let namespace = Some(object.namespace()).filter(|namespace| !namespace.is_empty());
+    rest.create(&Resource::of(kind), namespace, object).await
 }
 
 /// A release by its minor.

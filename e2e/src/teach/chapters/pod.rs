@@ -45,7 +45,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
             },
         },
     });
-    admin.post(&deployment).await.map_err(StoryError::new)?;
+    super::create(admin, &deployment).await.map_err(StoryError::new)?;
     let running = async || {
         let list = admin.list(&PODS, SPACE, &ListParams::default()).await.ok()?;
         list.items.into_iter().find(|pod| pod.str_at("/status/phase") == "Running")

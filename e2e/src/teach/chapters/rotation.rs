@@ -32,7 +32,8 @@ pub(super) fn play(lesson: &Lesson) -> Result<(), StoryError> {
 async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let first = current(stage)?;
     lesson.ask("deadline", Facts::new())?;
-    let planned = deadline(stage).ok_or_else(|| StoryError("the kubelet has set no timer".into()))?;
+    let set = async || deadline(stage);
+    let planned = stage.cluster.elapse_until("the kubelet has set its timer", DAY, set).await?;
     let share = share(&first, planned);
     let facts = Facts::new()
         .show("certificate", decode::certificate(&first))

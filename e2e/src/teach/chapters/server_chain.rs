@@ -37,7 +37,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     lesson.tell("nobody", Facts::new().show("body", &body).answer(form(&body)))?;
 
     lesson.ask("definition", Facts::new())?;
-    admin.post(&definition()).await.map_err(StoryError::new)?;
+    super::create(admin, &definition()).await.map_err(StoryError::new)?;
     let there = async || (stage.get(THINGS).await.0 == 200).then_some(());
     stage.cluster.elapse_until("the new resource is served", MINUTE, there).await?;
     let found = async || admin.get_opt(&API_SERVICES, None, "v1.example.com").await.ok().flatten();
@@ -49,7 +49,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     lesson.tell("definition", Facts::new().show("service", shown).answer(answer))?;
 
     lesson.ask("proxy", Facts::new())?;
-    admin.post(&broken()).await.map_err(StoryError::new)?;
+    super::create(admin, &broken()).await.map_err(StoryError::new)?;
     let path = "/apis/metrics.example.com/v1beta1/pods";
     let taken = async || Some(stage.get(path).await).filter(|(code, _)| *code != 404);
     let (code, body) = stage.cluster.elapse_until("the aggregator knows it", MINUTE, taken).await?;
@@ -65,7 +65,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
 
     lesson.ask("namespace", Facts::new())?;
     let team = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}});
-    admin.post(&team).await.map_err(StoryError::new)?;
+    super::create(admin, &team).await.map_err(StoryError::new)?;
     stage.cluster.elapse(5 * SECOND).await;
     admin.delete(&NAMESPACES, None, "team", &<_>::default()).await.map_err(StoryError::new)?;
     stage.cluster.elapse(MINUTE).await;
