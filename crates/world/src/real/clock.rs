@@ -100,8 +100,8 @@ impl Setting {
     fn write(&self) -> String {
         let Self { system, wall, ppm, frozen } = self;
         let text = format!("{system} {wall} {ppm} {}", u8::from(*frozen));
-        let sum = sum(&text);
-        format!("{:<width$}\n", format!("{text} {sum}"), width = RECORD - 1)
+        let line = format!("{text} {}", sum(&text));
+        format!("{line:<width$}\n", width = RECORD - 1)
     }
 
     /// `None` for half a record.
@@ -159,7 +159,9 @@ impl ClockFile {
         }
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{FILE} holds no setting of a clock; remove it, and the clock is right again after a restart"),
+            format!(
+                "{FILE} holds no setting of a clock; remove it, and the clock is right again after a restart"
+            ),
         ))
     }
 
