@@ -188,7 +188,7 @@ async fn an_apiserver_on_sled_outlives_a_full_disk() {
 #[chronoplane::test(nodes = 1)]
 async fn a_simulated_cluster_outlives_a_full_disk(cluster: Cluster) {
     let workstation = cluster.sim().host("workstation");
-    is_survived(cluster.admin(), &workstation, "/var/lib/etcd", async |full| {
+    is_survived(cluster.admin(), &workstation, "/var/lib/etcd/member", async |full| {
         cluster.full_disk("cp1", full);
     })
     .await;

@@ -69,7 +69,7 @@ fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
     let new = dir.repaired();
     let old = match fs::read_to_string(new.join(ASIDE)) {
         Ok(name) => dir.path().join(name),
-        // The last step of all but the removal is behind it, or it was begun before the name was written down.
+        // Begun before the name was written down.
         Err(e) if e.kind() == io::ErrorKind::NotFound => dir.damaged(),
         Err(e) => return Err(e),
     };
@@ -93,7 +93,11 @@ fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
         fs::rename(new_files, dir.sled())?;
         sync(dir.path())?;
     }
-    remove_dir(&new)?;
+    // In one step: half of it left would be a repair that has forgotten where it was.
+    let scratch = dir.scratch();
+    remove_dir(&scratch)?;
+    fs::rename(&new, &scratch)?;
     sync(dir.path())?;
+    remove_dir(&scratch)?;
     Ok(old)
 }
