@@ -88,12 +88,13 @@ async fn renewed(rest: &Rest) -> Option<Wall> {
 fn a_node_lives_by_its_clock(flags: &[&str]) {
     let up = Up::start(flags);
     assert_eq!(ahead(&up.clock(&["show"]), "node1"), 0.0);
-    let clocks = up.clock(&["step", "node1", "-1h"]);
-    assert_eq!([ahead(&clocks, "node1"), ahead(&clocks, "cp1")], [-3600.0, 0.0]);
+    // Ahead: the certificates of a cluster that was just made are not valid yet an hour ago.
+    let clocks = up.clock(&["step", "node1", "+1h"]);
+    assert_eq!([ahead(&clocks, "node1"), ahead(&clocks, "cp1")], [3600.0, 0.0]);
     up.look(async |host, rest| {
-        wait_for(&host, "node1's lease is of an hour ago", async || {
-            let behind = host.clock().wall().duration_since(renewed(&rest).await?);
-            (behind > SignedDuration::from_mins(55)).then_some(())
+        wait_for(&host, "node1's lease is of an hour ahead", async || {
+            let ahead = renewed(&rest).await?.duration_since(host.clock().wall());
+            (ahead > SignedDuration::from_mins(55)).then_some(())
         })
         .await
         .unwrap();
@@ -101,8 +102,8 @@ fn a_node_lives_by_its_clock(flags: &[&str]) {
     assert_eq!(ahead(&up.clock(&["reset", "node1"]), "node1"), 0.0);
     up.look(async |host, rest| {
         wait_for(&host, "node1's lease is of now", async || {
-            let behind = host.clock().wall().duration_since(renewed(&rest).await?);
-            (behind < SignedDuration::from_mins(5)).then_some(())
+            let ahead = renewed(&rest).await?.duration_since(host.clock().wall());
+            (ahead < SignedDuration::from_mins(5)).then_some(())
         })
         .await
         .unwrap();
