@@ -91,7 +91,7 @@ async fn a_kubelets_certificate_is_renewed_before_its_end(cluster: Cluster) {
 
 #[chronoplane::test]
 async fn a_typed_client_speaks_to_a_control_plane_in_the_process(plane: ControlPlane) {
-    let client = plane.client(plane.host()).expect("a client");
+    let client = plane.client().expect("a client");
     let namespace: Namespace =
         serde_json::from_value(json!({"metadata": {"name": "team"}})).expect("a namespace");
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("created");

@@ -157,8 +157,9 @@ fn commands_of_the_pages_that_are_short_do_what_they_say() {
         let ran = Command::new("bash")
             .args(["-c", &script])
             .current_dir(place.path())
-            .stdin(std::process::Stdio::null());
-        let ran = ran.output().expect("bash");
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("bash");
         assert!(ran.status.success(), "{line}: {ran:?}");
     }
 }
