@@ -1,6 +1,9 @@
 //! `chronoplane clock`: from any language a host's clock is set, and its components live by it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 use std::{
     io::{BufRead, BufReader},
     net::Ipv4Addr,
@@ -110,12 +113,10 @@ fn a_node_lives_by_its_clock(flags: &[&str]) {
     });
 }
 
-#[test]
 fn a_node_lives_by_the_clock_that_it_is_given() {
     a_node_lives_by_its_clock(&[]);
 }
 
-#[test]
 fn a_node_in_a_process_of_its_own_lives_by_it_too() {
     a_node_lives_by_its_clock(&["--processes"]);
 }
@@ -134,7 +135,6 @@ async fn renews(host: &Host, rest: &Rest, patience: Duration) -> bool {
 }
 
 /// While it is paused its lease is not renewed, although it was before, and is afterwards.
-#[test]
 fn a_paused_host_does_nothing_and_goes_on() {
     let up = Up::start(&[]);
     let seconds = Duration::from_secs;
@@ -153,7 +153,6 @@ fn a_paused_host_does_nothing_and_goes_on() {
     up.look(async |host, rest| assert!(renews(&host, &rest, seconds(60)).await));
 }
 
-#[test]
 fn clocks_stand_still_and_drift_and_stay_so() {
     let up = Up::start(&[]);
     up.clock(&["freeze", "cp1"]);
@@ -187,7 +186,6 @@ fn refused(args: &[&str]) -> String {
     String::from_utf8(ran.stderr).unwrap()
 }
 
-#[test]
 fn what_cannot_be_is_refused_with_what_to_do_instead() {
     let elapse = refused(&["elapse", "365d"]);
     assert!(
@@ -203,4 +201,17 @@ fn what_cannot_be_is_refused_with_what_to_do_instead() {
     assert!(none.contains("holds no cluster; `chronoplane up --data-dir DIR` makes one"), "{none}");
     let span = refused(&["step", "node1", "soon"]);
     assert!(span.contains("is no span of time; write it as 90s, -1h30m or +365d"), "{span}");
+}
+
+fn main() -> std::process::ExitCode {
+    waiting::run(&[
+        ("a_node_lives_by_the_clock_that_it_is_given", a_node_lives_by_the_clock_that_it_is_given),
+        ("a_node_in_a_process_of_its_own_lives_by_it_too", a_node_in_a_process_of_its_own_lives_by_it_too),
+        ("a_paused_host_does_nothing_and_goes_on", a_paused_host_does_nothing_and_goes_on),
+        ("clocks_stand_still_and_drift_and_stay_so", clocks_stand_still_and_drift_and_stay_so),
+        (
+            "what_cannot_be_is_refused_with_what_to_do_instead",
+            what_cannot_be_is_refused_with_what_to_do_instead,
+        ),
+    ])
 }

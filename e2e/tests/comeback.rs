@@ -3,6 +3,9 @@
 //! cluster, it makes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 #[path = "common/requirement.rs"]
 mod requirement;
 #[path = "../../store/tests/common/tls.rs"]
@@ -218,12 +221,10 @@ fn revision(object: &Value) -> i64 {
     object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_in_one_process_comes_back() {
     dies_and_comes_back(&[], 2).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_many_processes_comes_back() {
     dies_and_comes_back(&["--processes".to_owned()], 1).await;
 }
@@ -286,18 +287,15 @@ async fn is_made_after_all(flags: &[String], moments: &[&str]) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_was_never_made_is_made_anew() {
     is_made_after_all(&[], &MOMENTS).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_many_processes_that_was_never_made_is_made_anew() {
     is_made_after_all(&["--processes".to_owned()], &MOMENTS[JOINING - 1..=JOINING]).await;
 }
 
 /// What is kept elsewhere cannot be emptied from here: it says so, and what to do.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_on_another_etcd_that_was_never_made_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let (_world, host, files) = etcd_host(root.path());
@@ -376,7 +374,6 @@ fn ours(host: &Host) -> Command {
     program
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_on_our_etcd_comes_back() {
     let root = tempfile::tempdir().unwrap();
     let (_world, host, files) = etcd_host(root.path());
@@ -385,7 +382,6 @@ async fn a_cluster_on_our_etcd_comes_back() {
 }
 
 /// What `ETCD` names, or etcd on PATH.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_on_etcd_itself_comes_back() {
     let program = std::env::var_os("ETCD").unwrap_or_else(|| "etcd".into());
     let there = Command::new(&program).arg("--version").output().is_ok_and(|said| said.status.success());
@@ -400,4 +396,27 @@ async fn a_cluster_on_etcd_itself_comes_back() {
     let (_world, host, files) = etcd_host(root.path());
     let (_etcd, flags) = Beside::start(Command::new(program), &host, &files);
     dies_and_comes_back(&flags, 1).await;
+}
+
+fn on_threads(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(test);
+}
+
+fn main() -> std::process::ExitCode {
+    waiting::run(&[
+        ("a_cluster_in_one_process_comes_back", || on_threads(a_cluster_in_one_process_comes_back())),
+        ("a_cluster_of_many_processes_comes_back", || on_threads(a_cluster_of_many_processes_comes_back())),
+        ("a_cluster_that_was_never_made_is_made_anew", || {
+            on_threads(a_cluster_that_was_never_made_is_made_anew())
+        }),
+        ("a_cluster_of_many_processes_that_was_never_made_is_made_anew", || {
+            on_threads(a_cluster_of_many_processes_that_was_never_made_is_made_anew())
+        }),
+        ("a_cluster_on_another_etcd_that_was_never_made_is_refused", || {
+            on_threads(a_cluster_on_another_etcd_that_was_never_made_is_refused())
+        }),
+        ("a_cluster_on_our_etcd_comes_back", || on_threads(a_cluster_on_our_etcd_comes_back())),
+        ("a_cluster_on_etcd_itself_comes_back", || on_threads(a_cluster_on_etcd_itself_comes_back())),
+    ])
 }

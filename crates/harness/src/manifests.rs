@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn documents_are_read_and_what_others_need_comes_first() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: Namespace\n\
-                    metadata: {name: n}\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\n";
+                    metadata: {name: apart}\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\n";
         let manifests = Manifests::yaml(text).expect("three objects");
         let order: Vec<_> =
             manifests.in_order().iter().map(|m| format!("{}/{}", m.kind(), m.name())).collect();
-        assert_eq!(order, ["Namespace/n", "ConfigMap/a", "Secret/s"]);
+        assert_eq!(order, ["Namespace/apart", "ConfigMap/a", "Secret/s"]);
     }
 
     #[test]

@@ -27,7 +27,14 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("chronoplane conformance", "e2e/tests/api/conformance.rs", "conformance"),
     ("chronoplane webhook", "e2e/tests/pod_webhook.rs", "webhook"),
     ("chronoplane book", "e2e/tests/pages/generated.rs", "book::pages"),
+    ("chronoplane clock", "e2e/tests/clock.rs", "\"clock\""),
+    ("chronoplane envtest", "e2e/tests/envtest.rs", "envtest"),
+    ("chronoplane matrix", "scripts/matrix", "matrix"),
     ("cargo test --workspace", ".ci/run", "cargo test --workspace"),
+    ("pip install kubernetes pytest", "scripts/python-story", "pip\" install"),
+    // What Go does with it is played in Rust.
+    ("export KUBEBUILDER_ASSETS=", "e2e/tests/envtest.rs", "KUBEBUILDER_ASSETS"),
+    ("go test", "docs/go.md", "the Go code of this page is not compiled"),
     ("scripts/", ".ci/run", "scripts/"),
 ];
 

@@ -90,6 +90,10 @@ impl Core {
 
     /// See [`crate::Engine::append`].
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.try_append(records).map_err(|e| self.dir.blame(e))
+    }
+
+    fn try_append(&mut self, records: &[Record]) -> Result<(), StoreError> {
         if self.files.is_none() {
             self.reopen()?;
         }

@@ -19,6 +19,8 @@ use std::{
 
 use crate::StoreError;
 
+/// In bytes (sled's default).
+const SEGMENT: usize = 512 << 10;
 const FORMAT: &str = "chronoplane store 1\n";
 
 /// A directory that this process has to itself until it drops this.
@@ -179,6 +181,25 @@ impl Directory {
         let partial = self.scratch();
         remove_dir(&partial).map_err(|e| io_error("remove", &partial, &self.path, &e))?;
         self.put_back()
+    }
+
+    /// What an error comes from. On a full disk sled takes what it could not write itself for damage; whether there is
+    /// any shows when there is room again, before anything else is done.
+    pub(super) fn blame(&self, e: StoreError) -> StoreError {
+        match e {
+            StoreError::Corrupt { .. } if self.is_full() => StoreError::Full { path: self.path.clone() },
+            other => other,
+        }
+    }
+
+    /// Whether there is no room for one of sled's segments.
+    fn is_full(&self) -> bool {
+        let probe = self.path.join("room");
+        let written = fs::write(&probe, vec![0; SEGMENT]);
+        let _ = fs::remove_file(&probe);
+        let is_full =
+            |e: &io::Error| matches!(io_error("write", &probe, &self.path, e), StoreError::Full { .. });
+        written.as_ref().is_err_and(is_full)
     }
 
     pub(super) fn corrupt(&self, what: impl Into<String>) -> StoreError {
