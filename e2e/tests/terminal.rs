@@ -1,4 +1,5 @@
 //! What a terminal, a shell and a program see of `chronoplane`: colours, completions, man pages, JSON, exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     collections::BTreeSet,

@@ -5,7 +5,7 @@
 //! cores.
 //!
 //! * [`cell`]: what a cell is.
-//! * [`play`]: how it is told, and what must be found.
+//! * [`mod@play`]: how it is told, and what must be found.
 
 pub mod cell;
 mod fleet;
