@@ -16,6 +16,8 @@ use crate::cluster::CONTROL_PLANE;
 
 /// How long healing may take: [`super::invariants::HEALTHY`] says it in words.
 pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// How long [`led`] waits at most.
+const LED_WITHIN: Duration = Duration::from_secs(8 * 60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -31,6 +33,19 @@ pub(super) async fn healed(scene: &Scene) -> Result<Duration, String> {
         };
         if clock.monotonic().since(began) >= HEALS_WITHIN {
             return Err(wrong);
+        }
+        clock.sleep(LOOK).await;
+    }
+}
+
+/// Waits until components renew their leases again, for as long as a kubelet may wait before it starts a container anew,
+/// and the lease of before holds. Where the world is stretched they would wait for days, and nobody signs meanwhile.
+pub(super) async fn led(scene: &Scene) {
+    let clock = scene.workstation().clock().clone();
+    let (began, since) = (clock.monotonic(), clock.wall());
+    while !matches!(components(scene, since).await, Ok(None)) {
+        if clock.monotonic().since(began) >= LED_WITHIN {
+            return;
         }
         clock.sleep(LOOK).await;
     }

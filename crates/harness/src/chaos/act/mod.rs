@@ -16,7 +16,7 @@ mod programs;
 
 use std::time::Duration;
 
-use super::{fault::Fault, load::HOOK, plan::Planned, scene::Scene};
+use super::{fault::Fault, health, load::HOOK, plan::Planned, scene::Scene};
 use crate::{HarnessError, cluster::CONTROL_PLANE};
 
 const PKI: &str = "/etc/kubernetes/pki";
@@ -66,6 +66,7 @@ pub(super) async fn play(scene: &Scene, planned: &Planned) {
         _ => SETTLING,
     };
     host.clock().sleep(settling).await;
+    health::led(scene).await;
 }
 
 /// Whether it leaves connections of which one end is told nothing.
