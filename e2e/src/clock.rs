@@ -260,8 +260,6 @@ fn whole_seconds(ahead: SignedDuration) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use world::{Gear, Host, Wall};
 
 use crate::{
-    Condition, Faults, Identity, IntoCondition, Manifests, Target,
+    Faults, Identity, IntoCondition, Manifests, Target,
     administrator::{Administrator, PATIENCE},
     cluster::HarnessError,
 };
@@ -190,8 +190,7 @@ impl ControlPlane {
         condition: impl IntoCondition,
         at_most: Duration,
     ) -> Result<Value, HarnessError> {
-        let condition: Condition = condition.into_condition()?;
-        self.administrator.wait_for(&target.into(), &condition, at_most).await
+        self.administrator.wait_for(&target.into(), &condition.into_condition()?, at_most).await
     }
 
     /// Time passes, and every timer on the way fires. In the real gear it does so by itself.

@@ -121,8 +121,10 @@ impl Group {
     {
         let (member, id) = Self::enter(self);
         let gated = Gated { gate, inner: Some(Box::pin(future)), killed: id.is_none(), _member: member };
-        // The one place where a task is born: everything else goes through here.
-        #[allow(clippy::disallowed_methods)]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the one place where a task is born; all else goes through here"
+        )]
         let handle = match lane {
             Some(lane) => lane.spawn(gated),
             None => tokio::spawn(gated),
