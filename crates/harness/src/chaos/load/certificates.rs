@@ -47,12 +47,14 @@ impl Certificates {
         let (from, until) = (whole(from), whole(until));
         let pair = identity(&self.host, &authority, name, &[], from, until)?;
         let rest = self.scene.client(&self.host, User::with_certificate(&pair), name)?;
+        // It is good for as long as its authority is, which a clock may be set back before.
+        let ca = &authority.certificate;
         self.all.push(Credential {
             kind,
             what: format!("the client certificate of {name}"),
             rest,
-            from,
-            until,
+            from: from.max(ca.not_before()),
+            until: until.min(ca.not_after()),
             made: self.host.clock().monotonic(),
             revoked: None,
             good_at: None,
