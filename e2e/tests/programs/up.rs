@@ -1,5 +1,4 @@
 //! `chronoplane up --exec`: a command with a cluster around it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     path::Path,
@@ -14,7 +13,6 @@ fn up(command: &str) -> Output {
 }
 
 /// The command alone has standard output, its exit code is passed on, and nothing is left of the cluster.
-#[test]
 fn a_command_runs_with_a_cluster_around_it() {
     let ran = up(r#"grep -c "server: https://127" "$KUBECONFIG"; echo "$KUBECONFIG"; exit 7"#);
     assert_eq!(ran.status.code(), Some(7), "{ran:?}");
@@ -26,7 +24,11 @@ fn a_command_runs_with_a_cluster_around_it() {
     assert!(!data.exists(), "{} is left", data.display());
 }
 
-#[test]
 fn a_command_that_is_killed_counts_as_in_a_shell() {
     assert_eq!(up("kill -TERM $$").status.code(), Some(128 + 15));
 }
+
+pub const TESTS: &[(&str, fn())] = &[
+    ("up::a_command_runs_with_a_cluster_around_it", a_command_runs_with_a_cluster_around_it),
+    ("up::a_command_that_is_killed_counts_as_in_a_shell", a_command_that_is_killed_counts_as_in_a_shell),
+];

@@ -1,7 +1,6 @@
 //! The folder for `KUBEBUILDER_ASSETS`, used exactly as Go's envtest does: the questions that it asks its programs, its
 //! flags, its health checks, its signals. Go's modules are not at hand everywhere; this is the protocol of
 //! controller-runtime's `pkg/internal/testing`, played by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 use std::{
     io::{Read, Write},
@@ -142,7 +141,6 @@ struct WidgetSpec {
     size: u32,
 }
 
-#[test]
 fn envtest_s_protocol_is_played_from_start_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     let assets = dir.path().join("assets");
@@ -267,7 +265,6 @@ async fn use_it(client: kube::Client) {
     assert!(maps.get_opt("none").await.unwrap().is_none());
 }
 
-#[test]
 fn a_folder_with_other_programs_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("etcd"), "somebody's").unwrap();
@@ -281,3 +278,11 @@ fn a_folder_with_other_programs_is_left_alone() {
     assert!(why.contains("is there already, and no link; name another --dir"), "{why}");
     assert_eq!(std::fs::read_to_string(dir.path().join("etcd")).unwrap(), "somebody's");
 }
+
+pub const TESTS: &[(&str, fn())] = &[
+    (
+        "envtest::envtest_s_protocol_is_played_from_start_to_stop",
+        envtest_s_protocol_is_played_from_start_to_stop,
+    ),
+    ("envtest::a_folder_with_other_programs_is_left_alone", a_folder_with_other_programs_is_left_alone),
+];

@@ -1,16 +1,6 @@
 //! `chronoplane up --data-dir`, killed with SIGKILL and started again: the same objects, the same certificates, and
 //! the nodes come back by themselves. In one process, in many, and on an etcd of its own. Killed before there is a
 //! cluster, it makes it anew.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
-
-#[path = "common/waiting.rs"]
-mod waiting;
-
-#[path = "common/requirement.rs"]
-mod requirement;
-#[path = "../../store/tests/common/tls.rs"]
-#[allow(dead_code, reason = "not every client of these files is here")]
-mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crate::{requirement, tls};
 use api::{object::ObjectExt as _, profile::Profile};
 use chronoplane_cli::components::{PLACE, Place};
 use client::{ListParams, Resource, Rest};
@@ -403,20 +394,20 @@ fn on_threads(test: impl Future<Output = ()>) {
     runtime.expect("a runtime").block_on(test);
 }
 
-fn main() -> std::process::ExitCode {
-    waiting::run(&[
-        ("a_cluster_in_one_process_comes_back", || on_threads(a_cluster_in_one_process_comes_back())),
-        ("a_cluster_of_many_processes_comes_back", || on_threads(a_cluster_of_many_processes_comes_back())),
-        ("a_cluster_that_was_never_made_is_made_anew", || {
-            on_threads(a_cluster_that_was_never_made_is_made_anew())
-        }),
-        ("a_cluster_of_many_processes_that_was_never_made_is_made_anew", || {
-            on_threads(a_cluster_of_many_processes_that_was_never_made_is_made_anew())
-        }),
-        ("a_cluster_on_another_etcd_that_was_never_made_is_refused", || {
-            on_threads(a_cluster_on_another_etcd_that_was_never_made_is_refused())
-        }),
-        ("a_cluster_on_our_etcd_comes_back", || on_threads(a_cluster_on_our_etcd_comes_back())),
-        ("a_cluster_on_etcd_itself_comes_back", || on_threads(a_cluster_on_etcd_itself_comes_back())),
-    ])
-}
+pub const TESTS: &[(&str, fn())] = &[
+    ("comeback::a_cluster_in_one_process_comes_back", || on_threads(a_cluster_in_one_process_comes_back())),
+    ("comeback::a_cluster_of_many_processes_comes_back", || {
+        on_threads(a_cluster_of_many_processes_comes_back())
+    }),
+    ("comeback::a_cluster_that_was_never_made_is_made_anew", || {
+        on_threads(a_cluster_that_was_never_made_is_made_anew())
+    }),
+    ("comeback::a_cluster_of_many_processes_that_was_never_made_is_made_anew", || {
+        on_threads(a_cluster_of_many_processes_that_was_never_made_is_made_anew())
+    }),
+    ("comeback::a_cluster_on_another_etcd_that_was_never_made_is_refused", || {
+        on_threads(a_cluster_on_another_etcd_that_was_never_made_is_refused())
+    }),
+    ("comeback::a_cluster_on_our_etcd_comes_back", || on_threads(a_cluster_on_our_etcd_comes_back())),
+    ("comeback::a_cluster_on_etcd_itself_comes_back", || on_threads(a_cluster_on_etcd_itself_comes_back())),
+];

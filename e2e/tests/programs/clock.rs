@@ -1,8 +1,4 @@
 //! `chronoplane clock`: from any language a host's clock is set, and its components live by it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
-
-#[path = "common/waiting.rs"]
-mod waiting;
 
 use std::{
     io::{BufRead, BufReader},
@@ -203,15 +199,13 @@ fn what_cannot_be_is_refused_with_what_to_do_instead() {
     assert!(span.contains("is no span of time; write it as 90s, -1h30m or +365d"), "{span}");
 }
 
-fn main() -> std::process::ExitCode {
-    waiting::run(&[
-        ("a_node_lives_by_the_clock_that_it_is_given", a_node_lives_by_the_clock_that_it_is_given),
-        ("a_node_in_a_process_of_its_own_lives_by_it_too", a_node_in_a_process_of_its_own_lives_by_it_too),
-        ("a_paused_host_does_nothing_and_goes_on", a_paused_host_does_nothing_and_goes_on),
-        ("clocks_stand_still_and_drift_and_stay_so", clocks_stand_still_and_drift_and_stay_so),
-        (
-            "what_cannot_be_is_refused_with_what_to_do_instead",
-            what_cannot_be_is_refused_with_what_to_do_instead,
-        ),
-    ])
-}
+pub const TESTS: &[(&str, fn())] = &[
+    ("clock::a_node_lives_by_the_clock_that_it_is_given", a_node_lives_by_the_clock_that_it_is_given),
+    ("clock::a_node_in_a_process_of_its_own_lives_by_it_too", a_node_in_a_process_of_its_own_lives_by_it_too),
+    ("clock::a_paused_host_does_nothing_and_goes_on", a_paused_host_does_nothing_and_goes_on),
+    ("clock::clocks_stand_still_and_drift_and_stay_so", clocks_stand_still_and_drift_and_stay_so),
+    (
+        "clock::what_cannot_be_is_refused_with_what_to_do_instead",
+        what_cannot_be_is_refused_with_what_to_do_instead,
+    ),
+];

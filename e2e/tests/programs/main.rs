@@ -1,0 +1,19 @@
+//! The program as people run it: processes, sockets, the system's time. Such tests mostly wait, so they wait together.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
+
+#[path = "../common/requirement.rs"]
+mod requirement;
+#[path = "../../../store/tests/common/tls.rs"]
+#[allow(dead_code, reason = "not every client of these files is here")]
+mod tls;
+#[path = "../common/waiting.rs"]
+mod waiting;
+
+mod clock;
+mod comeback;
+mod envtest;
+mod up;
+
+fn main() -> std::process::ExitCode {
+    waiting::run(&[clock::TESTS, comeback::TESTS, envtest::TESTS, up::TESTS].concat())
+}
