@@ -181,8 +181,8 @@ fn story(entry: &Entry, head: &str) -> String {
     format!(
         "{GENERATED}\n# {}\n\n{}\n\n{}\n\n* Releases: {}\n* Met in: {}\n{seen}\n## Play it\n\n```sh\nchronoplane run {}\n```\n",
         entry.id,
-        entry.sentence,
-        unlinked(&head),
+        prose(entry.sentence),
+        prose(&unlinked(&head)),
         entry.releases(),
         entry.reference,
         entry.id,
@@ -194,6 +194,13 @@ fn unlinked(text: &str) -> String {
     text.replace("[`", "`").replace("`]", "`")
 }
 
+/// Words of a terminal like `<invalid>` are not markup.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(n, part)| if n % 2 == 0 { part.replace('<', "\\<") } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("`")
+}
+
 fn catalogue() -> String {
     let mut page = format!(
         "{GENERATED}\n# Stories\n\nEach is an incident that people have met, played in a simulated world and checked word for word.\n"
@@ -201,7 +208,12 @@ fn catalogue() -> String {
     for family in scenarios::FAMILIES {
         page += &format!("\n## {}\n\n| story | releases | |\n|---|---|---|\n", family.title);
         for entry in family.entries {
-            page += &format!("| [{0}]({0}.md) | {1} | {2} |\n", entry.id, entry.releases(), entry.sentence);
+            page += &format!(
+                "| [{0}]({0}.md) | {1} | {2} |\n",
+                entry.id,
+                entry.releases(),
+                prose(entry.sentence)
+            );
         }
     }
     page

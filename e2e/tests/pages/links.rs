@@ -74,6 +74,28 @@ fn every_link_leads_somewhere() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Markup in a page other than comments and what unfolds: words of a terminal like `<invalid>` that nobody would see.
+fn markup(text: &str) -> Vec<String> {
+    const MEANT: &[&str] = &["<!--", "<details>", "</details>", "<summary>", "</summary>"];
+    let events = Parser::new_ext(text, Options::ENABLE_TABLES);
+    let html = events.filter_map(|event| match event {
+        Event::Html(html) | Event::InlineHtml(html) => Some(html.trim().to_owned()),
+        _ => None,
+    });
+    html.filter(|html| !html.is_empty() && !MEANT.iter().any(|tag| html.starts_with(tag))).collect()
+}
+
+#[test]
+fn what_stands_in_angle_brackets_is_seen() {
+    let wrong: Vec<_> = pages()
+        .into_iter()
+        .map(|page| (markup(&read(&page)), page))
+        .filter(|(found, _)| !found.is_empty())
+        .collect();
+    assert!(wrong.is_empty(), "put it into backticks, or a backslash before it: {wrong:#?}");
+    assert_eq!(markup("listed as <invalid>, or `<none>`\n<!-- a comment -->\n"), ["<invalid>"]);
+}
+
 /// The check itself sees what is wrong.
 #[test]
 fn a_link_to_nothing_is_found() {
