@@ -25,6 +25,15 @@ pub trait Engine: Send + Sync + 'static {
         true
     }
 
+    /// Whether it blocks its thread while it waits: then who calls it has a thread of its own.
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    /// What is left to do after an append and need not be done before its writers are answered. It is called when they
+    /// have been.
+    fn settle(&self) {}
+
     /// [`Engine::append`] for an engine that does not wait. `None`: for once it would have to, and nothing was taken.
     fn append_at_once(&self, _records: &[Record]) -> Option<Result<(), StoreError>> {
         None

@@ -21,6 +21,7 @@
 mod contract;
 mod kv;
 mod layer;
+mod moved;
 mod range;
 mod txn;
 mod watch;
@@ -46,6 +47,7 @@ pub use error::StoreError;
 pub use kv::{Batch, Event, EventKind, Kv, Listing, Revision};
 pub use layer::Layer;
 pub use memory::{Medium, Memory, memory, memory_on};
+pub use moved::moved;
 pub use mvcc::{Limits, Mvcc};
 pub use range::Range;
 pub use txn::{Compare, ListOptions, Op, OpResult, Relation, Target, Txn, TxnResult};

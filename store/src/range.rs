@@ -120,7 +120,7 @@ impl Range {
 pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// The first key after all keys with `prefix`; `None` if there is no such key.
-fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
     let last = prefix.iter().rposition(|b| *b < 0xff)?;
     let mut end = prefix.get(..=last)?.to_vec();
     *end.last_mut()? += 1;

@@ -1,7 +1,9 @@
-//! Files of a store with one byte changed, or cut short: told from the sound ones, refused, and repaired as far as
-//! anything can be proved.
+//! Files of a store with one byte changed, cut short, or written by half: told from the sound ones, refused, and repaired
+//! as far as anything can be proved.
 //!
-//! Some places are tried, chosen by `STORE_SEED`; with `STORE_DAMAGE=all` each 64 bytes of each file.
+//! Some places are tried, chosen by `STORE_SEED`; with `STORE_DAMAGE=all` each byte of a small store that has every kind
+//! of record, in each of the three ways, and each 64 bytes of a larger one. In memory (`TMPDIR=/dev/shm`) that takes
+//! minutes: most of it is syncing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 mod common;
@@ -11,48 +13,110 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use common::{picture, real_host};
-use store::{Image, Kv, Range, StoreError, offline};
+use store::{Image, Kv, Op, Range, Store, StoreError, Txn, offline};
 use world::{Entropy, Host};
 
-/// Bytes of a file that are one place.
-const REGION: u64 = 64;
+/// Bytes of a file that are one place of the larger store.
+const REGION: usize = 64;
+/// Drives write these bytes whole or not at all.
+const SECTOR: usize = 512;
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     /// A bit of the byte there is the other way round.
-    Flip(u64),
+    Flip(usize),
     /// All from there on is gone.
-    Cut(u64),
+    Cut(usize),
+    /// From there on its sector was never written.
+    Torn(usize),
+}
+
+impl Damage {
+    fn to(self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        match self {
+            Self::Flip(at) => bytes[at] ^= 1 << (at % 8),
+            Self::Cut(at) => bytes.truncate(at),
+            Self::Torn(at) => {
+                let end = (at / SECTOR * SECTOR + SECTOR).min(bytes.len());
+                bytes[at..end].fill(0);
+            }
+        }
+        bytes
+    }
 }
 
 /// A sound directory that was written to in several lives, file by file, and what it holds.
 struct Original {
     files: BTreeMap<PathBuf, Vec<u8>>,
     image: Image,
+    /// All that any key ever was.
+    written: Vec<Kv>,
+}
+
+/// Writes, and keeps what was written.
+async fn put(store: &Arc<dyn Store>, written: &mut Vec<Kv>, key: &str, value: Vec<u8>, lease: i64) {
+    let put = Op::Put { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), lease };
+    store.txn(Txn::unconditional(vec![put])).await.unwrap();
+    written.extend(store.get(key.as_bytes(), None).await.unwrap().0);
 }
 
 impl Original {
-    async fn make() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let host = real_host(root.path());
-        for life in 0..3_u8 {
-            let process = host.process("store");
-            let store = store::sled(process.host(), "/data").await.unwrap();
+    /// 180 writes in three lives, some of them in several pieces.
+    async fn large() -> Self {
+        Self::make(3, async |life, store, written| {
             for n in 0..60_usize {
                 let size = if n % 20 == 0 { 9000 } else { 40 + n };
-                store
-                    .put(format!("/registry/pods/default/p{n:02}").into(), vec![life; size].into())
-                    .await
-                    .unwrap();
+                put(store, written, &format!("/registry/pods/default/p{n:02}"), vec![life; size], 0).await;
             }
             store.delete(Range::key(format!("/registry/pods/default/p{life:02}"))).await.unwrap();
             store.lease_grant(i64::from(life) + 1, Duration::from_secs(3600)).await.unwrap();
+        })
+        .await
+    }
+
+    /// One of each: a key as it was made, one that was overwritten, one in two pieces, one that was in two and is in
+    /// one, one that is deleted, one with a lease; a lease, and one that was revoked.
+    async fn small() -> Self {
+        Self::make(2, async |life, store, written| {
+            if life == 0 {
+                for (key, size) in
+                    [("/made", 9), ("/over", 9), ("/long", 3100), ("/less", 3100), ("/gone", 9)]
+                {
+                    put(store, written, key, vec![life; size], 0).await;
+                }
+                for id in [5, 6] {
+                    store.lease_grant(id, Duration::from_secs(3600)).await.unwrap();
+                    put(store, written, &format!("/lease{id}"), vec![life; 9], id).await;
+                }
+                return;
+            }
+            put(store, written, "/over", vec![life; 9], 0).await;
+            put(store, written, "/less", vec![life; 9], 0).await;
+            store.delete(Range::key("/gone")).await.unwrap();
+            store.lease_revoke(6).await.unwrap();
+        })
+        .await
+    }
+
+    async fn make(lives: u8, live: impl AsyncFn(u8, &Arc<dyn Store>, &mut Vec<Kv>)) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let host = real_host(root.path());
+        let mut written = Vec::new();
+        for life in 0..lives {
+            let process = host.process("store");
+            let store = store::sled(process.host(), "/data").await.unwrap();
+            live(life, &store, &mut written).await;
             drop(store);
             process.kill().await;
         }
@@ -61,7 +125,7 @@ impl Original {
         let files = picture(&dir);
         let files =
             files.into_iter().map(|(path, bytes)| (path.strip_prefix(&dir).unwrap().to_owned(), bytes));
-        Self { files: files.collect(), image }
+        Self { files: files.collect(), image, written }
     }
 
     fn write(&self, to: &Path) {
@@ -71,19 +135,6 @@ impl Original {
             fs::write(path, bytes).unwrap();
         }
         fs::create_dir_all(to.join("sled/blobs")).unwrap();
-    }
-}
-
-fn spoil(file: &Path, damage: Damage) {
-    match damage {
-        Damage::Flip(at) => {
-            let mut bytes = fs::read(file).unwrap();
-            bytes[at as usize] ^= 1 << (at % 8);
-            fs::write(file, bytes).unwrap();
-        }
-        Damage::Cut(at) => {
-            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(at).unwrap();
-        }
     }
 }
 
@@ -105,17 +156,32 @@ struct Tally {
 }
 
 impl Tally {
-    /// Opens, examines and repairs a directory with one damage.
-    async fn check(&mut self, original: &Original, file: &Path, damage: Damage) {
-        let root = tempfile::tempdir().unwrap();
-        let host = real_host(root.path());
-        let dir = root.path().join("cp1/data");
+    fn add(&mut self, other: &Self) {
+        self.tried += other.tried;
+        self.harmless += other.harmless;
+        self.refused += other.refused;
+        self.whole += other.whole;
+        self.part += other.part;
+        self.nothing += other.nothing;
+        self.strangers += other.strangers;
+    }
+
+    /// Opens, examines and repairs a directory with one damage. It is made below `host`'s root.
+    async fn check(&mut self, original: &Original, host: &Host, file: &Path, damage: Damage) {
+        let damaged = damage.to(&original.files[file]);
+        if damaged == original.files[file] {
+            return;
+        }
+        let dir = host.disk().real_path(Path::new("/data")).unwrap();
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
         original.write(&dir);
-        spoil(&dir.join(file), damage);
+        fs::write(dir.join(file), damaged).unwrap();
         let what = format!("{damage:?} of {}", file.display());
         let before = picture(&dir);
         self.tried += 1;
-        match opened(&host, &dir).await {
+        match opened(host, &dir).await {
             Ok(image) => {
                 assert!(image == original.image, "{what}: opened, and not what was written");
                 self.harmless += 1;
@@ -128,10 +194,10 @@ impl Tally {
             Err(e @ StoreError::Corrupt { .. }) => {
                 assert!(before == picture(&dir), "{what}: refused, and changed; {e}");
                 self.refused += 1;
-                let findings = offline::check(&host, &dir).await.unwrap();
+                let findings = offline::check(host, &dir).await.unwrap();
                 assert!(!findings.is_sound(), "{what}: refused ({e}), and nothing found");
                 assert!(before == picture(&dir), "{what}: a look changed it");
-                self.repair(original, &host, &dir, &what).await;
+                self.repair(original, host, &dir, &what).await;
             }
             Err(e) => panic!("{what}: damage has its own words, not {e}"),
         }
@@ -158,7 +224,7 @@ impl Tally {
             if repair.findings.complete {
                 assert_eq!(Some(kv), newest, "{what}: kept as complete, and is not the newest");
             } else {
-                assert!(was_written(kv), "{what}: never written: {kv:?}");
+                assert!(original.written.contains(kv), "{what}: never written: {kv:?}");
                 assert!(image.revision > original.image.revision, "{what}: who watches must look again");
             }
         }
@@ -169,12 +235,6 @@ impl Tally {
         let findings = offline::check(host, dir).await.unwrap();
         assert!(findings.is_sound(), "{what}: repaired, and still {findings:?}");
     }
-}
-
-/// Whether a life of [`Original::make`] has written this.
-fn was_written(kv: &Kv) -> bool {
-    let uniform = kv.value.first().is_some_and(|life| *life < 3 && kv.value.iter().all(|byte| byte == life));
-    uniform && (1..=3).contains(&kv.version) && kv.mod_revision > kv.value[0].into()
 }
 
 async fn opened(host: &Host, dir: &Path) -> Result<Image, StoreError> {
@@ -190,38 +250,99 @@ async fn opened(host: &Host, dir: &Path) -> Result<Image, StoreError> {
     Ok(image)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_damaged_place_is_found_out_and_nothing_false_is_kept() {
-    let original = Original::make().await;
-    let everything = std::env::var("STORE_DAMAGE").is_ok_and(|how| how == "all");
-    let seed = std::env::var("STORE_SEED").map_or(1, |seed| seed.parse().unwrap());
-    let entropy = Entropy::seeded(seed, "damage");
-    let mut lines = Vec::new();
-    let mut refused = 0;
-    for (file, bytes) in &original.files {
-        let len = bytes.len() as u64;
-        let mut tally = Tally::default();
-        for region in 0..len.div_ceil(REGION) {
-            let at = (region * REGION + entropy.below(REGION)).min(len - 1);
-            let damage = if entropy.below(4) == 0 { Damage::Cut(at) } else { Damage::Flip(at) };
-            // A few of a large file's places, most of a small one's.
-            if everything || entropy.below(len.div_ceil(REGION)) < 24 {
-                tally.check(&original, file, damage).await;
-            }
-        }
-        refused += tally.refused;
-        lines.push(format!("damage (seed {seed}): {} of {len} bytes: {tally:?}", file.display()));
+/// Tries all of `places`, as many at once as there are cores, and says for each file what became of it. Gives how many
+/// were refused.
+async fn try_all(what: &str, original: Original, places: Vec<(PathBuf, Damage)>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let shared = Arc::new((original, places, AtomicUsize::new(0)));
+    let workers: Vec<_> = (0..cores)
+        .map(|_| {
+            let shared = shared.clone();
+            let root = tempfile::tempdir().unwrap();
+            let host = real_host(root.path());
+            let at = host.clone();
+            host.spawn(async move {
+                let (original, places, next) = &*shared;
+                let mut tallies: BTreeMap<PathBuf, Tally> = BTreeMap::new();
+                while let Some((file, damage)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    tallies.entry(file.clone()).or_default().check(original, &at, file, *damage).await;
+                }
+                drop(root);
+                tallies
+            })
+        })
+        .collect();
+    let mut tallies: BTreeMap<PathBuf, Tally> = BTreeMap::new();
+    for worker in workers {
+        let found = worker.join().await.expect("its panic says what went wrong");
+        found.iter().for_each(|(file, tally)| tallies.entry(file.clone()).or_default().add(tally));
     }
-    for line in &lines {
-        let _ = writeln!(std::io::stderr(), "{line}");
+    for (file, tally) in &tallies {
+        let len = shared.0.files[file].len();
+        let _ = writeln!(std::io::stderr(), "damage, {what}: {} of {len} bytes: {tally:?}", file.display());
     }
-    assert!(refused > 20, "the control: most files cannot take it: {lines:#?}");
+    tallies.values().map(|tally| tally.refused).sum()
 }
 
-/// A record that was changed beneath sled is named and dropped; all others are vouched for.
+fn everything() -> bool {
+    std::env::var("STORE_DAMAGE").is_ok_and(|how| how == "all")
+}
+
+fn entropy() -> (u64, Entropy) {
+    let seed = std::env::var("STORE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    (seed, Entropy::seeded(seed, "damage"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_damaged_place_is_found_out_and_nothing_false_is_kept() {
+    let original = Original::large().await;
+    let (seed, entropy) = entropy();
+    let below = |n: usize| entropy.below(n as u64) as usize;
+    let mut places = Vec::new();
+    for (file, bytes) in &original.files {
+        let regions = bytes.len().div_ceil(REGION);
+        for region in 0..regions {
+            let at = (region * REGION + below(REGION)).min(bytes.len() - 1);
+            let damage = if below(4) == 0 { Damage::Cut(at) } else { Damage::Flip(at) };
+            // A few of a large file's places, most of a small one's.
+            if everything() || below(regions) < 24 {
+                places.push((file.clone(), damage));
+            }
+        }
+    }
+    let refused = try_all(&format!("seed {seed}"), original, places).await;
+    assert!(refused > 20, "the control: most files cannot take it");
+}
+
+/// Whether anything is at `at` or close to it. The rest is what sled leaves free of a segment: half a megabyte of zeros,
+/// of which one in each sector stands for all.
+fn is_near_something(bytes: &[u8], at: usize) -> bool {
+    let near = at.saturating_sub(REGION)..(at + REGION).min(bytes.len());
+    at % SECTOR == 0 || bytes[near].iter().any(|byte| *byte != 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_byte_of_a_small_store_counts() {
+    let original = Original::small().await;
+    let (_, entropy) = entropy();
+    let mut places = Vec::new();
+    for (file, content) in &original.files {
+        for at in (0..content.len()).filter(|at| is_near_something(content, *at)) {
+            places.extend([Damage::Flip(at), Damage::Cut(at), Damage::Torn(at)].map(|d| (file.clone(), d)));
+        }
+    }
+    if !everything() {
+        let all = places.len() as u64;
+        places.retain(|_| entropy.below(all) < 100);
+    }
+    let refused = try_all("each byte", original, places).await;
+    assert!(refused > 10, "the control: most bytes count");
+}
+
+/// The control of all the others: what is sound is found so, and left alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sound_directory_has_nothing_to_repair() {
-    let original = Original::make().await;
+    let original = Original::large().await;
     let root = tempfile::tempdir().unwrap();
     let host = real_host(root.path());
     let dir = root.path().join("cp1/data");
@@ -252,7 +373,7 @@ async fn a_sound_directory_has_nothing_to_repair() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_out_is_read_in() {
-    let original = Original::make().await;
+    let original = Original::large().await;
     let root = tempfile::tempdir().unwrap();
     let host = real_host(root.path());
     original.write(&root.path().join("old"));

@@ -242,6 +242,18 @@ impl Host {
         self.spawn_with(future, lane)
     }
 
+    /// As [`Host::spawn`], for a task that blocks its thread now and then, such as for a disk: in the real gear it has
+    /// one to itself.
+    pub fn spawn_apart<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // Without a thread of its own it holds up others, and works.
+        let own = if self.gear() == Gear::Real { Lane::apart(self.actor()).ok() } else { None };
+        self.spawn_with(future, own)
+    }
+
     fn spawn_with<F>(&self, future: F, on: Option<Lane>) -> Task<F::Output>
     where
         F: Future + Send + 'static,

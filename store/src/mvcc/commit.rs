@@ -117,6 +117,7 @@ impl<E: Engine> Committer<E> {
                     let _ = reply.send(revoked);
                 }
             }
+            self.shared.engine.settle();
         }
     }
 

@@ -85,7 +85,12 @@ impl<E: Engine> Mvcc<E> {
         let state = Arc::new(RwLock::new(State::new(image, limits, host.clock().monotonic())));
         let shared = Arc::new(Shared { engine, state, lasting: false, gathering: Gathering::default() });
         let (commands, queue) = mpsc::channel(1024);
-        host.spawn(Committer::new(host, shared.clone(), queue).run());
+        let committer = Committer::new(host, shared.clone(), queue).run();
+        if shared.engine.blocks() {
+            host.spawn_apart(committer)
+        } else {
+            host.spawn(committer)
+        };
         Self { shared, commands, host: host.clone() }
     }
 

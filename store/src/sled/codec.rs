@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use sled::IVec;
 
 use crate::{Kv, Revision};
 
@@ -52,8 +53,15 @@ pub(super) enum Entry {
 }
 
 /// sled's key of a piece.
-pub(super) fn piece_key(id: u64, piece: u32) -> Bytes {
-    [id.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat().into()
+pub(super) type PieceKey = [u8; 12];
+
+/// The key of piece number `piece` of the record `id`; their order is that of the numbers.
+pub(super) fn piece_key(id: u64, piece: u32) -> PieceKey {
+    let mut key = [0; 12];
+    let (number, place) = key.split_at_mut(8);
+    number.copy_from_slice(&id.to_be_bytes());
+    place.copy_from_slice(&piece.to_be_bytes());
+    key
 }
 
 /// The reverse of [`piece_key`].
@@ -73,9 +81,13 @@ pub(super) fn checksum(name: &[u8], content: &[u8]) -> u64 {
 
 /// A record and its checksum, as content of the slot `id`.
 fn seal(id: u64, content: &[&[u8]]) -> (Vec<u8>, u64) {
-    let content = content.concat();
-    let sum = checksum(&id.to_be_bytes(), &content);
-    ([sum.to_be_bytes().as_slice(), &content].concat(), sum)
+    let mut record = Vec::with_capacity(8 + content.iter().map(|part| part.len()).sum::<usize>());
+    record.extend([0; 8]);
+    content.iter().for_each(|part| record.extend_from_slice(part));
+    let (place, content) = record.split_at_mut(8);
+    let sum = checksum(&id.to_be_bytes(), content);
+    place.copy_from_slice(&sum.to_be_bytes());
+    (record, sum)
 }
 
 pub(super) fn encode_key(id: u64, kv: &Kv) -> (Vec<u8>, u64) {
@@ -139,7 +151,12 @@ pub(super) fn legible_key(record: &[u8]) -> Option<String> {
     key.chars().all(|c| !c.is_control()).then(|| key.to_owned())
 }
 
-pub(super) fn encode_head(head: &Head) -> Vec<u8> {
+/// The head as sled gets it.
+pub(super) fn head_item(head: &Head) -> (IVec, Option<IVec>) {
+    (IVec::from(HEAD), Some(IVec::from(encode_head(head))))
+}
+
+fn encode_head(head: &Head) -> Vec<u8> {
     let content = [head.appends.to_be_bytes(), head.revision.to_be_bytes(), head.sum.to_be_bytes()];
     let content = content.as_flattened();
     [checksum(HEAD, content).to_be_bytes().as_slice(), content].concat()

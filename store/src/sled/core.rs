@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use sled::IVec;
+use tokio::runtime::Handle;
 use world::Clock;
 
 use super::{
-    codec::{self, HEAD, Head},
+    codec::{self, Head},
     contents::{Contents, NOTHING},
     directory::{Directory, io_error, sync},
     files::{Files, guarded},
@@ -21,6 +21,8 @@ use crate::{Image, Record, StoreError};
 pub(super) struct Core {
     dir: Directory,
     clock: Clock,
+    /// Where it was opened, and is opened again.
+    runtime: Handle,
     /// `None` after an error: sled does not go on after one, it must be opened again.
     files: Option<Files>,
     mark: Mark,
@@ -28,7 +30,7 @@ pub(super) struct Core {
     head: Head,
     slots: Slots,
     /// What to restore, should the append that failed have left anything behind.
-    undo: Vec<(Bytes, Option<IVec>)>,
+    undo: Vec<(IVec, Option<IVec>)>,
 }
 
 impl Core {
@@ -79,6 +81,7 @@ impl Core {
         let core = Self {
             dir,
             clock: clock.clone(),
+            runtime: Handle::current(),
             files: Some(files),
             mark,
             head,
@@ -98,17 +101,21 @@ impl Core {
             self.reopen()?;
         }
         let Self { dir, files, mark, slots, undo, .. } = self;
+        // As of the append before, should that not have been possible then.
+        if !mark.is_settled() {
+            mark.write(self.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
+        }
         let mut staged = Staged::new(slots, self.head, records);
         let items = std::mem::take(&mut staged.items);
         let done = guarded(dir, || {
             let Some(files) = files else { return Err(StoreError::Closed) };
             for key in items.keys() {
                 let before = if slots.has_room_at(key) { None } else { files.get(key, dir)? };
-                undo.push((key.clone(), before));
+                undo.push((IVec::from(key.as_slice()), before));
             }
-            let head = (Bytes::from_static(HEAD), Some(codec::encode_head(&staged.head)));
-            files.write(items.into_iter().chain([head]), dir)?;
-            mark.write(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))
+            let items = items.into_iter().map(|(key, item)| (IVec::from(key.as_slice()), item));
+            files.write(items.chain([codec::head_item(&staged.head)]), dir)?;
+            mark.note(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))
         });
         match done {
             Ok(()) => {
@@ -129,13 +136,14 @@ impl Core {
     /// After an error: opens sled again, takes back what the failed append may have left, and proves that
     /// everything acknowledged is there.
     fn reopen(&mut self) -> Result<(), StoreError> {
-        let Self { dir, clock, mark, head, undo, slots, .. } = self;
+        let Self { dir, clock, runtime, mark, head, undo, slots, .. } = self;
+        // What watches over sled must not be a task of the thread that waits for it.
+        let _there = runtime.enter();
         // The failed append may have reached sled, or the mark, with one more; this is after both.
         let next = Head { appends: head.appends + 2, ..*head };
         let mut files = guarded(dir, || Files::open_again(dir, clock))?;
         let restored = guarded(dir, || {
-            let head = (Bytes::from_static(HEAD), Some(IVec::from(codec::encode_head(&next))));
-            files.write(undo.iter().cloned().chain([head]), dir)?;
+            files.write(undo.iter().cloned().chain([codec::head_item(&next)]), dir)?;
             mark.write(next).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
             if Contents::read(&files, dir)?.slots.by_name != slots.by_name {
                 return Err(dir.corrupt("after an error of the disk, acknowledged writes are gone"));
@@ -151,6 +159,16 @@ impl Core {
         undo.clear();
         self.files = Some(files);
         Ok(())
+    }
+
+    /// See [`crate::Engine::settle`]. If it fails, the next append begins with it.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        self.mark.settle().map_err(|e| io_error("sync", &self.dir.mark(), self.dir.path(), &e))
+    }
+
+    /// Whether an append need not open sled first.
+    pub(super) fn is_open(&self) -> bool {
+        self.files.is_some()
     }
 
     pub(super) fn bytes(&self) -> Option<u64> {

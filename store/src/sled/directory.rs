@@ -52,10 +52,11 @@ impl Directory {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let fail = |op, at: &Path, e: &io::Error| io_error(op, at, path, e);
         let format = path.join("FORMAT");
-        match fs::read_to_string(&format) {
-            Ok(found) if found == FORMAT => {}
+        match fs::read(&format) {
+            Ok(found) if found == FORMAT.as_bytes() => {}
             Ok(found) => {
-                return Err(StoreError::Format { path: path.to_owned(), found: describe_format(&found) });
+                let found = describe_format(&String::from_utf8_lossy(&found));
+                return Err(StoreError::Format { path: path.to_owned(), found });
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 make_private(path).map_err(|e| fail("mkdir", path, &e))?;

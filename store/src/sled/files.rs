@@ -17,7 +17,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use sled::IVec;
 use tokio::runtime::Handle;
@@ -176,16 +175,16 @@ impl Files {
     }
 
     /// Writes all or nothing; durable when it returns.
-    pub(super) fn write<V: Into<IVec>>(
+    pub(super) fn write(
         &mut self,
-        changes: impl IntoIterator<Item = (Bytes, Option<V>)>,
+        changes: impl IntoIterator<Item = (IVec, Option<IVec>)>,
         dir: &Directory,
     ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         for (key, item) in changes {
             match item {
-                Some(item) => batch.insert(key.as_ref(), item),
-                None => batch.remove(key.as_ref()),
+                Some(item) => batch.insert(key, item),
+                None => batch.remove(key),
             }
         }
         self.db.apply_batch(batch).map_err(|e| sled_error("write", dir, &e))?;

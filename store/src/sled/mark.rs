@@ -1,7 +1,10 @@
 //! The high-water mark: a small file beside sled that says how far acknowledged writes have come.
 //!
-//! sled repairs a torn file by forgetting its end, without a word. The mark is synced before a write is
+//! sled repairs a torn file by forgetting its end, without a word. The mark is moved before a write is
 //! acknowledged, so a sled that has forgotten an acknowledged write is found out at open.
+//!
+//! It is synced after that, while the next writes gather, and before anything of theirs is written. What was acknowledged
+//! is in sled by then, durable; the mark only bears witness to it, and after a power failure it may be one append older.
 
 use std::{
     fs::{File, OpenOptions},
@@ -26,6 +29,7 @@ const DISTANCE: u64 = 4096;
 pub(super) struct Mark {
     file: File,
     head: Head,
+    synced: bool,
 }
 
 /// What there is of a mark.
@@ -52,7 +56,7 @@ impl Mark {
     /// Makes the file. It must not exist.
     pub(super) fn create(path: &Path, head: Head) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        let mut this = Self { file, head };
+        let mut this = Self { file, head, synced: false };
         // Both slots: their space is taken now, so that a full disk cannot stop a mark later.
         this.write(Head { appends: head.appends.wrapping_sub(1), ..head })?;
         this.write(head)?;
@@ -79,7 +83,7 @@ impl Mark {
         });
         // One ahead of the very first counts as before it.
         let newest = slots.into_iter().flatten().max_by_key(|head| head.appends.wrapping_add(1));
-        Ok(newest.map(|head| Self { file, head }))
+        Ok(newest.map(|head| Self { file, head, synced: true }))
     }
 
     pub(super) fn head(&self) -> Head {
@@ -88,9 +92,28 @@ impl Mark {
 
     /// Moves the mark; durable when it returns.
     pub(super) fn write(&mut self, head: Head) -> io::Result<()> {
+        self.note(head)?;
+        self.settle()
+    }
+
+    /// Moves the mark: whoever opens the file sees it so, unless the power fails before [`Mark::settle`].
+    pub(super) fn note(&mut self, head: Head) -> io::Result<()> {
+        self.synced = false;
         self.file.write_all_at(&encode(&head), (head.appends % 2) * DISTANCE)?;
-        self.file.sync_data()?;
         self.head = head;
+        Ok(())
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.synced
+    }
+
+    /// Makes it durable where it is.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if !self.synced {
+            self.file.sync_data()?;
+            self.synced = true;
+        }
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use sled::IVec;
 
-use super::codec::{Head, Name, Slot, encode_key, encode_lease, of_piece_key, piece_key, pieces};
+use super::codec::{Head, Name, PieceKey, Slot, encode_key, encode_lease, piece_key, pieces};
 use crate::{EventKind, Record};
 
 /// Where all records lie.
@@ -22,8 +22,8 @@ impl Slots {
     }
 
     /// Whether there never was a record with the number of the piece `key`: nothing is below it in sled.
-    pub(super) fn has_room_at(&self, key: &[u8]) -> bool {
-        of_piece_key(key).is_some_and(|(id, _)| id >= self.next_id)
+    pub(super) fn has_room_at(&self, key: &PieceKey) -> bool {
+        *key >= piece_key(self.next_id, 0)
     }
 
     /// All checksums added up.
@@ -36,7 +36,7 @@ impl Slots {
 pub(super) struct Staged<'a> {
     slots: &'a Slots,
     /// The newest of each item; `None` removes it.
-    pub(super) items: BTreeMap<Bytes, Option<Vec<u8>>>,
+    pub(super) items: BTreeMap<PieceKey, Option<IVec>>,
     pub(super) head: Head,
     changed: BTreeMap<Name, Option<Slot>>,
     next_id: u64,
@@ -83,7 +83,7 @@ impl<'a> Staged<'a> {
         let (record, sum) = encode(id);
         let mut count = 0;
         for piece in pieces(&record) {
-            self.items.insert(piece_key(id, count), Some(piece.to_vec()));
+            self.items.insert(piece_key(id, count), Some(IVec::from(piece)));
             count += 1;
         }
         self.forget(before, count);

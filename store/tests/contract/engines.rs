@@ -25,6 +25,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub enum Engine {
     /// In memory, in the simulated gear.
     Memory,
+    /// In memory, below a prefix of somebody else's.
+    Moved,
     /// In memory, on the threads of this machine.
     MemoryOnThreads,
     /// On disk.
@@ -39,7 +41,7 @@ pub enum Engine {
 
 impl Engine {
     fn is_simulated(self) -> bool {
-        matches!(self, Self::Memory | Self::Server)
+        matches!(self, Self::Memory | Self::Moved | Self::Server)
     }
 
     /// Whether revisions from before a restart can be read and watched after it.
@@ -136,6 +138,7 @@ pub struct Bench<'a> {
 /// What a restart restarts.
 enum Behind<'a> {
     Memory(Medium, Process),
+    Moved(Medium, Process),
     Sled(Process),
     Server(Host, Process),
     Etcd(&'a mut Members),
@@ -156,6 +159,20 @@ impl<'a> Bench<'a> {
                 let (medium, process) = (Medium::default(), host.process("store"));
                 let store = memory_on(process.host(), &medium);
                 (host, store, 1, Behind::Memory(medium, process))
+            }
+            (Engine::Moved, _) => {
+                let [host, _] = hosts(["cp1", "cp2"]);
+                let (medium, stranger) = (Medium::default(), host.process("stranger"));
+                let all = memory_on(stranger.host(), &medium);
+                // Keys before, among and after ours, which are none of ours.
+                for key in ["/", "/els", "/elsewher", "/elsewherf", "/k/0", "z"] {
+                    all.put(key.into(), "a stranger's".into()).await.unwrap();
+                }
+                let first = all.revision().await.unwrap();
+                stranger.kill().await;
+                let process = host.process("store");
+                let store = elsewhere(memory_on(process.host(), &medium));
+                (host, store, first, Behind::Moved(medium, process))
             }
             (Engine::Server | Engine::ServerOnSled, _) => {
                 let [server, host] = hosts(["etcd1", "cp1"]);
@@ -197,9 +214,10 @@ impl<'a> Bench<'a> {
             process.kill().await;
         }
         match &mut self.behind {
-            Behind::Memory(_, process) | Behind::Sled(process) | Behind::Server(_, process) => {
-                process.kill().await
-            }
+            Behind::Memory(_, process)
+            | Behind::Moved(_, process)
+            | Behind::Sled(process)
+            | Behind::Server(_, process) => process.kill().await,
             Behind::Etcd(members) => members.kill(),
         }
     }
@@ -210,6 +228,10 @@ impl<'a> Bench<'a> {
             Behind::Memory(medium, process) => {
                 *process = self.host.process("store");
                 self.store = memory_on(process.host(), medium);
+            }
+            Behind::Moved(medium, process) => {
+                *process = self.host.process("store");
+                self.store = elsewhere(memory_on(process.host(), medium));
             }
             Behind::Sled(process) => {
                 *process = self.host.process("store");
@@ -226,9 +248,10 @@ impl<'a> Bench<'a> {
         let Self { store, behind, .. } = self;
         drop(store);
         match behind {
-            Behind::Memory(_, process) | Behind::Sled(process) | Behind::Server(_, process) => {
-                process.kill().await;
-            }
+            Behind::Memory(_, process)
+            | Behind::Moved(_, process)
+            | Behind::Sled(process)
+            | Behind::Server(_, process) => process.kill().await,
             Behind::Etcd(_) => {}
         }
     }
@@ -238,6 +261,10 @@ impl<'a> Bench<'a> {
         let waited = self.host.clock().timeout(Duration::from_secs(30), coming).await;
         waited.unwrap_or_else(|_| panic!("{what} came within half a minute"))
     }
+}
+
+fn elsewhere(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    store::moved(store, "", "/elsewhere")
 }
 
 async fn serve(server: &Host) -> Process {

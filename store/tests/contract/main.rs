@@ -81,6 +81,11 @@ fn memory() {
 }
 
 #[test]
+fn moved() {
+    check(Engine::Moved, &Share { stories: 128, longest: 60, histories: 30 });
+}
+
+#[test]
 fn memory_on_threads() {
     check(Engine::MemoryOnThreads, &Share { stories: 64, longest: 60, histories: 90 });
 }

@@ -6,6 +6,8 @@
 //!
 //! A lane that has just worked looks for more during [`LINGER`] before it sleeps: a client that asks one thing after
 //! another has its next request here before that, and waking a sleeping thread takes longer than answering.
+//!
+//! A task that blocks has a lane to itself, which does not linger and ends with it.
 
 use std::{
     future::Future,
@@ -48,7 +50,7 @@ impl Lanes {
         for n in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pulse = Arc::new(Pulse::new());
-            lanes.push(Lane { handle: runtime.handle().clone(), pulse: pulse.clone() });
+            lanes.push(Lane { handle: runtime.handle().clone(), pulse: Some(pulse.clone()), last: None });
             let (run, over) = oneshot::channel::<()>();
             running.push(run);
             let lane = thread::Builder::new().name(format!("lane-{n}")).stack_size(STACK);
@@ -81,10 +83,27 @@ impl Lanes {
 #[derive(Clone)]
 pub(crate) struct Lane {
     handle: Handle,
-    pulse: Arc<Pulse>,
+    pulse: Option<Arc<Pulse>>,
+    /// When the last of these is dropped, the thread ends.
+    last: Option<Arc<oneshot::Sender<()>>>,
 }
 
 impl Lane {
+    /// A thread for what is spawned on it now, and no longer.
+    ///
+    /// # Errors
+    /// The operating system gives none.
+    pub(crate) fn apart(name: &str) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (last, gone) = oneshot::channel::<()>();
+        let lane = Self { handle: runtime.handle().clone(), pulse: None, last: Some(Arc::new(last)) };
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _ = runtime.block_on(gone);
+            runtime.shutdown_background();
+        })?;
+        Ok(lane)
+    }
+
     /// Runs `future` as a task on this thread.
     #[allow(clippy::disallowed_methods, reason = "called by `Host::spawn_on`, through which all tasks go")]
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
@@ -92,7 +111,7 @@ impl Lane {
         F: Future + Send + Unpin + 'static,
         F::Output: Send + 'static,
     {
-        self.handle.spawn(Felt { future, pulse: self.pulse.clone() })
+        self.handle.spawn(Felt { future, pulse: self.pulse.clone(), _last: self.last.clone() })
     }
 }
 
@@ -136,7 +155,8 @@ impl Pulse {
 /// A task whose work is felt.
 struct Felt<F> {
     future: F,
-    pulse: Arc<Pulse>,
+    pulse: Option<Arc<Pulse>>,
+    _last: Option<Arc<oneshot::Sender<()>>>,
 }
 
 impl<F: Future + Unpin> Future for Felt<F> {
@@ -144,7 +164,9 @@ impl<F: Future + Unpin> Future for Felt<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let polled = Pin::new(&mut self.future).poll(cx);
-        self.pulse.beat();
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
         polled
     }
 }
