@@ -2,6 +2,7 @@
 
 use api::profile::Profile;
 use serde_json::{Value, json};
+use world::Gear;
 
 use crate::{
     scenarios,
@@ -10,6 +11,15 @@ use crate::{
 
 /// The story itself.
 pub type Tell = fn(&Settings, &Teller) -> Result<(), StoryError>;
+
+/// Whether a story is told in the real gear too, against separate processes whose hosts' clocks are files.
+#[derive(Clone, Copy, Debug)]
+pub enum InReal {
+    /// It is, at least at its newest release.
+    Told(Tell),
+    /// It is not: a clause that says why.
+    Not(&'static str),
+}
 
 /// Stories about one thing.
 pub struct Family {
@@ -20,6 +30,7 @@ pub struct Family {
 }
 
 /// One story.
+#[derive(Debug)]
 pub struct Entry {
     /// What `chronoplane run` takes.
     pub id: &'static str,
@@ -33,6 +44,8 @@ pub struct Entry {
     pub range: (u16, u16),
     /// How it is told.
     pub tell: Tell,
+    /// And in the real gear.
+    pub real: InReal,
 }
 
 impl Entry {
@@ -44,6 +57,23 @@ impl Entry {
     /// The oldest release in its range.
     pub fn oldest(&self) -> Profile {
         Profile::parse(&format!("1.{}", self.range.0)).unwrap_or_default()
+    }
+
+    /// How it is told in that gear; or why it is not.
+    ///
+    /// # Errors
+    /// It is told in the simulated gear only.
+    pub fn tell_in(&self, gear: Gear) -> Result<Tell, &'static str> {
+        match (gear, &self.real) {
+            (Gear::Simulated, _) => Ok(self.tell),
+            (Gear::Real, InReal::Told(tell)) => Ok(*tell),
+            (Gear::Real, InReal::Not(why)) => Err(why),
+        }
+    }
+
+    /// Whether it is told in the real gear too.
+    pub fn is_real(&self) -> bool {
+        matches!(self.real, InReal::Told(_))
     }
 
     /// The releases, as people write them.
@@ -61,6 +91,8 @@ impl Entry {
         json!({
             "story": self.id, "sentence": self.sentence, "reference": self.reference, "symptoms": self.symptoms,
             "from": format!("1.{}", self.range.0), "to": format!("1.{}", self.range.1),
+            "gears": if self.is_real() { &["simulated", "real"][..] } else { &["simulated"][..] },
+            "notReal": self.tell_in(Gear::Real).err(),
         })
     }
 }
@@ -79,9 +111,10 @@ pub fn find(id: &str) -> Option<&'static Entry> {
     scenarios::all().find(|e| e.id == id)
 }
 
-/// The ids alone, for scripts.
-pub fn ids() -> String {
-    scenarios::all().map(|e| format!("{}\n", e.id)).collect()
+/// The ids alone, for scripts; those of the stories that are told in that gear.
+pub fn ids(gear: Gear) -> String {
+    let told = scenarios::all().filter(|e| e.tell_in(gear).is_ok());
+    told.map(|e| format!("{}\n", e.id)).collect()
 }
 
 /// The catalogue for people.
@@ -91,11 +124,13 @@ pub fn table() -> String {
     for family in scenarios::FAMILIES {
         text += &format!("{}\n", family.title.to_uppercase());
         for e in family.entries {
+            let real = if e.is_real() { "real" } else { "" };
             text += &format!("  {:<width$}  {:<10} {}\n", e.id, e.releases(), e.sentence);
-            text += &format!("  {:<width$}  {:<10} {}\n", "", "", e.reference);
+            text += &format!("  {:<width$}  {real:<10} {}\n", "", e.reference);
         }
         text += "\n";
     }
+    text += "Those with `real` are told in the real gear too: chronoplane run <story> --gear real\n";
     text += "chronoplane run <story> tells one; chronoplane explain \"<error text>\" finds the one that shows an error.\n";
     text
 }

@@ -7,6 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use api::profile::Profile;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use world::Gear;
 
 use crate::{
     balancer, bench, book, catalogue, cfssl, chaos, clock, components, conformance, doctor, envtest, explain,
@@ -64,6 +65,9 @@ enum Command {
         /// Only their ids, one a line
         #[arg(long, conflicts_with = "output")]
         ids: bool,
+        /// With --ids: only those of the stories that are told in this gear
+        #[arg(long, value_enum, requires = "ids", default_value_t = InGear::Simulated)]
+        gear: InGear,
         /// How to print them
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -137,9 +141,12 @@ struct RunArgs {
     /// Behave as this Kubernetes release, 1.8 to 1.36; default: the newest in the story's range
     #[arg(long, value_parser = profile)]
     kubernetes_version: Option<Profile>,
-    /// Decides all chance
+    /// Decides all chance; in the real gear there is none to decide
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Where it happens: in a simulated world, or among processes of this machine, for stories that need no time to pass
+    #[arg(long, value_enum, default_value_t = InGear::Simulated)]
+    gear: InGear,
     /// How to tell it
     #[arg(long, value_enum, default_value_t = Form::Text)]
     output: Form,
@@ -161,6 +168,24 @@ pub enum Output {
     Text,
     /// For programs.
     Json,
+}
+
+/// Where a story happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InGear {
+    /// In a simulated world, where time passes at no cost.
+    Simulated,
+    /// Among separate processes of this program, whose hosts' clocks are files.
+    Real,
+}
+
+impl From<InGear> for Gear {
+    fn from(gear: InGear) -> Self {
+        match gear {
+            InGear::Simulated => Self::Simulated,
+            InGear::Real => Self::Real,
+        }
+    }
 }
 
 /// How a story is told.
@@ -253,9 +278,9 @@ pub fn main() -> ExitCode {
         Command::Clock(args) => clock::run(&args),
         Command::Envtest(args) => envtest::run(&args),
         Command::Teach(args) => teach::run(&args),
-        Command::List { ids, output } => {
+        Command::List { ids, gear, output } => {
             match output {
-                _ if ids => out::write(format_args!("{}", catalogue::ids())),
+                _ if ids => out::write(format_args!("{}", catalogue::ids(gear.into()))),
                 Output::Text => out::write(format_args!("{}", catalogue::table())),
                 Output::Json => outln!("{}", catalogue::to_json()),
             }
@@ -353,9 +378,19 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
             "--out is where --output html writes its page; add that, or leave --out away".into(),
         ));
     }
+    let gear = args.gear.into();
+    if gear == Gear::Real && args.output == Form::Html {
+        return Err(Refusal(
+            "a page shows a simulated world; leave --gear real away, or take --output json".into(),
+        ));
+    }
+    if gear == Gear::Real && args.ignore_certificate_dates {
+        return Err(Refusal("--ignore-certificate-dates is for the simulated gear; leave it away".into()));
+    }
     let settings = story::Settings {
         profile: args.kubernetes_version.unwrap_or_else(|| entry.newest()),
         seed: args.seed,
+        gear,
         check_certificate_dates: !args.ignore_certificate_dates,
     };
     let live = args.output == Form::Text;

@@ -25,6 +25,10 @@ use crate::{cli::Refusal, up::process::ProcessLauncher};
 pub const PLACE: &str = "CHRONOPLANE_HOST";
 /// Set for a child whose host's clock other processes see and set.
 pub const SHARED_CLOCKS: &str = "CHRONOPLANE_SHARED_CLOCKS";
+/// Set for a child that writes what happens into the file [`RECORD_FILE`] of its host, for its parent to read.
+pub const RECORDS: &str = "CHRONOPLANE_RECORDS";
+/// Below the root of a host.
+pub const RECORD_FILE: &str = "var/log/chronoplane-record";
 /// Set for a child that ends when its parent's end of its standard input closes.
 pub const ENDS_WITH_PARENT: &str = "CHRONOPLANE_ENDS_WITH_PARENT";
 
@@ -55,6 +59,18 @@ impl Component {
 }
 
 impl Component {
+    /// What upstream calls the program.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Apiserver => "kube-apiserver",
+            Self::Etcd => "etcd",
+            Self::Controllers => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Kubeadm => "kubeadm",
+        }
+    }
+
     /// What it says of its own flags; `None` for kubeadm, which has commands and tells of each.
     /// The apiserver's depends on the release that the other flags name.
     fn help(self, args: &[String]) -> Option<String> {
@@ -116,6 +132,11 @@ impl Place {
         let world = Real::rooted(self.root.clone(), Block::joined(self.address));
         if std::env::var_os(SHARED_CLOCKS).is_some() {
             world.share_clocks();
+        }
+        if std::env::var_os(RECORDS).is_some()
+            && let Err(error) = world.record_into(&self.root.join(RECORD_FILE))
+        {
+            tracing::error!("what happens is not recorded: {error}");
         }
         world
     }
@@ -203,7 +224,7 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
     let runtime = if serves { runtime_of(1)? } else { runtime()? };
     let host = if serves { place.serving_host()? } else { place.host() };
     let exit = runtime.block_on(async {
-        let process = host.process(component.command());
+        let process = host.process(component.program());
         let inner = process.host().clone();
         let (tell, told) = tokio::sync::oneshot::channel();
         let mut main: Pin<Box<dyn Future<Output = Option<Exit>>>> = match component {

@@ -13,7 +13,7 @@ use chronoplane::HarnessError;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use world::{Event, Wall, sim::Sim};
+use world::{Event, Gear, Wall, sim::Sim};
 
 use crate::{
     catalogue::Entry,
@@ -28,6 +28,8 @@ pub struct Settings {
     pub profile: Profile,
     /// Decides all chance.
     pub seed: u64,
+    /// Where it happens.
+    pub gear: Gear,
     /// Off only in the proof that the story depends on it.
     pub check_certificate_dates: bool,
 }
@@ -237,11 +239,12 @@ impl Telling {
         json!({
             "story": entry.id,
             "kubernetesVersion": settings.profile.git_version(),
+            "gear": if settings.gear == Gear::Real { "real" } else { "simulated" },
             "seed": settings.seed,
             "held": self.held(),
             "checks": checks,
             "events": self.events.len(),
-            "traceDigest": digest(&self.events),
+            "traceDigest": (settings.gear == Gear::Simulated).then(|| digest(&self.events)),
             "text": self.lines,
         })
     }
@@ -258,8 +261,11 @@ pub fn digest(events: &[Event]) -> String {
 /// Tells `entry`; prints while it goes if `live`.
 ///
 /// # Errors
-/// The world broke before the end: not an assertion, a fault of ours.
+/// It is not told in the settings' gear; or the world broke before the end: not an assertion, a fault of ours.
 pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, Refusal> {
+    let tell = entry.tell_in(settings.gear).map_err(|why| {
+        Refusal(format!("{} is not told in the real gear: {why}; leave --gear real away", entry.id))
+    })?;
     let teller = Teller::new(live);
     if settings.profile.minor() < entry.range.0 || settings.profile.minor() > entry.range.1 {
         teller.say(format!(
@@ -269,6 +275,6 @@ pub fn tell(entry: &Entry, settings: &Settings, live: bool) -> Result<Telling, R
             entry.releases()
         ));
     }
-    (entry.tell)(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
+    tell(settings, &teller).map_err(|e| Refusal(format!("the story {} broke off: {e}", entry.id)))?;
     Ok(teller.telling())
 }

@@ -14,7 +14,12 @@ const CORNERS: &[&str] =
     &["single/suspend/30d/30d", "single/shutdown/2y/90d", "ha/shutdown/180d/90d", "ha/suspend/2y/90d"];
 
 fn play(cell: Cell) -> Result<(), Failed> {
-    let settings = Settings { profile: Profile::default(), seed: 1, check_certificate_dates: true };
+    let settings = Settings {
+        profile: Profile::default(),
+        seed: 1,
+        gear: chronoplane::Gear::Simulated,
+        check_certificate_dates: true,
+    };
     let played = matrix::play(cell, &settings).map_err(|e| Failed::from(e.to_string()))?;
     if !played.telling.held() {
         return Err(Failed::from(played.telling.lines.join("\n")));

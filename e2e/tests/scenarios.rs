@@ -12,7 +12,8 @@ use chronoplane_cli::{
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn tell(entry: &Entry, profile: api::profile::Profile) -> Result<(), Failed> {
-    let settings = Settings { profile, seed: 1, check_certificate_dates: true };
+    let settings =
+        Settings { profile, seed: 1, gear: chronoplane::Gear::Simulated, check_certificate_dates: true };
     let telling = story::tell(entry, &settings, false).map_err(|refusal| Failed::from(refusal.0))?;
     match telling.held() {
         true => Ok(()),

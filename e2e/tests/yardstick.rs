@@ -111,7 +111,12 @@ impl Told {
     fn lines(&self) -> Result<&[String], Failed> {
         let lines = self.lines.get_or_init(|| {
             let entry = catalogue::find("loopback-expiry").ok_or("there is no such story")?;
-            let settings = Settings { profile: self.profile, seed: 1, check_certificate_dates: true };
+            let settings = Settings {
+                profile: self.profile,
+                seed: 1,
+                gear: chronoplane::Gear::Simulated,
+                check_certificate_dates: true,
+            };
             story::tell(entry, &settings, false).map(|telling| telling.lines).map_err(|refusal| refusal.0)
         });
         lines.as_deref().map_err(|why| Failed::from(why.clone()))

@@ -69,15 +69,7 @@ impl Cluster {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn certificate(&self, host: &str, path: &str) -> Result<Certificate, HarnessError> {
-        let host = self.sim().host(host);
-        let missing = || HarnessError::new(format!("{path} on {} holds no certificate", host.name()));
-        if path.ends_with(".conf") {
-            let config = Kubeconfig::load(host.disk(), path).map_err(HarnessError::new)?;
-            let pair = config.client_pair(host.disk()).map_err(HarnessError::new)?;
-            return pair.and_then(|pair| pair.chain.into_iter().next()).ok_or_else(missing);
-        }
-        let text = host.disk().read(path).map_err(HarnessError::new)?;
-        Certificate::parse_pem(&text).map_err(HarnessError::new)?.into_iter().next().ok_or_else(missing)
+        certificate(&self.sim().host(host), path)
     }
 
     /// Time passes until a second before `expiration`, by the clock of its host.
@@ -167,4 +159,19 @@ pub fn on_host(host: &Host) -> Vec<Expiration> {
         }
     }
     found
+}
+
+/// The first certificate in a PEM file or a kubeconfig of a host, in either gear.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn certificate(host: &Host, path: &str) -> Result<Certificate, HarnessError> {
+    let missing = || HarnessError::new(format!("{path} on {} holds no certificate", host.name()));
+    if path.ends_with(".conf") {
+        let config = Kubeconfig::load(host.disk(), path).map_err(HarnessError::new)?;
+        let pair = config.client_pair(host.disk()).map_err(HarnessError::new)?;
+        return pair.and_then(|pair| pair.chain.into_iter().next()).ok_or_else(missing);
+    }
+    let text = host.disk().read(path).map_err(HarnessError::new)?;
+    Certificate::parse_pem(&text).map_err(HarnessError::new)?.into_iter().next().ok_or_else(missing)
 }

@@ -3,7 +3,7 @@
 //! Two runs of one seed give equal traces in different processes. So nothing enters that cannot be
 //! seeded or must stay secret: no keys, signatures, pins, tokens, byte counts.
 
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{collections::VecDeque, fmt, fs::File, io::Write as _, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -43,6 +43,29 @@ struct Kept {
     most: usize,
     /// How many had to go.
     gone: usize,
+    /// Where each is written, for another process to read.
+    file: Option<File>,
+}
+
+impl Kept {
+    fn take(&mut self, event: Event) {
+        // One write a line: several processes write at the end of one file.
+        if let Some(file) = &mut self.file
+            && let Ok(line) = serde_json::to_string(&event)
+            && let Err(error) = file.write_all(format!("{line}\n").as_bytes())
+        {
+            tracing::error!("an event is not in the record: {error}");
+        }
+        if self.most == 0 {
+            self.gone += 1;
+            return;
+        }
+        if self.events.len() >= self.most {
+            self.events.pop_front();
+            self.gone += 1;
+        }
+        self.events.push_back(event);
+    }
 }
 
 impl Trace {
@@ -53,7 +76,16 @@ impl Trace {
 
     /// A trace that keeps the last `most` events in memory: for worlds that are looked at while they run, for weeks.
     pub fn last(most: usize) -> Self {
-        Self(Some(Arc::new(Mutex::new(Kept { events: VecDeque::new(), most, gone: 0 }))))
+        Self::keeping(most, None)
+    }
+
+    /// A trace that keeps nothing in memory and writes each event into `file`, a JSON object a line.
+    pub fn into_file(file: File) -> Self {
+        Self::keeping(0, Some(file))
+    }
+
+    fn keeping(most: usize, file: Option<File>) -> Self {
+        Self(Some(Arc::new(Mutex::new(Kept { events: VecDeque::new(), most, gone: 0, file }))))
     }
 
     /// A trace that keeps nothing: the real gear may run for weeks.
@@ -77,12 +109,7 @@ impl Trace {
         if let Some(kept) = &self.0 {
             let (at, true_at) = clock.walls();
             let (host, actor) = (host.to_owned(), actor.to_owned());
-            let mut kept = kept.lock();
-            if kept.events.len() >= kept.most {
-                kept.events.pop_front();
-                kept.gone += 1;
-            }
-            kept.events.push_back(Event { at, true_at, host, actor, kind, fields });
+            kept.lock().take(Event { at, true_at, host, actor, kind, fields });
         }
     }
 

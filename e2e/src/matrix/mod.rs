@@ -98,7 +98,8 @@ pub fn play(cell: Cell, settings: &Settings) -> Result<Played, StoryError> {
 pub fn run(args: &MatrixArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     let profile = args.kubernetes_version.as_deref().map_or(Ok(Profile::default()), Profile::parse)?;
-    let settings = Settings { profile, seed: args.seed, check_certificate_dates: true };
+    let settings =
+        Settings { profile, seed: args.seed, gear: world::Gear::Simulated, check_certificate_dates: true };
     let cells: Vec<Cell> = if args.cells.is_empty() { Cell::all().collect() } else { args.cells.clone() };
     let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = args.jobs.unwrap_or_else(cores).get().min(cells.len());

@@ -1,5 +1,6 @@
 //! The stories, one file each or one for a family that shares its stage. Each file's head tells the incident.
 
+mod ground;
 mod joining;
 mod kubelet_client;
 mod loopback;
@@ -8,6 +9,7 @@ mod serving;
 mod stage;
 mod tokens_and_leases;
 
+pub use ground::Ground;
 pub use stage::{Stage, briefly, config, instead, raw, verdict};
 
 use std::collections::BTreeSet;

@@ -1,21 +1,17 @@
-//! The stage of a story: one world with a cluster in it, looked at from a workstation.
+//! The stage of a story in the simulated gear: one world with a cluster in it, looked at from a workstation.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, ops::Deref, rc::Rc};
 
 use api::profile::Profile;
-use chronoplane::{
-    Cluster, ClusterOptions,
-    cluster::{CONTROL_PLANE, WORKSTATION},
-};
+use chronoplane::{Cluster, ClusterOptions};
 use client::{ClientError, Rest};
-use jiff::SignedDuration;
-use pki::kubeconfig::Kubeconfig;
 use serde_json::Value;
 use world::{
-    Event, Host, Periods, Wall,
+    Event, Gear, Host, Periods,
     sim::{Config, Sim, run},
 };
 
+use super::ground::{self, Ground};
 use crate::story::{Settings, StoryError, Teller};
 
 /// A world for these settings, with recurring work stretched: what a story does between its instants does not matter.
@@ -23,15 +19,21 @@ pub fn config(settings: &Settings) -> Config {
     Config { seed: settings.seed, periods: Periods::sparse(), ..Config::default() }
 }
 
-/// One world of a story, and the voice that tells it. What happened goes to the story's trace when it ends.
+/// One world of a story: a [`Ground`] in which time passes. What happened goes to the story's trace when it ends.
 pub struct Stage {
     /// What lives in it.
-    pub cluster: Cluster,
-    /// Who tells.
-    pub teller: Teller,
-    /// How it was asked for.
-    pub settings: Settings,
+    pub cluster: Rc<Cluster>,
+    /// What it has in common with the real gear.
+    pub ground: Ground,
     seen: RefCell<usize>,
+}
+
+impl Deref for Stage {
+    type Target = Ground;
+
+    fn deref(&self) -> &Ground {
+        &self.ground
+    }
 }
 
 impl Stage {
@@ -61,6 +63,9 @@ impl Stage {
         prepare: impl FnOnce(&Sim) -> Result<(), StoryError>,
         act: impl AsyncFnOnce(&Stage) -> Result<(), StoryError>,
     ) -> Result<(), StoryError> {
+        if settings.gear == Gear::Real {
+            return Err(StoryError("it is told in the simulated gear only".into()));
+        }
         run(config, async |sim| {
             teller.enter(&sim);
             prepare(&sim)?;
@@ -82,8 +87,10 @@ impl Stage {
             check_certificate_dates: settings.check_certificate_dates,
             ..options
         };
-        let cluster = Cluster::start(sim, options).await?;
-        Ok(Self { cluster, teller: teller.clone(), settings: settings.clone(), seen: RefCell::default() })
+        let cluster = Rc::new(Cluster::start(sim, options).await?);
+        let world = ground::World::Simulated(cluster.clone());
+        let ground = Ground { teller: teller.clone(), settings: settings.clone(), world };
+        Ok(Self { cluster, ground, seen: RefCell::default() })
     }
 
     /// The world.
@@ -96,91 +103,11 @@ impl Stage {
         self.sim().host(name)
     }
 
-    /// What the clock on the control plane's wall reads.
-    pub fn now(&self) -> Wall {
-        self.host(CONTROL_PLANE).clock().wall()
-    }
-
-    /// See [`Teller::say`].
-    pub fn say(&self, line: impl Into<String>) {
-        self.teller.say(line);
-    }
-
-    /// See [`Teller::check`].
-    pub fn check(&self, what: impl Into<String>, held: bool, seen: impl Into<String>) {
-        self.teller.check(what, held, seen);
-    }
-
-    /// That `seen` holds all of `words`.
-    pub fn check_words(&self, what: impl Into<String>, seen: impl Into<String>, words: &[&str]) {
-        let seen = seen.into();
-        self.teller.check(what, words.iter().all(|word| seen.contains(word)), seen);
-    }
-
-    /// A plain GET by the administrator on the workstation: status (0: no answer) and body, or why there is none.
-    pub async fn get(&self, path: &str) -> (u16, String) {
-        raw(self.cluster.admin(), path).await
-    }
-
-    /// A client on `host` with the credentials of a kubeconfig there, as a program that starts now would have it.
-    ///
-    /// # Errors
-    /// The kubeconfig is not there or not usable.
-    pub fn client(&self, host: &str, kubeconfig: &str, agent: &str) -> Result<Rest, StoryError> {
-        let host = self.host(host);
-        let config = Kubeconfig::load(host.disk(), kubeconfig).map_err(StoryError::new)?;
-        Rest::from_kubeconfig(&host, &config, self.settings.profile.go(), agent).map_err(StoryError::new)
-    }
-
-    /// A client of the administrator with no connection yet, on the workstation.
-    ///
-    /// # Errors
-    /// The kubeconfig is not usable.
-    pub fn fresh_admin(&self) -> Result<Rest, StoryError> {
-        let host = self.host(WORKSTATION);
-        Rest::from_kubeconfig(&host, self.cluster.kubeconfig(), self.settings.profile.go(), "kubectl")
-            .map_err(StoryError::new)
-    }
-
-    /// Time passes until a second before `instant` by the clock of `host`, `look` looks, two seconds pass, and it looks
-    /// again.
-    ///
-    /// # Errors
-    /// That instant is past.
-    pub async fn edge<T>(
-        &self,
-        host: &str,
-        instant: Wall,
-        mut look: impl AsyncFnMut() -> T,
-    ) -> Result<(T, T), StoryError> {
-        self.cluster.until_clock(host, instant - SignedDuration::from_secs(1)).await?;
-        let before = look().await;
-        self.cluster.elapse(Duration::from_secs(2)).await;
-        Ok((before, look().await))
-    }
-
     /// Everything recorded since the last call of this, oldest first: what `journalctl` on all hosts would show.
     pub fn news(&self) -> Vec<Event> {
         let events = self.sim().events();
         let from = self.seen.replace(events.len());
         events.into_iter().skip(from).collect()
-    }
-
-    /// What `actor` on `host` has said since the beginning, one line for each record of that kind: its values, joined.
-    pub fn log(&self, host: &str, actor: &str, kind: &str) -> Vec<String> {
-        let said = |e: &&Event| e.host == host && e.actor == actor && e.kind == kind;
-        let line = |e: &Event| e.fields.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>().join(" ");
-        self.sim().events().iter().filter(said).map(line).collect()
-    }
-
-    /// The status of one of a node's conditions, and its reason: `("True", "KubeletReady")`. Empty when there is none.
-    pub async fn condition(&self, node: &str, kind: &str) -> (String, String) {
-        let nodes = client::Resource::core("nodes");
-        let Ok(node) = self.cluster.admin().get(&nodes, None, node).await else { return <_>::default() };
-        let all = node.pointer("/status/conditions").and_then(Value::as_array);
-        let found = all.into_iter().flatten().find(|c| c["type"] == kind);
-        let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default().to_owned();
-        (text("status"), text("reason"))
     }
 }
 

@@ -124,7 +124,12 @@ fn page_of(events: Vec<Event>, hosts: &[(&str, &str)]) -> Page {
         worlds: vec![Played { hosts, events: 0..events.len() }],
         events,
     };
-    let settings = Settings { profile: Profile::default(), seed: 1, check_certificate_dates: true };
+    let settings = Settings {
+        profile: Profile::default(),
+        seed: 1,
+        gear: world::Gear::Simulated,
+        check_certificate_dates: true,
+    };
     of_story(catalogue::find("loopback-expiry").unwrap(), &settings, &telling)
 }
 

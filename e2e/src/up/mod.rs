@@ -233,7 +233,7 @@ fn named_by_kubeconfig() -> Result<PathBuf, Refusal> {
 async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<ExitCode, Refusal> {
     let profile = Profile::parse(&memory.kubernetes_version)?;
     let machinery = if plan.processes {
-        process::machinery(dir.to_owned())
+        process::machinery(dir.to_owned(), false)
     } else {
         Machinery::tasks(TaskLauncher { key_algorithm: plan.algorithm, ..TaskLauncher::default() })
     };

@@ -4,7 +4,8 @@
 //! else holds the other end.
 
 use std::{
-    path::PathBuf,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::LazyLock,
     time::Duration,
@@ -20,10 +21,11 @@ use tokio::{
 };
 use world::{Exit, Host, Unit};
 
-use crate::components::{Component, ENDS_WITH_PARENT, PLACE, Place, SHARED_CLOCKS};
+use crate::components::{Component, ENDS_WITH_PARENT, PLACE, Place, RECORDS, SHARED_CLOCKS};
 
-/// Kubelets as child processes; `dir` holds the hosts' files.
-pub fn machinery(dir: PathBuf) -> Machinery {
+/// Kubelets as child processes; `dir` holds the hosts' files. Whether they and the components that they run record what
+/// happens, each host in a file.
+pub fn machinery(dir: PathBuf, records: bool) -> Machinery {
     Machinery::units(move |profile| {
         let dir = dir.clone();
         Unit::new(move |host: Host| {
@@ -40,11 +42,15 @@ pub fn machinery(dir: PathBuf) -> Machinery {
                     }
                 };
                 let place = Place { name: host.name().to_owned(), address, root: dir.join(host.name()) };
-                match spawn(&place, Component::Kubelet, "kubelet", args) {
+                // One that was stopped has its ports for a moment longer.
+                gone(&log_of(&place.root, KUBELET)).await;
+                let records = records.then_some((RECORDS, "1"));
+                match spawn(&place, Component::Kubelet, KUBELET, args, records) {
                     Ok(kubelet) => match kubelet.ended().await {
                         Ok(status) if status.success() => Exit::Success,
                         Ok(status) => Exit::Failure(format!(
-                            "kubelet ended with {status}; see {}",
+                            "kubelet ended with {status}: {}; see {}",
+                            last_words(&kubelet.log),
                             kubelet.log.display()
                         )),
                         Err(why) => Exit::Failure(why),
@@ -56,12 +62,22 @@ pub fn machinery(dir: PathBuf) -> Machinery {
     })
 }
 
-fn log_of(place: &Place, name: &str) -> PathBuf {
-    place.root.join("var/log").join(format!("{name}.log"))
+const KUBELET: &str = "kubelet";
+
+/// What a program said last, without the program's own `error: `.
+fn last_words(log: &Path) -> String {
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
-/// How many children there are, and that they shall end: [`end_all`] must see each of them gone.
-static LIVE: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+/// Where a component writes what it says, below the root of its host.
+pub(crate) fn log_of(root: &Path, name: &str) -> PathBuf {
+    root.join("var/log").join(format!("{name}.log"))
+}
+
+/// The children that there are, by their logs, and that they shall end: [`end_all`] must see each of them gone.
+static LIVE: LazyLock<watch::Sender<BTreeSet<(PathBuf, u64)>>> = LazyLock::new(<_>::default);
 static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
 /// After its standard input closed, a child has so long to end before it is killed.
@@ -72,7 +88,15 @@ pub async fn end_all() {
     ENDING.send_replace(true);
     let mut live = LIVE.subscribe();
     // The sender is a static: this cannot fail.
-    let _ = live.wait_for(|n| *n == 0).await;
+    let _ = live.wait_for(BTreeSet::is_empty).await;
+    ENDING.send_replace(false);
+}
+
+/// Returns when no child with that log is there.
+pub(crate) async fn gone(log: &Path) {
+    let mut live = LIVE.subscribe();
+    // As above.
+    let _ = live.wait_for(|live| live.iter().all(|(one, _)| one != log)).await;
 }
 
 /// A child process. It ends when this is dropped.
@@ -91,8 +115,15 @@ impl Program {
     }
 }
 
-fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> Result<Program, String> {
-    let log = log_of(place, name);
+/// `more`: of the environment.
+fn spawn(
+    place: &Place,
+    component: Component,
+    name: &str,
+    args: Vec<String>,
+    more: Option<(&str, &str)>,
+) -> Result<Program, String> {
+    let log = log_of(&place.root, name);
     let open = || -> std::io::Result<std::fs::File> {
         if let Some(dir) = log.parent() {
             std::fs::create_dir_all(dir)?;
@@ -110,6 +141,7 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
         .env(PLACE, place)
         .env(ENDS_WITH_PARENT, "1")
         .env(SHARED_CLOCKS, "1")
+        .envs(more)
         .stdin(Stdio::piped())
         .stdout(out)
         .stderr(err)
@@ -122,7 +154,12 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
     let mut input = child.stdin.take();
     let (kill, mut killed) = oneshot::channel::<()>();
     let (tell, ended) = oneshot::channel();
-    LIVE.send_modify(|n| *n += 1);
+    let mut entry = (log.clone(), 0);
+    LIVE.send_modify(|live| {
+        while !live.insert(entry.clone()) {
+            entry.1 += 1;
+        }
+    });
     // It outlives the host's process, whose end is one of the things it waits for.
     #[allow(clippy::disallowed_methods, reason = "waits for an operating system's process")]
     tokio::spawn(async move {
@@ -140,7 +177,9 @@ fn spawn(place: &Place, component: Component, name: &str, args: Vec<String>) -> 
             None => say_goodbye(&mut child, input.take()).await,
         };
         let _ = tell.send(status.map_err(|e| e.to_string()));
-        LIVE.send_modify(|n| *n -= 1);
+        LIVE.send_modify(|live| {
+            live.remove(&entry);
+        });
     });
     Ok(Program { kill: Mutex::new(Some(kill)), ended: tokio::sync::Mutex::new(Some(ended)), log })
 }
@@ -184,7 +223,7 @@ impl Launcher for ProcessLauncher {
         if component != Component::Etcd && !tag.is_empty() {
             args.push(format!("--kubernetes-version={tag}"));
         }
-        Ok(Box::new(spawn(&self.place, component, name, args)?))
+        Ok(Box::new(spawn(&self.place, component, name, args, None)?))
     }
 }
 
@@ -192,7 +231,10 @@ impl Launcher for ProcessLauncher {
 impl Running for Program {
     async fn wait(&self) -> (i32, String) {
         match self.ended().await {
-            Ok(status) => (status.code().unwrap_or(137), format!("see {}", self.log.display())),
+            Ok(status) => {
+                let words = format!("{}; see {}", last_words(&self.log), self.log.display());
+                (status.code().unwrap_or(137), words)
+            }
             Err(why) => (1, why),
         }
     }

@@ -170,7 +170,12 @@ fn one_host_seeded_anew() -> Result<(), Failed> {
 /// What `chronoplane run … --output json` prints is the digest of the story told here.
 fn printed_digest() -> Result<(), Failed> {
     let entry = catalogue::find("token-born-expired").ok_or("the story is gone")?;
-    let settings = Settings { profile: entry.newest(), seed: 3, check_certificate_dates: true };
+    let settings = Settings {
+        profile: entry.newest(),
+        seed: 3,
+        gear: chronoplane::Gear::Simulated,
+        check_certificate_dates: true,
+    };
     let here = story::tell(entry, &settings, false).map_err(|refusal| refusal.0)?;
     let output = Command::new(env!("CARGO_BIN_EXE_chronoplane"))
         .args(["run", entry.id, "--seed", "3", "--output", "json"])

@@ -12,7 +12,7 @@ mod notify;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -179,6 +179,25 @@ impl Real {
     /// nothing.
     pub fn record(&self, most: usize) {
         let _ = self.0.trace.set(Trace::last(most));
+    }
+
+    /// As [`Real::record`], at the end of the file at `path`, a JSON object a line: for a process whose record another one
+    /// reads.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn record_into(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let _ = self.0.trace.set(Trace::into_file(file));
+        Ok(())
+    }
+
+    /// Where the hosts' files are, each below its name.
+    pub fn root(&self) -> &Path {
+        &self.0.root
     }
 
     /// What was recorded since [`Real::record`]; without that nothing is.

@@ -18,8 +18,8 @@ use world::rfc3339;
 
 use super::{MINUTE, advice, ca};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config, raw},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -34,11 +34,10 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-const DIRECTORY: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
-const AWAY: &str = "/etc/kubernetes/kube-apiserver.yaml";
 const RENEW: &[&str] = &["certs", "renew", "all"];
 /// For the kubelets and everybody else to try again.
 const RECOVERY: Duration = Duration::from_secs(600);
@@ -58,7 +57,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 /// kubectl started now on the workstation.
-async fn kubectl(stage: &Stage) -> (u16, String) {
+async fn kubectl(stage: &Ground) -> (u16, String) {
     match stage.fresh_admin() {
         Ok(rest) => raw(&rest, "/api/v1/nodes").await,
         Err(e) => (0, e.to_string()),
@@ -83,28 +82,26 @@ fn words(settings: &Settings) -> Vec<&'static str> {
 }
 
 /// Everybody's clock goes back to the truth.
-fn correct(stage: &Stage) {
-    stage.cluster.step(Who::Members, -AHEAD);
-    stage.cluster.step(WORKSTATION, -AHEAD);
+fn correct(stage: &Ground) {
+    stage.step(Who::Members, -AHEAD);
+    stage.step(WORKSTATION, -AHEAD);
 }
 
 /// The apiserver's static pod ends and is started again.
-async fn start_again(stage: &Stage) -> Result<(), StoryError> {
-    let disk = stage.host(CONTROL_PLANE).disk().clone();
-    disk.rename(DIRECTORY, AWAY).map_err(StoryError::new)?;
-    stage.cluster.elapse(MINUTE).await;
-    disk.rename(AWAY, DIRECTORY).map_err(StoryError::new)?;
-    stage.cluster.elapse(2 * MINUTE).await;
+async fn start_again(stage: &Ground) -> Result<(), StoryError> {
+    stage.restart(&["kube-apiserver"]).await?;
+    // Whether it comes back is for who asks.
+    stage.give(2 * MINUTE, async || (kubectl(stage).await.0 == 200).then_some(())).await;
     Ok(())
 }
 
 /// Nobody touches anything.
 fn wait(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let begin = ca(stage)?.not_before();
         let told = rfc3339(begin);
         stage.say(format!("kubeadm init on a host whose clock is a day ahead: its authority begins {told}."));
-        stage.cluster.elapse(RECOVERY).await;
+        stage.later(RECOVERY).await;
         let (open, new) = (stage.get("/api/v1/nodes").await, kubectl(stage).await);
         stage.check("for ten minutes all is well", open.0 == 200 && new.0 == 200, shown(&new));
         correct(stage);
@@ -114,14 +111,14 @@ fn wait(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let new = kubectl(stage).await;
         stage.check_words("kubectl, started anew", shown(&new), &words(settings));
 
-        let served = stage.cluster.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/apiserver.crt")?;
+        let served = stage.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/apiserver.crt")?;
         let begin = begin.max(served.not_before());
         stage.say(format!("{}: time catches up.", rfc3339(begin)));
         let (before, after) = stage.edge(CONTROL_PLANE, begin, async || kubectl(stage).await).await?;
         stage.check_words("one second before", shown(&before), &words(settings));
         stage.check("one second after", after.0 == 200, shown(&after));
-        stage.cluster.elapse(RECOVERY).await;
-        let ready = stage.cluster.nodes_ready().await;
+        stage.later(RECOVERY).await;
+        let ready = stage.nodes_ready().await;
         stage.check("ten minutes later its node", ready.is_ok(), "is Ready");
         Ok(())
     })
@@ -129,13 +126,13 @@ fn wait(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 /// Somebody restarts, renews and restarts.
 fn restart(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         correct(stage);
         start_again(stage).await?;
         stage.say("\nIn another world somebody restarts the apiserver after the correction.");
         let down = kubectl(stage).await;
         stage.check("kubectl, started anew", down.0 == 0, shown(&down));
-        let renewed = stage.cluster.kubeadm(&stage.host(CONTROL_PLANE), RENEW).await;
+        let renewed = stage.kubeadm(&stage.control_plane(), RENEW).await;
         start_again(stage).await?;
         let down = kubectl(stage).await;
         let seen = format!("{}; {}", if renewed.is_ok() { "done" } else { "refused" }, shown(&down));
@@ -145,11 +142,11 @@ fn restart(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let (open, new) = (stage.get("/api/v1/nodes").await, kubectl(stage).await);
         start_again(stage).await?;
         let again = kubectl(stage).await;
-        let renewed = stage.cluster.kubeadm(&stage.host(CONTROL_PLANE), RENEW).await;
+        let renewed = stage.kubeadm(&stage.control_plane(), RENEW).await;
         start_again(stage).await?;
         let last = kubectl(stage).await;
         stage.say("\nControl run: the clock was right from the beginning.");

@@ -6,13 +6,16 @@
 //! look the same to a join, and up to 1.17 it said that the token was invalid or expired, which it could not
 //! know.
 
-use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
+use chronoplane::ClusterOptions;
 use world::{Periods, sim::Config};
 
-use super::{Command, MINUTE, advice, asked_with, becomes_node, clock, is_signed, join, unsigned_words};
+use super::{
+    Command, MINUTE, advice, asked_with, becomes_node, clock, is_signed, join, machine, run_in_vain,
+    unsigned_words,
+};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -27,6 +30,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (10, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
@@ -52,10 +56,11 @@ fn play(settings: &Settings, teller: &Teller, fault: bool) -> Result<(), StoryEr
     // Nearly at upstream's pace: a controller manager that was killed leaves a lease, and its successor waits for the
     // end, here a minute.
     let config = Config { periods: Periods::times(4), ..config(settings) };
-    Stage::play(settings, teller, config, ClusterOptions::default(), async |stage| {
-        let (cp, id) = (stage.host(CONTROL_PLANE), settings.profile);
+    Ground::play(settings, teller, config, ClusterOptions::default(), async |stage| {
+        let (cp, id) = (stage.control_plane(), settings.profile);
         let manifest = cp.disk().read_to_string(MANIFEST).map_err(StoryError::new)?;
         let write = |text: &str| cp.disk().write(MANIFEST, text, 0o600).map_err(StoryError::new);
+        let before = stage.leaders();
         if fault {
             stage.say(format!(
                 "{} Somebody sets --controllers of the controller manager and forgets bootstrapsigner.",
@@ -65,11 +70,16 @@ fn play(settings: &Settings, teller: &Teller, fault: bool) -> Result<(), StoryEr
         } else {
             stage.say("\nControl run: the controller manager as kubeadm wrote it.");
         }
-        stage.cluster.elapse(RESTART).await;
+        stage.give(RESTART, async || (!fault || stage.leaders() > before).then_some(())).await;
         let command = Command::print(stage, &[]).await?;
         let token = command.token()?;
-        stage.cluster.elapse(MINUTE).await;
-        let listed = stage.cluster.kubeadm(&cp, &["token", "list"]).await?;
+        if fault {
+            // For a signature that does not come.
+            stage.never(MINUTE, async || is_signed(stage, &token).await.then_some(())).await;
+        } else {
+            stage.give(MINUTE, async || is_signed(stage, &token).await.then_some(())).await;
+        }
+        let listed = stage.kubeadm(&cp, &["token", "list"]).await?;
         let row = listed.lines().find(|line| line.contains(token.id())).unwrap_or_default();
         let ttl = row.split_whitespace().nth(1).unwrap_or_default();
         let code = asked_with(stage, &token).await?.0;
@@ -81,26 +91,24 @@ fn play(settings: &Settings, teller: &Teller, fault: bool) -> Result<(), StoryEr
         let signed = is_signed(stage, &token).await;
         stage.check("its signature in cluster-info", signed != fault, if signed { "there" } else { "none" });
         if !fault {
-            let attempt = join(stage, "node", &command).await;
+            let attempt = join(stage, "node", &command).await?;
             let there = becomes_node(stage, "node").await;
             stage.check("a join with it", attempt.joined && there, format!("succeeds in {:?}", attempt.took));
             return Ok(());
         }
-        let attempt = join(stage, "node", &command.with(&["--v=1"])).await;
-        stage.check(
-            "a join with it",
-            !attempt.joined && attempt.took == 5 * MINUTE,
-            format!("fails after {:?}", attempt.took),
-        );
+        let host = machine(stage, "node")?;
+        let (attempt, patience) = run_in_vain(stage, &host, &command.with(&["--v=1"])).await?;
+        let took = if stage.is_real() { attempt.took >= patience } else { attempt.took == patience };
+        stage.check("a join with it", !attempt.joined && took, format!("fails after {:?}", attempt.took));
         let words = unsigned_words(id, token.id());
         let line = attempt.said.lines().find(|line| line.contains(&words)).unwrap_or_default();
         stage.check_words("in the words of an expired one", line, &[&words]);
 
         write(&manifest)?;
-        stage.cluster.elapse(RESTART).await;
+        stage.give(RESTART, async || is_signed(stage, &token).await.then_some(())).await;
         stage.say(format!("{} The signer is named again.", clock(stage)));
         stage.check("the signature is there", is_signed(stage, &token).await, "");
-        let again = join(stage, "node2", &command).await;
+        let again = join(stage, "node2", &command).await?;
         let there = becomes_node(stage, "node2").await;
         stage.check("the same command", again.joined && there, format!("succeeds in {:?}", again.took));
         Ok(())

@@ -5,17 +5,15 @@
 //! fails at the joiner's clock. kubeadm tries again every five seconds and goes on as soon as the clock is right.
 //! Since 1.28 (#118922) authorities begin five minutes before they are made, so that a small skew does no harm.
 
-use std::time::Duration;
-
 use api::profile::Profile;
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use jiff::SignedDuration;
 use world::rfc3339;
 
-use super::{Command, MINUTE, advice, becomes_node, ca, join, machine, run, stranger};
+use super::{Command, MINUTE, advice, becomes_node, ca, join, machine, run, run_in_vain, stranger};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config, raw},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -30,6 +28,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const JOINER: &str = "node";
@@ -42,7 +41,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let fixed = Profile::of_minor(28).map_err(StoryError::new)?;
         teller.say(format!("\nFixed run with {}:", fixed.git_version()));
         let settings = Settings { profile: fixed, ..settings.clone() };
-        Stage::play(&settings, teller, config(&settings), ClusterOptions::default(), four_minutes)?;
+        Ground::play(&settings, teller, config(&settings), ClusterOptions::default(), four_minutes)?;
     }
     advice(
         teller,
@@ -64,23 +63,23 @@ fn words(profile: Profile) -> Vec<&'static str> {
 }
 
 fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let command = Command::print(stage, &[]).await?.with(&["--v=1"]);
-        let host = machine(stage, JOINER);
-        stage.cluster.step(JOINER, BEHIND);
+        let host = machine(stage, JOINER)?;
+        stage.step(JOINER, BEHIND);
         let time = rfc3339(host.clock().wall());
         stage
             .say(format!("Right after kubeadm init a machine joins whose clock is an hour behind ({time})."));
-        let attempt = run(stage, &host, &command).await;
+        let (attempt, patience) = run_in_vain(stage, &host, &command).await?;
         stage.check(
             "it gives up",
-            !attempt.joined && attempt.took >= 5 * MINUTE,
+            !attempt.joined && attempt.took >= patience,
             format!("after {:?}", attempt.took),
         );
         let line = attempt.said.lines().rev().find(|line| line.contains("x509:")).unwrap_or_default();
         stage.check_words("in these words", line, &words(settings.profile));
 
-        let served = stage.cluster.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/apiserver.crt")?;
+        let served = stage.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/apiserver.crt")?;
         let begin = ca(stage)?.not_before().max(served.not_before());
         let look = async || match stranger(stage, &host) {
             Ok(rest) => raw(&rest, "/version").await,
@@ -91,11 +90,11 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         stage.check("one second after", after.0 == 200, format!("GET /version {}", after.0));
 
         // While another one waits, NTP corrects its clock.
-        let late = machine(stage, "node2");
-        stage.cluster.step("node2", BEHIND - SignedDuration::from_hours(1));
+        let late = machine(stage, "node2")?;
+        stage.step("node2", BEHIND - SignedDuration::from_hours(1));
         let correct = async {
-            stage.cluster.elapse(Duration::from_secs(61)).await;
-            stage.cluster.step("node2", SignedDuration::from_hours(1) - BEHIND);
+            stage.give(MINUTE + MINUTE / 60, async || has_refused(stage, "node2").then_some(())).await;
+            stage.step("node2", SignedDuration::from_hours(1) - BEHIND);
         };
         let (attempt, ()) = futures::join!(run(stage, &late, &command), correct);
         let joined = attempt.joined && becomes_node(stage, "node2").await;
@@ -104,13 +103,21 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     })
 }
 
+/// Whether kubeadm on that host has met a certificate that it does not believe.
+fn has_refused(stage: &Ground, host: &str) -> bool {
+    let events = stage.events();
+    let mut refused =
+        events.iter().filter(|e| e.host == host && e.actor == "kubeadm" && e.kind == "handshake");
+    refused.any(|e| e.fields.iter().any(|(key, value)| *key == "result" && value != "ok"))
+}
+
 /// A clock that is behind by less than authorities are backdated.
-async fn four_minutes(stage: &Stage) -> Result<(), StoryError> {
+async fn four_minutes(stage: &Ground) -> Result<(), StoryError> {
     let backdate = stage.settings.profile.authority_backdate();
     let made = ca(stage)?.not_before() + SignedDuration::try_from(backdate).map_err(StoryError::new)?;
-    let host = machine(stage, "node4");
+    let host = machine(stage, "node4")?;
     let now = made - SignedDuration::from_mins(4);
-    stage.cluster.step("node4", now.duration_since(host.clock().wall()));
+    stage.step("node4", now.duration_since(host.clock().wall()));
     let (code, said) = raw(&stranger(stage, &host)?, "/version").await;
     let accepted = code == 200;
     let seen = if accepted { format!("GET /version {code}") } else { said };
@@ -119,10 +126,10 @@ async fn four_minutes(stage: &Stage) -> Result<(), StoryError> {
 }
 
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let command = Command::print(stage, &[]).await?.with(&["--v=1"]);
-        let attempt = join(stage, JOINER, &command).await;
-        let (code, _) = raw(&stranger(stage, &stage.host(JOINER))?, "/version").await;
+        let attempt = join(stage, JOINER, &command).await?;
+        let (code, _) = raw(&stranger(stage, &stage.host(JOINER)?)?, "/version").await;
         let joined = attempt.joined && !attempt.said.contains("x509:") && becomes_node(stage, JOINER).await;
         stage.say("\nControl run: its clock is right.");
         stage.check("it joins", joined && code == 200, format!("GET /version {code}"));

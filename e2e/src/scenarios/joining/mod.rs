@@ -17,7 +17,7 @@ mod wrong_pin;
 use std::{fmt, time::Duration};
 
 use api::profile::Profile;
-use chronoplane::{Machinery, TaskLauncher, cluster::CONTROL_PLANE};
+use chronoplane::cluster::CONTROL_PLANE;
 use client::{Resource, Rest};
 use jiff::SignedDuration;
 use pki::{
@@ -30,7 +30,7 @@ use world::{Exit, Host, Wall};
 
 use crate::{
     catalogue::Family,
-    scenarios::{Stage, raw},
+    scenarios::{Ground, Stage, raw},
     story::{StoryError, Teller},
 };
 
@@ -57,7 +57,7 @@ const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const NODES: Resource = Resource::core("nodes");
 
 /// What the control plane's clock reads, for people.
-fn clock(stage: &Stage) -> String {
+fn clock(stage: &Ground) -> String {
     stage.now().strftime("%H:%M:%S").to_string()
 }
 
@@ -67,9 +67,9 @@ struct Command(Vec<String>);
 
 impl Command {
     /// Made on the control plane.
-    async fn print(stage: &Stage, more: &[&str]) -> Result<Self, StoryError> {
+    async fn print(stage: &Ground, more: &[&str]) -> Result<Self, StoryError> {
         let args = [&["token", "create", "--print-join-command"], more].concat();
-        let printed = stage.cluster.kubeadm(&stage.host(CONTROL_PLANE), &args).await?;
+        let printed = stage.kubeadm(&stage.control_plane(), &args).await?;
         Ok(Self(printed.split_whitespace().skip(1).map(str::to_owned).collect()))
     }
 
@@ -105,22 +105,22 @@ impl Attempt {
 }
 
 /// A machine with kubeadm and a kubelet, as it comes from its image.
-fn machine(stage: &Stage, name: &str) -> Host {
-    let host = stage.host(name);
-    Machinery::tasks(TaskLauncher::default()).install(&host, stage.settings.profile);
-    host
+fn machine(stage: &Ground, name: &str) -> Result<Host, StoryError> {
+    let host = stage.host(name)?;
+    stage.install(&host, stage.settings.profile);
+    Ok(host)
 }
 
 /// A new machine runs a join command.
-async fn join(stage: &Stage, name: &str, command: &Command) -> Attempt {
-    run(stage, &machine(stage, name), command).await
+async fn join(stage: &Ground, name: &str, command: &Command) -> Result<Attempt, StoryError> {
+    Ok(run(stage, &machine(stage, name)?, command).await)
 }
 
 /// kubeadm on `host`.
-async fn run(stage: &Stage, host: &Host, command: &Command) -> Attempt {
+async fn run(stage: &Ground, host: &Host, command: &Command) -> Attempt {
     let (clock, began) = (host.clock(), host.clock().monotonic());
     let words: Vec<&str> = command.0.iter().map(String::as_str).collect();
-    let outcome = stage.cluster.kubeadm(host, &words).await;
+    let outcome = stage.kubeadm(host, &words).await;
     let joined = outcome.is_ok();
     let said = match outcome {
         Ok(said) => said,
@@ -129,10 +129,45 @@ async fn run(stage: &Stage, host: &Host, command: &Command) -> Attempt {
     Attempt { joined, said, took: clock.monotonic().since(began) }
 }
 
+/// A join that will not get through discovery, and how long it tries: five minutes, and in the real gear as many seconds,
+/// which kubeadm can be told from 1.31 on.
+async fn run_in_vain(
+    stage: &Ground,
+    host: &Host,
+    command: &Command,
+) -> Result<(Attempt, Duration), StoryError> {
+    if !stage.is_real() {
+        return Ok((run(stage, host, command).await, 5 * MINUTE));
+    }
+    let path = "/root/join.yaml";
+    let server = command.0.get(1).map(String::as_str).unwrap_or_default();
+    let configuration = serde_json::json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "JoinConfiguration",
+        "discovery": {"bootstrapToken": {
+            "apiServerEndpoint": server,
+            "caCertHashes": [command.at("--discovery-token-ca-cert-hash")?],
+            "token": command.at("--token")?,
+        }},
+        "timeouts": {"discovery": "5s"},
+    });
+    host.disk().write(path, configuration.to_string(), 0o600).map_err(StoryError::new)?;
+    let words = ["join", "--config", path, "--v=1"].map(str::to_owned);
+    Ok((run(stage, host, &Command(words.into())).await, MINUTE / 12))
+}
+
 /// Whether a node of that name appears within a minute: releases before 1.11 leave that to the kubelet.
-async fn becomes_node(stage: &Stage, name: &str) -> bool {
-    let there = async || stage.cluster.admin().get_opt(&NODES, None, name).await.ok().flatten();
-    stage.cluster.elapse_until("the node is there", MINUTE, there).await.is_ok()
+async fn becomes_node(stage: &Ground, name: &str) -> bool {
+    stage.wait("the node is there", MINUTE, async || node(stage, name).await).await.is_ok()
+}
+
+/// Whether no node of that name appears within a minute, or while it could in the real gear.
+async fn stays_away(stage: &Ground, name: &str) -> bool {
+    stage.never(MINUTE, async || node(stage, name).await).await
+}
+
+async fn node(stage: &Ground, name: &str) -> Option<Value> {
+    stage.admin().get_opt(&NODES, None, name).await.ok().flatten()
 }
 
 /// What the kubelet's unit ended with so far, as `journalctl -u kubelet` shows it.
@@ -144,19 +179,19 @@ fn kubelet_words(host: &Host) -> String {
 }
 
 /// Whether anybody who asks is shown a signature of that token in cluster-info: what a join looks for first.
-async fn is_signed(stage: &Stage, token: &BootstrapToken) -> bool {
-    let map = stage.cluster.admin().get(&CONFIG_MAPS, Some("kube-public"), "cluster-info").await;
+async fn is_signed(stage: &Ground, token: &BootstrapToken) -> bool {
+    let map = stage.admin().get(&CONFIG_MAPS, Some("kube-public"), "cluster-info").await;
     let key = format!("/data/jws-kubeconfig-{}", token.id());
     map.is_ok_and(|map| map.pointer(&key).is_some())
 }
 
 /// The Secret of a token, while there is one.
-async fn secret(stage: &Stage, token: &BootstrapToken) -> Option<Value> {
-    stage.cluster.admin().get_opt(&SECRETS, Some("kube-system"), &token.secret_name()).await.ok().flatten()
+async fn secret(stage: &Ground, token: &BootstrapToken) -> Option<Value> {
+    stage.admin().get_opt(&SECRETS, Some("kube-system"), &token.secret_name()).await.ok().flatten()
 }
 
 /// Until when a token serves: read from its Secret.
-async fn expiration(stage: &Stage, token: &BootstrapToken) -> Result<Wall, StoryError> {
+async fn expiration(stage: &Ground, token: &BootstrapToken) -> Result<Wall, StoryError> {
     let secret = secret(stage, token).await;
     let read = secret.and_then(|secret| TokenSecret::from_object(&secret).ok()?.expiration);
     read.ok_or_else(|| StoryError("the token has no Secret with an end".into()))
@@ -171,7 +206,7 @@ struct State {
 }
 
 impl State {
-    async fn now(stage: &Stage, token: &BootstrapToken) -> Result<Self, StoryError> {
+    async fn now(stage: &Ground, token: &BootstrapToken) -> Result<Self, StoryError> {
         let there = secret(stage, token).await.is_some();
         let (signed, code) = (is_signed(stage, token).await, asked_with(stage, token).await?.0);
         Ok(Self { there, signed, code })
@@ -193,8 +228,8 @@ impl fmt::Display for State {
 
 /// A token a second before its end and a second after. The apiserver remembers for ten seconds whom it let in by a
 /// token, so that the first answer is one of before.
-async fn around(stage: &Stage, token: &BootstrapToken, end: Wall) -> Result<(State, State), StoryError> {
-    stage.cluster.at(end - SignedDuration::from_secs(15)).await?;
+async fn around(stage: &Ground, token: &BootstrapToken, end: Wall) -> Result<(State, State), StoryError> {
+    stage.at(end - SignedDuration::from_secs(15)).await?;
     let (code, _) = asked_with(stage, token).await?;
     let look = async || (secret(stage, token).await.is_some(), is_signed(stage, token).await);
     let ((there, signed), _) = stage.edge(CONTROL_PLANE, end, look).await?;
@@ -202,27 +237,27 @@ async fn around(stage: &Stage, token: &BootstrapToken, end: Wall) -> Result<(Sta
 }
 
 /// What a client with nothing but that token is answered: `kubectl get --raw /version --token=…`.
-async fn asked_with(stage: &Stage, token: &BootstrapToken) -> Result<(u16, String), StoryError> {
-    let mut config = stage.cluster.kubeconfig().clone();
+async fn asked_with(stage: &Ground, token: &BootstrapToken) -> Result<(u16, String), StoryError> {
+    let mut config = stage.kubeconfig().clone();
     for named in &mut config.users {
         named.user = User::with_token(&token.reveal());
     }
-    let host = stage.host(chronoplane::cluster::WORKSTATION);
+    let host = stage.workstation();
     let rest = Rest::from_kubeconfig(&host, &config, stage.settings.profile.go(), "kubectl");
     Ok(raw(&rest.map_err(StoryError::new)?, "/version").await)
 }
 
 /// A client on `host` that trusts the cluster's authority and has no credentials: what a join is after discovery.
-fn stranger(stage: &Stage, host: &Host) -> Result<Rest, StoryError> {
+fn stranger(stage: &Ground, host: &Host) -> Result<Rest, StoryError> {
     let ca = ca(stage)?.to_pem();
-    let address = stage.host(CONTROL_PLANE).net().address();
+    let address = stage.control_plane().net().address();
     let config = Kubeconfig::cluster_info(Server::new(&format!("https://{address}:6443"), &ca));
     Rest::from_kubeconfig(host, &config, stage.settings.profile.go(), "kubeadm").map_err(StoryError::new)
 }
 
 /// The cluster's authority.
-fn ca(stage: &Stage) -> Result<Certificate, StoryError> {
-    Ok(stage.cluster.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/ca.crt")?)
+fn ca(stage: &Ground) -> Result<Certificate, StoryError> {
+    stage.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/ca.crt")
 }
 
 /// What a join says of a token without a signature. Up to 1.17 it knew better than it could.

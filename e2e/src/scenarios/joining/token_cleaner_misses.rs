@@ -13,7 +13,7 @@ use super::{
     Command, MINUTE, SECRETS, State, advice, around, check_refused, clock, expiration, machine, run,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
@@ -26,6 +26,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["<invalid> … authentication,signing"],
     range: (8, 15),
     tell,
+    real: InReal::Not("needs to elapse: a cleaner that sleeps until the token ends is seen not to wake"),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
@@ -74,7 +75,7 @@ fn fault(settings: &Settings, teller: &Teller, cleaned: bool) -> Result<(), Stor
         stage.check("a day later", state.there && state.signed && state.code == 401, state.to_string());
         let words = ["<invalid>", "authentication,signing"];
         stage.check_words("kubeadm token list", row(stage, &token).await?, &words);
-        let host = machine(stage, "node");
+        let host = machine(stage, "node")?;
         let attempt = run(stage, &host, &command).await;
         stage.say(format!("{} A machine runs the join command of yesterday.", clock(stage)));
         check_refused(stage, &host, &attempt, &token).await;

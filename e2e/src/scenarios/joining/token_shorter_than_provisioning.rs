@@ -16,7 +16,7 @@ use super::{
     secret,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
@@ -29,6 +29,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["unable to fetch the kubeadm-config ConfigMap: failed to get config map: Unauthorized"],
     range: (13, 15),
     tell,
+    real: InReal::Not("needs to elapse: a machine boots for twenty minutes"),
 };
 
 /// What happens while the machine boots.
@@ -82,7 +83,7 @@ fn play(settings: &Settings, teller: &Teller, boot: Boot) -> Result<(), StoryErr
                 stage.cluster.elapse(10 * MINUTE).await;
             }
         }
-        let host = machine(stage, "node");
+        let host = machine(stage, "node")?;
         let attempt = run(stage, &host, &command).await;
         match boot {
             Boot::Long => {

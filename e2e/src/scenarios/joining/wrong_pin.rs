@@ -6,10 +6,10 @@
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 
-use super::{Command, MINUTE, advice, becomes_node, machine, run};
+use super::{Command, MINUTE, advice, becomes_node, machine, run, stays_away};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -23,6 +23,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const FLAG: &str = "--discovery-token-ca-cert-hash";
@@ -43,18 +44,18 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn play(settings: &Settings, teller: &Teller, fault: bool) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let mut command = Command::print(stage, &[]).await?.with(&["--v=1"]);
         let right = command.at(FLAG)?.to_owned();
         if fault {
-            let other = stage.cluster.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/front-proxy-ca.crt")?;
+            let other = stage.certificate(CONTROL_PLANE, "/etc/kubernetes/pki/front-proxy-ca.crt")?;
             let other = other.public_key().pin();
             command.0.iter_mut().filter(|word| **word == right).for_each(|word| word.clone_from(&other));
             stage.say("A machine joins with the pin of front-proxy-ca.crt instead of ca.crt's.");
         } else {
             stage.say("\nControl run: the pin of ca.crt.");
         }
-        let host = machine(stage, "node");
+        let host = machine(stage, "node")?;
         let attempt = run(stage, &host, &command).await;
         if !fault {
             stage.check("it joins", attempt.joined && becomes_node(stage, "node").await, "");
@@ -73,7 +74,7 @@ fn play(settings: &Settings, teller: &Teller, fault: bool) -> Result<(), StoryEr
         stage.check_words("in these words", line, &[WORDS, "are pinned"]);
         let written = host.disk().exists("/etc/kubernetes/bootstrap-kubelet.conf");
         stage.check("nothing is written", !written, "no bootstrap-kubelet.conf");
-        stage.check("its node", !becomes_node(stage, "node").await, "never appears");
+        stage.check("its node", stays_away(stage, "node").await, "never appears");
         Ok(())
     })
 }

@@ -19,7 +19,7 @@ use super::{
     ready, remove, restart, said, server, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config, raw},
     story::{Settings, StoryError, Teller},
 };
@@ -35,6 +35,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: a node is missed after its grace, and a new start of its kubelet comes after ten seconds, again and again",
+    ),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {

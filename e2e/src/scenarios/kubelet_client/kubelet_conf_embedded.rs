@@ -19,7 +19,7 @@ use super::{
     upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -35,6 +35,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (9, 16),
     tell,
+    real: InReal::Not(
+        "needs containers that outlive the kubelet of their host; as processes they end with it, and the control plane with them",
+    ),
 };
 
 const FIXED: u16 = 17;

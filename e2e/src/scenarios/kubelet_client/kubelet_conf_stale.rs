@@ -12,16 +12,17 @@
 //! kubelet is upgraded to the release asked for.
 
 use api::profile::Profile;
-use chronoplane::{ClusterOptions, Machinery, TaskLauncher};
+use chronoplane::ClusterOptions;
 use pki::kubeconfig::Kubeconfig;
+use world::Periods;
 
 use super::{
-    CONF, CURRENT, DAY, MINUTE, NODE, PKI, clock, end, exits, follow_rotation, known, mark, ready, restart,
-    said, until_rotated, upstream,
+    CONF, CURRENT, DAY, MINUTE, NODE, PKI, clock, end, exits, follow_rotation, known, mark, ready, rotate,
+    said, start_anew,
 };
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -36,6 +37,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (9, 13),
     tell,
+    real: InReal::Told(tell),
 };
 
 /// The last release whose joins name the first file.
@@ -62,13 +64,13 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), StoryError> {
     let world = Settings { profile: joined, ..settings.clone() };
     let options = ClusterOptions { nodes: 1, signing_duration: Some(30 * DAY), ..ClusterOptions::default() };
-    Stage::play(&world, teller, config(settings), options, async |stage| {
+    Ground::play(&world, teller, config(settings), options, async |stage| {
         let plain = format!("{PKI}/kubelet-client.crt");
-        let first = match stage.cluster.certificate(NODE, &plain) {
+        let first = match stage.certificate(NODE, &plain) {
             Ok(first) => first,
             Err(_) => super::current(stage, NODE)?,
         };
-        until_rotated(stage, NODE, 30 * DAY).await?;
+        rotate(stage, NODE, 30 * DAY).await?;
         stage.say(format!(
             "{}: {NODE}, joined with {}, has rotated. Its first certificate ends at {}.",
             clock(stage.now()),
@@ -80,16 +82,18 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
         }
         let since = mark(stage);
         let look = async || {
-            restart(stage, NODE).await;
-            said(stage, NODE, "bootstrap", "is expired:")
+            start_anew(stage, NODE).await?;
+            Ok::<_, StoryError>(said(stage, NODE, "bootstrap", "is expired:"))
         };
         let (before, after) = stage.edge(NODE, first.not_after(), look).await?;
+        let (before, after) = (before?, after?);
         stage.check("restarted a second before its end", before.is_empty(), "it starts");
         let (code, _) = known(stage, NODE).await;
         stage.check("the rotated certificate", code == 200, format!("{code} GET node {NODE}"));
         let minor = settings.profile.minor();
         if minor < 9 || joined.minor() > JOINED {
-            upstream(stage, 2 * MINUTE).await;
+            stage.pace(Periods::upstream());
+            stage.later(2 * MINUTE).await;
             let well = ready(stage, NODE).await;
             stage.check("a second after", after.is_empty() && well == "True", well.clone());
             return Ok(());
@@ -99,10 +103,15 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
             after,
             &["part of the existing bootstrap client certificate", "is expired:"],
         );
-        upstream(stage, 2 * MINUTE).await;
+        stage.pace(Periods::upstream());
+        let told = async || {
+            let lost = minor >= 14 || ready(stage, NODE).await.starts_with("Unknown");
+            (lost && (minor >= 14 || exits(stage, NODE, since).0 > 0)).then_some(())
+        };
+        stage.give(2 * MINUTE, told).await;
         if minor >= 14 {
             let state = ready(stage, NODE).await;
-            let names = Kubeconfig::load(stage.host(NODE).disk(), CONF).ok();
+            let names = Kubeconfig::load(stage.host(NODE)?.disk(), CONF).ok();
             let names = names.and_then(|conf| {
                 conf.user().ok().flatten().and_then(|(_, user)| user.client_certificate.clone())
             });
@@ -119,8 +128,9 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
         let lost = ready(stage, NODE).await;
         stage.check("the node", lost.starts_with("Unknown"), lost.clone());
         follow_rotation(stage, NODE)?;
-        restart(stage, NODE).await;
-        stage.cluster.elapse(MINUTE).await;
+        start_anew(stage, NODE).await?;
+        let well = async || Some(ready(stage, NODE).await).filter(|state| state == "True");
+        stage.give(MINUTE, well).await;
         let healed = ready(stage, NODE).await;
         stage.check("kubelet.conf names the rotated file", healed == "True", healed.clone());
         Ok(())
@@ -128,8 +138,8 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
 }
 
 /// The node gets the package of another release, and the files that its kubeadm would have written.
-fn upgrade(stage: &Stage, profile: Profile) -> Result<(), StoryError> {
-    let host = stage.host(NODE);
+fn upgrade(stage: &Ground, profile: Profile) -> Result<(), StoryError> {
+    let host = stage.host(NODE)?;
     if !profile.kubelet_unit_flags_only() {
         let configuration = serde_json::json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -146,6 +156,6 @@ fn upgrade(stage: &Stage, profile: Profile) -> Result<(), StoryError> {
             host.disk().write(path, text, 0o644).map_err(StoryError::new)?;
         }
     }
-    Machinery::tasks(TaskLauncher::default()).install(&host, profile);
+    stage.install(&host, profile);
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::{
     exits, jump, known, mark, ready, remove, restart, said, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -35,6 +35,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (9, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: for five minutes of its running time the kubelet has no certificate before it acts",
+    ),
 };
 
 /// What both of a kubelet's lines end with.

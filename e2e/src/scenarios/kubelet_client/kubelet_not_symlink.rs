@@ -17,7 +17,7 @@ use super::{
     exits, known, mark, ready, remove, restart, said, until_rotated, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -33,6 +33,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (11, 36),
     tell,
+    real: InReal::Not("needs to elapse: a rotation fails every 32 seconds until its certificate ends"),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {

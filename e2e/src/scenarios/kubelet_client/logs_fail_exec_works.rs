@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{DAY, HOUR, MINUTE, NODE, SECOND, clock, end, sparse, upstream};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -34,6 +34,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 26),
     tell,
+    real: InReal::Not(
+        "needs to elapse: an hour of logs over one connection, which is not closed because it is used",
+    ),
 };
 
 const FIXED: u16 = 27;

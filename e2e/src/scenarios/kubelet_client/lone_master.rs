@@ -18,7 +18,7 @@ use super::{
     ready, remove, restart, said, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -33,6 +33,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (9, 13),
     tell,
+    real: InReal::Not(
+        "needs to elapse: the kubelet of a control plane waits for minutes before it gives up, and is started again",
+    ),
 };
 
 const FIXED: u16 = 14;

@@ -15,7 +15,7 @@ use world::Wall;
 
 use super::{DAY, HOUR, SECOND, at_share, clock, current, end, ready};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
@@ -28,6 +28,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &[],
     range: (8, 36),
     tell,
+    real: InReal::Not("needs to elapse: sixteen timers fire over a fifth of the certificates' life"),
 };
 
 const NODES: usize = 16;

@@ -39,7 +39,7 @@ use world::{Periods, Wall};
 
 use crate::{
     catalogue::Family,
-    scenarios::{Stage, verdict},
+    scenarios::{Ground, Stage, verdict},
     story::{Settings, StoryError, Teller},
 };
 
@@ -89,16 +89,16 @@ fn clock(at: Wall) -> String {
 
 /// The file of the certificate that the kubelet uses, and that of its key. Up to 1.10 the first one lies apart from
 /// those that rotation made.
-fn files(stage: &Stage, host: &str) -> (String, String) {
-    match stage.host(host).disk().exists(CURRENT) {
+fn files(stage: &Ground, host: &str) -> Result<(String, String), StoryError> {
+    Ok(match stage.host(host)?.disk().exists(CURRENT) {
         true => (CURRENT.to_owned(), CURRENT.to_owned()),
         false => (format!("{PKI}/kubelet-client.crt"), format!("{PKI}/kubelet-client.key")),
-    }
+    })
 }
 
 /// What the apiserver says to the certificate that a kubelet uses, asked for its node from its own host over a new
 /// connection: code and words.
-async fn known(stage: &Stage, host: &str) -> (u16, String) {
+async fn known(stage: &Ground, host: &str) -> (u16, String) {
     match agent(stage, host) {
         Ok(rest) => verdict(&rest.get(&NODES, None, host).await),
         Err(e) => (0, e.0),
@@ -106,15 +106,15 @@ async fn known(stage: &Stage, host: &str) -> (u16, String) {
 }
 
 /// A program on `host` that shows the kubelet's certificate, and has no connection yet.
-fn agent(stage: &Stage, host: &str) -> Result<Rest, StoryError> {
-    let (certificate, key) = files(stage, host);
-    let host = stage.host(host);
+fn agent(stage: &Ground, host: &str) -> Result<Rest, StoryError> {
+    let (certificate, key) = files(stage, host)?;
+    let host = stage.host(host)?;
     let config = Kubeconfig::new("kubernetes", server(stage), "agent", User::with_files(&certificate, &key));
     Rest::from_kubeconfig(&host, &config, stage.settings.profile.go(), "agent").map_err(StoryError::new)
 }
 
-fn server(stage: &Stage) -> Server {
-    let known = stage.cluster.kubeconfig().cluster().map(|(_, server)| server.clone());
+fn server(stage: &Ground) -> Server {
+    let known = stage.kubeconfig().cluster().map(|(_, server)| server.clone());
     known.unwrap_or_default()
 }
 
@@ -136,9 +136,54 @@ async fn restart(stage: &Stage, host: &str) {
     stage.cluster.elapse(SECOND / 10).await;
 }
 
+/// As [`restart`], in either gear.
+async fn start_anew(stage: &Ground, host: &str) -> Result<(), StoryError> {
+    let since = mark(stage);
+    stage.restart_kubelet(host).await?;
+    // It has judged its files when it says so, waits for the next rotation, or ends.
+    let judged = async || {
+        let events = stage.events();
+        let mut own = events.iter().skip(since).filter(|e| e.host == host && e.actor == "kubelet");
+        let words = |e: &&world::Event| e.fields.iter().any(|(key, _)| *key == "exit");
+        own.find(|e| matches!(e.kind, "timer" | "bootstrap") || words(e)).map(drop)
+    };
+    stage.give(SECOND / 10, judged).await;
+    Ok(())
+}
+
+/// A worker joins by the command that kubeadm prints.
+async fn join(stage: &Ground, name: &str) -> Result<(), StoryError> {
+    let print = ["token", "create", "--print-join-command"];
+    let printed = stage.kubeadm(&stage.control_plane(), &print).await?;
+    let host = stage.host(name)?;
+    stage.install(&host, stage.settings.profile);
+    let words: Vec<&str> = printed.split_whitespace().skip(1).collect();
+    stage.kubeadm(&host, &words).await?;
+    let is_ready = async || Some(ready(stage, name).await).filter(|state| state == "True");
+    stage.wait("the node is Ready", 5 * MINUTE, is_ready).await?;
+    Ok(())
+}
+
+/// The kubelet rotates: when it is time, or, where time does not pass, at a new start when it has been time for long.
+async fn rotate(stage: &Ground, host: &str, at_most: Duration) -> Result<(), StoryError> {
+    let disk = stage.host(host)?.disk().clone();
+    let link = || disk.read_link(CURRENT).ok();
+    let before = link();
+    let at_most = if stage.is_real() {
+        let certificate = current(stage, host)?;
+        stage.until_clock(host, at_share(&certificate, 0.95)).await?;
+        stage.restart_kubelet(host).await?;
+        MINUTE
+    } else {
+        at_most
+    };
+    let rotated = async || (link() != before).then_some(());
+    Ok(stage.wait("the kubelet has rotated its certificate", at_most, rotated).await?)
+}
+
 /// A place in the record, to look at what comes after it.
-fn mark(stage: &Stage) -> usize {
-    stage.sim().events().len()
+fn mark(stage: &Ground) -> usize {
+    stage.events().len()
 }
 
 /// How many requests the kubelet of a host has handed in since a mark. The API forgets them within hours.
@@ -149,8 +194,8 @@ fn asked(stage: &Stage, host: &str, since: usize) -> usize {
 }
 
 /// How often the kubelet of a host has ended since a mark, and its last words.
-fn exits(stage: &Stage, host: &str, since: usize) -> (usize, String) {
-    let events = stage.sim().events();
+fn exits(stage: &Ground, host: &str, since: usize) -> (usize, String) {
+    let events = stage.events();
     let ends =
         events[since..].iter().filter(|e| e.host == host && e.actor == "kubelet" && e.kind == "service");
     let words: Vec<&String> =
@@ -159,7 +204,7 @@ fn exits(stage: &Stage, host: &str, since: usize) -> (usize, String) {
 }
 
 /// The last line of that kind of a host's kubelet that holds `words`.
-fn said(stage: &Stage, host: &str, kind: &str, words: &str) -> String {
+fn said(stage: &Ground, host: &str, kind: &str, words: &str) -> String {
     stage.log(host, "kubelet", kind).into_iter().rfind(|line| line.contains(words)).unwrap_or_default()
 }
 
@@ -180,17 +225,13 @@ async fn requests(stage: &Stage, node: &str) -> Vec<std::sync::Arc<Value>> {
 }
 
 /// The certificate that the kubelet uses.
-fn current(stage: &Stage, host: &str) -> Result<Certificate, StoryError> {
-    Ok(stage.cluster.certificate(host, &files(stage, host).0)?)
+fn current(stage: &Ground, host: &str) -> Result<Certificate, StoryError> {
+    stage.certificate(host, &files(stage, host)?.0)
 }
 
 /// Time passes until the kubelet has rotated (once more).
 async fn until_rotated(stage: &Stage, host: &str, at_most: Duration) -> Result<(), StoryError> {
-    let disk = stage.host(host).disk().clone();
-    let link = || disk.read_link(CURRENT).ok();
-    let before = link();
-    let rotated = async || (link() != before).then_some(());
-    Ok(stage.cluster.elapse_until("the kubelet has rotated its certificate", at_most, rotated).await?)
+    rotate(stage, host, at_most).await
 }
 
 /// Upstream's pace for a while: what the stretched pace put off is made up for.
@@ -205,7 +246,7 @@ fn sparse(stage: &Stage) {
 }
 
 /// A node's Ready condition: `True`, or `Unknown NodeStatusUnknown`.
-async fn ready(stage: &Stage, node: &str) -> String {
+async fn ready(stage: &Ground, node: &str) -> String {
     match stage.condition(node, "Ready").await {
         (status, _) if status == "True" => status,
         (status, reason) => format!("{status} {reason}"),
@@ -223,15 +264,15 @@ fn remove(stage: &Stage, host: &str, path: &str) -> Result<(), StoryError> {
 }
 
 /// The kubeconfig names the file that rotation keeps fresh, as kubeadm writes it from 1.17 on.
-fn follow_rotation(stage: &Stage, host: &str) -> Result<(), StoryError> {
+fn follow_rotation(stage: &Ground, host: &str) -> Result<(), StoryError> {
     let user = User::with_files(CURRENT, CURRENT);
     let config = Kubeconfig::new("kubernetes", server(stage), "default-auth", user);
-    config.save(stage.host(host).disk(), CONF).map_err(StoryError::new)
+    config.save(stage.host(host)?.disk(), CONF).map_err(StoryError::new)
 }
 
 /// Until when the kubelet's timer sleeps, by the wall clock that it was set by.
-fn deadline(stage: &Stage, host: &str) -> Option<Wall> {
-    let events = stage.sim().events();
+fn deadline(stage: &Ground, host: &str) -> Option<Wall> {
+    let events = stage.events();
     let timer = events.iter().rfind(|e| e.host == host && e.actor == "kubelet" && e.kind == "timer")?;
     let (_, wait) = timer.fields.iter().find(|(key, _)| *key == "rotation_in")?;
     let seconds: i64 = wait.trim_end_matches('s').parse().ok()?;

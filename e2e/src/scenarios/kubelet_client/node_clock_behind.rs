@@ -11,14 +11,15 @@
 
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use jiff::SignedDuration;
+use world::{Gear, Periods};
 
 use super::{
-    DAY, MINUTE, NODE, clock, current, deadline, end, exits, known, mark, ready, restart, share,
-    until_rotated, upstream,
+    DAY, MINUTE, NODE, clock, current, deadline, end, exits, join, known, mark, ready, rotate, share,
+    start_anew,
 };
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -30,6 +31,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["Unauthorized"],
     range: (8, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
@@ -48,15 +50,23 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn play(settings: &Settings, teller: &Teller, behind: &str) -> Result<(), StoryError> {
-    let options = ClusterOptions { nodes: 1, signing_duration: Some(10 * DAY), ..ClusterOptions::default() };
-    Stage::play(settings, teller, config(settings), options, async |stage| {
+    let real = settings.gear == Gear::Real;
+    let signed = Some(10 * DAY);
+    let options =
+        ClusterOptions { nodes: usize::from(!real), signing_duration: signed, ..ClusterOptions::default() };
+    Ground::play(settings, teller, config(settings), options, async |stage| {
         // The server's certificate is older than the node's: a clock can be between the two.
-        until_rotated(stage, NODE, 10 * DAY).await?;
+        if real {
+            stage.later(3 * DAY).await;
+            join(stage, NODE).await?;
+        } else {
+            rotate(stage, NODE, 10 * DAY).await?;
+        }
         let certificate = current(stage, NODE)?;
         let begins = certificate.not_before();
-        let left = stage.host(behind).clock().wall().duration_since(begins) + SignedDuration::from_hours(24);
-        stage.cluster.step(behind, -left);
-        let now = stage.host(behind).clock().wall();
+        let left = stage.host(behind)?.clock().wall().duration_since(begins) + SignedDuration::from_hours(24);
+        stage.step(behind, -left);
+        let now = stage.host(behind)?.clock().wall();
         stage.say(format!(
             "The certificate of {NODE} begins at {}; on {behind} it is {}.",
             clock(begins),
@@ -64,7 +74,7 @@ fn play(settings: &Settings, teller: &Teller, behind: &str) -> Result<(), StoryE
         ));
         let since = mark(stage);
         if behind == NODE {
-            restart(stage, NODE).await;
+            start_anew(stage, NODE).await?;
         }
         let look = async || known(stage, NODE).await;
         let (before, after) = stage.edge(behind, begins, look).await?;
@@ -73,7 +83,8 @@ fn play(settings: &Settings, teller: &Teller, behind: &str) -> Result<(), StoryE
         stage.check("a second before it begins", before.0 == expected, shown(&before));
         stage.check("a second after", after.0 == 200, shown(&after));
         if behind == NODE {
-            upstream(stage, MINUTE).await;
+            stage.pace(Periods::upstream());
+            stage.later(MINUTE).await;
             let state = ready(stage, NODE).await;
             stage.check(
                 "the kubelet, started in its past",

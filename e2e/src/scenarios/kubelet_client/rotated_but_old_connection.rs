@@ -10,14 +10,12 @@
 
 use chronoplane::ClusterOptions;
 use client::Rest;
+use world::Periods;
 
-use super::{
-    CURRENT, DAY, MINUTE, NODE, NODES, agent, clock, current, end, known, ready, said, until_rotated,
-    upstream,
-};
+use super::{CURRENT, DAY, MINUTE, NODE, NODES, agent, clock, current, end, known, ready, rotate, said};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, config, verdict},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, config, verdict},
     story::{Settings, StoryError, Teller},
 };
 
@@ -29,6 +27,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["Unauthorized"],
     range: (8, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
@@ -47,9 +46,9 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryError> {
     let options = ClusterOptions { nodes: 1, signing_duration: Some(DAY), ..ClusterOptions::default() };
-    Stage::play(settings, teller, config(settings), options, async |stage| {
-        if !stage.host(NODE).disk().exists(CURRENT) {
-            until_rotated(stage, NODE, DAY).await?;
+    Ground::play(settings, teller, config(settings), options, async |stage| {
+        if !stage.host(NODE)?.disk().exists(CURRENT) {
+            rotate(stage, NODE, DAY).await?;
         }
         let old = current(stage, NODE)?;
         let agent = agent(stage, NODE)?;
@@ -59,7 +58,7 @@ fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryE
             asks(&agent).await.0 == 200,
             format!("with a certificate until {}", clock(old.not_after())),
         );
-        until_rotated(stage, NODE, DAY).await?;
+        rotate(stage, NODE, DAY).await?;
         stage.say(format!(
             "{}: the kubelet has rotated, until {}.",
             clock(stage.now()),
@@ -83,7 +82,8 @@ fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryE
         if !closes {
             stage.check_words("in the server's words", after.0.1, &["Unauthorized"]);
         }
-        upstream(stage, 2 * MINUTE).await;
+        stage.pace(Periods::upstream());
+        stage.later(2 * MINUTE).await;
         let closed = said(stage, NODE, "client", "closed");
         let state = ready(stage, NODE).await;
         stage.check(

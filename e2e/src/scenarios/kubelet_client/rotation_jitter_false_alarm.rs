@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use super::{CURRENT, DAY, NODE, asked, clock, current, deadline, end, known, mark, restart, share};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -25,6 +25,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["kubelet_certificate_manager_client_ttl_seconds"],
     range: (8, 36),
     tell,
+    real: InReal::Not("needs to elapse: for weeks nothing happens"),
 };
 
 const LIFE: u32 = 45;

@@ -13,7 +13,7 @@ use super::{
     restart, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -26,6 +26,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["Unauthorized"],
     range: (8, 36),
     tell,
+    real: InReal::Not("needs to elapse: a timer that sleeps for most of a year is seen to wake"),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {

@@ -23,7 +23,7 @@ use super::{
     server, until_rotated, upstream,
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -36,6 +36,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["system:serviceaccount:openshift-machine-config-operator:node-bootstrapper … Pending"],
     range: (14, 36),
     tell,
+    real: InReal::Not("needs hosts that are suspended"),
 };
 
 const NAMESPACE: &str = "openshift-machine-config-operator";

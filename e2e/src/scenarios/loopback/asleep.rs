@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::scene::{Scene, Side, day, options};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
@@ -26,10 +26,11 @@ pub(super) const ENTRY: Entry = Entry {
     sentence: "A step of the clock or a suspended host passes the certificate's end: it is dead, and livez counts running time.",
     reference: "read in the source of 1.36",
     symptoms: &[
-        "pods … is forbidden: Get \"https://127.0.0.1:6443/api/v1/namespaces/default/limitranges\": … x509: certificate has expired or is not yet valid",
+        "pods … is forbidden: Get \"https://…/limitranges\": … x509: certificate has expired or is not yet valid",
     ],
     range: (36, 36),
     tell,
+    real: InReal::Not("needs a host that is suspended, and its step of a clock is told by loopback-silent"),
 };
 
 /// How the clock passes the end.
@@ -47,8 +48,8 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         Stage::play(settings, teller, config(settings), options(0), async |stage| {
             let scene = Scene::of(stage).await?;
             stage.say(words);
-            pass(&scene, how, TWO_HOURS).await;
-            scene.reset().await;
+            pass(stage, &scene, how, TWO_HOURS).await;
+            scene.reset().await?;
             stage
                 .say(format!("{}: two hours past the end, and the connections are reset.", day(stage.now())));
             scene.check_refused("create pod", Side::After).await;
@@ -64,8 +65,8 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     }
     Stage::play(settings, teller, config(settings), options(0), async |stage| {
         let scene = Scene::of(stage).await?;
-        pass(&scene, How::Step, -TWO_HOURS).await;
-        scene.reset().await;
+        pass(stage, &scene, How::Step, -TWO_HOURS).await;
+        scene.reset().await?;
         stage.say("\nControl run: a step that ends two hours before.");
         scene.check_works("create pod").await;
         scene.check_livez("livez", 200).await;
@@ -76,12 +77,12 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 /// Brings the server's wall clock to its certificate's end and `beyond`.
-async fn pass(scene: &Scene<'_>, how: How, beyond: SignedDuration) {
+async fn pass(stage: &Stage, scene: &Scene<'_>, how: How, beyond: SignedDuration) {
     let left = scene.leaf().not_after().duration_since(scene.server.clock().wall()) + beyond;
     match how {
-        How::Step => scene.stage.cluster.step(CONTROL_PLANE, left),
+        How::Step => stage.cluster.step(CONTROL_PLANE, left),
         How::Suspend => {
-            scene.stage.cluster.suspend(CONTROL_PLANE, left.try_into().unwrap_or_default()).await;
+            stage.cluster.suspend(CONTROL_PLANE, left.try_into().unwrap_or_default()).await;
         }
     }
 }

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use chronoplane::cluster::{CONTROL_PLANE, WORKSTATION};
+use chronoplane::cluster::CONTROL_PLANE;
 use world::Wall;
 
 use super::scene::{Scene, Side, day, options};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -29,11 +29,12 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid: current time … is after 197…"],
     range: (12, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     for right in [false, true] {
-        Stage::play(settings, teller, config(settings), options(0), async |stage| {
+        Ground::play(settings, teller, config(settings), options(0), async |stage| {
             if right {
                 stage.say("\nControl run: the same boot with a clock that is right.");
             }
@@ -41,7 +42,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             let scene = Scene::of(stage).await?;
             let end = scene.leaf().not_after();
             stage.say(format!("{}: ready, with a certificate that ends {}.", day(stage.now()), day(end)));
-            scene.reset().await;
+            scene.reset().await?;
             if right {
                 scene.check_works("create pod").await;
             } else {
@@ -52,7 +53,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             scene.check_green("health").await;
             scene.check_livez("its own check", 200).await;
             if !right {
-                stage.cluster.restart_apiserver().await?;
+                stage.restart_apiserver().await?;
                 stage.say("The kube-apiserver is restarted.");
                 scene.check_works("create pod").await;
             }
@@ -64,17 +65,17 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 /// Reboots the control plane, with its clock at the epoch until NTP is there if `lost`.
-async fn boot(stage: &Stage, lost: bool) -> Result<(), StoryError> {
-    stage.cluster.reboot(CONTROL_PLANE, BOOT).await;
-    if lost {
-        stage.cluster.step(CONTROL_PLANE, Wall::UNIX_EPOCH.duration_since(stage.now()));
-        stage.say(format!("{CONTROL_PLANE} boots, and its clock reads {}.", day(stage.now())));
-    }
-    stage.cluster.elapse(NTP_AFTER).await;
-    let truth = stage.host(WORKSTATION).clock().wall();
-    stage.cluster.step(CONTROL_PLANE, truth.duration_since(stage.now()));
-    let ready = stage.settings.profile.ready_path();
-    let up = async || (stage.get(ready).await.0 == 200).then_some(());
-    stage.cluster.elapse_until("kube-apiserver is ready", Duration::from_secs(300), up).await?;
-    Ok(())
+async fn boot(stage: &Ground, lost: bool) -> Result<(), StoryError> {
+    let before = stage.starts();
+    let lose = || {
+        if lost {
+            stage.step(CONTROL_PLANE, Wall::UNIX_EPOCH.duration_since(stage.now()));
+            stage.say(format!("{CONTROL_PLANE} boots, and its clock reads {}.", day(stage.now())));
+        }
+    };
+    stage.reboot(CONTROL_PLANE, BOOT, lose).await?;
+    stage.give(NTP_AFTER, async || (stage.starts() > before).then_some(())).await;
+    let truth = stage.workstation().clock().wall();
+    stage.step(CONTROL_PLANE, truth.duration_since(stage.now()));
+    stage.apiserver_ready().await
 }

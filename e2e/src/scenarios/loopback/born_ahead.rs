@@ -9,10 +9,13 @@ use std::time::Duration;
 use chronoplane::cluster::CONTROL_PLANE;
 use jiff::SignedDuration;
 
-use super::scene::{Scene, Side, day, options};
+use super::{
+    matrix,
+    scene::{Scene, Side, day, options},
+};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -24,11 +27,12 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid: current time … is before …"],
     range: (12, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let backdate = SignedDuration::try_from(settings.profile.loopback().backdate).unwrap_or_default();
-    Stage::play(settings, teller, config(settings), options(0), async |stage| {
+    Ground::play(settings, teller, config(settings), options(0), async |stage| {
         let ahead = backdate + SignedDuration::from_hours(1);
         let scene = started_ahead(stage, ahead).await?;
         let begins = scene.leaf().not_before();
@@ -37,20 +41,21 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             day(stage.now()),
             day(begins)
         ));
-        scene.reset().await;
+        scene.reset().await?;
         scene.check_refused("create pod", Side::Before).await;
         scene.check_green("health").await;
         scene.check_livez("its own check", 200).await;
         scene.check_edge(begins, (false, true)).await?;
         // Informers try again within half a minute or so.
-        stage.cluster.elapse(Duration::from_secs(60)).await;
+        let works = async || matrix::pod_refusal(stage).await.is_none().then_some(());
+        stage.give(Duration::from_secs(60), works).await;
         scene.check_works("a minute later: create pod").await;
         Ok(())
     })?;
-    Stage::play(settings, teller, config(settings), options(0), async |stage| {
+    Ground::play(settings, teller, config(settings), options(0), async |stage| {
         // Within the backdate, or none where there is none.
         let scene = started_ahead(stage, backdate / 2).await?;
-        scene.reset().await;
+        scene.reset().await?;
         stage.say("\nControl run: ahead by half of what the certificate is backdated.");
         scene.check_works("create pod").await;
         Ok(())
@@ -60,14 +65,14 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 /// The server is restarted while its host's clock is ahead; then the clock is set right.
-async fn started_ahead(stage: &Stage, ahead: SignedDuration) -> Result<Scene<'_>, StoryError> {
-    stage.cluster.step(CONTROL_PLANE, ahead);
-    stage.cluster.restart_apiserver().await?;
+async fn started_ahead(stage: &Ground, ahead: SignedDuration) -> Result<Scene<'_>, StoryError> {
+    stage.step(CONTROL_PLANE, ahead);
+    stage.restart_apiserver().await?;
     let scene = Scene::of(stage).await?;
     stage.say(format!(
         "{} on {CONTROL_PLANE}, whose clock is {ahead:#} ahead: kube-apiserver starts.",
         day(stage.now())
     ));
-    stage.cluster.step(CONTROL_PLANE, -ahead);
+    stage.step(CONTROL_PLANE, -ahead);
     Ok(scene)
 }

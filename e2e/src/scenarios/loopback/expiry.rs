@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use chronoplane::{cluster::CONTROL_PLANE, expirations::LOOPBACK as NAME};
+use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE, expirations::LOOPBACK as NAME};
 use jiff::SignedDuration;
-use world::{Periods, rfc3339};
+use world::{Gear, Periods, rfc3339};
 
 use super::{
     matrix::{self, Expect},
@@ -16,8 +16,8 @@ use super::{
     words,
 };
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, Stage, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -34,16 +34,18 @@ pub(super) const ENTRY: Entry = Entry {
         "Internal error occurred: Get \"https://…/api/v1/namespaces/…\": … x509: certificate has expired or is not yet valid",
         "is forbidden: Get \"https://…/limitranges\": … x509: certificate has expired or is not yet valid",
         "Failed to list *v1.Role … x509: certificate has expired or is not yet valid",
+        "x509: certificate has expired or is not yet valid: current time … is after …",
     ],
     range: (8, 32),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let minor = settings.profile.minor();
     fault(settings, teller)?;
     control(settings, teller)?;
-    if minor >= 36 {
+    if minor >= 36 && settings.gear == Gear::Simulated {
         wall_step(settings, teller)?;
     }
     let (made, held) = teller.tally();
@@ -63,21 +65,30 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), options(3), async |stage| {
-        teller.say(format!("A cluster is born: kubeadm init on {CONTROL_PLANE}, three nodes join (Kubernetes {}, recurring work stretched).", settings.profile.git_version()));
+    Ground::play(settings, teller, config(settings), workers(settings), async |stage| {
+        let version = settings.profile.git_version();
+        let (nodes, pace) = if stage.is_real() {
+            ("none joins", "")
+        } else {
+            ("three nodes join", ", recurring work stretched")
+        };
+        teller.say(format!(
+            "A cluster is born: kubeadm init on {CONTROL_PLANE}, {nodes} (Kubernetes {version}{pace})."
+        ));
         let scene = Scene::of(stage).await?;
         introduce(&scene, teller);
         at_the_edge(&scene, teller).await;
         unnoticed(&scene, teller).await;
         let at = day(scene.server.clock().wall());
-        let n = scene.reset().await;
-        teller.say(format!(
-            "\n{at} UTC: the server's connections to itself are reset ({n} of them); {} s later:",
-            NOTICE.as_secs()
-        ));
+        let n = scene.reset().await?;
+        let later =
+            if stage.is_real() { "then:".to_owned() } else { format!("{} s later:", NOTICE.as_secs()) };
+        teller
+            .say(format!("\n{at} UTC: the server's connections to itself are reset ({n} of them); {later}"));
         told_by_informers(&scene, teller);
-        matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Dead, teller).await;
-        if settings.profile.minor() >= 36 {
+        matrix::walk(scene.stage, &scene.words(), Expect::Dead, teller).await;
+        // That hour is one of running time.
+        if settings.profile.minor() >= 36 && !stage.is_real() {
             blind_hour(&scene, teller).await?;
         } else {
             heal(&scene, teller).await?;
@@ -86,8 +97,13 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     })
 }
 
+/// Workers have no part in it; in the real gear each is one more process.
+fn workers(settings: &Settings) -> ClusterOptions {
+    options(if settings.gear == Gear::Real { 0 } else { 3 })
+}
+
 fn introduce(scene: &Scene<'_>, teller: &Teller) {
-    let events = scene.stage.cluster.sim().events();
+    let events = scene.stage.events();
     let field = |e: &world::Event, key: &str| {
         e.fields.iter().find(|(k, _)| *k == key).map(|(_, v)| v.clone()).unwrap_or_default()
     };
@@ -120,10 +136,11 @@ fn introduce(scene: &Scene<'_>, teller: &Teller) {
 async fn at_the_edge(scene: &Scene<'_>, teller: &Teller) {
     let end = scene.leaf().not_after();
     teller.say(format!("\nTime passes, to {}.", day(end)));
+    let _still = scene.stage.still();
     scene.until(just_before(end)).await;
     let before = scene.handshake().await;
     teller.check("one second before its end", before.is_ok(), outcome(&before));
-    scene.stage.cluster.sim().elapse(SECOND * 2).await;
+    scene.stage.later(SECOND * 2).await;
     let after = scene.handshake().await;
     let refused = after
         .as_ref()
@@ -133,12 +150,12 @@ async fn at_the_edge(scene: &Scene<'_>, teller: &Teller) {
 
 /// Nothing happens while the one internal connection stays open.
 async fn unnoticed(scene: &Scene<'_>, teller: &Teller) {
-    scene.stage.cluster.sim().elapse(Duration::from_secs(15)).await;
+    scene.stage.later(Duration::from_secs(15)).await;
     teller.say(format!(
         "\n{} UTC: dead for 16 s, and nothing happens: the server still uses the connection that it has.",
         day(scene.server.clock().wall())
     ));
-    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("before"), teller).await;
+    matrix::walk(scene.stage, &scene.words(), Expect::Alive("before"), teller).await;
 }
 
 fn told_by_informers(scene: &Scene<'_>, teller: &Teller) {
@@ -146,8 +163,6 @@ fn told_by_informers(scene: &Scene<'_>, teller: &Teller) {
     let since = scene.leaf().not_after();
     let lines: Vec<String> = scene
         .stage
-        .cluster
-        .sim()
         .events()
         .iter()
         .filter(|e| e.kind == "informer" && e.at > since && e.actor == "kube-apiserver")
@@ -165,11 +180,11 @@ fn told_by_informers(scene: &Scene<'_>, teller: &Teller) {
 }
 
 async fn heal(scene: &Scene<'_>, teller: &Teller) -> Result<(), StoryError> {
-    scene.stage.cluster.restart_apiserver().await?;
+    scene.stage.restart_apiserver().await?;
     teller.say(format!("\n{} UTC: the kube-apiserver is restarted.", day(scene.server.clock().wall())));
     let (renewed, until) = scene.renewed().await?;
     teller.check("a new loopback certificate", renewed, until);
-    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
+    matrix::walk(scene.stage, &scene.words(), Expect::Alive("healed"), teller).await;
     Ok(())
 }
 
@@ -181,7 +196,7 @@ async fn blind_hour(scene: &Scene<'_>, teller: &Teller) -> Result<(), StoryError
     scene.until(just_before(red)).await;
     let (code, body) = scene.livez().await;
     teller.check("one second before the hour is over", code == 200, format!("livez {code} {}", body.trim()));
-    scene.stage.cluster.sim().elapse(SECOND * 2).await;
+    scene.stage.later(SECOND * 2).await;
     let (code, body) = scene.livez().await;
     let words = "internal server error: loopback serving certificate is expired";
     teller.check(
@@ -189,25 +204,25 @@ async fn blind_hour(scene: &Scene<'_>, teller: &Teller) -> Result<(), StoryError
         code == 500 && body.trim() == words,
         format!("livez {code} {}", body.trim()),
     );
-    let (ready, _) = matrix::raw(&scene.stage.cluster, "/readyz").await;
+    let (ready, _) = matrix::raw(scene.stage, "/readyz").await;
     teller.check("readyz does not include the check", ready == 200, format!("readyz {ready}"));
     // From here on the kubelet probes as upstream's does: eight failures, ten seconds apart.
-    scene.stage.cluster.sim().set_periods(Periods::upstream());
-    scene.stage.cluster.sim().elapse(KUBELET_ACTS).await;
+    scene.stage.pace(Periods::upstream());
+    scene.stage.later(KUBELET_ACTS).await;
     let (renewed, until) = scene.renewed().await?;
     teller.check("the kubelet restarts the static pod", renewed, until);
-    matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("healed"), teller).await;
+    matrix::walk(scene.stage, &scene.words(), Expect::Alive("healed"), teller).await;
     Ok(())
 }
 
 /// The same story without the fault: the connection is reset while the certificate lives.
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), options(3), async |stage| {
+    Ground::play(settings, teller, config(settings), workers(settings), async |stage| {
         let scene = Scene::of(stage).await?;
         scene.until(scene.leaf().not_after() - SignedDuration::from_secs(120)).await;
-        let n = scene.reset().await;
+        let n = scene.reset().await?;
         teller.say(format!("\nControl run: the same reset ({n} connections), two minutes before the end."));
-        matrix::walk(&scene.stage.cluster, &scene.words(), Expect::Alive("control"), teller).await;
+        matrix::walk(scene.stage, &scene.words(), Expect::Alive("control"), teller).await;
         Ok(())
     })
 }
@@ -219,11 +234,11 @@ fn wall_step(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let ahead = scene.leaf().not_after().duration_since(scene.server.clock().wall())
             + SignedDuration::from_hours(2);
         stage.cluster.step(CONTROL_PLANE, ahead);
-        scene.reset().await;
+        scene.reset().await?;
         teller.say(format!("\nThe same end reached by a step of {CONTROL_PLANE}'s wall clock: dead, and livez does not see it."));
         let (code, body) = scene.livez().await;
         teller.check("two hours past its end", code == 200, format!("livez {code} {}", body.trim()));
-        let failure = matrix::pod_refusal(&scene.stage.cluster).await;
+        let failure = matrix::pod_refusal(scene.stage).await;
         let held = failure.as_ref().is_some_and(|(code, message)| {
             *code == 403 && message.contains("x509: certificate has expired or is not yet valid")
         });

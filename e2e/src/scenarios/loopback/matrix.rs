@@ -1,17 +1,13 @@
 //! What works and what does not: the rows that were observed on a real kube-apiserver, asked by a
 //! client on another host and read from response bodies.
 
-use chronoplane::{
-    Cluster,
-    cluster::{CONTROL_PLANE, WORKSTATION},
-};
 use client::{ClientError, DeleteParams, ListParams, Resource};
 use serde_json::{Value, json};
 use std::time::Duration;
 use world::Wall;
 
 use super::words::{Words, tail};
-use crate::story::Teller;
+use crate::{scenarios::Ground, story::Teller};
 
 /// What is expected of the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +39,7 @@ fn answer(result: Result<Value, ClientError>) -> Answer {
 }
 
 struct Walk<'a> {
-    cluster: &'a Cluster,
+    cluster: &'a Ground,
     words: &'a Words,
     teller: &'a Teller,
     dead: bool,
@@ -51,7 +47,7 @@ struct Walk<'a> {
 }
 
 /// Asks for everything in the table.
-pub(super) async fn walk(cluster: &Cluster, words: &Words, expect: Expect, teller: &Teller) {
+pub(super) async fn walk(cluster: &Ground, words: &Words, expect: Expect, teller: &Teller) {
     let (dead, suffix) = match expect {
         Expect::Alive(suffix) => (false, suffix),
         Expect::Dead => (true, "dead"),
@@ -84,7 +80,7 @@ pub(super) async fn walk(cluster: &Cluster, words: &Words, expect: Expect, telle
 
 impl Walk<'_> {
     fn now(&self) -> Wall {
-        self.cluster.sim().host(CONTROL_PLANE).clock().wall()
+        self.cluster.now()
     }
 
     fn name(&self, base: &str) -> String {
@@ -129,7 +125,7 @@ impl Walk<'_> {
     }
 
     async fn effect<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
-        let clock = self.cluster.sim().host(WORKSTATION).clock().clone();
+        let clock = self.cluster.workstation().clock().clone();
         let deadline = clock.monotonic() + EFFECT;
         loop {
             if let Some(found) = look().await {
@@ -144,7 +140,7 @@ impl Walk<'_> {
 
     async fn health(&self) {
         let mut seen = Vec::new();
-        for path in self.cluster.options().profile.health_paths() {
+        for path in self.cluster.settings.profile.health_paths() {
             let (code, body) = raw(self.cluster, path).await;
             seen.push(format!("{path} {code} {body}"));
         }
@@ -306,7 +302,7 @@ fn pod(name: &str) -> Value {
 }
 
 /// A plain GET: status and body.
-pub(super) async fn raw(cluster: &Cluster, path: &str) -> (u16, String) {
+pub(super) async fn raw(cluster: &Ground, path: &str) -> (u16, String) {
     match cluster.admin().raw(http::Method::GET, path, None).await {
         Ok((status, body)) => (status.as_u16(), String::from_utf8_lossy(&body).into_owned()),
         Err(e) => (0, tail(&e.to_string()).to_owned()),
@@ -314,7 +310,7 @@ pub(super) async fn raw(cluster: &Cluster, path: &str) -> (u16, String) {
 }
 
 /// What creating a pod in default is answered with, if it is refused. Under another name each time.
-pub(super) async fn pod_refusal(cluster: &Cluster) -> Option<(u16, String)> {
-    let name = format!("p-{}", cluster.sim().host(WORKSTATION).entropy().name_suffix(5));
+pub(super) async fn pod_refusal(cluster: &Ground) -> Option<(u16, String)> {
+    let name = format!("p-{}", cluster.workstation().entropy().name_suffix(5));
     answer(cluster.admin().create(&PODS, Some("default"), &pod(&name)).await).err()
 }

@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use chronoplane::{
-    ClusterOptions,
-    cluster::{CONTROL_PLANE, WORKSTATION},
-    expirations::LOOPBACK as NAME,
-    peek,
-};
+use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE, expirations::LOOPBACK as NAME, peek};
 use jiff::SignedDuration;
 use pki::Certificate;
 use world::{Host, Periods, Wall, sim::Config};
 
 use super::{matrix, words::Words};
 use crate::{
-    scenarios::Stage,
+    scenarios::Ground,
     story::{Settings, StoryError},
 };
 
@@ -47,7 +42,7 @@ pub(super) fn day(at: Wall) -> String {
 
 /// See the module. The certificate is the one that was served when it was made.
 pub(super) struct Scene<'a> {
-    pub stage: &'a Stage,
+    pub stage: &'a Ground,
     pub server: Host,
     workstation: Host,
     chain: Vec<Certificate>,
@@ -55,11 +50,11 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Looks which certificate is served now.
-    pub(super) async fn of(stage: &'a Stage) -> Result<Self, StoryError> {
-        let (workstation, server) = (stage.host(WORKSTATION), stage.host(CONTROL_PLANE));
+    pub(super) async fn of(stage: &'a Ground) -> Result<Self, StoryError> {
+        let (workstation, server) = (stage.workstation(), stage.control_plane());
         // No pod is admitted without it, and who was refused when making it tries again only after long.
         let account = async || (stage.get(ACCOUNT).await.0 == 200).then_some(());
-        stage.cluster.elapse_until("the default service account is there", PATIENCE, account).await?;
+        stage.wait("the default service account is there", PATIENCE, account).await?;
         let chain = served(stage).await?;
         if chain.is_empty() {
             return Err(StoryError("the server shows no loopback certificate".into()));
@@ -79,7 +74,7 @@ impl<'a> Scene<'a> {
     /// Moves every clock to `at`, by time passing.
     pub(super) async fn until(&self, at: Wall) {
         let left = at.duration_since(self.server.clock().wall());
-        self.stage.cluster.elapse(left.try_into().unwrap_or_default()).await;
+        self.stage.later(left.try_into().unwrap_or_default()).await;
     }
 
     /// Whether a client that checks everything accepts a new connection by the loopback's name.
@@ -104,10 +99,17 @@ impl<'a> Scene<'a> {
     }
 
     /// Kills the connection that the apiserver holds to itself, as a TCP reset would, and gives it time to notice.
-    pub(super) async fn reset(&self) -> usize {
-        let n = self.stage.sim().reset_connections(CONTROL_PLANE, CONTROL_PLANE, PORT);
-        self.stage.cluster.elapse(NOTICE).await;
-        n
+    ///
+    /// # Errors
+    /// In the real gear the machine does not let us.
+    pub(super) async fn reset(&self) -> Result<usize, StoryError> {
+        let n = self.stage.reset_connections(CONTROL_PLANE, CONTROL_PLANE, PORT)?;
+        let (now, leaf) = (self.server.clock().wall(), self.leaf());
+        let over = now > leaf.not_after() || now < leaf.not_before();
+        // With a certificate that serves there is nothing to notice.
+        let noticed = async || if over { matrix::pod_refusal(self.stage).await.map(drop) } else { Some(()) };
+        self.stage.give(NOTICE, noticed).await;
+        Ok(n)
     }
 
     /// Whether another certificate is served now, and until when.
@@ -143,7 +145,7 @@ impl<'a> Scene<'a> {
 
     /// That no pod can be created, because of the certificate, which is `after` its end or `before` its beginning.
     pub(super) async fn check_refused(&self, what: &str, side: Side) {
-        let answer = matrix::pod_refusal(&self.stage.cluster).await;
+        let answer = matrix::pod_refusal(self.stage).await;
         let held = answer.as_ref().is_some_and(|(code, words)| {
             // Go says since 1.15 which side of its validity it is on.
             let which = self.stage.settings.profile.go() < (1, 15) || words.contains(side.words());
@@ -155,7 +157,7 @@ impl<'a> Scene<'a> {
 
     /// That a pod can be created.
     pub(super) async fn check_works(&self, what: &str) {
-        let answer = matrix::pod_refusal(&self.stage.cluster).await;
+        let answer = matrix::pod_refusal(self.stage).await;
         let seen =
             answer.as_ref().map_or_else(|| "works".to_owned(), |(code, words)| format!("{code} {words}"));
         self.stage.check(what, answer.is_none(), seen);
@@ -204,9 +206,9 @@ pub(super) fn just_before(at: Wall) -> Wall {
     at - SignedDuration::from_secs(1)
 }
 
-async fn served(stage: &Stage) -> Result<Vec<Certificate>, StoryError> {
-    let address = stage.host(CONTROL_PLANE).net().address().to_string();
-    peek::served_chain(&stage.host(WORKSTATION), stage.settings.profile, &address, PORT, NAME)
+async fn served(stage: &Ground) -> Result<Vec<Certificate>, StoryError> {
+    let address = stage.control_plane().net().address().to_string();
+    peek::served_chain(&stage.workstation(), stage.settings.profile, &address, PORT, NAME)
         .await
         .map_err(StoryError)
 }

@@ -10,8 +10,8 @@ use jiff::SignedDuration;
 
 use super::scene::{Scene, Side, config, day, options};
 use crate::{
-    catalogue::Entry,
-    scenarios::Stage,
+    catalogue::{Entry, InReal},
+    scenarios::Ground,
     story::{Settings, StoryError, Teller},
 };
 
@@ -25,19 +25,20 @@ pub(super) const ENTRY: Entry = Entry {
     sentence: "The dead loopback certificate turns no health check red; only a restart heals.",
     reference: "rationale of kubernetes/kubernetes#136477",
     symptoms: &[
-        "pods … is forbidden: Get \"https://127.0.0.1:6443/api/v1/namespaces/default/limitranges\": … x509: certificate has expired or is not yet valid",
+        "pods … is forbidden: Get \"https://…/limitranges\": … x509: certificate has expired or is not yet valid",
     ],
     range: (8, 35),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let check = settings.profile.loopback().livez_check;
-    Stage::play(settings, teller, config(settings), options(0), async |stage| {
+    Ground::play(settings, teller, config(settings), options(0), async |stage| {
         let scene = Scene::of(stage).await?;
         let end = scene.leaf().not_after();
         scene.until(end - SignedDuration::from_secs(120)).await;
-        scene.reset().await;
+        scene.reset().await?;
         stage.say("Control, two minutes before the end: the connections are reset.");
         scene.check_works("create pod").await;
         scene.check_green("health").await;
@@ -46,20 +47,20 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
             "\n{}: the loopback certificate ends, and the connections that use it are reset.",
             day(end)
         ));
-        scene.reset().await;
+        scene.reset().await?;
         scene.check_refused("create pod", Side::After).await;
         scene.check_green("health").await;
         if check {
             stage.say("From 1.36 on an hour later livez tells: see loopback-livez.");
             return Ok(());
         }
-        stage.cluster.elapse(LATER).await;
+        stage.later(LATER).await;
         stage.say(format!("{}: ten minutes later.", day(stage.now())));
         scene.check_refused("create pod", Side::After).await;
         scene.check_green("health").await;
         let (renewed, until) = scene.renewed().await?;
         stage.check("nobody has restarted anything", !renewed, until);
-        stage.cluster.restart_apiserver().await?;
+        stage.restart_apiserver().await?;
         stage.say("The kube-apiserver is restarted.");
         let (renewed, until) = scene.renewed().await?;
         stage.check("a new loopback certificate", renewed, until);

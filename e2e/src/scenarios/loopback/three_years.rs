@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 use super::scene::{Scene, config, day, options};
 use crate::{
-    catalogue::Entry,
-    scenarios::Stage,
+    catalogue::{Entry, InReal},
+    scenarios::Ground,
     story::{Settings, StoryError, Teller},
 };
 
@@ -21,6 +21,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid: current time … is after …"],
     range: (33, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
@@ -36,7 +37,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 fn lived(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let facts = settings.profile.loopback();
-    Stage::play(settings, teller, config(settings), options(0), async |stage| {
+    Ground::play(settings, teller, config(settings), options(0), async |stage| {
         let scene = Scene::of(stage).await?;
         let (from, end) = (scene.leaf().not_before(), scene.leaf().not_after());
         let days = end.duration_since(from).as_hours() / 24;

@@ -11,10 +11,10 @@ use std::time::Duration;
 use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use world::{Periods, sim::Config};
 
-use super::{PKI, UNKNOWN, administrator, kubeadm, line, remove, restart, shown};
+use super::{PKI, UNKNOWN, administrator, kubeadm, line, remove, shown};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, raw},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -25,6 +25,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate signed by unknown authority"],
     range: (13, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const NODE: &str = "node1";
@@ -46,7 +47,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 fn play(settings: &Settings, teller: &Teller, replaced: bool) -> Result<(), StoryError> {
     let config = Config { seed: settings.seed, periods: Periods::upstream(), ..Config::default() };
     let options = ClusterOptions { nodes: 1, ..ClusterOptions::default() };
-    Stage::play(settings, teller, config, options, async |stage| {
+    Ground::play(settings, teller, config, options, async |stage| {
         let at = shown(stage.now());
         if replaced {
             remove(stage, PKI, AUTHORITY)?;
@@ -56,9 +57,9 @@ fn play(settings: &Settings, teller: &Teller, replaced: bool) -> Result<(), Stor
         stage.say(format!(
             "{at} UTC: pki/ca.* and its leaves are deleted, `kubeadm init phase certs all` makes new ones."
         ));
-        stage.cluster.elapse(Duration::from_secs(5)).await;
+        stage.later(Duration::from_secs(5)).await;
         let from = stage.now();
-        restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
+        stage.restart(&["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
         let old = raw(&stage.fresh_admin()?, "/api").await;
         let refused = old.0 == 0 && old.1.contains(UNKNOWN);
         stage.check(
@@ -66,6 +67,7 @@ fn play(settings: &Settings, teller: &Teller, replaced: bool) -> Result<(), Stor
             if replaced { refused } else { old.0 == 200 },
             line(&old),
         );
+        hear(stage, replaced, from).await;
         let words = said(stage, NODE, "kubelet", from);
         stage.check("the kubelet of node1", words.contains(UNKNOWN) == replaced, words);
         let words = said(stage, CONTROL_PLANE, "kube-scheduler", from);
@@ -74,22 +76,32 @@ fn play(settings: &Settings, teller: &Teller, replaced: bool) -> Result<(), Stor
     })
 }
 
+/// The real gear's components need a moment until they have met what they do not believe.
+async fn hear(stage: &Ground, replaced: bool, from: world::Wall) {
+    let met = |host, actor| said(stage, host, actor, from).contains(UNKNOWN);
+    let both = async || (met(NODE, "kubelet") && met(CONTROL_PLANE, "kube-scheduler")).then_some(());
+    if stage.is_real() && replaced {
+        stage.give(Duration::from_secs(60), both).await;
+    }
+}
+
 /// What a component has met first since then, in whatever it records.
-fn said(stage: &Stage, host: &str, actor: &str, from: world::Wall) -> String {
-    let events = stage.sim().events();
+fn said(stage: &Ground, host: &str, actor: &str, from: world::Wall) -> String {
+    let events = stage.events();
     let mut log = events.iter().filter(|e| e.host == host && e.actor == actor && e.at > from);
     let words = log.find_map(|e| e.fields.iter().find(|(_, text)| text.contains(UNKNOWN)));
     words.map(|(_, text)| text.clone()).unwrap_or_default()
 }
 
 /// The kubeconfigs of the control plane, made anew on it: all but the workers are back.
-async fn anew(stage: &Stage, replaced: bool) -> Result<(), StoryError> {
+async fn anew(stage: &Ground, replaced: bool) -> Result<(), StoryError> {
     remove(stage, "/etc/kubernetes", CONFS)?;
     for name in ["admin", "controller-manager", "scheduler"] {
         kubeadm(stage, &["init", "phase", "kubeconfig", name, EC]).await?;
     }
-    restart(stage, &["kube-controller-manager", "kube-scheduler"]).await?;
-    stage.cluster.elapse(Duration::from_secs(90)).await;
+    stage.restart(&["kube-controller-manager", "kube-scheduler"]).await?;
+    let missed = async || (!replaced || stage.condition(NODE, "Ready").await.0 == "Unknown").then_some(());
+    stage.give(Duration::from_secs(90), missed).await;
     let healed = administrator(stage).await?;
     stage.check("kubectl with a new admin.conf", healed.0 == 200, line(&healed));
     let admin = stage.client(CONTROL_PLANE, super::ADMIN_CONF, "kubectl")?;

@@ -16,9 +16,9 @@ use jiff::SignedDuration;
 use pki::{Authority, KeyAlgorithm, PrivateKey, kubeconfig::Kubeconfig};
 use world::{Periods, Wall, sim::Sim};
 
-use super::{ADMIN_CONF, DAY, EXPIRED, PKI, administrator, ask, certificate, kubeadm, line, restart, shown};
+use super::{ADMIN_CONF, DAY, EXPIRED, PKI, administrator, ask, certificate, kubeadm, line, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -30,6 +30,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid"],
     range: (19, 36),
     tell,
+    real: InReal::Not("needs to elapse: kubelets renew more and more often before the end"),
 };
 
 const NODE: &str = "node1";
@@ -58,7 +59,7 @@ fn play(settings: &Settings, teller: &Teller, left: Duration) -> Result<(), Stor
         stage.say(format!("A cluster whose authority ends {} UTC.", shown(end)));
         stage.cluster.elapse(50 * DAY).await;
         kubeadm(stage, &["certs", "renew", "all"]).await?;
-        restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
+        stage.restart(&["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
         misbehaves(stage, end, ends).await?;
         the_end(stage, end, ends).await
     })

@@ -25,9 +25,9 @@ use store::Store;
 use wire::HttpClient;
 use world::sim::Config;
 
-use super::{DAY, PKI, UNKNOWN, kubeadm, line, remove, restart, shown};
+use super::{DAY, PKI, UNKNOWN, kubeadm, line, remove, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, raw},
     story::{Settings, StoryError, Teller},
 };
@@ -39,6 +39,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate signed by unknown authority", "failing or missing response from … 401"],
     range: (13, 18),
     tell,
+    real: InReal::Not("needs to elapse: the aggregator finds after a minute that its extension refuses it"),
 };
 
 const EXT: &str = "ext";
@@ -82,7 +83,7 @@ fn play(settings: &Settings, teller: &Teller, rotates: bool, stale: bool) -> Res
             remove(stage, PKI, FRONT)?;
             kubeadm(stage, &["init", "phase", "certs", "all", "--encryption-algorithm=ECDSA-P256"]).await?;
         }
-        restart(stage, &["kube-apiserver"]).await?;
+        stage.restart(&["kube-apiserver"]).await?;
         trust(stage).await?;
         stage.say(format!(
             "{at} UTC: a new authority and certificate for the front proxy; the apiserver is restarted,"

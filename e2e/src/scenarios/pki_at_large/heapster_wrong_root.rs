@@ -26,7 +26,7 @@ use world::{Host, Unit, sim::Sim};
 
 use super::UNKNOWN;
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::config,
     story::{Settings, StoryError, Teller},
 };
@@ -38,6 +38,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate is valid for …, not …", "x509: certificate signed by unknown authority"],
     range: (8, 23),
     tell,
+    real: InReal::Not("needs an apiserver without kubeadm, which is all that makes clusters there"),
 };
 
 const CRT: &str = "/var/run/kubernetes/apiserver.crt";

@@ -22,7 +22,7 @@ use world::{Wall, rfc3339};
 
 use crate::{
     catalogue::Family,
-    scenarios::{Stage, raw},
+    scenarios::{Ground, raw},
     story::StoryError,
 };
 
@@ -47,39 +47,20 @@ const PKI: &str = "/etc/kubernetes/pki";
 const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const EXPIRED: &str = "x509: certificate has expired or is not yet valid";
 const UNKNOWN: &str = "x509: certificate signed by unknown authority";
-/// The kubelet sees at its next look that a manifest is gone.
-const GONE: Duration = Duration::from_secs(20);
-
-/// Restarts static pods of the control plane as kubeadm's guide says: their manifests leave the directory for twenty
-/// seconds. Waits for nothing but a minute.
-async fn restart(stage: &Stage, components: &[&str]) -> Result<(), StoryError> {
-    let disk = stage.host(CONTROL_PLANE).disk().clone();
-    let there = |name: &str| format!("/etc/kubernetes/manifests/{name}.yaml");
-    let away = |name: &str| format!("/etc/kubernetes/{name}.yaml");
-    for name in components {
-        disk.rename(there(name), away(name)).map_err(StoryError::new)?;
-    }
-    stage.cluster.elapse(GONE).await;
-    for name in components {
-        disk.rename(away(name), there(name)).map_err(StoryError::new)?;
-    }
-    stage.cluster.elapse(Duration::from_secs(60)).await;
-    Ok(())
-}
 
 /// Runs kubeadm of the cluster's release on the control plane.
-async fn kubeadm(stage: &Stage, args: &[&str]) -> Result<String, StoryError> {
-    Ok(stage.cluster.kubeadm(&stage.host(CONTROL_PLANE), args).await?)
+async fn kubeadm(stage: &Ground, args: &[&str]) -> Result<String, StoryError> {
+    Ok(stage.kubeadm(&stage.control_plane(), args).await?)
 }
 
 /// Runs kubeadm with these words and no other.
-async fn kubeadm_plainly(stage: &Stage, args: &[&str]) -> Result<String, StoryError> {
+async fn kubeadm_plainly(stage: &Ground, args: &[&str]) -> Result<String, StoryError> {
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Ok(cluster::kubeadm(&stage.host(CONTROL_PLANE), args).await?)
+    Ok(cluster::kubeadm(&stage.control_plane(), args).await?)
 }
 
 /// A request of somebody who reads admin.conf now and has no connection yet.
-async fn administrator(stage: &Stage) -> Result<(u16, String), StoryError> {
+async fn administrator(stage: &Ground) -> Result<(u16, String), StoryError> {
     Ok(raw(&stage.client(CONTROL_PLANE, ADMIN_CONF, "kubectl")?, "/api").await)
 }
 
@@ -89,14 +70,14 @@ async fn ask(rest: &Rest) -> (u16, String) {
 }
 
 /// Removes files below a directory of the control plane.
-fn remove(stage: &Stage, dir: &str, files: &[&str]) -> Result<(), StoryError> {
-    let disk = stage.host(CONTROL_PLANE).disk().clone();
+fn remove(stage: &Ground, dir: &str, files: &[&str]) -> Result<(), StoryError> {
+    let disk = stage.control_plane().disk().clone();
     files.iter().try_for_each(|file| disk.remove(format!("{dir}/{file}")).map_err(StoryError::new))
 }
 
 /// The certificate in that file of the control plane.
-fn certificate(stage: &Stage, path: &str) -> Result<Certificate, StoryError> {
-    Ok(stage.cluster.certificate(CONTROL_PLANE, path)?)
+fn certificate(stage: &Ground, path: &str) -> Result<Certificate, StoryError> {
+    stage.certificate(CONTROL_PLANE, path)
 }
 
 /// Status and words of an answer, in one line.

@@ -14,8 +14,8 @@ use world::{Wall, sim::Config};
 
 use super::{EXPIRED, PKI, certificate, line, shown};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, raw},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -26,6 +26,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid"],
     range: (14, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const NODE: &str = "node1";
@@ -45,22 +46,29 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 fn play(settings: &Settings, teller: &Teller, lost: bool) -> Result<(), StoryError> {
     let config = Config { seed: settings.seed, ..Config::default() };
     let options = ClusterOptions { nodes: 1, ..ClusterOptions::default() };
-    Stage::play(settings, teller, config, options, async |stage| {
-        stage.cluster.elapse(Duration::from_secs(60)).await;
+    Ground::play(settings, teller, config, options, async |stage| {
+        stage.later(Duration::from_secs(60)).await;
         let at = shown(stage.now());
-        let booted = async |stage: &Stage| {
-            if lost {
-                set(stage, Wall::UNIX_EPOCH);
-            }
-            stage.cluster.reboot(NODE, BOOT).await;
-        };
-        booted(stage).await;
+        if lost {
+            stage.set(NODE, Wall::UNIX_EPOCH)?;
+        }
+        stage.reboot(NODE, BOOT, || {}).await?;
         stage.say(format!("{at} UTC: {NODE} loses power and boots."));
-        let now = stage.host(NODE).clock().wall();
+        let now = stage.host(NODE)?.clock().wall();
         let awry = stage.now().duration_since(now) > SignedDuration::from_hours(24);
         stage.check("its clock says", awry == lost, shown(now));
         let grace = stage.settings.profile.node_grace() + Duration::from_secs(20);
-        stage.cluster.elapse(grace).await;
+        if lost {
+            stage
+                .give(grace, async || Some(stage.condition(NODE, "Ready").await.0).filter(|s| s == "Unknown"))
+                .await;
+        } else {
+            stage
+                .never(grace, async || {
+                    Some(stage.condition(NODE, "Ready").await.0).filter(|s| s == "Unknown")
+                })
+                .await;
+        }
         let (status, reason) = stage.condition(NODE, "Ready").await;
         stage.check(
             "more than a minute later",
@@ -70,17 +78,17 @@ fn play(settings: &Settings, teller: &Teller, lost: bool) -> Result<(), StoryErr
         let words = complaint(stage);
         stage.check("its kubelet", words.contains(EXPIRED) == lost, words);
         edge(stage, lost).await?;
-        set(stage, stage.now());
+        stage.set(NODE, stage.now())?;
         let ready =
             async || Some(stage.condition(NODE, "Ready").await).filter(|(status, _)| status == "True");
-        let back = stage.cluster.elapse_until("it is Ready", Duration::from_secs(120), ready).await;
+        let back = stage.wait("it is Ready", Duration::from_secs(120), ready).await;
         stage.check("NTP answers and sets the clock", back.is_ok(), "Ready, without a restart");
         Ok(())
     })
 }
 
 /// A second before and after the later of the two beginnings, by the node's clock.
-async fn edge(stage: &Stage, lost: bool) -> Result<(), StoryError> {
+async fn edge(stage: &Ground, lost: bool) -> Result<(), StoryError> {
     let begins = |file: &str| Ok::<_, StoryError>(certificate(stage, &format!("{PKI}/{file}"))?.not_before());
     let begins = begins("ca.crt")?.max(begins("apiserver.crt")?);
     let look = async || {
@@ -89,7 +97,7 @@ async fn edge(stage: &Stage, lost: bool) -> Result<(), StoryError> {
     };
     let at = if lost { begins } else { stage.now() + SignedDuration::from_secs(20) };
     if lost {
-        set(stage, begins - SignedDuration::from_secs(10));
+        stage.set(NODE, begins - SignedDuration::from_secs(10))?;
     }
     let (before, after) = stage.edge(NODE, at, look).await?;
     let (before, after) = (before?, after?);
@@ -99,15 +107,9 @@ async fn edge(stage: &Stage, lost: bool) -> Result<(), StoryError> {
     Ok(())
 }
 
-/// Sets the node's clock.
-fn set(stage: &Stage, to: Wall) {
-    let now = stage.host(NODE).clock().wall();
-    stage.cluster.step(NODE, to.duration_since(now));
-}
-
 /// The last of the kubelet's records that speaks of a certificate.
-fn complaint(stage: &Stage) -> String {
-    let events = stage.sim().events();
+fn complaint(stage: &Ground) -> String {
+    let events = stage.events();
     let said = events.iter().rev().filter(|e| e.host == NODE && e.actor == "kubelet");
     let mut words = said.flat_map(|e| e.fields.iter().map(|(_, text)| text.clone()));
     words.find(|text| text.contains("x509")).unwrap_or_default()

@@ -12,9 +12,9 @@ use chronoplane::cluster::CONTROL_PLANE;
 use jiff::SignedDuration;
 use world::{Periods, Wall};
 
-use super::{DAY, PKI, administrator, certificate, kubeadm, line, remove, restart, shown};
+use super::{DAY, PKI, administrator, certificate, kubeadm, line, remove, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -26,6 +26,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["\"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401"],
     range: (12, 14),
     tell,
+    real: InReal::Not("needs to elapse: leaders fail to renew for five minutes"),
 };
 
 const CONFS: &[&str] = &["admin.conf", "controller-manager.conf", "scheduler.conf"];
@@ -55,7 +56,7 @@ fn play(settings: &Settings, teller: &Teller, skips: bool, by_hand: bool) -> Res
         if by_hand {
             anew(stage).await?;
         }
-        restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
+        stage.restart(&["kube-apiserver", "kube-controller-manager", "kube-scheduler"]).await?;
         let ends = |path: &str| Ok::<_, StoryError>(certificate(stage, path)?.not_after());
         let (served, embedded) =
             (ends(&format!("{PKI}/apiserver.crt"))?, ends("/etc/kubernetes/scheduler.conf")?);
@@ -84,7 +85,7 @@ async fn looks(stage: &Stage, old: Wall, skips: bool) -> Result<(), StoryError> 
     }
     stage.check("five minutes and its restarts later", !starts.1, "nobody leads");
     anew(stage).await?;
-    restart(stage, &["kube-controller-manager", "kube-scheduler"]).await?;
+    stage.restart(&["kube-controller-manager", "kube-scheduler"]).await?;
     stage.cluster.elapse(Duration::from_secs(60)).await;
     let healed = administrator(stage).await?;
     stage.check("with kubeconfigs made anew", healed.0 == 200 && leads(stage, old).1, line(&healed));

@@ -17,9 +17,9 @@ use chronoplane::{
 use jiff::SignedDuration;
 use world::{Periods, Wall};
 
-use super::{DAY, administrator, ask, certificate, kubeadm, line, restart, shown};
+use super::{DAY, administrator, ask, certificate, kubeadm, line, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
@@ -31,6 +31,9 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["\"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401", "stopped leading"],
     range: (17, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: components that lose their leases are started again after a growing wait",
+    ),
 };
 
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
@@ -54,7 +57,7 @@ fn play(settings: &Settings, teller: &Teller, restarts: bool) -> Result<(), Stor
         kubeadm(stage, &["certs", "renew", "all"]).await?;
         stage.say(format!("{} UTC: kubeadm certs renew all. Nobody restarts anything.", shown(stage.now())));
         if restarts {
-            restart(stage, &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]).await?;
+            stage.restart(&["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]).await?;
         }
         // How fast a lease is lost and won is upstream's pace.
         stage.cluster.at(old - SignedDuration::from_secs(30)).await?;

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::{DAY, EXPIRED, line, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     pod_webhook::{LABEL, NAME, PORT, PodWebhook},
-    scenarios::{Stage, briefly, config, verdict},
+    scenarios::{Ground, briefly, config, verdict},
     story::{Settings, StoryError, Teller},
 };
 
@@ -30,6 +30,7 @@ pub(crate) const ENTRY: Entry = Entry {
     ],
     range: (16, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const HOST: &str = "hooks";
@@ -51,11 +52,11 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn play(settings: &Settings, teller: &Teller, policy: &str, lasts: Duration) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), <_>::default(), async |stage| {
-        let host = stage.host(HOST);
+    Ground::play(settings, teller, config(settings), <_>::default(), async |stage| {
+        let host = stage.host(HOST)?;
         let at = std::net::SocketAddr::from(([0, 0, 0, 0], PORT));
         let mut webhook = PodWebhook::start(&host, at, lasts).await.map_err(StoryError::new)?;
-        webhook.register(stage.cluster.admin(), policy).await.map_err(StoryError::new)?;
+        webhook.register(stage.admin(), policy).await.map_err(StoryError::new)?;
         space(stage).await?;
         let ends = lasts == 90 * DAY;
         let end = if ends { webhook.not_after().unwrap_or_default() } else { stage.now() + 90 * DAY };
@@ -66,19 +67,20 @@ fn play(settings: &Settings, teller: &Teller, policy: &str, lasts: Duration) -> 
         let count = Cell::new(0);
         let look = async || pod(stage, &count).await;
         let (before, after) = stage.edge(CONTROL_PLANE, end, look).await?;
+        let (before, after) = (before?, after?);
         stage.check("a pod one second before", before.0.0 == 200 && before.1, "made, and labelled");
         outcome(stage, policy, ends, &after);
         let map = json!({"metadata": {"name": "other"}});
-        let other = verdict(&stage.cluster.admin().create(&MAPS, Some(SPACE), &map).await);
+        let other = verdict(&stage.admin().create(&MAPS, Some(SPACE), &map).await);
         stage.check("a config map: other kinds", other.0 == 200, line(&other));
         webhook.renew(90 * DAY).await.map_err(StoryError::new)?;
-        let healed = pod(stage, &count).await;
+        let healed = pod(stage, &count).await?;
         stage.check("a pod after the webhook's renewal", healed.0.0 == 200 && healed.1, "made, and labelled");
         Ok(())
     })
 }
 
-fn outcome(stage: &Stage, policy: &str, ends: bool, after: &((u16, String), bool)) {
+fn outcome(stage: &Ground, policy: &str, ends: bool, after: &((u16, String), bool)) {
     let ((code, words), labelled) = after;
     match (ends, policy) {
         (true, "Fail") => {
@@ -96,27 +98,27 @@ fn outcome(stage: &Stage, policy: &str, ends: bool, after: &((u16, String), bool
 }
 
 /// Makes one more pod: the answer, and whether the webhook has labelled it.
-async fn pod(stage: &Stage, count: &Cell<u32>) -> ((u16, String), bool) {
+async fn pod(stage: &Ground, count: &Cell<u32>) -> Result<((u16, String), bool), StoryError> {
     // What is open stays open; the certificate is looked at when the next connection is made.
-    stage.sim().reset_connections(CONTROL_PLANE, HOST, PORT);
+    stage.reset_connections(CONTROL_PLANE, HOST, PORT)?;
     count.set(count.get() + 1);
     let pod = json!({
         "metadata": {"name": format!("p{}", count.get())},
         "spec": {"containers": [{"name": "c", "image": "nginx:1"}]},
     });
-    let answer = stage.cluster.admin().create(&PODS, Some(SPACE), &pod).await;
+    let answer = stage.admin().create(&PODS, Some(SPACE), &pod).await;
     let label = format!("/metadata/labels/{LABEL}");
     let labelled = answer.as_ref().is_ok_and(|pod| pod.str_at(&label) == NAME);
-    (verdict(&answer), labelled)
+    Ok((verdict(&answer), labelled))
 }
 
 /// A namespace that the webhook is asked about, once pods may be made there.
-async fn space(stage: &Stage) -> Result<(), StoryError> {
-    let admin = stage.cluster.admin();
+async fn space(stage: &Ground) -> Result<(), StoryError> {
+    let admin = stage.admin();
     let space = json!({"metadata": {"name": SPACE, "labels": {NAME: "enabled"}}});
     admin.create(&Resource::core("namespaces"), None, &space).await.map_err(StoryError::new)?;
     let accounts = Resource::core("serviceaccounts");
     let account = async || admin.get(&accounts, Some(SPACE), "default").await.ok();
-    stage.cluster.elapse_until("the namespace has its account", Duration::from_secs(60), account).await?;
+    stage.wait("the namespace has its account", Duration::from_secs(60), account).await?;
     Ok(())
 }

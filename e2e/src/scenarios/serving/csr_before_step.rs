@@ -24,7 +24,7 @@ use world::{Host, Periods, Wall, rfc3339};
 
 use super::{MINUTE, advice, approve, condition, issued, requests};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config, raw},
     story::{Settings, StoryError, Teller},
 };
@@ -41,6 +41,9 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (14, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: for five minutes of its running time the kubelet has no certificate before it ends",
+    ),
 };
 
 const NODE: &str = "node9";

@@ -14,8 +14,8 @@ use world::{Wall, rfc3339};
 
 use super::{MINUTE, advice, as_user, certify, condition, issued, recognized, refusal, signed};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -30,6 +30,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (8, 13),
     tell,
+    real: InReal::Told(tell),
 };
 
 const PKI: &str = "/etc/kubernetes/pki";
@@ -55,8 +56,8 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 /// The controller manager signs with an authority of its own that lives so long, and the apiserver trusts it too.
-async fn set_up(stage: &Stage, life: Duration) -> Result<Wall, StoryError> {
-    let cp = stage.host(CONTROL_PLANE);
+async fn set_up(stage: &Ground, life: Duration) -> Result<Wall, StoryError> {
+    let cp = stage.control_plane();
     let disk = cp.disk();
     let (from, to) = (stage.now(), stage.now() + life);
     let signer = Authority::new_root(cp.entropy(), KeyAlgorithm::EcdsaP256, "csr-signer", &[], from, to);
@@ -87,6 +88,7 @@ async fn set_up(stage: &Stage, life: Duration) -> Result<Wall, StoryError> {
             "--client-ca-file=/etc/kubernetes/pki/client-ca.crt",
         ),
     ];
+    let before = (stage.leaders(), stage.starts());
     for (component, old, new) in edits {
         let path = format!("{MANIFESTS}/{component}.yaml");
         let text = disk.read_to_string(&path).map_err(StoryError::new)?;
@@ -95,13 +97,18 @@ async fn set_up(stage: &Stage, life: Duration) -> Result<Wall, StoryError> {
         }
         disk.write(&path, text.replacen(old, new, 1), 0o600).map_err(StoryError::new)?;
     }
-    stage.cluster.elapse(2 * MINUTE).await;
+    // The one that leads now is the new one, which comes to lead when the lease of the old one is over.
+    let again = async || {
+        let both = stage.leaders() > before.0 && stage.starts() > before.1;
+        (both && stage.get("/readyz").await.0 == 200).then_some(())
+    };
+    stage.give(2 * MINUTE, again).await;
     Ok(signer.certificate.not_after())
 }
 
 fn play(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     let heeds = settings.profile.signer_heeds_its_end();
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let end = set_up(stage, 3 * DAY).await?;
         stage.say(format!("The signer ends {}; --cluster-signing-duration is a year.", rfc3339(end)));
         let (key, csr) = certify(stage, "jane").await?;
@@ -146,7 +153,7 @@ fn play(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 /// A signer that has years left.
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let end = set_up(stage, 3650 * DAY).await?;
         let (key, csr) = certify(stage, "jane").await?;
         let certificate = signed(stage, &csr)?;
@@ -154,7 +161,7 @@ fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let to = certificate.not_after();
         stage.check("jane's certificate", to < end, format!("until {}", rfc3339(to)));
         let rest = as_user(stage, key, &certificate)?;
-        stage.cluster.elapse(3 * DAY).await;
+        stage.later(3 * DAY).await;
         let (code, said) = recognized(&rest).await;
         stage.check("after three days", code == 403 && said.contains("jane"), format!("{code} {said}"));
         Ok(())

@@ -12,7 +12,7 @@ mod short_cert_backdated;
 use std::{sync::Arc, time::Duration};
 
 use api::object::{ObjectExt as _, base64, unbase64};
-use chronoplane::cluster::{CONTROL_PLANE, WORKSTATION};
+use chronoplane::cluster::CONTROL_PLANE;
 use client::{ListParams, Resource, Rest};
 use pki::{
     Certificate, CertifiedKey, KeyAlgorithm, PrivateKey,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalogue::Family,
-    scenarios::{Stage, raw},
+    scenarios::{Ground, raw},
     story::{StoryError, Teller},
 };
 
@@ -44,9 +44,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Requests to a signer (the last part of its name), oldest first.
-async fn requests(stage: &Stage, signer: &str) -> Result<Vec<Arc<Value>>, StoryError> {
-    let list =
-        stage.cluster.admin().list(&CSRS, None, &ListParams::default()).await.map_err(StoryError::new)?;
+async fn requests(stage: &Ground, signer: &str) -> Result<Vec<Arc<Value>>, StoryError> {
+    let list = stage.admin().list(&CSRS, None, &ListParams::default()).await.map_err(StoryError::new)?;
     let ours = |csr: &Arc<Value>| csr.str_at("/spec/signerName").ends_with(signer);
     let mut found: Vec<Arc<Value>> = list.items.into_iter().filter(ours).collect();
     found.sort_by_key(|csr| csr.resource_version().parse::<u64>().unwrap_or_default());
@@ -62,7 +61,7 @@ fn condition(csr: &Value) -> String {
 }
 
 /// `kubectl certificate approve`.
-async fn approve(stage: &Stage, csr: &str) -> Result<(), StoryError> {
+async fn approve(stage: &Ground, csr: &str) -> Result<(), StoryError> {
     let approval = json!([{
         "message": "This CSR was approved by kubectl certificate approve.",
         "reason": "KubectlApprove",
@@ -70,12 +69,12 @@ async fn approve(stage: &Stage, csr: &str) -> Result<(), StoryError> {
         "type": "Approved",
     }]);
     let change = |csr: &mut Value| csr["status"]["conditions"] = approval.clone();
-    let changed = stage.cluster.admin().modify(&CSRS, None, csr, Some("approval"), change).await;
+    let changed = stage.admin().modify(&CSRS, None, csr, Some("approval"), change).await;
     changed.map(drop).map_err(StoryError::new)
 }
 
 /// A request for a user's client certificate, approved at once, and its state a moment later.
-async fn certify(stage: &Stage, user: &str) -> Result<(PrivateKey, Value), StoryError> {
+async fn certify(stage: &Ground, user: &str) -> Result<(PrivateKey, Value), StoryError> {
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).map_err(StoryError::new)?;
     let request = Csr::create(&key, user, &[], &[], &[]).map_err(StoryError::new)?;
     let csr = json!({
@@ -86,10 +85,11 @@ async fn certify(stage: &Stage, user: &str) -> Result<(PrivateKey, Value), Story
             "usages": ["client auth"],
         },
     });
-    let admin = stage.cluster.admin();
+    let admin = stage.admin();
     admin.create(&CSRS, None, &csr).await.map_err(StoryError::new)?;
     approve(stage, user).await?;
-    stage.cluster.elapse(MOMENT).await;
+    let come = async || admin.get(&CSRS, None, user).await.ok().filter(|csr| issued(csr).is_some());
+    stage.give(MOMENT, come).await;
     Ok((key, admin.get(&CSRS, None, user).await.map_err(StoryError::new)?))
 }
 
@@ -103,19 +103,19 @@ fn issued(csr: &Value) -> Option<Certificate> {
 ///
 /// # Errors
 /// None, and what the controller manager said last.
-fn signed(stage: &Stage, csr: &Value) -> Result<Certificate, StoryError> {
+fn signed(stage: &Ground, csr: &Value) -> Result<Certificate, StoryError> {
     let last = || stage.log(CONTROL_PLANE, "kube-controller-manager", "retry").pop().unwrap_or_default();
     issued(csr).ok_or_else(|| StoryError(format!("{} was not signed: {}", csr.name(), last())))
 }
 
 /// A client on the workstation that shows that certificate.
-fn as_user(stage: &Stage, key: PrivateKey, certificate: &Certificate) -> Result<Rest, StoryError> {
+fn as_user(stage: &Ground, key: PrivateKey, certificate: &Certificate) -> Result<Rest, StoryError> {
     let pair = CertifiedKey::new(vec![certificate.clone()], key).map_err(StoryError::new)?;
-    let mut config: Kubeconfig = stage.cluster.kubeconfig().clone();
+    let mut config: Kubeconfig = stage.kubeconfig().clone();
     for named in &mut config.users {
         named.user = User::with_certificate(&pair);
     }
-    let host = stage.host(WORKSTATION);
+    let host = stage.workstation();
     Rest::from_kubeconfig(&host, &config, stage.settings.profile.go(), "kubectl").map_err(StoryError::new)
 }
 
@@ -127,7 +127,7 @@ async fn recognized(rest: &Rest) -> (u16, String) {
 }
 
 /// What the apiserver logged last about somebody whom it could not authenticate.
-fn refusal(stage: &Stage) -> String {
+fn refusal(stage: &Ground) -> String {
     stage.log(CONTROL_PLANE, "kube-apiserver", "authentication").pop().unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ use api::object::ObjectExt as _;
 
 use super::{MINUTE, advice, approve, condition, requests};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
@@ -33,6 +33,7 @@ pub(super) const ENTRY: Entry = Entry {
     ],
     range: (11, 36),
     tell,
+    real: InReal::Not("needs to elapse: requests pile up, one every quarter of an hour"),
 };
 
 const NODE: &str = "node1";

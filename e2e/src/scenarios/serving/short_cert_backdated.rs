@@ -14,8 +14,8 @@ use world::rfc3339;
 
 use super::{MINUTE, advice, as_user, certify, recognized, refusal, signed};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, config},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, config},
     story::{Settings, StoryError, Teller},
 };
 
@@ -27,6 +27,7 @@ pub(super) const ENTRY: Entry = Entry {
     symptoms: &["x509: certificate has expired or is not yet valid"],
     range: (8, 21),
     tell,
+    real: InReal::Told(tell),
 };
 
 const USER: &str = "jane";
@@ -57,11 +58,15 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 fn play(settings: &Settings, teller: &Teller, life: Duration, title: &str) -> Result<(), StoryError> {
     let options = ClusterOptions { signing_duration: Some(life), ..ClusterOptions::default() };
-    Stage::play(settings, teller, config(settings), options, async |stage| {
+    Ground::play(settings, teller, config(settings), options, async |stage| {
         // Until somebody leads who signs.
-        stage.cluster.elapse(MINUTE).await;
-        let asked = stage.now();
-        let (key, csr) = certify(stage, USER).await?;
+        stage.give(MINUTE, async || (stage.leaders() > 0).then_some(())).await;
+        let (asked, key, csr) = {
+            let _still = stage.still();
+            let asked = stage.now();
+            let (key, csr) = certify(stage, USER).await?;
+            (asked, key, csr)
+        };
         let certificate = signed(stage, &csr)?;
         let (from, to) = (certificate.not_before(), certificate.not_after());
         match title {
@@ -91,7 +96,7 @@ fn play(settings: &Settings, teller: &Teller, life: Duration, title: &str) -> Re
 
 /// Recognized to its last second.
 async fn lives_until(
-    stage: &Stage,
+    stage: &Ground,
     rest: &client::Rest,
     certificate: &Certificate,
 ) -> Result<(), StoryError> {

@@ -27,7 +27,7 @@ use world::{Event, Periods};
 
 use super::shown;
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config, instead},
     story::{Settings, StoryError, Teller},
 };
@@ -39,6 +39,9 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["Kubelet stopped posting node status."],
     range: (14, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: nodes are missed after their grace, and a control plane stands still for ten minutes",
+    ),
 };
 
 const NODES: [&str; 3] = [CONTROL_PLANE, "node1", "node2"];

@@ -20,7 +20,7 @@ use world::Wall;
 
 use super::{NS, events, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config},
     story::{Settings, StoryError, Teller},
 };
@@ -34,6 +34,7 @@ pub(crate) const ENTRY: Entry = Entry {
     ],
     range: (8, 20),
     tell,
+    real: InReal::Not("needs to elapse: a controller that is to start nothing is watched for minutes"),
 };
 
 const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");

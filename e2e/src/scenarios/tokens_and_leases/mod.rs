@@ -17,7 +17,11 @@ use pki::kubeconfig::{Kubeconfig, User};
 use serde_json::Value;
 use world::{Wall, rfc3339};
 
-use crate::{catalogue::Family, scenarios::Stage, story::StoryError};
+use crate::{
+    catalogue::Family,
+    scenarios::{Ground, Stage},
+    story::StoryError,
+};
 
 /// See the module.
 pub(crate) const FAMILY: Family = Family {
@@ -39,9 +43,9 @@ const EVENTS: Resource = Resource::core("events");
 const PODS: Resource = Resource::core("pods");
 
 /// A client on `host` that has nothing but the cluster's authority and a token, as a program in a pod has it.
-fn bearer(stage: &Stage, host: &str, token: &str) -> Result<Rest, StoryError> {
-    let host = stage.host(host);
-    let (name, cluster) = stage.cluster.kubeconfig().cluster().map_err(StoryError::new)?;
+fn bearer(stage: &Ground, host: &str, token: &str) -> Result<Rest, StoryError> {
+    let host = stage.host(host)?;
+    let (name, cluster) = stage.kubeconfig().cluster().map_err(StoryError::new)?;
     let config = Kubeconfig::new(name, cluster.clone(), "token", User::with_token(token));
     Rest::from_kubeconfig(&host, &config, stage.settings.profile.go(), "app").map_err(StoryError::new)
 }

@@ -19,7 +19,7 @@ use world::{Mono, sim::Config};
 
 use super::{events, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, instead},
     story::{Settings, StoryError, Teller},
 };
@@ -31,6 +31,9 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["Kubelet stopped posting node status."],
     range: (14, 36),
     tell,
+    real: InReal::Not(
+        "needs to elapse: a node is missed after its grace, and comes back with the status of five minutes later",
+    ),
 };
 
 const NODE: &str = "node1";

@@ -17,8 +17,8 @@ use world::Wall;
 
 use super::{ACCOUNTS, NS, PODS, bearer, claim, shown};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, config, instead, raw},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, config, instead, raw},
     story::{Settings, StoryError, Teller},
 };
 
@@ -32,6 +32,7 @@ pub(crate) const ENTRY: Entry = Entry {
     ],
     range: (21, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const NODE: &str = "node1";
@@ -61,10 +62,10 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 
 fn play(settings: &Settings, teller: &Teller, ahead: bool) -> Result<(), StoryError> {
     let options = ClusterOptions { nodes: 1, ..ClusterOptions::default() };
-    Stage::play(settings, teller, config(settings), options, async |stage| {
+    Ground::play(settings, teller, config(settings), options, async |stage| {
         let born = stage.now();
         if ahead {
-            stage.sim().step(CONTROL_PLANE, AHEAD);
+            stage.step(CONTROL_PLANE, AHEAD);
             stage.say(format!("{} UTC: the control plane's clock is set two days ahead.", shown(born)));
         }
         start(stage).await?;
@@ -74,9 +75,9 @@ fn play(settings: &Settings, teller: &Teller, ahead: bool) -> Result<(), StoryEr
         let seen = ask(stage, &token).await?;
         stage.check("the pod asks the apiserver", seen.0 == 200, seen.0.to_string());
         if ahead {
-            stage.sim().step(CONTROL_PLANE, -AHEAD);
+            stage.step(CONTROL_PLANE, -AHEAD);
             // A token that was good is believed for ten seconds.
-            stage.cluster.elapse(Duration::from_secs(11)).await;
+            stage.stand(Duration::from_secs(11)).await;
             stage.say(format!("{} UTC: the clock is set right.", shown(stage.now())));
         }
         let (code, body) = ask(stage, &token).await?;
@@ -89,8 +90,10 @@ fn play(settings: &Settings, teller: &Teller, ahead: bool) -> Result<(), StoryEr
         let log = stage.log(CONTROL_PLANE, "kube-apiserver", "authentication");
         let words = log.into_iter().rfind(|words| words.contains("token")).unwrap_or_default();
         stage.check("the apiserver's log", words.contains(ENTRY.symptoms[1]) == ahead, words);
-        stage.cluster.elapse(60 * MINUTE).await;
+        stage.later(60 * MINUTE).await;
         // Without the fault the kubelet has renewed it meanwhile: at four fifths of its hour.
+        let renewed = async || (!ahead && read(stage, &file).is_ok_and(|now| now != token)).then_some(());
+        stage.give(MINUTE, renewed).await;
         let kept = read(stage, &file)? == token;
         let seen = if kept { "the kubelet has left it" } else { "the kubelet has renewed it" };
         stage.check("an hour later the token", kept == ahead, seen);
@@ -101,7 +104,7 @@ fn play(settings: &Settings, teller: &Teller, ahead: bool) -> Result<(), StoryEr
 
 /// A second before and after the token begins, by the apiserver's clock.
 async fn catches_up(
-    stage: &Stage,
+    stage: &Ground,
     file: &str,
     born: Wall,
     issued: Wall,
@@ -118,16 +121,16 @@ async fn catches_up(
 }
 
 /// The remedy, in the same cluster with the same fault: a pod made after the correction.
-async fn replaced(stage: &Stage, ahead: bool) -> Result<(), StoryError> {
+async fn replaced(stage: &Ground, ahead: bool) -> Result<(), StoryError> {
     if ahead {
-        stage.sim().step(CONTROL_PLANE, AHEAD);
+        stage.step(CONTROL_PLANE, AHEAD);
     }
     delete(stage).await?;
     start(stage).await?;
     let (_, bad) = token(stage).await?;
     if ahead {
-        stage.sim().step(CONTROL_PLANE, -AHEAD);
-        stage.cluster.elapse(Duration::from_secs(11)).await;
+        stage.step(CONTROL_PLANE, -AHEAD);
+        stage.stand(Duration::from_secs(11)).await;
     }
     let seen = ask(stage, &bad).await?;
     stage.check("the same once more", seen.0 == if ahead { 401 } else { 200 }, seen.0.to_string());
@@ -139,10 +142,10 @@ async fn replaced(stage: &Stage, ahead: bool) -> Result<(), StoryError> {
     Ok(())
 }
 
-async fn start(stage: &Stage) -> Result<(), StoryError> {
-    let admin = stage.cluster.admin();
+async fn start(stage: &Ground) -> Result<(), StoryError> {
+    let admin = stage.admin();
     let account = async || admin.get(&ACCOUNTS, NS, "default").await.ok();
-    stage.cluster.elapse_until("the namespace has its account", MINUTE, account).await?;
+    stage.wait("the namespace has its account", MINUTE, account).await?;
     let pod = json!({
         "metadata": {"name": POD},
         "spec": {"nodeName": NODE, "containers": [
@@ -154,19 +157,19 @@ async fn start(stage: &Stage) -> Result<(), StoryError> {
     Ok(())
 }
 
-async fn delete(stage: &Stage) -> Result<(), StoryError> {
+async fn delete(stage: &Ground) -> Result<(), StoryError> {
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    stage.cluster.admin().delete(&PODS, NS, POD, &at_once).await.map_err(StoryError::new)?;
+    stage.admin().delete(&PODS, NS, POD, &at_once).await.map_err(StoryError::new)?;
     Ok(())
 }
 
 /// Path and content of the token that the kubelet has put into the pod.
-async fn token(stage: &Stage) -> Result<(String, String), StoryError> {
+async fn token(stage: &Ground) -> Result<(String, String), StoryError> {
     let running = async || {
-        let pod = stage.cluster.admin().get(&PODS, NS, POD).await.ok()?;
+        let pod = stage.admin().get(&PODS, NS, POD).await.ok()?;
         (pod.str_at("/status/phase") == "Running").then_some(pod)
     };
-    let pod = stage.cluster.elapse_until("the pod runs", 5 * MINUTE, running).await?;
+    let pod = stage.wait("the pod runs", 5 * MINUTE, running).await?;
     let volumes = pod.list_at("/spec/volumes");
     let volume = volumes.iter().map(|v| v.str_at("/name")).find(|name| name.starts_with("kube-api-access-"));
     let volume = volume.ok_or_else(|| StoryError("the pod has no token".into()))?;
@@ -176,10 +179,10 @@ async fn token(stage: &Stage) -> Result<(String, String), StoryError> {
     Ok((file, token))
 }
 
-fn read(stage: &Stage, file: &str) -> Result<String, StoryError> {
-    stage.host(NODE).disk().read_to_string(file).map_err(StoryError::new)
+fn read(stage: &Ground, file: &str) -> Result<String, StoryError> {
+    stage.host(NODE)?.disk().read_to_string(file).map_err(StoryError::new)
 }
 
-async fn ask(stage: &Stage, token: &str) -> Result<(u16, String), StoryError> {
+async fn ask(stage: &Ground, token: &str) -> Result<(u16, String), StoryError> {
     Ok(raw(&bearer(stage, NODE, token)?, "/api").await)
 }

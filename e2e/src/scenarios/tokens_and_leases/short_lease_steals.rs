@@ -18,7 +18,7 @@ use world::{Event, Wall, sim::Config};
 
 use super::{candidates, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly},
     story::{Settings, StoryError, Teller},
 };
@@ -31,6 +31,9 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["leaderelection lost"],
     range: (8, 26),
     tell,
+    real: InReal::Not(
+        "needs to elapse: a candidate waits for fifteen seconds of its running time, with simulated chance in its looks",
+    ),
 };
 
 /// A minute's lease, renewed every twenty seconds.

@@ -20,7 +20,7 @@ use world::{Event, sim::Config};
 
 use super::{NS, PODS, candidates, events, shown};
 use crate::{
-    catalogue::Entry,
+    catalogue::{Entry, InReal},
     scenarios::{Stage, briefly},
     story::{Settings, StoryError, Teller},
 };
@@ -33,6 +33,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["leaderelection lost"],
     range: (9, 36),
     tell,
+    real: InReal::Not("needs a host that is suspended for longer than a lease"),
 };
 
 const STILL: Duration = Duration::from_secs(60);

@@ -18,8 +18,8 @@ use serde_json::json;
 
 use super::{ACCOUNTS, NS, bearer, claim, shown};
 use crate::{
-    catalogue::Entry,
-    scenarios::{Stage, briefly, config, verdict},
+    catalogue::{Entry, InReal},
+    scenarios::{Ground, briefly, config, verdict},
     story::{Settings, StoryError, Teller},
 };
 
@@ -30,6 +30,7 @@ pub(crate) const ENTRY: Entry = Entry {
     symptoms: &["Unauthorized"],
     range: (12, 36),
     tell,
+    real: InReal::Told(tell),
 };
 
 const MAPS: Resource = Resource::core("configmaps");
@@ -54,7 +55,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 }
 
 fn play(settings: &Settings, teller: &Teller, lifetime: u64) -> Result<(), StoryError> {
-    Stage::play(settings, teller, config(settings), <_>::default(), async |stage| {
+    Ground::play(settings, teller, config(settings), <_>::default(), async |stage| {
         allow(stage).await?;
         // The instants of the short token also when the other one is used.
         let short = token(stage, SHORT).await?;
@@ -68,7 +69,7 @@ fn play(settings: &Settings, teller: &Teller, lifetime: u64) -> Result<(), Story
 }
 
 async fn looks(
-    stage: &Stage,
+    stage: &Ground,
     robot: &Rest,
     watch: &mut WatchStream,
     end: world::Wall,
@@ -80,7 +81,7 @@ async fn looks(
     stage.check("a get one second before", before.0 == 200, before.0.to_string());
     let words = "it was good a moment ago: believed for ten seconds";
     stage.check("one second after", after.0 == 200, format!("{} ({words})", after.0));
-    stage.cluster.elapse(BELIEVED).await;
+    stage.stand(BELIEVED).await;
     let (code, words) = list().await;
     stage.check(
         "eleven seconds after",
@@ -88,7 +89,7 @@ async fn looks(
         format!("{code} {words}"),
     );
     let made = json!({"metadata": {"name": "news"}, "data": {"k": "v"}});
-    stage.cluster.admin().create(&MAPS, NS, &made).await.map_err(StoryError::new)?;
+    stage.admin().create(&MAPS, NS, &made).await.map_err(StoryError::new)?;
     let brought = brought(stage, watch).await;
     stage.check(
         "the open watch brings what is new",
@@ -104,8 +105,8 @@ async fn looks(
 }
 
 /// The names that the watch brings until it is silent for five seconds.
-async fn brought(stage: &Stage, watch: &mut WatchStream) -> Vec<String> {
-    let clock = stage.host(WORKSTATION).clock().clone();
+async fn brought(stage: &Ground, watch: &mut WatchStream) -> Vec<String> {
+    let clock = stage.workstation().clock().clone();
     let mut names = Vec::new();
     while let Ok(Some(Ok(event))) = clock.timeout(Duration::from_secs(5), watch.next()).await {
         names.push(event.object.name().to_owned());
@@ -120,15 +121,15 @@ async fn open(robot: &Rest) -> Result<WatchStream, String> {
     robot.watch(&MAPS, NS, &from).await.map_err(|e| e.to_string())
 }
 
-async fn token(stage: &Stage, seconds: u64) -> Result<String, StoryError> {
+async fn token(stage: &Ground, seconds: u64) -> Result<String, StoryError> {
     let asked = json!({"spec": {"expirationSeconds": seconds}});
-    let answer = stage.cluster.admin().create_sub(&ACCOUNTS, NS, "robot", "token", &asked).await;
+    let answer = stage.admin().create_sub(&ACCOUNTS, NS, "robot", "token", &asked).await;
     Ok(answer.map_err(StoryError::new)?.str_at("/status/token").to_owned())
 }
 
 /// An account that may read config maps.
-async fn allow(stage: &Stage) -> Result<(), StoryError> {
-    let admin = stage.cluster.admin();
+async fn allow(stage: &Ground) -> Result<(), StoryError> {
+    let admin = stage.admin();
     admin.create(&ACCOUNTS, NS, &json!({"metadata": {"name": "robot"}})).await.map_err(StoryError::new)?;
     let binding = json!({
         "metadata": {"name": "robot-reads"},
@@ -138,6 +139,10 @@ async fn allow(stage: &Stage) -> Result<(), StoryError> {
     admin.create(&BINDINGS, NS, &binding).await.map_err(StoryError::new)?;
     admin.create(&MAPS, NS, &json!({"metadata": {"name": READ}})).await.map_err(StoryError::new)?;
     // The server's own informers hear of both.
-    stage.cluster.elapse(Duration::from_secs(2)).await;
+    let reads = async || {
+        let robot = bearer(stage, WORKSTATION, &token(stage, LONG).await.ok()?).ok()?;
+        robot.get(&MAPS, NS, READ).await.ok()
+    };
+    stage.give(Duration::from_secs(2), reads).await;
     Ok(())
 }

@@ -125,7 +125,12 @@ fn on_stage(
     options: ClusterOptions,
     act: impl AsyncFnOnce(&Stage) -> Result<(), StoryError>,
 ) -> Result<(), StoryError> {
-    let settings = Settings { profile: options.profile, seed: lesson.seed, check_certificate_dates: true };
+    let settings = Settings {
+        profile: options.profile,
+        seed: lesson.seed,
+        gear: world::Gear::Simulated,
+        check_certificate_dates: true,
+    };
     let config = Config { seed: lesson.seed, periods, ..Config::default() };
     Stage::play(&settings, &Teller::mute(), config, options, act)
 }
