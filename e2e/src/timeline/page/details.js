@@ -40,7 +40,7 @@ function eventDetails(ui, act) {
   }
   out.push(record);
   const bar = world.bySerial.get(fields.serial);
-  if (bar) out.push(...lifeOf(world, bar, world.t[i]), barLink(world, bar, act));
+  if (bar) out.push(...lifeOf(world, bar, world.t[i]), barLink(bar, world.t[i], act));
   const k = world.arrowOf[i];
   if (k >= 0) {
     const other = world.arrowOther[k] === i ? world.arrowEvent[k] : world.arrowOther[k];
@@ -102,21 +102,21 @@ function walkButtons(act) {
   return walk;
 }
 
-function barLink(world, bar, act) {
+function barLink(bar, t, act) {
   const button = make("button", "", "Show the certificate");
   button.type = "button";
-  button.addEventListener("click", () => act.selectBar(bar));
+  button.addEventListener("click", () => act.selectBar(bar, t));
   return button;
 }
 
-/** How much of a validity is over at `t`. */
-function lifeOf(world, bar, t) {
+/** How much of a validity is over at `t`, which is called `when`. */
+function lifeOf(world, bar, t, when = "then") {
   if (bar.to === null) return [];
   const share = (t - bar.from) / (bar.to - bar.from), over = share > 1;
   const life = make("div", over ? "life over" : "life", make("i"));
   life.firstChild.style.width = Math.min(Math.max(share, 0), 1) * 100 + "%";
   const left = over ? "expired for " + duration(t - bar.to) : share < 0 ? "valid in " + duration(bar.from - t) : duration(bar.to - t) + " left";
-  const ends = make("div", "ends", make("span", "", instant(world, bar.from).slice(0, 10)), make("span", over || share < 0 ? "bad" : "", left + " then"), make("span", "", instant(world, bar.to).slice(0, 10)));
+  const ends = make("div", "ends", make("span", "", instant(world, bar.from).slice(0, 10)), make("span", over || share < 0 ? "bad" : "", left + " " + when), make("span", "", instant(world, bar.to).slice(0, 10)));
   return [make("h3", "", "Validity"), life, ends];
 }
 
@@ -125,10 +125,10 @@ function barDetails(ui, act) {
   const out = [make("h2", "", fields.cn || bar.label)];
   const what = bar.kind === "token" ? "Token" : bar.authority ? "Certificate of an authority" : "Certificate";
   out.push(make("p", "under", what + " · " + world.hosts[lane.host].name + " / " + lane.actor));
-  const t = world.tOf((view.x0 + view.x1) / 2), dl = make("dl");
+  const t = ui.barAt, dl = make("dl");
   for (const [key, value] of Object.entries(fields)) definition(dl, KEY_WORDS[key] || key.replaceAll("_", " "), value, key === "serial" ? "mono" : "");
   if (bar.to !== null) definition(dl, "Lives for", duration(bar.to - bar.from));
-  out.push(...lifeOf(world, bar, t), make("h3", "", "Decoded"), dl);
+  out.push(...lifeOf(world, bar, t, "at " + instant(world, t)), make("h3", "", "Decoded"), dl);
   const skewed = world.hosts.filter((host) => host.clock.some(([, s]) => Math.abs(s) >= 1000));
   if (bar.to !== null && skewed.length) {
     out.push(make("h3", "", "By clocks that were wrong"));

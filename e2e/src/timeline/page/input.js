@@ -24,7 +24,7 @@ function under(ui, px, py) {
   if (row.type === "bar") {
     const t = world.tOf(view.x(px)), reach = (b) => Math.max(b.to ?? Infinity, b.late.length ? world.t[b.late[b.late.length - 1]] : -Infinity);
     const bar = row.bar.bars.findLast((b) => b.from <= t && reach(b) + view.perPixel * 4 >= t);
-    return { row, bar };
+    return { row, bar, t };
   }
   if (row.type === "story") {
     let line = null;

@@ -1,6 +1,6 @@
 // What is chosen, what follows from it, and when to draw.
 
-const ui = { world: null, plan: null, selected: -1, bar: null, focus: null, pointer: null, hidden: new Set(), onlyBad: false, searching: false, query: "", listed: [], ratio: 1, printing: false };
+const ui = { world: null, plan: null, selected: -1, bar: null, barAt: 0, focus: null, pointer: null, hidden: new Set(), onlyBad: false, searching: false, query: "", listed: [], ratio: 1, printing: false };
 let pending = false;
 
 function repaint() {
@@ -55,7 +55,7 @@ function filter() {
   const count = search(w, ui.query);
   byId("hits").textContent = ui.searching ? count.toLocaleString("en") + " found" : "";
   w.version = (w.version || 0) + 1;
-  w.arrange();
+  w.arrange(ui.searching);
   fillChips(ui, filter);
   changed();
 }
@@ -121,9 +121,11 @@ const act = {
     resize();
     stage.focus({ preventScroll: true });
   },
-  selectBar(bar) {
+  /** A certificate or token, seen from the time `t`. */
+  selectBar(bar, t) {
     const panelWas = byId("details").hidden;
     ui.bar = bar;
+    ui.barAt = t;
     ui.selected = -1;
     fillDetails(ui, act);
     if (panelWas) resize();
@@ -134,7 +136,7 @@ const act = {
   click(found) {
     if (!found) return;
     if (found.event !== undefined) return select(found.event);
-    if (found.bar) return act.selectBar(found.bar);
+    if (found.bar) return act.selectBar(found.bar, found.t);
     if (found.line) return act.go(found.line);
     ui.focus = found.row;
     if (found.row.type === "host") return act.fold();
@@ -173,7 +175,7 @@ const act = {
     if (row?.type === "host") return act.fold();
     if (row?.type === "bar") {
       const t = w.tOf((view.x0 + view.x1) / 2), bars = row.bar.bars;
-      return act.selectBar(bars.findLast((b) => b.from <= t) || bars[0]);
+      return act.selectBar(bars.findLast((b) => b.from <= t) || bars[0], t);
     }
     const l = row?.type === "lane" ? w.byLane[row.lane] : null;
     if (!l?.events.length) return;

@@ -34,7 +34,7 @@ function ring(x, y, colour, radius = 8) {
 }
 
 /** So many arrows can be told apart; of more than that only failures are drawn, if they are few. */
-const MOST_ARROWS = 900;
+const MOST_ARROWS = 400;
 
 function arrows(world, plan, ui) {
   const lo = lowerBound(world.arrowX, view.x0), hi = lowerBound(world.arrowX, view.x1);
@@ -99,9 +99,10 @@ function bars(world, row, ui) {
       g.fillRect(Math.max(x2, left + 2) - 2, y, 2, h);
     }
     if (bar.late.length) late(x2, Math.max(lateEnd, x2 + 5), y, h);
-    // What follows may begin before this one ends: the words stand where this one is alone.
+    // One may begin before the last ends: the words stand where this one is alone.
+    const last = k > 0 && list[k - 1].to !== null ? view.px(world.xOf(list[k - 1].to)) : -Infinity;
     const follows = k + 1 < list.length ? view.px(world.xOf(list[k + 1].from)) : Infinity;
-    barCaption(world, bar, left, Math.min(right, follows), row);
+    barCaption(world, bar, Math.max(left, last), Math.min(right, follows), row);
   }
 }
 

@@ -93,10 +93,16 @@ class World {
     this.barRows.sort((a, b) => a.host - b.host || (a.kind > b.kind) - (a.kind < b.kind) || ends(b) - ends(a));
   }
 
-  /** What each lane shows, after `shown` or `hit` changed: its events, and for each group how many came before. */
-  arrange() {
-    const lists = this.lanes.map(() => []);
-    for (let i = 0; i < this.n; i++) if (this.shown[i]) lists[this.lane[i]].push(i);
+  /** What each lane shows, after `shown` or `hit` changed: its events, and for each group how many came before; and what
+   * the list of events is made of. */
+  arrange(searching = false) {
+    const lists = this.lanes.map(() => []), chosen = new Int32Array(this.n), wanted = searching ? this.hit : this.shown;
+    let count = 0;
+    for (let i = 0; i < this.n; i++) {
+      if (this.shown[i]) lists[this.lane[i]].push(i);
+      if (wanted[i]) chosen[count++] = i;
+    }
+    this.chosen = chosen.subarray(0, count);
     this.byLane = lists.map((list) => {
       const events = Int32Array.from(list);
       const sums = Array.from({ length: 7 }, () => new Int32Array(events.length + 1));
@@ -113,8 +119,14 @@ class World {
   /** Places events by time or by order. */
   place(bySteps) {
     this.x = bySteps ? this.order : this.spread;
-    for (const lane of this.byLane) lane.x = Float64Array.from(lane.events, (i) => this.x[i]);
-    this.arrowX = Float64Array.from(this.arrowEvent, (i) => this.x[i]);
+    const placed = (events) => {
+      const out = new Float64Array(events.length);
+      for (let k = 0; k < out.length; k++) out[k] = this.x[events[k]];
+      return out;
+    };
+    for (const lane of this.byLane) lane.x = placed(lane.events);
+    this.arrowX = placed(this.arrowEvent);
+    this.chosenX = placed(this.chosen);
   }
 
   get steps() { return this.x === this.order; }

@@ -110,9 +110,9 @@ function paintAxis(world, axis, ui) {
   g.fillStyle = C.line;
   g.fillRect(0, AXIS - 1, view.width, 1);
   const from = world.tOf(Math.max(view.x0, wholeOf(world)[0])), digits = digitsFor(world.steps ? 1e4 : view.perPixel);
-  text(instant(world, from, digits), 14, AXIS / 2 - 1, C.ink, "600 11.5px " + SANS);
+  text(instant(world, from, digits), 14, AXIS / 2 - 6, C.ink, "600 11px " + SANS);
   const span = world.steps ? Math.round(view.x1 - view.x0) + " steps" : duration(view.x1 - view.x0);
-  text(span, GUTTER - 10, AXIS / 2 - 1, C.hint, "11px " + SANS, "right");
+  text(span, 14, AXIS / 2 + 7, C.hint, "11px " + SANS);
   g.save();
   g.beginPath();
   g.rect(GUTTER, 0, view.width - GUTTER, AXIS);
@@ -273,33 +273,33 @@ function onPaper(string, x, row, colour, font) {
 }
 
 const COLUMN = 3;
-/** Many events: a column for every few pixels, as high as the logarithm of how many, coloured by what they are. */
+/** Many events: a column for every few pixels, as high as the logarithm of how many, coloured by what they are. One colour
+ * after the other, since to change colours costs more than to fill. */
 function columns(l, row, ui) {
-  const found = columnsOf(l), tall = row.h - 7, base = row.y + row.h - 4;
+  const found = columnsOf(l), tall = row.h - 7, base = row.y + row.h - 4, wide = COLUMN - 0.6;
   const most = Math.log2(1 + found.reduce((m, [, lo, hi]) => Math.max(m, hi - lo), 6));
-  for (const [px, lo, hi] of found) {
-    const count = hi - lo, height = Math.max(4, (Math.log2(1 + count) / most) * tall);
-    const hits = l.sums[6][hi] - l.sums[6][lo];
-    g.globalAlpha = ui.searching && !hits ? 0.2 : 0.9;
-    let y = base;
+  const stacks = found.map(([px, lo, hi]) => ({ px, lo, hi, height: Math.max(4, (Math.log2(1 + hi - lo) / most) * tall), y: base }));
+  const within = (s, { lo, hi }) => l.sums[s][hi] - l.sums[s][lo];
+  const [hit, dim] = ui.searching ? [stacks.filter((c) => within(6, c)), stacks.filter((c) => !within(6, c))] : [stacks, []];
+  for (const [some, alpha] of [[dim, 0.2], [hit, 0.9]]) {
+    g.globalAlpha = alpha;
     for (let s = 0; s < 5; s++) {
-      const h = ((l.sums[s][hi] - l.sums[s][lo]) / count) * height;
-      if (!h) continue;
       g.fillStyle = C.groups[s];
-      g.fillRect(px, y - h, COLUMN - 0.6, h);
-      y -= h;
+      for (const c of some) {
+        const h = (within(s, c) / (c.hi - c.lo)) * c.height;
+        if (h) g.fillRect(c.px, (c.y -= h), wide, h);
+      }
     }
-    const bad = l.sums[BAD][hi] - l.sums[BAD][lo];
-    if (bad) {
-      g.fillStyle = C.bad;
-      g.fillRect(px, base - height, COLUMN - 0.6, Math.max(3, (bad / count) * height));
-    }
-    g.globalAlpha = 1;
-    if (ui.searching && hits) {
-      g.fillStyle = C.hit;
-      g.fillRect(px, row.y + 1, COLUMN - 0.6, 3);
+    g.fillStyle = C.bad;
+    for (const c of some) {
+      const bad = within(BAD, c);
+      if (bad) g.fillRect(c.px, base - c.height, wide, Math.max(3, (bad / (c.hi - c.lo)) * c.height));
     }
   }
+  g.globalAlpha = 1;
+  if (!ui.searching) return;
+  g.fillStyle = C.hit;
+  for (const c of hit) g.fillRect(c.px, row.y + 1, wide, 3);
 }
 
 /** The columns of a lane that are not empty: pixel, and the events of it as numbers into the lane's list. */

@@ -139,14 +139,14 @@ const ROW = 24;
 function fillList(ui) {
   const list = byId("list"), rows = byId("rows");
   if (list.hidden) return;
-  const world = ui.world, lo = lowerBound(world.x, view.x0), hi = lowerBound(world.x, view.x1);
-  const chosen = [];
-  for (let i = lo; i < hi; i++) if (world.shown[i] && (!ui.searching || world.hit[i])) chosen.push(i);
+  const world = ui.world, chosen = world.chosen.subarray(lowerBound(world.chosenX, view.x0), lowerBound(world.chosenX, view.x1));
+  // Read before anything is written, so that the page is laid out once.
+  const room = list.clientHeight, top = Math.min(list.scrollTop, Math.max(chosen.length * ROW - room, 0));
+  const first = Math.max(0, Math.floor(top / ROW) - 4), last = first + Math.ceil(room / ROW) + 8;
   rows.style.height = chosen.length * ROW + "px";
   ui.listed = chosen;
-  const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 4), last = first + Math.ceil(list.clientHeight / ROW) + 8;
   const digits = digitsFor(world.steps ? 1e4 : view.perPixel);
-  const out = chosen.slice(first, last).map((i, k) => {
+  const out = Array.from(chosen.subarray(first, last), (i, k) => {
     const row = make("div", "row", dotOf(world, i), make("time", "", instant(world, world.t[i], digits).slice(view.perPixel > 1e9 ? 0 : 11)), make("span", "who", world.hostOf(i).name + "/" + world.lanes[world.lane[i]].actor), make("span", "what", summary(world, i)));
     row.style.top = (first + k) * ROW + "px";
     row.title = summary(world, i);
