@@ -92,7 +92,7 @@ fn a_story_that_is_ended_leaves_nothing() -> Result<(), Failed> {
     let pid = rustix::process::Pid::from_child(&story);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ran = story.wait_with_output().unwrap();
-    if ran.status.code() != Some(2) || !String::from_utf8_lossy(&ran.stderr).contains("it was told to end") {
+    if ran.status.code() != Some(130) || !String::from_utf8_lossy(&ran.stderr).contains("files are gone") {
         return Err(failed("it did not say that it was ended", &ran));
     }
     check_nothing_left(temporary.path())

@@ -28,6 +28,8 @@ use real::RealCluster;
 
 /// How often is looked for what is waited for in the real gear.
 const LOOK: Duration = Duration::from_millis(100);
+/// What takes no time in the simulated gear may take this long in the real one, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What is not there after so long in the real gear, after all that could bring it is over, does not come.
 const STAYS_AWAY: Duration = Duration::from_secs(3);
 /// The kubelet of the simulated gear sees at its next look that a manifest is gone.
@@ -47,7 +49,7 @@ pub struct Ground {
 
 pub(super) enum World {
     Simulated(Rc<Cluster>),
-    Real(RealCluster),
+    Real(Box<RealCluster>),
 }
 
 impl Ground {
@@ -197,7 +199,7 @@ impl Ground {
         match &self.world {
             World::Simulated(cluster) => cluster.elapse(d).await,
             // Whether it is there is for who gave it the time to check.
-            World::Real(_) => drop(self.wait("it comes about", d, look).await),
+            World::Real(_) => drop(self.wait("it comes about", d.max(PATIENCE), look).await),
         }
     }
 

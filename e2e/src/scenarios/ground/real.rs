@@ -9,6 +9,7 @@ use chronoplane::{
 use client::Rest;
 use jiff::SignedDuration;
 use pki::{kubeconfig::Kubeconfig, token::BootstrapToken};
+use tokio::signal::unix::{SignalKind, signal};
 use world::{
     Event, Host, Wall,
     real::{ClockFile, Real, Setting, system},
@@ -16,7 +17,7 @@ use world::{
 
 use super::{Ground, World, record};
 use crate::{
-    components::{self, RECORD_FILE},
+    components::RECORD_FILE,
     story::{Settings, StoryError, Teller},
     up::process,
 };
@@ -25,7 +26,7 @@ use crate::{
 const PORTS: [(&str, u16); 4] =
     [("etcd", 2379), ("kube-apiserver", 6443), ("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
 /// A component that cannot begin its work is given up on, for the story to look at.
-const BEGINS: Duration = Duration::from_secs(10);
+const BEGINS: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// See the module.
@@ -41,34 +42,60 @@ pub(in crate::scenarios) struct RealCluster {
     pub(super) admin: Rest,
 }
 
-/// As [`Ground::play`]. Processes, ports and files are gone when this returns, also when somebody ended it.
+/// How a telling came to its end.
+enum Ending {
+    Told(Result<(), StoryError>),
+    /// By that signal.
+    Ended(SignalKind),
+}
+
+/// As [`Ground::play`]. Processes, ports and files are gone when this returns. It does not where a signal ended it: then
+/// the program ends as the signal would have ended it, when all of that is gone.
 pub(super) fn play(
     settings: &Settings,
     teller: &Teller,
     options: ClusterOptions,
     act: impl AsyncFnOnce(&Ground) -> Result<(), StoryError>,
 ) -> Result<(), StoryError> {
-    chronoplane::real::run(|world| async move {
+    let ending = chronoplane::real::run(|world| async move {
         world.share_clocks();
         world.record(usize::MAX);
         let told = async {
             let cluster = RealCluster::set(&world, settings, options).await?;
-            let ground =
-                Ground { teller: teller.clone(), settings: settings.clone(), world: World::Real(cluster) };
+            let ground = Ground {
+                teller: teller.clone(),
+                settings: settings.clone(),
+                world: World::Real(Box::new(cluster)),
+            };
             act(&ground).await
         };
-        let outcome = tokio::select! {
+        let ending = tokio::select! {
             biased;
-            () = components::told_to_end() => Err(StoryError("it was told to end".into())),
-            outcome = told => outcome,
+            () = signalled(SignalKind::interrupt()) => Ending::Ended(SignalKind::interrupt()),
+            () = signalled(SignalKind::terminate()) => Ending::Ended(SignalKind::terminate()),
+            told = told => Ending::Told(told),
         };
         teller.record(events(&world));
-        for name in world.addresses().keys() {
-            world.host(name).map_err(StoryError::new)?.halt().await;
+        for host in world.addresses().keys().filter_map(|name| world.host(name).ok()) {
+            host.halt().await;
         }
         process::end_all().await;
-        outcome
-    })?
+        ending
+    })?;
+    match ending {
+        Ending::Told(outcome) => outcome,
+        Ending::Ended(signal) => {
+            eprintln!("ended; its processes and files are gone");
+            std::process::exit(128 + signal.as_raw_value())
+        }
+    }
+}
+
+async fn signalled(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut stream) => drop(stream.recv().await),
+        Err(_) => std::future::pending().await,
+    }
 }
 
 fn events(world: &Real) -> Vec<Event> {
@@ -157,7 +184,7 @@ impl RealCluster {
     /// Not within a minute.
     pub(super) async fn ended(&self, components: &[&str]) -> Result<(), StoryError> {
         let clock = self.workstation.clock();
-        let deadline = clock.monotonic() + 6 * BEGINS;
+        let deadline = clock.monotonic() + 3 * BEGINS;
         while self.listening(components).await > 0 {
             if clock.monotonic() >= deadline {
                 return Err(StoryError(format!("{} did not end within a minute", components.join(", "))));

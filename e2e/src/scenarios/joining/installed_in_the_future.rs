@@ -88,10 +88,14 @@ fn correct(stage: &Ground) {
 }
 
 /// The apiserver's static pod ends and is started again.
-async fn start_again(stage: &Ground) -> Result<(), StoryError> {
+async fn start_again(stage: &Ground, comes_back: bool) -> Result<(), StoryError> {
     stage.restart(&["kube-apiserver"]).await?;
-    // Whether it comes back is for who asks.
-    stage.give(2 * MINUTE, async || (kubectl(stage).await.0 == 200).then_some(())).await;
+    let serves = async || (kubectl(stage).await.0 == 200).then_some(());
+    if comes_back {
+        stage.give(2 * MINUTE, serves).await;
+    } else {
+        stage.never(2 * MINUTE, serves).await;
+    }
     Ok(())
 }
 
@@ -128,12 +132,12 @@ fn wait(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 fn restart(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         correct(stage);
-        start_again(stage).await?;
+        start_again(stage, false).await?;
         stage.say("\nIn another world somebody restarts the apiserver after the correction.");
         let down = kubectl(stage).await;
         stage.check("kubectl, started anew", down.0 == 0, shown(&down));
         let renewed = stage.kubeadm(&stage.control_plane(), RENEW).await;
-        start_again(stage).await?;
+        start_again(stage, false).await?;
         let down = kubectl(stage).await;
         let seen = format!("{}; {}", if renewed.is_ok() { "done" } else { "refused" }, shown(&down));
         stage.check("kubeadm certs renew all, once more", down.0 == 0, seen);
@@ -144,10 +148,10 @@ fn restart(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
 fn control(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Ground::play(settings, teller, config(settings), ClusterOptions::default(), async |stage| {
         let (open, new) = (stage.get("/api/v1/nodes").await, kubectl(stage).await);
-        start_again(stage).await?;
+        start_again(stage, true).await?;
         let again = kubectl(stage).await;
         let renewed = stage.kubeadm(&stage.control_plane(), RENEW).await;
-        start_again(stage).await?;
+        start_again(stage, true).await?;
         let last = kubectl(stage).await;
         stage.say("\nControl run: the clock was right from the beginning.");
         let held = [&open, &new, &again, &last].iter().all(|seen| seen.0 == 200) && renewed.is_ok();

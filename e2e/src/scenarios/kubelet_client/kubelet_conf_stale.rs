@@ -12,13 +12,13 @@
 //! kubelet is upgraded to the release asked for.
 
 use api::profile::Profile;
-use chronoplane::ClusterOptions;
+use chronoplane::{ClusterOptions, cluster::CONTROL_PLANE};
 use pki::kubeconfig::Kubeconfig;
 use world::Periods;
 
 use super::{
     CONF, CURRENT, DAY, MINUTE, NODE, PKI, clock, end, exits, follow_rotation, known, mark, ready, rotate,
-    said, start_anew,
+    rotate_at_start, said, start_anew,
 };
 use crate::{
     catalogue::{Entry, InReal},
@@ -71,6 +71,11 @@ fn play(settings: &Settings, teller: &Teller, joined: Profile) -> Result<(), Sto
             Err(_) => super::current(stage, NODE)?,
         };
         rotate(stage, NODE, 30 * DAY).await?;
+        if stage.is_real() {
+            // Its certificate is as old, and with it the control plane would end.
+            rotate_at_start(stage, CONTROL_PLANE).await?;
+            stage.apiserver_ready().await?;
+        }
         stage.say(format!(
             "{}: {NODE}, joined with {}, has rotated. Its first certificate ends at {}.",
             clock(stage.now()),

@@ -23,7 +23,7 @@ mod rotation_jitter_false_alarm;
 mod rotation_sleeps_through_step;
 mod suspended_past_life;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use api::object::ObjectExt as _;
 use chronoplane::{Who, cluster::CONTROL_PLANE};
@@ -166,19 +166,27 @@ async fn join(stage: &Ground, name: &str) -> Result<(), StoryError> {
 
 /// The kubelet rotates: when it is time, or, where time does not pass, at a new start when it has been time for long.
 async fn rotate(stage: &Ground, host: &str, at_most: Duration) -> Result<(), StoryError> {
-    let disk = stage.host(host)?.disk().clone();
-    let link = || disk.read_link(CURRENT).ok();
-    let before = link();
-    let at_most = if stage.is_real() {
+    let before = link(stage, host)?;
+    if stage.is_real() {
         let certificate = current(stage, host)?;
         stage.until_clock(host, at_share(&certificate, 0.95)).await?;
-        stage.restart_kubelet(host).await?;
-        MINUTE
-    } else {
-        at_most
-    };
-    let rotated = async || (link() != before).then_some(());
+        return rotate_at_start(stage, host).await;
+    }
+    let rotated = async || link(stage, host).is_ok_and(|now| now != before).then_some(());
     Ok(stage.wait("the kubelet has rotated its certificate", at_most, rotated).await?)
+}
+
+/// The kubelet is restarted and rotates, for it is time.
+async fn rotate_at_start(stage: &Ground, host: &str) -> Result<(), StoryError> {
+    let before = link(stage, host)?;
+    stage.restart_kubelet(host).await?;
+    let rotated = async || link(stage, host).is_ok_and(|now| now != before).then_some(());
+    Ok(stage.wait("the kubelet has rotated its certificate", 2 * MINUTE, rotated).await?)
+}
+
+/// Where rotation has put the certificate of today.
+fn link(stage: &Ground, host: &str) -> Result<Option<PathBuf>, StoryError> {
+    Ok(stage.host(host)?.disk().read_link(CURRENT).ok())
 }
 
 /// A place in the record, to look at what comes after it.

@@ -83,7 +83,8 @@ fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryE
             stage.check_words("in the server's words", after.0.1, &["Unauthorized"]);
         }
         stage.pace(Periods::upstream());
-        stage.later(2 * MINUTE).await;
+        let tells = async || Some(said(stage, NODE, "client", "closed")).filter(|line| !line.is_empty());
+        stage.give(2 * MINUTE, tells).await;
         let closed = said(stage, NODE, "client", "closed");
         let state = ready(stage, NODE).await;
         stage.check(

@@ -100,7 +100,7 @@ async fn set_up(stage: &Ground, life: Duration) -> Result<Wall, StoryError> {
     // The one that leads now is the new one, which comes to lead when the lease of the old one is over.
     let again = async || {
         let both = stage.leaders() > before.0 && stage.starts() > before.1;
-        (both && stage.get("/readyz").await.0 == 200).then_some(())
+        (both && stage.get(stage.settings.profile.ready_path()).await.0 == 200).then_some(())
     };
     stage.give(2 * MINUTE, again).await;
     Ok(signer.certificate.not_after())

@@ -88,8 +88,12 @@ async fn certify(stage: &Ground, user: &str) -> Result<(PrivateKey, Value), Stor
     let admin = stage.admin();
     admin.create(&CSRS, None, &csr).await.map_err(StoryError::new)?;
     approve(stage, user).await?;
-    let come = async || admin.get(&CSRS, None, user).await.ok().filter(|csr| issued(csr).is_some());
-    stage.give(MOMENT, come).await;
+    let over = async || {
+        let csr = admin.get(&CSRS, None, user).await.ok()?;
+        let log = stage.log(CONTROL_PLANE, "kube-controller-manager", "retry");
+        (issued(&csr).is_some() || log.iter().any(|line| line.contains("refusing to sign"))).then_some(())
+    };
+    stage.give(MOMENT, over).await;
     Ok((key, admin.get(&CSRS, None, user).await.map_err(StoryError::new)?))
 }
 
