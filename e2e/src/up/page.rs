@@ -191,4 +191,33 @@ mod tests {
         check(&site, "POST", "/secret/step?host=cp1&seconds=-7200", 204);
         assert!(host.clock().wall() < before);
     }
+
+    /// `chronoplane clock` is another process, and the page shows what it did: once, in the host's lane.
+    #[test]
+    fn what_another_process_does_to_a_clock_is_an_event_of_its_host() {
+        let dir = tempfile::tempdir().unwrap();
+        let world =
+            Real::new(dir.path().to_owned(), world::real::Block::joined(Ipv4Addr::new(127, 98, 97, 1)));
+        world.share_clocks();
+        prepare(&world);
+        world.host("cp1").unwrap();
+        let other = world::real::ClockFile::of_host(&dir.path().join("cp1")).unwrap();
+        other.set(|setting, now| setting.step(SignedDuration::from_hours(-1), now)).unwrap();
+        world.look_at_clock("cp1");
+        other.set(world::real::Setting::freeze).unwrap();
+        // Here by a button, which must not be taken for the other's doing, nor hide it.
+        world.step("cp1", SignedDuration::from_hours(2));
+        world.look_at_clock("cp1");
+        let events = world.trace().events();
+        let said: Vec<_> = events.iter().map(|e| (e.host.as_str(), e.kind, e.fields.as_slice())).collect();
+        let field = |what, value: &str| [(what, value.to_owned())];
+        assert_eq!(
+            said,
+            [
+                ("cp1", "clock", &field("step", "-1h")[..]),
+                ("cp1", "clock", &field("freeze", "")[..]),
+                ("cp1", "clock", &field("step", "2h")[..]),
+            ]
+        );
+    }
 }

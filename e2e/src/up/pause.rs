@@ -1,5 +1,5 @@
 //! How another process has a host of a running `up` paused: it leaves a request below the host's root, and the request is
-//! gone when the host goes on.
+//! gone when the host goes on. Who looks for it also sees how others have set the host's clock.
 
 use std::{
     convert::Infallible,
@@ -35,6 +35,8 @@ pub(super) async fn serve(world: &Real, dir: &Path, hosts: Vec<String>, processe
 async fn serve_host(world: &Real, root: PathBuf, host: &str, processes: bool) -> Infallible {
     let request = root.join(REQUEST);
     loop {
+        // A clock that another process has set is news for whoever watches this one.
+        world.look_at_clock(host);
         if let Ok(text) = std::fs::read_to_string(&request) {
             let refused = match text.trim().parse() {
                 Ok(millis) if !processes => {

@@ -66,7 +66,7 @@ function beginLive() {
     });
     set.append(button);
   }
-  document.querySelector(".tools").append(label, set);
+  document.querySelector(".tools").append(make("div", "clock", label, set));
   fillHosts();
   setTimeout(poll, PERIOD);
 }

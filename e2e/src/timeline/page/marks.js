@@ -102,7 +102,7 @@ function bars(world, row, ui) {
     // One may begin before the last ends: the words stand where this one is alone.
     const last = k > 0 && list[k - 1].to !== null ? view.px(world.xOf(list[k - 1].to)) : -Infinity;
     const follows = k + 1 < list.length ? view.px(world.xOf(list[k + 1].from)) : Infinity;
-    barCaption(world, bar, Math.max(left, last), Math.min(right, follows), row);
+    barCaption(world, bar, Math.max(left, last), Math.min(right, follows), row, ui.bar === bar ? C.paper : C.ink);
   }
 }
 
@@ -120,13 +120,13 @@ function late(x1, x2, y, h) {
   g.restore();
 }
 
-function barCaption(world, bar, left, right, row) {
+function barCaption(world, bar, left, right, row, colour) {
   const font = "10.5px " + SANS, l = Math.max(left, GUTTER) + 7, r = Math.min(right, view.width - EDGE) - 6;
   if (r - l < 64) return;
   const date = bar.to === null ? "for ever" : "until " + instant(world, bar.to).slice(0, r - l > 150 ? 16 : 10);
   const long = bar.to === null ? date : date + " · " + duration(bar.to - bar.from);
   const string = fit(r - l > 240 ? long : date, r - l, font);
-  text(string, r, row.y + row.h / 2, C.ink, font, "right");
+  text(string, r, row.y + row.h / 2, colour, font, "right");
 }
 
 /** Over the lanes of a host: while it was suspended, off, cut off. */
