@@ -97,6 +97,30 @@ impl Setting {
         Self { frozen: false, ..self.anchored(system) }
     }
 
+    /// What somebody did to the clock that was set as `before`, in the words of the trace; `now` by the system's clock.
+    fn done_to(self, before: Self, now: Wall) -> Vec<(&'static str, String)> {
+        let mut done = Vec::new();
+        match (before.frozen, self.frozen) {
+            (false, true) => done.push(("freeze", String::new())),
+            (true, false) => done.push(("thaw", String::new())),
+            _ => {}
+        }
+        if self.ppm != before.ppm {
+            done.push(("drift_ppm", self.ppm.to_string()));
+        }
+        // Compared at the moment at which it was set, where the record says that.
+        let said = (self.system > before.system).then(|| Wall::from_nanosecond(self.system).ok()).flatten();
+        let at = said.unwrap_or(now);
+        let by = self.wall(at).duration_since(before.wall(at));
+        // What is set right again after it ran wrong was wrong by an odd number.
+        let exact = said.is_some() || before.ppm == 0 && !before.frozen;
+        let by = if exact { by } else { by.round(jiff::Unit::Millisecond).unwrap_or(by) };
+        if !by.is_zero() {
+            done.push(("step", format!("{by:#}")));
+        }
+        done
+    }
+
     fn write(&self) -> String {
         let Self { system, wall, ppm, frozen } = self;
         let text = format!("{system} {wall} {ppm} {}", u8::from(*frozen));
@@ -190,6 +214,8 @@ pub fn system() -> Wall {
 pub(super) struct RealClock {
     boot: Instant,
     held: Held,
+    /// How it was set when somebody last looked for what was done to it.
+    seen: Mutex<Setting>,
 }
 
 enum Held {
@@ -208,7 +234,22 @@ impl RealClock {
 
     #[allow(clippy::disallowed_methods, reason = "the real gear's clock is the system's")]
     fn holding(held: Held) -> Self {
-        Self { boot: Instant::now(), held }
+        let this = Self { boot: Instant::now(), held, seen: Mutex::default() };
+        *this.seen.lock() = this.setting();
+        this
+    }
+
+    /// Hands over what was done to the clock since the last look, by this process or by another, once.
+    pub(super) fn look(&self, mut each: impl FnMut(&'static str, String)) {
+        let mut seen = self.seen.lock();
+        let setting = self.setting();
+        if setting == *seen {
+            return;
+        }
+        let before = std::mem::replace(&mut *seen, setting);
+        for (what, value) in setting.done_to(before, system()) {
+            each(what, value);
+        }
     }
 
     /// Sets the clock to what `change` makes of its setting.
@@ -289,6 +330,31 @@ mod tests {
         // It goes on from where it stood, and as fast as before.
         let thawed = frozen.thaw(at(100_000));
         assert_eq!(thawed.wall(at(101_000)), frozen.wall(at(0)) + SignedDuration::from_secs(1_001));
+    }
+
+    #[track_caller]
+    fn check_done(change: impl FnOnce(Setting) -> Setting, before: Setting, expected: &[(&str, &str)]) {
+        let done = change(before).done_to(before, at(20_000));
+        let done: Vec<_> = done.iter().map(|(what, value)| (*what, value.as_str())).collect();
+        assert_eq!(done, expected);
+    }
+
+    #[test]
+    fn what_was_done_to_a_clock_is_told_by_how_it_is_set() {
+        let right = Setting::default();
+        check_done(|s| s, right, &[]);
+        check_done(|s| s.step(-HOUR, at(10_000)), right, &[("step", "-1h")]);
+        check_done(|s| s.drift(500, at(10_000)), right, &[("drift_ppm", "500")]);
+        // Seen 10,000 seconds later; it was not set by these.
+        check_done(|s| s.freeze(at(10_000)), right, &[("freeze", "")]);
+        let frozen = right.step(HOUR, at(9_000)).freeze(at(10_000));
+        check_done(|s| s.thaw(at(15_000)), frozen, &[("thaw", "")]);
+        check_done(|s| s.step(HOUR, at(15_000)), frozen, &[("step", "1h")]);
+        // An hour ahead, and 10,000 seconds long it stood still.
+        check_done(|_| Setting::default(), frozen, &[("thaw", ""), ("step", "1h 46m 40s")]);
+        let fast = right.drift(1_000, at(10_000));
+        check_done(|_| Setting::default(), fast, &[("drift_ppm", "0"), ("step", "-10s")]);
+        check_done(|s| s.step(HOUR, at(15_000)), fast, &[("step", "1h")]);
     }
 
     #[test]

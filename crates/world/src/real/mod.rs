@@ -29,7 +29,7 @@ pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use notify::notify;
 
 use crate::{
-    Clock, Disk, Entropy, Gear, Host, Net, Periods, Trace, host::Parts, periods::Pace, process::Gate,
+    Clock, Disk, Entropy, Gear, Host, Net, Periods, Trace, Wall, host::Parts, periods::Pace, process::Gate,
 };
 
 /// Why a real world could not be made.
@@ -303,37 +303,44 @@ impl Real {
         self.0.hosts.lock().get(name).cloned()
     }
 
+    /// Records what other processes did to the host's clock since the last look; [`Real::share_clocks`] lets them.
+    pub fn look_at_clock(&self, name: &str) {
+        if !self.trace().is_recording() {
+            return;
+        }
+        if let Some(Machine { host, clock, .. }) = self.machine(name) {
+            clock.look(|what, value| host.record("clock", vec![(what, value)]));
+        }
+    }
+
+    /// Others may have set it in between: what they did is recorded before what is done here.
+    fn set_clock(&self, name: &str, change: impl FnOnce(Setting, Wall) -> Setting) {
+        if let Some(machine) = self.machine(name) {
+            self.look_at_clock(name);
+            machine.clock.set(change);
+            self.look_at_clock(name);
+        }
+    }
+
     /// Moves one host's wall clock by `by`, now and from now on.
     pub fn step(&self, name: &str, by: SignedDuration) {
-        if let Some(machine) = self.machine(name) {
-            machine.clock.set(|setting, now| setting.step(by, now));
-            machine.host.record("clock", vec![("step", format!("{by:#}"))]);
-        }
+        self.set_clock(name, |setting, now| setting.step(by, now));
     }
 
     /// From now on the wall clock of the host runs `ppm` parts per million too fast (negative: slow). Its monotonic
     /// clock is the system's and does not.
     pub fn drift(&self, name: &str, ppm: i32) {
-        if let Some(machine) = self.machine(name) {
-            machine.clock.set(|setting, now| setting.drift(ppm, now));
-            machine.host.record("clock", vec![("drift_ppm", ppm.to_string())]);
-        }
+        self.set_clock(name, |setting, now| setting.drift(ppm, now));
     }
 
     /// The wall clock of the host stands still (a broken clock source); monotonic time goes on.
     pub fn freeze(&self, name: &str) {
-        if let Some(machine) = self.machine(name) {
-            machine.clock.set(Setting::freeze);
-            machine.host.record("clock", vec![("freeze", String::new())]);
-        }
+        self.set_clock(name, Setting::freeze);
     }
 
     /// Ends [`Real::freeze`]: the wall clock goes on from where it stood.
     pub fn thaw(&self, name: &str) {
-        if let Some(machine) = self.machine(name) {
-            machine.clock.set(Setting::thaw);
-            machine.host.record("clock", vec![("thaw", String::new())]);
-        }
+        self.set_clock(name, Setting::thaw);
     }
 
     /// Pauses one host for `d` (SIGSTOP, `docker pause`): its tasks in this process stand still, both clocks go on,
