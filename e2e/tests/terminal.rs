@@ -173,3 +173,94 @@ fn the_doctor_says_what_a_missing_program_is_needed_for() {
     let ran = program(&["doctor", "--data-dir", "/nowhere/at/all"]);
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
 }
+
+/// A line as somebody pastes it, and the story that comes first.
+const PASTED: &[(&str, &str)] = &[
+    ("x509: certificate has expired or is not yet valid", "loopback-expiry"),
+    (
+        r#"E0304 10:15:22.123456       1 reflector.go:138] k8s.io/client-go/informers/factory.go:134: Failed to watch *v1.Role: failed to list *v1.Role: Get "https://[::1]:6443/apis/rbac.authorization.k8s.io/v1/roles?limit=500&resourceVersion=0": x509: certificate has expired or is not yet valid: current time 2021-03-04T10:15:22Z is after 2021-03-04T09:00:00Z"#,
+        "loopback-expiry",
+    ),
+    // As it was reported of 1.15, whose URLs stand without quotes.
+    (
+        "Error from server (InternalError): error when creating \"pod.yaml\": Internal error occurred: Get https://[::1]:6443/api/v1/namespaces/default: x509: certificate has expired or is not yet valid",
+        "loopback-expiry",
+    ),
+    (
+        r#"{"level":"error","ts":"2023-04-01T07:00:12Z","msg":"Reconciler error","error":"pods \"web-0\" is forbidden: Get \"https://127.0.0.1:6443/api/v1/namespaces/default/limitranges\": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2023-04-01T07:00:12Z is after 2023-03-31T22:00:00Z"}"#,
+        "loopback-expiry",
+    ),
+    (
+        "Jan 03 08:15:02 node1 kubelet[912]: E0103 08:15:02.113366     912 bootstrap.go:265] part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired: 2020-01-02 08:00:00 +0000 UTC",
+        "kubelet-off-overnight",
+    ),
+    (
+        "Dec 19 06:01:44 cp1 kubelet[2133]: F1219 06:01:44.902713    2133 server.go:274] failed to run Kubelet: unable to load bootstrap kubeconfig: stat /etc/kubernetes/bootstrap-kubelet.conf: no such file or directory",
+        "kubelet-conf-embedded",
+    ),
+    (
+        "E0612 12:01:37.104232       1 authentication.go:63] \"Unable to authenticate the request\" err=\"[x509: certificate has expired or is not yet valid: current time 2022-06-12T12:01:37Z is after 2022-06-12T11:00:00Z, verifying certificate SN=7211, SKID=, AKID=CF:00 failed: x509: certificate has expired or is not yet valid: current time 2022-06-12T12:01:37Z is after 2022-06-12T11:00:00Z]\"",
+        "logs-fail-exec-works",
+    ),
+    (
+        "Error from server: Get \"https://172.18.0.3:10250/containerLogs/kube-system/kube-proxy-x7q2b/kube-proxy\": remote error: tls: internal error",
+        "serving-csr-unapproved",
+    ),
+    (
+        "error execution phase preflight: couldn't validate the identity of the API Server: could not find a JWS signature in the cluster-info ConfigMap for token ID \"abcdef\"\nTo see the stack trace of this error execute with --v=5 or higher",
+        "join-token-expired",
+    ),
+    (
+        "error execution phase control-plane-prepare/download-certs: error downloading certs: error downloading the secret: Secret \"kubeadm-certs\" was not found in the \"kube-system\" Namespace. This Secret might have expired. Please, run `kubeadm init phase upload-certs --upload-certs` on a control plane to generate a new one",
+        "certificate-key-expired",
+    ),
+    (
+        r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#,
+        "renew-without-restart",
+    ),
+    (
+        "Error from server (InternalError): error when creating \"STDIN\": Internal error occurred: failed calling webhook \"validate.nginx.ingress.kubernetes.io\": failed to call webhook: Post \"https://ingress-nginx-controller-admission.ingress-nginx.svc:443/networking/v1/ingresses?timeout=10s\": x509: certificate has expired or is not yet valid: current time 2022-11-23T09:12:51Z is after 2022-11-22T17:00:00Z",
+        "webhook-cert-expired",
+    ),
+    // Before 1.22 there was no `failed to call webhook`: only like it, and nearer than the last words alone.
+    (
+        "Internal error occurred: failed calling webhook \"webhook.cert-manager.io\": Post https://cert-manager-webhook.cert-manager.svc:443/mutate?timeout=10s: x509: certificate has expired or is not yet valid",
+        "webhook-cert-expired",
+    ),
+    (
+        "Warning  FailedNeedsStart  3m (x12 over 5m)  cronjob-controller  Cannot determine if job needs to be started: too many missed start time (> 100). Set or decrease\n      .spec.startingDeadlineSeconds or check clock skew.",
+        "cronjob-hundred-missed",
+    ),
+    ("F0930 03:12:08.771901       1 controllermanager.go:294] leaderelection lost", "two-leaders"),
+];
+
+#[test]
+fn a_pasted_text_finds_the_story_that_is_most_likely_meant() {
+    let wrong: Vec<_> = PASTED
+        .iter()
+        .filter_map(|(text, wanted)| {
+            let found = chronoplane_cli::explain::explain(text);
+            let ids: Vec<_> = found.iter().map(|found| found.entry.id).collect();
+            (ids.first() != Some(wanted)).then(|| format!("{text}\n  wanted {wanted}, found {ids:?}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Nobody takes the first of many for the only one, and what nobody has met does not come first.
+#[test]
+fn where_many_stories_fit_it_says_so() {
+    let ran = program(&["explain", "x509: certificate has expired or is not yet valid"]);
+    let text = said(&ran);
+    let (first, _) = text.split_once('\n').expect("a line");
+    let (count, rest) = first.split_once(' ').expect("a number");
+    assert!(count.parse::<usize>().is_ok_and(|n| n > 10) && rest.starts_with("stories fit"), "{first}");
+    assert_eq!(text.matches("chronoplane run ").count(), 5, "{text}");
+    let (_, others) = text.split_once("the others: ").expect("names");
+    assert!(others.contains("ca-ten-years") && others.contains("loopback-boot-1970"), "{others}");
+    let one = said(&program(&[
+        "explain",
+        "leases are fine, but: cipher: message authentication failed, error decoding secret data with provided key: cipher: message authentication failed",
+    ]));
+    assert!(one.starts_with("certificate-key-expired ("), "one story needs no such line: {one}");
+}
