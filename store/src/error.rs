@@ -109,7 +109,7 @@ pub enum StoreError {
         found: &'static str,
     },
     /// The directory holds something else, or another format of ours.
-    #[error("{} holds {found}, and this program reads chronoplane stores of format 1 only; nothing was changed; give another directory, or move that one away", .path.display())]
+    #[error("{} holds {found}, and this program reads chronoplane stores of formats 1 and 2 only; nothing was changed; give another directory, or move that one away", .path.display())]
     Format {
         /// The directory.
         path: PathBuf,

@@ -74,7 +74,7 @@ async fn put(store: &Arc<dyn Store>, written: &mut Vec<Kv>, key: &str, value: Ve
 impl Original {
     /// 180 writes in three lives, some of them in several pieces.
     async fn large() -> Self {
-        Self::make(3, async |life, store, written| {
+        Self::make(3, false, async |life, store, written| {
             for n in 0..60_usize {
                 let size = if n % 20 == 0 { 9000 } else { 40 + n };
                 put(store, written, &format!("/registry/pods/default/p{n:02}"), vec![life; size], 0).await;
@@ -85,10 +85,10 @@ impl Original {
         .await
     }
 
-    /// One of each: a key as it was made, one that was overwritten, one in two pieces, one that was in two and is in
+    /// As a kill leaves it, with a journal that sled lacks. One of each: a key as it was made, one that was overwritten, one in two pieces, one that was in two and is in
     /// one, one that is deleted, one with a lease; a lease, and one that was revoked.
     async fn small() -> Self {
-        Self::make(2, async |life, store, written| {
+        Self::make(2, true, async |life, store, written| {
             if life == 0 {
                 for (key, size) in
                     [("/made", 9), ("/over", 9), ("/long", 3100), ("/less", 3100), ("/gone", 9)]
@@ -109,20 +109,23 @@ impl Original {
         .await
     }
 
-    async fn make(lives: u8, live: impl AsyncFn(u8, &Arc<dyn Store>, &mut Vec<Kv>)) -> Self {
+    async fn make(lives: u8, killed: bool, live: impl AsyncFn(u8, &Arc<dyn Store>, &mut Vec<Kv>)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let host = real_host(root.path());
-        let mut written = Vec::new();
+        let dir = root.path().join("cp1/data");
+        let (mut written, mut files) = (Vec::new(), BTreeMap::new());
         for life in 0..lives {
             let process = host.process("store");
             let store = store::sled(process.host(), "/data").await.unwrap();
             live(life, &store, &mut written).await;
+            files = picture(&dir);
             drop(store);
             process.kill().await;
         }
-        let dir = root.path().join("cp1/data");
         let image = offline::load(&host, &dir).await.unwrap();
-        let files = picture(&dir);
+        if !killed {
+            files = picture(&dir);
+        }
         let files =
             files.into_iter().map(|(path, bytes)| (path.strip_prefix(&dir).unwrap().to_owned(), bytes));
         Self { files: files.collect(), image, written }

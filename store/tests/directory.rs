@@ -33,7 +33,8 @@ impl Bench {
 
     /// A store with a few hundred records, closed again.
     async fn filled(&self) {
-        let store = self.open().await.unwrap();
+        let process = self.host.process("store");
+        let store = store::sled(process.host(), "/data").await.unwrap();
         for n in 0..300 {
             store
                 .put(format!("/registry/pods/default/p{n}").into(), vec![n as u8; 700].into())
@@ -41,6 +42,8 @@ impl Bench {
                 .unwrap();
         }
         let _ = store.lease_grant(7, std::time::Duration::from_secs(60)).await;
+        drop(store);
+        process.kill().await;
     }
 }
 
@@ -56,6 +59,25 @@ async fn check(spoil: impl FnOnce(&Path), expected: &str) {
     assert!(!error.contains('\n'), "{error:?} is one sentence");
     let after = picture(&bench.path);
     assert!(before == after, "nothing was changed by the open that said {error:?}");
+}
+
+/// A store of the format that had no journal is opened, and is of the present format from then on.
+#[tokio::test]
+async fn the_former_format_is_brought_up_to_the_present_one() {
+    let bench = Bench::new();
+    bench.filled().await;
+    let format = bench.path.join("FORMAT");
+    assert_eq!(fs::read_to_string(&format).unwrap(), "chronoplane store 2\n");
+    fs::write(&format, "chronoplane store 1\n").unwrap();
+    fs::remove_file(bench.path.join("journal")).unwrap();
+    let before = picture(&bench.path);
+    assert!(store::offline::check(&bench.host, &bench.path).await.unwrap().is_sound());
+    assert!(before == picture(&bench.path), "a look changes nothing");
+    let store = bench.open().await.unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "chronoplane store 2\n");
+    let found = store.list(Range::all(), Default::default()).await.unwrap();
+    assert_eq!((found.count, found.revision), (300, 301));
+    assert_eq!(store.put("next".into(), "1".into()).await, Ok(302));
 }
 
 fn flip(file: &Path, at: u64, n: usize) {
@@ -109,8 +131,8 @@ async fn a_directory_of_somebody_else_is_left_alone() {
     )
     .await;
     check(
-        |path| fs::write(path.join("FORMAT"), "chronoplane store 2\n").unwrap(),
-        "holds a chronoplane store of format 2, and this program reads chronoplane stores of format 1 only",
+        |path| fs::write(path.join("FORMAT"), "chronoplane store 3\n").unwrap(),
+        "holds a chronoplane store of format 3, and this program reads chronoplane stores of formats 1 and 2 only",
     )
     .await;
 }

@@ -19,7 +19,7 @@ const PIECE: usize = 3 << 10;
 const KEY: u8 = b'k';
 const LEASE: u8 = b'l';
 
-/// Where the store stands: written with every append, in the same atomic batch.
+/// Where the store stands: written with every append, after all else of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Counts appends.
@@ -53,10 +53,7 @@ pub(super) enum Entry {
 }
 
 /// sled's key of a piece.
-pub(super) type PieceKey = [u8; 12];
-
-/// The key of piece number `piece` of the record `id`; their order is that of the numbers.
-pub(super) fn piece_key(id: u64, piece: u32) -> PieceKey {
+pub(super) fn piece_key(id: u64, piece: u32) -> [u8; 12] {
     let mut key = [0; 12];
     let (number, place) = key.split_at_mut(8);
     number.copy_from_slice(&id.to_be_bytes());

@@ -1,11 +1,12 @@
-//! All that a sled holds, sound or not, and what is wrong with it.
+//! All that sled and the journal hold, sound or not, and what is wrong with it.
 
 use sled::IVec;
 
 use super::{
     codec::{self, Entry, HEAD, Head, Name, Slot},
-    directory::Directory,
+    directory::{Directory, io_error},
     files::Files,
+    journal::{self, Changes, Journal},
     staging::Slots,
 };
 use crate::{Image, StoreError};
@@ -48,9 +49,21 @@ impl Contents {
         this
     }
 
-    /// All that `files` hold.
-    pub(super) fn read(files: &Files, dir: &Directory) -> Result<Self, StoreError> {
-        Ok(Self::of(files.items(dir)?))
+    /// All that `files` and the journal hold, up to that append; and what of it `files` lack.
+    pub(super) fn whole(files: &Files, dir: &Directory, up_to: u64) -> Result<(Self, Changes), StoreError> {
+        Self::complete(files.items(dir)?, dir, up_to)
+    }
+
+    /// As [`Contents::whole`], of a sled with these items.
+    pub(super) fn complete(
+        items: Vec<(IVec, IVec)>,
+        dir: &Directory,
+        up_to: u64,
+    ) -> Result<(Self, Changes), StoreError> {
+        let entries = Journal::read(&dir.journal());
+        let entries = entries.map_err(|e| io_error("read", &dir.journal(), dir.path(), &e))?;
+        let missing = journal::missing(&items, entries, up_to);
+        Ok((Self::of(journal::with(items, &missing)), missing))
     }
 
     fn take(&mut self, key: &[u8], item: &[u8]) {

@@ -1,8 +1,13 @@
 //! The blocking half of the sled engine: open and prove sound, append, recover after a full disk.
+//!
+//! ```text
+//! append     journal: written and synced; mark: moved      before the writers are answered
+//! settle     sled: given the changes                       after it, while the next writes gather
+//!            sled flushed, mark synced, journal rewound    when the journal is full, and in the end
+//! ```
 
 use std::path::Path;
 
-use sled::IVec;
 use tokio::runtime::Handle;
 use world::Clock;
 
@@ -11,6 +16,7 @@ use super::{
     contents::{Contents, NOTHING},
     directory::{Directory, io_error, sync},
     files::{Files, guarded},
+    journal::{Changes, Journal},
     mark::{Found, Mark},
     staging::{Slots, Staged},
 };
@@ -25,12 +31,23 @@ pub(super) struct Core {
     runtime: Handle,
     /// `None` after an error: sled does not go on after one, it must be opened again.
     files: Option<Files>,
+    journal: Journal,
     mark: Mark,
     /// Of the last append that succeeded.
     head: Head,
     slots: Slots,
-    /// What to restore, should the append that failed have left anything behind.
-    undo: Vec<(IVec, Option<IVec>)>,
+    /// Of the last append, until sled has them.
+    pending: Changes,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if self.files.is_some()
+            && let Err(e) = self.finish()
+        {
+            tracing::debug!(error = %e, "closing the store; the journal has what sled lacks");
+        }
+    }
 }
 
 impl Core {
@@ -55,10 +72,14 @@ impl Core {
         }
         dir.preserve()?;
         let opened = guarded(&dir, || {
-            let files = Files::open(&dir, clock)?;
-            let contents = Contents::read(&files, &dir)?;
+            let mut files = Files::open(&dir, clock)?;
+            let (contents, missing) = Contents::whole(&files, &dir, u64::MAX)?;
             match contents.complaint(mark.as_ref().map(Mark::head), &dir) {
-                None => Ok((files, contents)),
+                None => {
+                    files.write(missing, &dir)?;
+                    files.flush(&dir)?;
+                    Ok((files, contents))
+                }
                 Some(complaint) => Err(dir.corrupt(complaint)),
             }
         });
@@ -78,15 +99,20 @@ impl Core {
                 made.map_err(|e| io_error("open", &dir.mark(), dir.path(), &e))?
             }
         };
+        dir.upgrade()?;
+        let journal = Journal::begin(&dir.journal(), head.sum)
+            .and_then(|journal| sync(dir.path()).map(|()| journal))
+            .map_err(|e| io_error("open", &dir.journal(), dir.path(), &e))?;
         let core = Self {
             dir,
             clock: clock.clone(),
             runtime: Handle::current(),
             files: Some(files),
+            journal,
             mark,
             head,
             slots: contents.slots,
-            undo: Vec::new(),
+            pending: Changes::new(),
         };
         Ok((core, contents.image))
     }
@@ -100,70 +126,95 @@ impl Core {
         if self.files.is_none() {
             self.reopen()?;
         }
-        let Self { dir, files, mark, slots, undo, .. } = self;
-        // As of the append before, should that not have been possible then.
-        if !mark.is_settled() {
-            mark.write(self.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
-        }
+        self.catch_up()?;
+        let Self { dir, journal, mark, slots, .. } = self;
         let mut staged = Staged::new(slots, self.head, records);
-        let items = std::mem::take(&mut staged.items);
-        let done = guarded(dir, || {
-            let Some(files) = files else { return Err(StoreError::Closed) };
-            for key in items.keys() {
-                let before = if slots.has_room_at(key) { None } else { files.get(key, dir)? };
-                undo.push((IVec::from(key.as_slice()), before));
-            }
-            let items = items.into_iter().map(|(key, item)| (IVec::from(key.as_slice()), item));
-            files.write(items.chain([codec::head_item(&staged.head)]), dir)?;
-            mark.note(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))
-        });
-        match done {
-            Ok(()) => {
-                self.undo.clear();
-                self.head = staged.head;
-                let moved = staged.into_moved();
-                self.slots.apply(moved);
-            }
-            Err(_) => {
-                if let Some(files) = self.files.take() {
-                    files.close(&self.dir);
-                }
-            }
+        let mut changes = std::mem::take(&mut staged.items);
+        changes.extend([codec::head_item(&staged.head)]);
+        let cloned = changes.iter().map(|(key, item)| (key.clone(), item.clone()));
+        journal
+            .write(staged.head.appends, cloned)
+            .map_err(|e| io_error("write", &dir.journal(), dir.path(), &e))?;
+        mark.note(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
+        journal.keep();
+        self.head = staged.head;
+        let moved = staged.into_moved();
+        self.slots.apply(moved);
+        self.pending = changes;
+        Ok(())
+    }
+
+    /// See [`crate::Engine::settle`]. If it fails, the next append begins with opening sled again.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        self.catch_up().map_err(|e| self.dir.blame(e))
+    }
+
+    /// Gives sled what it has not got yet; and if the journal is full, has it flushed.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let Some(files) = &mut self.files else { return Ok(()) };
+        let (dir, changes) = (&self.dir, std::mem::take(&mut self.pending));
+        let mut done = guarded(dir, || files.write(changes, dir));
+        if done.is_ok() && self.journal.is_full() {
+            done = self.checkpoint().and_then(|()| self.journal_done(Journal::rewind));
+        }
+        if done.is_err() {
+            self.close();
         }
         done
     }
 
-    /// After an error: opens sled again, takes back what the failed append may have left, and proves that
-    /// everything acknowledged is there.
+    /// Whoever opens the directory next finds all of it in sled.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        self.catch_up()?;
+        self.checkpoint()?;
+        self.journal_done(Journal::clear)
+    }
+
+    /// All that was acknowledged is durable in sled when this returns.
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let Self { dir, files, mark, .. } = self;
+        guarded(dir, || files.as_mut().map_or(Err(StoreError::Closed), |files| files.flush(dir)))?;
+        mark.settle().map_err(|e| io_error("sync", &dir.mark(), dir.path(), &e))
+    }
+
+    fn journal_done(&mut self, how: fn(&mut Journal) -> std::io::Result<()>) -> Result<(), StoreError> {
+        let Self { dir, journal, .. } = self;
+        how(journal).map_err(|e| io_error("write", &dir.journal(), dir.path(), &e))
+    }
+
+    /// sled does not go on after an error.
+    fn close(&mut self) {
+        if let Some(files) = self.files.take() {
+            files.close(&self.dir);
+        }
+    }
+
+    /// After an error: opens sled again, gives it what the journal has, and proves that everything acknowledged is
+    /// there.
     fn reopen(&mut self) -> Result<(), StoreError> {
-        let Self { dir, clock, runtime, mark, head, undo, slots, .. } = self;
+        let Self { dir, clock, runtime, head, slots, .. } = self;
         // What watches over sled must not be a task of the thread that waits for it.
         let _there = runtime.enter();
-        // The failed append may have reached sled, or the mark, with one more; this is after both.
-        let next = Head { appends: head.appends + 2, ..*head };
         let mut files = guarded(dir, || Files::open_again(dir, clock))?;
         let restored = guarded(dir, || {
-            files.write(undo.iter().cloned().chain([codec::head_item(&next)]), dir)?;
-            mark.write(next).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
-            if Contents::read(&files, dir)?.slots.by_name != slots.by_name {
+            let (contents, missing) = Contents::whole(&files, dir, head.appends)?;
+            if contents.slots.by_name != slots.by_name || contents.head.unwrap_or(NOTHING) != *head {
                 return Err(dir.corrupt("after an error of the disk, acknowledged writes are gone"));
             }
-            Ok(())
+            files.write(missing, dir)?;
+            files.flush(dir)
         });
         if let Err(e) = restored {
             files.close(dir);
             return Err(e);
         }
         tracing::info!(path = %dir.path().display(), "the store writes again");
-        *head = next;
-        undo.clear();
         self.files = Some(files);
-        Ok(())
-    }
-
-    /// See [`crate::Engine::settle`]. If it fails, the next append begins with it.
-    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        self.mark.settle().map_err(|e| io_error("sync", &self.dir.mark(), self.dir.path(), &e))
+        self.pending.clear();
+        self.journal_done(Journal::rewind)
     }
 
     /// Whether an append need not open sled first.

@@ -4,6 +4,7 @@
 //! <path>/FORMAT       what this is
 //! <path>/LOCK         locked while a store works here; names the process
 //! <path>/high-water   see `mark`
+//! <path>/journal      see `journal`; as good as empty after a store was closed
 //! <path>/sled/        sled's own files
 //! <path>/untouched/   sled's files as they were, while an open has not yet proved them sound
 //! <path>/repaired/    what a repair kept, until it is in its place
@@ -21,7 +22,9 @@ use crate::StoreError;
 
 /// In bytes (sled's default).
 const SEGMENT: usize = 512 << 10;
-const FORMAT: &str = "chronoplane store 1\n";
+const FORMAT: &str = "chronoplane store 2\n";
+/// Without a journal; read, and brought up to the present one.
+const FORMER: &str = "chronoplane store 1\n";
 
 /// A directory that this process has to itself until it drops this.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl Directory {
         let fail = |op, at: &Path, e: &io::Error| io_error(op, at, path, e);
         let format = path.join("FORMAT");
         match fs::read(&format) {
-            Ok(found) if found == FORMAT.as_bytes() => {}
+            Ok(found) if found == FORMAT.as_bytes() || found == FORMER.as_bytes() => {}
             Ok(found) => {
                 let found = describe_format(&String::from_utf8_lossy(&found));
                 return Err(StoreError::Format { path: path.to_owned(), found });
@@ -100,6 +103,24 @@ impl Directory {
         &self.path
     }
 
+    /// From now on it is of the present format, and programs that know the former one only refuse it.
+    pub(super) fn upgrade(&self) -> Result<(), StoreError> {
+        let (format, new) = (self.path.join("FORMAT"), self.path.join("FORMAT.new"));
+        let upgraded = fs::read(&format).and_then(|found| {
+            if found == FORMAT.as_bytes() {
+                return Ok(());
+            }
+            match fs::remove_file(&new) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            write_synced(&new, FORMAT.as_bytes())?;
+            fs::rename(&new, &format)?;
+            sync(&self.path)
+        });
+        upgraded.map_err(|e| io_error("write", &format, &self.path, &e))
+    }
+
     /// Whether this is a store of ours, of whatever format.
     pub(super) fn is_store(path: &Path) -> bool {
         path.join("FORMAT").is_file()
@@ -111,6 +132,10 @@ impl Directory {
 
     pub(super) fn mark(&self) -> PathBuf {
         self.path.join("high-water")
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
     }
 
     fn untouched(&self) -> PathBuf {

@@ -1,11 +1,10 @@
 //! sled itself, with what its flush leaves undone.
 //!
 //! On Linux sled 0.34 flushes with `sync_file_range`, which neither makes the file's new length durable nor
-//! empties the drive's cache. So each flush here is followed by a real sync.
+//! empties the drive's cache. So each flush here is followed by a real sync. Neither is on the way of a write.
 //!
 //! And a flush may sleep for ever: sled's background writer notes an error, but does not always wake who waits
-//! for the write. Another flush does wake it, so that a task keeps watch over each open sled. It is not on the way of
-//! a write: a flush is done by who needs it, and nobody else has to wake up for that.
+//! for the write. Another flush does wake it, so that a task keeps watch over each open sled.
 
 use std::{
     collections::BTreeMap,
@@ -170,24 +169,25 @@ impl Files {
         (found, in_the_way)
     }
 
-    pub(super) fn get(&self, key: &[u8], dir: &Directory) -> Result<Option<IVec>, StoreError> {
-        self.db.get(key).map_err(|e| sled_error("read", dir, &e))
-    }
-
-    /// Writes all or nothing; durable when it returns.
+    /// Writes in this order; durable after [`Files::flush`]. After a crash a part of it may be there, from the beginning:
+    /// the journal has all of it. (sled's own batches are all or nothing, and each has its log written at once.)
     pub(super) fn write(
         &mut self,
         changes: impl IntoIterator<Item = (IVec, Option<IVec>)>,
         dir: &Directory,
     ) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
         for (key, item) in changes {
-            match item {
-                Some(item) => batch.insert(key, item),
-                None => batch.remove(key),
-            }
+            let done = match item {
+                Some(item) => self.db.insert(key, item),
+                None => self.db.remove(key),
+            };
+            done.map_err(|e| sled_error("write", dir, &e))?;
         }
-        self.db.apply_batch(batch).map_err(|e| sled_error("write", dir, &e))?;
+        Ok(())
+    }
+
+    /// All that was written is durable when this returns.
+    pub(super) fn flush(&mut self, dir: &Directory) -> Result<(), StoreError> {
         self.db.flush().map_err(|e| sled_error("flush", dir, &e))?;
         self.log.sync_data().map_err(|e| io_error("sync", &dir.sled(), dir.path(), &e))
     }

@@ -1,10 +1,11 @@
-//! The high-water mark: a small file beside sled that says how far acknowledged writes have come.
+//! The high-water mark: a small file beside sled and the journal that says how far acknowledged writes have come.
 //!
-//! sled repairs a torn file by forgetting its end, without a word. The mark is moved before a write is
-//! acknowledged, so a sled that has forgotten an acknowledged write is found out at open.
+//! A journal whose last record is damaged ends one earlier, and sled repairs a torn file by forgetting its end, both
+//! without a word. The mark is moved before a write is acknowledged, so that whoever has forgotten an acknowledged write
+//! is found out at open.
 //!
-//! It is synced after that, while the next writes gather, and before anything of theirs is written. What was acknowledged
-//! is in sled by then, durable; the mark only bears witness to it, and after a power failure it may be one append older.
+//! It is synced only when sled is. What was acknowledged is durable in the journal; the mark bears witness to it, and
+//! after a power failure it may be as old as the beginning of the journal.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,7 +22,7 @@ use crate::StoreError;
 
 const MAGIC: &[u8; 8] = b"chpl-mrk";
 const SLOT: usize = 40;
-/// Slots lie in different sectors: a torn write damages one of them, and the older one is still true.
+/// Slots lie in different sectors: a torn write damages one of them, and the other one is still true.
 const DISTANCE: u64 = 4096;
 
 /// See the module.
@@ -29,6 +30,8 @@ const DISTANCE: u64 = 4096;
 pub(super) struct Mark {
     file: File,
     head: Head,
+    /// The slot that is written: not the one that was synced last.
+    slot: u64,
     synced: bool,
 }
 
@@ -56,7 +59,7 @@ impl Mark {
     /// Makes the file. It must not exist.
     pub(super) fn create(path: &Path, head: Head) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        let mut this = Self { file, head, synced: false };
+        let mut this = Self { file, head, slot: 1, synced: false };
         // Both slots: their space is taken now, so that a full disk cannot stop a mark later.
         this.write(Head { appends: head.appends.wrapping_sub(1), ..head })?;
         this.write(head)?;
@@ -82,8 +85,9 @@ impl Mark {
             file.read_exact_at(&mut slot, at).ok().and_then(|()| decode(&slot))
         });
         // One ahead of the very first counts as before it.
-        let newest = slots.into_iter().flatten().max_by_key(|head| head.appends.wrapping_add(1));
-        Ok(newest.map(|head| Self { file, head, synced: true }))
+        let slots = (0..).zip(slots).filter_map(|(slot, head)| Some((slot, head?)));
+        let newest = slots.max_by_key(|(_, head)| head.appends.wrapping_add(1));
+        Ok(newest.map(|(slot, head)| Self { file, head, slot: 1 - slot, synced: true }))
     }
 
     pub(super) fn head(&self) -> Head {
@@ -99,13 +103,9 @@ impl Mark {
     /// Moves the mark: whoever opens the file sees it so, unless the power fails before [`Mark::settle`].
     pub(super) fn note(&mut self, head: Head) -> io::Result<()> {
         self.synced = false;
-        self.file.write_all_at(&encode(&head), (head.appends % 2) * DISTANCE)?;
+        self.file.write_all_at(&encode(&head), self.slot * DISTANCE)?;
         self.head = head;
         Ok(())
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.synced
     }
 
     /// Makes it durable where it is.
@@ -113,6 +113,7 @@ impl Mark {
         if !self.synced {
             self.file.sync_data()?;
             self.synced = true;
+            self.slot = 1 - self.slot;
         }
         Ok(())
     }

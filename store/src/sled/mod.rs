@@ -1,7 +1,7 @@
 //! The engine on disk: sled 0.34, guarded.
 //!
-//! sled keeps the newest state. Around it: a checksum in each record and over all records, a mark outside
-//! sled of how far acknowledged writes have come, real syncs, a directory that is taken by one store at a
+//! sled keeps the newest state. Around it: a journal that is synced before a write is acknowledged, a checksum in each
+//! record and over all records, a mark outside of both of how far acknowledged writes have come, a directory that is taken by one store at a
 //! time and that a failed open leaves as it was. All of sled's work blocks: appends on the thread of who commits, which
 //! has nothing else to do (each other thread that had to be woken on the way of a write would be a third of a sync more),
 //! the rest on tokio's blocking pool. In the real gear only: a paused runtime does not wait for other threads.
@@ -13,6 +13,7 @@ mod contents;
 mod core;
 mod directory;
 mod files;
+mod journal;
 mod mark;
 mod staging;
 
@@ -150,7 +151,7 @@ impl Engine for Sled {
 
     fn settle(&self) {
         if let Some(Err(e)) = self.core.lock().as_mut().map(Core::settle) {
-            tracing::warn!(error = %e, "the store's mark could not be synced; the next write tries again");
+            tracing::warn!(error = %e, "sled did not take what was acknowledged; the journal has it, and the next write tries again");
         }
     }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use sled::IVec;
 
-use super::codec::{Head, Name, PieceKey, Slot, encode_key, encode_lease, piece_key, pieces};
+use super::{
+    codec::{Head, Name, Slot, encode_key, encode_lease, piece_key, pieces},
+    journal::Changes,
+};
 use crate::{EventKind, Record};
 
 /// Where all records lie.
@@ -21,22 +24,21 @@ impl Slots {
         self.by_name.insert(name, slot);
     }
 
-    /// Whether there never was a record with the number of the piece `key`: nothing is below it in sled.
-    pub(super) fn has_room_at(&self, key: &PieceKey) -> bool {
-        *key >= piece_key(self.next_id, 0)
-    }
-
     /// All checksums added up.
     pub(super) fn sum(&self) -> u64 {
         self.by_name.values().fold(0, |sum, slot| sum.wrapping_add(slot.sum))
     }
 }
 
+fn item_key(id: u64, piece: u32) -> IVec {
+    IVec::from(piece_key(id, piece).as_slice())
+}
+
 /// One append, ready for sled.
 pub(super) struct Staged<'a> {
     slots: &'a Slots,
     /// The newest of each item; `None` removes it.
-    pub(super) items: BTreeMap<PieceKey, Option<IVec>>,
+    pub(super) items: Changes,
     pub(super) head: Head,
     changed: BTreeMap<Name, Option<Slot>>,
     next_id: u64,
@@ -52,7 +54,7 @@ impl<'a> Staged<'a> {
     pub(super) fn new(slots: &'a Slots, head: Head, records: &[Record]) -> Self {
         let head = Head { appends: head.appends + 1, ..head };
         let mut this =
-            Self { slots, items: BTreeMap::new(), head, changed: BTreeMap::new(), next_id: slots.next_id };
+            Self { slots, items: Changes::new(), head, changed: BTreeMap::new(), next_id: slots.next_id };
         for record in records {
             match record {
                 Record::Commit(batch) => {
@@ -83,7 +85,7 @@ impl<'a> Staged<'a> {
         let (record, sum) = encode(id);
         let mut count = 0;
         for piece in pieces(&record) {
-            self.items.insert(piece_key(id, count), Some(IVec::from(piece)));
+            self.items.insert(item_key(id, count), Some(IVec::from(piece)));
             count += 1;
         }
         self.forget(before, count);
@@ -102,7 +104,7 @@ impl<'a> Staged<'a> {
         let Some(slot) = before else { return };
         self.head.sum = self.head.sum.wrapping_sub(slot.sum);
         for piece in from..slot.pieces {
-            self.items.insert(piece_key(slot.id, piece), None);
+            self.items.insert(item_key(slot.id, piece), None);
         }
     }
 

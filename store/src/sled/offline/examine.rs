@@ -129,7 +129,7 @@ fn read(dir: &Directory, clock: &Clock, complaints: &mut Vec<String>) -> Result<
                     complaints.push(format!("{how} sled opens its files"));
                 }
                 complaints.extend(in_the_way.map(|e| words(&e)));
-                found = Contents::of(items);
+                (found, _) = Contents::complete(items.into_iter().collect(), dir, u64::MAX)?;
                 break;
             }
             Err(e @ StoreError::Corrupt { .. }) if how == ATTEMPTS[0].0 => complaints.push(words(&e)),

@@ -127,7 +127,7 @@ fn fill(path: &Path, clock: &Clock, image: &Image) -> Result<(), StoreError> {
     while keys.peek().is_some() {
         core.append(&[commit(keys.by_ref().take(CHUNK).collect())])?;
     }
-    core.settle()
+    core.finish()
 }
 
 /// The newest revision that anything in `image` speaks of.

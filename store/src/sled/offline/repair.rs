@@ -5,8 +5,9 @@
 //!   repaired/ASIDE       where the damaged files go             before this, nothing happened
 //! 2 damaged-1/high-water a copy of the mark
 //! 3 high-water           replaced by the new one                from here on no store opens the directory
-//! 4 damaged-1/sled       sled's old files
-//! 5 sled                 the new ones                           and it is sound
+//! 4 damaged-1/journal    the old journal
+//! 5 damaged-1/sled       sled's old files
+//! 6 sled                 the new ones                           and it is sound
 //! ```
 //!
 //! Cut short after 1, the next repair goes on where it was, and puts the damaged files where the first one did.
@@ -86,6 +87,10 @@ fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
     }
     let new_files = new.join("sled");
     if new_files.exists() {
+        if dir.journal().exists() {
+            fs::rename(dir.journal(), old.join("journal"))?;
+            sync(dir.path())?;
+        }
         if dir.sled().exists() {
             fs::rename(dir.sled(), old.join("sled"))?;
             sync(dir.path())?;
