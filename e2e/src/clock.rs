@@ -11,7 +11,7 @@ use serde_json::json;
 use world::{
     Wall,
     real::{ClockFile, Setting, system},
-    rfc3339,
+    rfc3339, signed,
 };
 
 use crate::{
@@ -255,7 +255,7 @@ fn show(kept: &Kept, output: Output) -> Result<(), Refusal> {
 
 /// `-1h 30m`, without what is left of a second.
 fn whole_seconds(ahead: SignedDuration) -> String {
-    format!("{:#}", SignedDuration::from_secs(ahead.as_secs()))
+    signed(SignedDuration::from_secs(ahead.as_secs()))
 }
 
 #[cfg(test)]

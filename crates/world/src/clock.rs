@@ -10,6 +10,12 @@ pub fn rfc3339(at: Wall) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A span that may be negative, as people write what a clock is set by: `1h 30m`, `-1h`.
+pub fn signed(by: jiff::SignedDuration) -> String {
+    let printer = jiff::fmt::friendly::SpanPrinter::new().direction(jiff::fmt::friendly::Direction::Sign);
+    printer.duration_to_string(&by)
+}
+
 /// Monotonic time: nanoseconds since the host was switched on. Never goes back, is not stepped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mono(pub(crate) u128);

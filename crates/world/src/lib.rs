@@ -36,7 +36,7 @@ mod services;
 pub mod sim;
 mod trace;
 
-pub use clock::{Clock, Elapsed, Interval, Mono, Wall, rfc3339};
+pub use clock::{Clock, Elapsed, Interval, Mono, Wall, rfc3339, signed};
 pub use commons::Commons;
 pub use disk::{Disk, DiskError, DiskErrorKind, Durability, FileKind, Fsync, MemoryDisk, Stat};
 pub use entropy::Entropy;

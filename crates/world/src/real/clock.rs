@@ -116,7 +116,7 @@ impl Setting {
         let exact = said.is_some() || before.ppm == 0 && !before.frozen;
         let by = if exact { by } else { by.round(jiff::Unit::Millisecond).unwrap_or(by) };
         if !by.is_zero() {
-            done.push(("step", format!("{by:#}")));
+            done.push(("step", crate::signed(by)));
         }
         done
     }

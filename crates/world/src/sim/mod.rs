@@ -188,7 +188,7 @@ impl Sim {
     pub fn step(&self, name: &str, by: SignedDuration) {
         let machine = self.machine(name);
         machine.clock.step(by);
-        machine.host.record("clock", vec![("step", format!("{by:#}"))]);
+        machine.host.record("clock", vec![("step", crate::signed(by))]);
     }
 
     /// Suspends one host for `d` (a lid closed, a VM suspended): its tasks and its monotonic clock
