@@ -1,7 +1,7 @@
 //! The scenario catalogue as code, and what the `chronoplane` binary does.
 //!
 //! ```text
-//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear); timeline: as a page
+//! cli ─┬─ run <id>     catalogue → a story tells itself and checks itself (simulated gear, or real); timeline: as a page
 //!      ├─ up           a cluster on this machine, in one process or in many (real gear)
 //!      ├─ clock        the clocks of a cluster that `up` runs
 //!      ├─ envtest      a folder for Go's envtest, whose programs are this one
