@@ -2,7 +2,8 @@
 //!
 //! Who waits at the same time shares one append. Those whom the last one has answered are about to write again, and who
 //! comes first must not go alone, with all the others waiting for its append and then for theirs: so a group of half
-//! of them is waited for, for no longer than an append takes.
+//! of them is waited for, for as long as a few appends take. What the others need meanwhile they need anyhow, and each
+//! append less is a sync less.
 
 use std::{
     sync::{
@@ -20,8 +21,9 @@ use crate::{Batch, Engine, Lease, Op, Range, Record, Revision, StoreError, Txn, 
 
 /// Transactions that share one flush at most.
 const GROUP: usize = 256;
-/// How long a group is waited for at most, however slow the disk is.
+/// How long a group is waited for at most, however slow the disk is; and in appends.
 const PATIENCE: Duration = Duration::from_millis(1);
+const APPENDS: u32 = 4;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -131,7 +133,7 @@ impl<E: Engine> Committer<E> {
         told.store(wanted, Ordering::SeqCst);
         // Whoever came before that was written down has not told.
         if self.queue.len() < wanted {
-            let _ = self.host.clock().timeout(self.took.min(PATIENCE), complete.notified()).await;
+            let _ = self.host.clock().timeout((self.took * APPENDS).min(PATIENCE), complete.notified()).await;
         }
         told.store(0, Ordering::SeqCst);
     }
