@@ -1,5 +1,6 @@
 //! The Docker Engine, by the command that people type. Whatever was made here is removed when its handle is dropped, also
-//! by a panic; and what a test that was killed has left is removed by the next one.
+//! by a panic. Everything says whose it is: what a process has left that was killed, its `reaper` removes, and whatever
+//! that has missed the next process that comes here.
 
 use std::{
     net::Ipv4Addr,
@@ -9,7 +10,7 @@ use std::{
 
 use world::Entropy;
 
-/// On everything that is made: the process that made it.
+/// On everything that is made: its [`owner`]. Images have it as their tag, `chronoplane-test-NAME:OWNER`.
 const LABEL: &str = "chronoplane-test";
 
 /// Why the engine did not do what it was asked.
@@ -33,22 +34,76 @@ pub fn is_here() -> bool {
     docker(["version", "--format", "{{.Server.Version}}"]).is_ok()
 }
 
+/// A process, told from all that ever had or will have its number on this machine since it was started.
+pub fn owner(pid: u32) -> Option<String> {
+    // Behind the name, which may have anything in it, the start is the twentieth: in ticks since the machine's.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, behind_the_name) = stat.rsplit_once(')')?;
+    let start = behind_the_name.split_whitespace().nth(19)?;
+    Some(format!("{pid}-{start}"))
+}
+
+fn myself() -> String {
+    owner(std::process::id()).expect("a process knows when it began")
+}
+
+fn lives(someone: &str) -> bool {
+    let pid = someone.split('-').next().and_then(|pid| pid.parse().ok());
+    pid.and_then(owner).is_some_and(|now| now == someone)
+}
+
+/// Something that a test has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub kind: &'static str,
+    pub owner: String,
+    id: String,
+}
+
+impl Left {
+    fn remove(&self) -> Result<()> {
+        let words: &[&str] = match self.kind {
+            "container" => &["rm", "-f", "-v"],
+            "network" => &["network", "rm"],
+            _ => &["rmi", "-f"],
+        };
+        docker(words.iter().copied().chain([self.id.as_str()])).map(drop)
+    }
+}
+
+/// What tests have made and not removed, whoever they are, in the order in which it can be removed.
+pub fn all_left() -> Result<Vec<Left>> {
+    let filter = format!("--filter=label={LABEL}");
+    let format = format!("--format={{{{.ID}}}} {{{{.Label {LABEL:?}}}}}");
+    let containers = docker(["ps", "-a", &filter, &format])?;
+    let networks = docker(["network", "ls", &filter, &format])?;
+    let images = docker([
+        "images",
+        &format!("--filter=reference={LABEL}-*"),
+        "--format={{.Repository}}:{{.Tag}} {{.Tag}}",
+    ])?;
+    let mut found = Vec::new();
+    for (kind, lines) in [("container", containers), ("network", networks), ("image", images)] {
+        let each = lines.lines().filter_map(|line| line.split_once(' '));
+        found.extend(each.map(|(id, owner)| Left { kind, owner: owner.to_owned(), id: id.to_owned() }));
+    }
+    Ok(found)
+}
+
+/// What that one has made and not removed.
+pub fn left_by(owner: &str) -> Result<Vec<Left>> {
+    Ok(all_left()?.into_iter().filter(|left| left.owner == owner).collect())
+}
+
+/// Removes what that one has left. Gives how much there was.
+pub fn remove_all_of(owner: &str) -> Result<usize> {
+    let left = left_by(owner)?;
+    left.iter().try_for_each(Left::remove).map(|()| left.len())
+}
+
 /// Removes what processes that are gone have left.
 pub fn sweep() -> Result<()> {
-    let mine = format!("{{{{.Label {LABEL:?}}}}}");
-    for (list, remove) in
-        [(["ps", "-a"], &["rm", "-f", "-v"][..]), (["network", "ls"], &["network", "rm"][..])]
-    {
-        let filter = format!("--filter=label={LABEL}");
-        let format = format!("--format={{{{.ID}}}} {mine}");
-        for line in docker(list.into_iter().chain([filter.as_str(), &format]))?.lines() {
-            let Some((id, pid)) = line.split_once(' ') else { continue };
-            if !Path::new("/proc").join(pid).exists() {
-                docker(remove.iter().copied().chain([id]))?;
-            }
-        }
-    }
-    Ok(())
+    all_left()?.iter().filter(|left| !lives(&left.owner)).try_for_each(Left::remove)
 }
 
 /// An image of one program, made by `scripts/image`.
@@ -56,7 +111,7 @@ pub struct Image(String);
 
 impl Image {
     pub fn of(program: &Path, name: &str) -> Result<Self> {
-        let tag = format!("chronoplane-test-{name}:{}", std::process::id());
+        let tag = format!("{LABEL}-{name}:{}", myself());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/image");
         run(Command::new(script).arg(program).arg(&tag))?;
         Ok(Self(tag))
@@ -77,7 +132,7 @@ pub struct Network {
 
 impl Network {
     pub fn new() -> Result<Self> {
-        let name = format!("chronoplane-test-{}", std::process::id());
+        let name = format!("{LABEL}-{}", myself());
         let entropy = Entropy::system();
         let mut last = String::new();
         for _ in 0..16 {
@@ -85,7 +140,7 @@ impl Network {
             let base =
                 (10 << 24) | ((200 + entropy.below(50) as u32) << 16) | ((entropy.below(256) as u32) << 8);
             let subnet = format!("--subnet={}/24", Ipv4Addr::from(base));
-            let label = format!("--label={LABEL}={}", std::process::id());
+            let label = format!("--label={LABEL}={}", myself());
             match docker(["network", "create", "--internal", &subnet, &label, &name]) {
                 Ok(_) => return Ok(Self { name, base }),
                 Err(e) => last = e,
@@ -113,7 +168,7 @@ impl Network {
             format!("--hostname={name}"),
             format!("--network={}", self.name),
             format!("--ip={address}"),
-            format!("--label={LABEL}={}", std::process::id()),
+            format!("--label={LABEL}={}", myself()),
         ];
         let all = ["create".to_owned()].into_iter().chain(own).chain(options.iter().cloned());
         let id = docker(all.chain([image.0.clone()]).chain(args.iter().cloned()))?;

@@ -1,13 +1,16 @@
 //! Several machines: a cluster of containers on a private network, and what happens to such things. One is killed, its
 //! cable is pulled, it is paused, its clock is set. The cluster goes on, or heals, and nothing that was acknowledged is
-//! lost: writers write through all of it, and in the end each apiserver is asked for everything.
+//! lost: writers write through all of it, and in the end each apiserver is asked for everything. Whatever ends a test, no
+//! container, network or image of it stays behind.
 //!
-//! Needs a Docker Engine and an etcd; `CHRONOPLANE_REQUIRE=docker,etcd` makes their absence a failure.
+//! Needs a Docker Engine, and for the cluster an etcd; `CHRONOPLANE_REQUIRE=docker,etcd` makes their absence a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
 
 mod cluster;
 mod docker;
+mod leavings;
 mod ledger;
+mod reaper;
 #[path = "../common/requirement.rs"]
 mod requirement;
 mod stories;
@@ -56,28 +59,39 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 fn main() -> ExitCode {
+    if let Some(owner) = reaper::is_this() {
+        return reaper::run(&owner);
+    }
+    if let Some(end) = leavings::is_child() {
+        return leavings::child(&end);
+    }
     let mut arguments = Arguments::from_args();
     // One cluster, one story after the other.
     arguments.test_threads = Some(1);
-    let etcd = program("etcd");
-    let ready = arguments.list
-        || (requirement::met("docker", docker::is_here(), "no Docker Engine answers `docker version`")
-            && requirement::met(
-                "etcd",
-                Path::new(&etcd).is_file(),
-                "no `etcd` on PATH; Debian has it in etcd-server",
-            ));
-    if !ready {
+    let docker = arguments.list
+        || requirement::met("docker", docker::is_here(), "no Docker Engine answers `docker version`");
+    if !docker {
         return ExitCode::SUCCESS;
     }
+    let etcd = arguments.list
+        || requirement::met(
+            "etcd",
+            Path::new(&program("etcd")).is_file(),
+            "no `etcd` on PATH; Debian has it in etcd-server",
+        );
+    let _reaper = (!arguments.list).then(|| reaper::Reaper::start().expect("a process beside this one"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = Arc::new(runtime.expect("a runtime"));
     let shared = Arc::new(Shared::default());
-    let trials = STORIES.iter().map(|(name, story)| {
+    let mut trials: Vec<Trial> = leavings::TRIALS
+        .iter()
+        .map(|(name, test)| Trial::test(*name, || test().map_err(Into::into)))
+        .collect();
+    trials.extend(STORIES.iter().filter(|_| etcd).map(|(name, story)| {
         let (runtime, shared) = (runtime.clone(), shared.clone());
         Trial::test(*name, move || shared.tell(&runtime, *story).map_err(Into::into))
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    }));
+    let conclusion = libtest_mimic::run(&arguments, trials);
     // Containers and networks go before the process does.
     drop(shared);
     conclusion.exit_code()
