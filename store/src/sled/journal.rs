@@ -1,8 +1,8 @@
 //! The journal: what was acknowledged and is not durable in sled yet.
 //!
 //! An append is one write and one sync of this file. sled, whose own flush takes two more syncs and wakes a pool of
-//! threads, gets it afterwards, and is flushed when the journal is full; then the journal begins again at its start, over
-//! what was there before.
+//! threads, gets it afterwards, and is flushed when the journal is full, every hundred objects or so; then the journal
+//! begins again at its start, over what was there before.
 //!
 //! ```text
 //! block   magic  length  number  sum of the one before  sum  (changes, length of them)  zeros up to the next block
@@ -27,8 +27,12 @@ use super::codec::{HEAD, checksum, decode_head};
 const MAGIC: &[u8; 8] = b"chpl-jrn";
 const HEADER: usize = 40;
 const BLOCK: usize = 4096;
-/// At this length it is time to flush sled.
-const FULL: u64 = 4 << 20;
+/// So many bytes of changes are given to sled until it is flushed. It takes about four times as many for them, and what
+/// is not flushed must stay below one of its segments: sled believes that what it has written is durable, and writes over
+/// what that replaces; without a real sync between the two, a power failure might take both.
+const FULL: usize = 128 << 10;
+/// And at this length of the file, where changes are small.
+const LONG: u64 = 1 << 20;
 /// By so much the file grows: to make a file longer costs a sync more than to write into it.
 const STEP: u64 = 512 << 10;
 /// In place of an item's length: the item is removed.
@@ -46,6 +50,8 @@ pub(super) struct Journal {
     len: u64,
     /// Where the next record goes.
     at: u64,
+    /// Bytes of changes in the records before that.
+    held: usize,
     /// The sum of the last record.
     last: u64,
     /// The record that is being written, and how long it is.
@@ -71,7 +77,7 @@ impl Journal {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { file, len, at: 0, last: seed, buffer: Vec::new() })
+        Ok(Self { file, len, at: 0, held: 0, last: seed, buffer: Vec::new() })
     }
 
     /// Writes append `number`; durable when it returns. It counts from [`Journal::keep`] on: until then the next one
@@ -120,23 +126,24 @@ impl Journal {
         if let Some(sum) = self.buffer.get(32..HEADER).and_then(|sum| sum.try_into().ok()) {
             self.last = u64::from_be_bytes(sum);
             self.at += self.buffer.len() as u64;
+            self.held += number_at(&self.buffer, 8).and_then(|len| usize::try_from(len).ok()).unwrap_or(FULL);
         }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.at >= FULL
+        self.held >= FULL || self.at >= LONG
     }
 
     /// All of it is durable elsewhere: it begins again.
     pub(super) fn rewind(&mut self) -> io::Result<()> {
-        self.at = 0;
+        (self.at, self.held) = (0, 0);
         // Somebody has written a great deal at once.
-        if self.len > 2 * FULL { self.shorten(FULL) } else { Ok(()) }
+        if self.len > 4 * LONG { self.shorten(LONG) } else { Ok(()) }
     }
 
     /// All of it is durable elsewhere, and nothing follows.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.at = 0;
+        (self.at, self.held) = (0, 0);
         self.shorten(0)
     }
 
