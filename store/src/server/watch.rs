@@ -61,6 +61,9 @@ impl Drop for Running {
 struct Progress {
     at: i64,
     waiting: BTreeSet<i64>,
+    /// How far the one is that was marked earliest: some have been told more than was asked for, and a watch must not hear
+    /// that all this was up to less.
+    reached: Option<i64>,
 }
 
 impl Progress {
@@ -68,12 +71,19 @@ impl Progress {
     /// last one.
     fn mark(&mut self, id: i64, revision: i64) -> (bool, Option<i64>) {
         let asked = revision >= self.at && self.waiting.remove(&id);
-        (asked, (asked && self.waiting.is_empty()).then_some(self.at))
+        if asked {
+            self.reached = Some(self.reached.map_or(revision, |reached| reached.min(revision)));
+        }
+        (asked, (asked && self.waiting.is_empty()).then(|| self.answer()))
     }
 
     /// Watch `id` has ended, so nobody waits for it.
     fn forget(&mut self, id: i64) -> Option<i64> {
-        (self.waiting.remove(&id) && self.waiting.is_empty()).then_some(self.at)
+        (self.waiting.remove(&id) && self.waiting.is_empty()).then(|| self.answer())
+    }
+
+    fn answer(&self) -> i64 {
+        self.reached.unwrap_or(self.at)
     }
 }
 
@@ -172,6 +182,7 @@ impl Session {
         {
             let mut progress = self.progress.lock();
             progress.at = at;
+            progress.reached = None;
             progress.waiting = self.watches.keys().copied().collect();
         }
         self.watches.values().for_each(|watch| watch.progress.request());
@@ -239,5 +250,23 @@ impl Forwarder {
             StoreError::Compacted { oldest, .. } => WatchResponse { compact_revision: oldest, ..response },
             why => WatchResponse { cancel_reason: why.to_string(), ..response },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_when_all_have_come_so_far_and_never_less_than_one_was_told() {
+        let mut progress = Progress { at: 39, waiting: [1, 2].into(), reached: None };
+        assert_eq!(progress.mark(1, 38), (false, None), "before what was asked about");
+        assert_eq!(progress.mark(1, 45), (true, None));
+        assert_eq!(progress.mark(1, 46), (false, None), "once");
+        assert_eq!(progress.mark(2, 41), (true, Some(41)));
+        let mut alone = Progress { at: 39, waiting: [1].into(), reached: None };
+        assert_eq!(alone.mark(1, 41), (true, Some(41)), "events up to 41 came before it");
+        let mut ended = Progress { at: 39, waiting: [1, 2].into(), reached: None };
+        assert_eq!((ended.mark(1, 40), ended.forget(2)), ((true, None), Some(40)));
     }
 }

@@ -70,6 +70,9 @@ impl Core {
         if promised != NOTHING && !dir.sled().exists() {
             return Err(dir.corrupt(format!("{} is missing", dir.sled().display())));
         }
+        if let Some(complaint) = dir.complaint_of_log()? {
+            return Err(dir.corrupt(complaint));
+        }
         dir.preserve()?;
         let opened = guarded(&dir, || {
             let mut files = Files::open(&dir, clock)?;

@@ -18,10 +18,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::segments;
 use crate::StoreError;
 
 /// In bytes (sled's default).
-const SEGMENT: usize = 512 << 10;
+pub(super) const SEGMENT: usize = 512 << 10;
 const FORMAT: &str = "chronoplane store 2\n";
 /// Without a journal; read, and brought up to the present one.
 const FORMER: &str = "chronoplane store 1\n";
@@ -128,6 +129,13 @@ impl Directory {
 
     pub(super) fn sled(&self) -> PathBuf {
         self.path.join("sled")
+    }
+
+    /// What is wrong with sled's log before sled itself has looked at it.
+    pub(super) fn complaint_of_log(&self) -> Result<Option<String>, StoreError> {
+        let log = self.sled().join("db");
+        let damaged = segments::first_damaged(&log).map_err(|e| io_error("read", &log, &self.path, &e))?;
+        Ok(damaged.map(|number| format!("the header of segment {number} of {} is damaged", log.display())))
     }
 
     pub(super) fn mark(&self) -> PathBuf {

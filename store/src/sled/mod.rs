@@ -15,6 +15,7 @@ mod directory;
 mod files;
 mod journal;
 mod mark;
+mod segments;
 mod staging;
 
 use std::{

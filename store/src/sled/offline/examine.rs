@@ -80,6 +80,7 @@ pub(super) fn examine(dir: &Directory, clock: &Clock) -> Result<Examination, Sto
         Found::Missing => None,
     };
     let mut contents = Contents::default();
+    complaints.extend(dir.complaint_of_log()?);
     if dir.sled().is_dir() {
         contents = read(dir, clock, &mut complaints)?;
     } else if mark.is_some_and(|head| head != NOTHING) {
