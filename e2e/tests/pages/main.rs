@@ -3,8 +3,11 @@
 
 mod blocks;
 mod commands;
+mod elsewhere;
+mod executed;
 mod generated;
 mod links;
+mod syntax;
 
 use std::{
     fs,
