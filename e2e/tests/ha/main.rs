@@ -5,6 +5,7 @@
 mod cfssl;
 mod common;
 mod joining;
+mod moving;
 mod recipe;
 mod stacked;
 mod upgrade;

@@ -53,7 +53,7 @@ impl Stacked {
         kubeadm(&self.hosts[n], self.profile, &args).await.expect("joined")
     }
 
-    async fn three(sim: &Sim) -> Self {
+    pub async fn three(sim: &Sim) -> Self {
         let cluster = Self::init(sim, Profile::default()).await;
         cluster.join(1).await;
         cluster.join(2).await;
