@@ -5,7 +5,12 @@
 //! [`Served`] row that the pipeline and the registry work from. Readers get a snapshot: a kind that
 //! is withdrawn in the middle of a request stays usable to its end.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use api::{
     kinds::{self, Kind, Propagation},
@@ -217,6 +222,11 @@ impl Served {
         }
     }
 
+    /// Its place among all that is served. Costs nothing to make for a built-in kind.
+    pub(crate) fn key_in_catalog(&self) -> (Text, Text, Text) {
+        (self.group.clone(), self.version.clone(), self.plural.clone())
+    }
+
     /// Whether the kind comes from a CustomResourceDefinition.
     pub fn is_custom(&self) -> bool {
         matches!(self.nature, Nature::Custom(_))
@@ -284,12 +294,27 @@ impl From<&'static Kind> for Served {
     }
 }
 
-type Key = (String, String, String);
+/// Group, version, plural.
+type Key<'a> = (Cow<'a, str>, Cow<'a, str>, Cow<'a, str>);
+
+fn key<'a>(group: &'a str, version: &'a str, plural: &'a str) -> Key<'a> {
+    (group.into(), version.into(), plural.into())
+}
 
 #[derive(Default)]
 struct State {
-    served: BTreeMap<Key, Arc<Served>>,
+    served: BTreeMap<Key<'static>, Arc<Served>>,
     generation: u64,
+}
+
+impl State {
+    fn find(&self, key: &Key<'_>) -> Option<Arc<Served>> {
+        // A map with longer lived keys is also one of these: nothing has to be copied to ask it.
+        fn get<'a>(served: &BTreeMap<Key<'a>, Arc<Served>>, key: &Key<'a>) -> Option<Arc<Served>> {
+            served.get(key).cloned()
+        }
+        get(&self.served, key)
+    }
 }
 
 /// All served kinds. Clones share them.
@@ -300,11 +325,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The built-in kinds.
+    /// The built-in kinds: the same for all servers of a process.
     pub fn builtin() -> Self {
+        static BUILT_IN: LazyLock<Vec<Arc<Served>>> =
+            LazyLock::new(|| kinds::all().iter().map(|kind| Arc::new(Served::from(kind))).collect());
         let catalog = Self::default();
-        for kind in kinds::all() {
-            catalog.put(Served::from(kind));
+        for served in BUILT_IN.iter() {
+            catalog.put_shared(served.clone());
         }
         catalog
     }
@@ -318,8 +345,7 @@ impl Catalog {
 
     /// The kind that serves `/apis/<group>/<version>/…/<plural>`.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Served>> {
-        let key = (group.to_owned(), version.to_owned(), plural.to_owned());
-        self.state.read().served.get(&key).cloned()
+        self.state.read().find(&key(group, version, plural))
     }
 
     /// The kind of that name in a version, for references such as scale targets.
@@ -345,8 +371,11 @@ impl Catalog {
 
     /// Serves `served`, replacing what was served at the same place.
     pub fn put(&self, served: Served) -> Arc<Served> {
-        let key = (served.group.to_string(), served.version.to_string(), served.plural.to_string());
-        let served = Arc::new(served);
+        self.put_shared(Arc::new(served))
+    }
+
+    fn put_shared(&self, served: Arc<Served>) -> Arc<Served> {
+        let key = served.key_in_catalog();
         {
             let mut state = self.state.write();
             state.served.insert(key, served.clone());
@@ -358,12 +387,12 @@ impl Catalog {
 
     /// Stops serving a custom kind; built-in kinds stay.
     pub fn withdraw(&self, group: &str, version: &str, plural: &str) {
-        let key = (group.to_owned(), version.to_owned(), plural.to_owned());
         {
             let mut state = self.state.write();
-            if !state.served.get(&key).is_some_and(|s| s.is_custom()) {
+            let Some(held) = state.find(&key(group, version, plural)).filter(|s| s.is_custom()) else {
                 return;
-            }
+            };
+            let key = held.key_in_catalog();
             state.served.remove(&key);
             state.generation += 1;
         }

@@ -8,6 +8,10 @@ use world::Host;
 
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
+/// What is held as text. Nodes are asked by name, for tokens and mirrors of pods alone; of roles and bindings there are
+/// many from the start, and the authorizer has what they say in a form of its own.
+const SELDOM_READ: [&str; 5] = ["nodes", "roles", "rolebindings", "clusterroles", "clusterrolebindings"];
+
 /// The server's own informers.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each is the informer of the resource that names it")]
@@ -57,14 +61,21 @@ impl Informers {
             if !group.is_empty() && !serves(group, version) {
                 return Informer::fixed(Vec::new());
             }
-            Informer::start(host, rest, Resource::new(group, version, plural), InformerOptions::default())
+            let options = InformerOptions {
+                untracked: true,
+                packed: SELDOM_READ.contains(&plural),
+                ..InformerOptions::default()
+            };
+            Informer::start(host, rest, Resource::new(group, version, plural), options)
         };
         let core = |plural: &'static str| all("", "v1", plural);
         let admission = |plural: &'static str| all(ADMISSION, "v1", plural);
         let rbac = |plural: &'static str| all("rbac.authorization.k8s.io", "v1", plural);
-        let kube_system =
-            InformerOptions { namespace: Some("kube-system".to_owned()), ..InformerOptions::default() };
-        let packed = InformerOptions { packed: true, ..InformerOptions::default() };
+        let kube_system = InformerOptions {
+            namespace: Some("kube-system".to_owned()),
+            untracked: true,
+            ..InformerOptions::default()
+        };
         Self {
             namespaces: core("namespaces"),
             limit_ranges: core("limitranges"),
@@ -75,8 +86,7 @@ impl Informers {
             persistent_volumes: core("persistentvolumes"),
             volume_attachments: all("storage.k8s.io", "v1", "volumeattachments"),
             resource_slices: all("resource.k8s.io", "v1", "resourceslices"),
-            // Asked by name, for tokens and mirrors of pods alone.
-            nodes: Informer::start(host, rest, Resource::core("nodes"), packed),
+            nodes: core("nodes"),
             roles: rbac("roles"),
             role_bindings: rbac("rolebindings"),
             cluster_roles: rbac("clusterroles"),

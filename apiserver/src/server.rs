@@ -39,7 +39,7 @@ use crate::{
     managed_fields::Schemas,
     metrics::{Metrics, MetricsPage},
     openapi::{OpenApi, Swagger},
-    options::{Backend, Options},
+    options::{Backend, Options, REGISTRY},
     pipeline::{Modes, Pages, Pipeline, Seats},
     registry::Leases,
     version::Version,
@@ -373,7 +373,7 @@ fn pages(ctx: &Ctx, keys: &[PublicKey], aggregator: &Aggregator) -> Vec<Arc<dyn 
 }
 
 async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StartError> {
-    Ok(match &options.backend {
+    let store = match &options.backend {
         Backend::Memory => store::memory(host),
         Backend::Sled(dir) => store::sled(host, dir).await?,
         Backend::Etcd { endpoints, ca, certificate, key } => store::etcd(
@@ -386,7 +386,9 @@ async fn open(host: &Host, options: &Options) -> Result<Arc<dyn Store>, StartErr
                 go: options.profile.go(),
             },
         )?,
-    })
+    };
+    let prefix = &options.etcd_prefix;
+    Ok(if prefix == REGISTRY { store } else { store::moved(store, REGISTRY, prefix.clone()) })
 }
 
 /// kube-apiserver as a program: flags in, exit status out.

@@ -46,8 +46,8 @@ impl Admission {
         policies: &mut policy::Passes,
     ) -> Result<(), Status> {
         let (tools, clock) = (&self.tools, self.tools.host.clock());
+        let mut began = clock.monotonic();
         for plugin in self.enabled.plugins() {
-            let began = clock.monotonic();
             let outcome = match plugin {
                 Plugin::NamespaceAutoProvision => namespaces::provide(tools, review).await,
                 Plugin::NamespaceLifecycle => self.namespace_lifecycle.admit(tools, review).await,
@@ -86,7 +86,8 @@ impl Admission {
                 Plugin::AlwaysDeny => Err(refusal::deny_all(review)),
                 _ => continue,
             };
-            let elapsed = clock.monotonic().since(began);
+            let ended = clock.monotonic();
+            let elapsed = ended.since(std::mem::replace(&mut began, ended));
             tools.counts.plugin(*plugin, (review.operation, Step::Admit), outcome.is_err(), elapsed);
             outcome?;
         }
@@ -119,8 +120,8 @@ impl Admission {
 
     async fn checks(&self, review: &Review<'_>) -> Result<(), Status> {
         let (tools, clock) = (&self.tools, self.tools.host.clock());
+        let mut began = clock.monotonic();
         for plugin in self.enabled.plugins() {
-            let began = clock.monotonic();
             let outcome = match plugin {
                 Plugin::NamespaceExists => namespaces::exists(tools, review).await,
                 Plugin::SecurityContextDeny => pod_rules::security_context(review),
@@ -150,7 +151,8 @@ impl Admission {
                 Plugin::AlwaysDeny => Err(refusal::deny_all(review)),
                 _ => continue,
             };
-            let elapsed = clock.monotonic().since(began);
+            let ended = clock.monotonic();
+            let elapsed = ended.since(std::mem::replace(&mut began, ended));
             tools.counts.plugin(*plugin, (review.operation, Step::Validate), outcome.is_err(), elapsed);
             outcome?;
         }

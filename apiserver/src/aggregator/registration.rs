@@ -21,9 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Workers on custom groups.
 const WORKERS: usize = 1;
 
-fn resource() -> Resource {
-    Resource::new("apiregistration.k8s.io", "v1", "apiservices")
-}
+static RESOURCE: Resource = Resource::new("apiregistration.k8s.io", "v1", "apiservices");
 
 fn local(group: &str, version: &str, group_priority: i64, version_priority: i64, managed: &str) -> Value {
     let mut spec = json!({
@@ -59,20 +57,20 @@ pub(crate) async fn run(ctx: Ctx) -> Result<(), String> {
     follow_definitions(&ctx);
     let expected = expected(&ctx.catalog);
     loop {
-        let missing = expected.iter().filter(|s| informer.get(None, s.name()).is_none());
-        let posted = join_all(missing.map(|service| {
-            let rest = ctx.rest.clone();
-            async move { hooks::ensure(&rest, &resource(), None, service).await }
-        }))
-        .await;
-        match posted.into_iter().find_map(Result::err) {
-            None => break,
-            Some(error) => tracing::warn!("unable to register API services, trying again: {error}"),
+        let missing: Vec<_> = expected.iter().filter(|s| !informer.has(None, s.name())).collect();
+        let mut outcome = Ok(());
+        for few in missing.chunks(hooks::AT_ONCE) {
+            let posted = few.iter().map(|service| hooks::ensure(&ctx.rest, &RESOURCE, None, service));
+            outcome = join_all(posted).await.into_iter().fold(outcome, Result::and);
+        }
+        match outcome {
+            Ok(()) => break,
+            Err(error) => tracing::warn!("unable to register API services, trying again: {error}"),
         }
         ctx.host.clock().sleep(RETRY).await;
     }
     // Registered is what the aggregator itself has seen.
-    informer.until(|seen| expected.iter().all(|s| seen.get(None, s.name()).is_some())).await;
+    informer.until(|seen| expected.iter().all(|s| seen.has(None, s.name()))).await;
     Ok(())
 }
 
@@ -114,10 +112,10 @@ async fn sync(ctx: &Ctx, name: &str) -> Result<(), ClientError> {
     match (custom(ctx).get(name), there) {
         (Some((group, version)), None) => {
             let service = local(group, version, CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY, MANAGED);
-            hooks::ensure(&ctx.rest, &resource(), None, &service).await
+            hooks::ensure(&ctx.rest, &RESOURCE, None, &service).await
         }
         (None, Some(service)) if service.label(LABEL) == Some(MANAGED) => {
-            match ctx.rest.delete(&resource(), None, name, &DeleteParams::uid(service.uid())).await {
+            match ctx.rest.delete(&RESOURCE, None, name, &DeleteParams::uid(service.uid())).await {
                 Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
                 _ => Ok(()),
             }

@@ -93,7 +93,8 @@ impl Outbound {
         };
         let request = request.body(sent).map_err(|e| format!("parse {url:?}: {e}"))?;
         let exchange = async {
-            let response = client.send(request).await.map_err(|e| e.to_string())?;
+            // In a box: every request would carry the room for it.
+            let response = Box::pin(client.send(request)).await.map_err(|e| e.to_string())?;
             let (head, content) = response.into_parts();
             let body = body::collect(content, LARGEST).await;
             let body = body.map_err(|e| format!("unable to read response body: {e}"))?;

@@ -183,7 +183,8 @@ impl Webhook {
         loop {
             let left = until.since(clock.monotonic());
             let request = self.request(&target, document.clone()).await?;
-            let sent = http.send_within(left, request).await;
+            // In a box: every write would carry the room for it.
+            let sent = Box::pin(http.send_within(left, request)).await;
             let (head, content) = sent.map_err(|e| CallError::silent(e.to_string()))?.into_parts();
             if retries < answer::MAX_RETRIES
                 && let Some(wait) = answer::come_again_after(head.status, &head.headers)

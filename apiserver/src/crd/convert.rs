@@ -189,7 +189,19 @@ fn check_map(field: &str, map: &Map<String, Value>) -> Result<(), String> {
 /// # Errors
 /// 500 in upstream's words when the webhook cannot be asked or answers wrongly.
 pub(crate) async fn ready(ctx: &Ctx, served: &Served, items: &[Arc<Item>]) -> Result<(), Status> {
-    let Some(webhook) = served.webhook() else { return Ok(()) };
+    match served.webhook() {
+        // In boxes of their own, here and below: every request and every watch would carry the room for it.
+        Some(webhook) => Box::pin(converted_items(ctx, served, webhook, items)).await,
+        None => Ok(()),
+    }
+}
+
+async fn converted_items(
+    ctx: &Ctx,
+    served: &Served,
+    webhook: &Webhook,
+    items: &[Arc<Item>],
+) -> Result<(), Status> {
     let desired = served.api_version();
     let mut waiting: Vec<(&Arc<Item>, Value)> = Vec::new();
     for item in items {
@@ -219,7 +231,7 @@ pub(crate) async fn stored_form(ctx: &Ctx, served: &Served, object: &Value) -> R
     let stored = &served.stored_api_version;
     match served.webhook() {
         Some(webhook) if served.api_version() != *stored => {
-            let mut found = convert(ctx, webhook, vec![object.clone()], stored).await?;
+            let mut found = Box::pin(convert(ctx, webhook, vec![object.clone()], stored)).await?;
             let object = found.pop().unwrap_or_default();
             Ok(encode_stored(served, &object))
         }
@@ -235,7 +247,7 @@ pub(crate) async fn in_version(ctx: &Ctx, wanted: &Served, object: &Value) -> Re
     let desired = wanted.api_version();
     let mut found = match wanted.webhook() {
         Some(webhook) if object.api_version() != desired => {
-            convert(ctx, webhook, vec![object.clone()], &desired).await?.pop().unwrap_or_default()
+            Box::pin(convert(ctx, webhook, vec![object.clone()], &desired)).await?.pop().unwrap_or_default()
         }
         _ => object.clone(),
     };

@@ -1,4 +1,7 @@
-//! The flow schemas and priority levels that every server has (`pkg/apis/flowcontrol/bootstrap`).
+//! The flow schemas and priority levels that every server has (`pkg/apis/flowcontrol/bootstrap`),
+//! made once in a process.
+
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
@@ -29,7 +32,13 @@ fn object(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 /// All priority levels.
-pub(super) fn levels() -> Vec<Value> {
+pub(super) fn levels() -> &'static [Arc<Value>] {
+    static LEVELS: LazyLock<Vec<Arc<Value>>> =
+        LazyLock::new(|| make_levels().into_iter().map(Arc::new).collect());
+    &LEVELS
+}
+
+fn make_levels() -> Vec<Value> {
     let level = |name: &str, spec: &Value| object("PriorityLevelConfiguration", name, spec);
     let mut out = vec![
         level(
@@ -84,7 +93,13 @@ fn everything(subjects: &Value) -> Value {
 }
 
 /// All flow schemas.
-pub(super) fn schemas() -> Vec<Value> {
+pub(super) fn schemas() -> &'static [Arc<Value>] {
+    static SCHEMAS: LazyLock<Vec<Arc<Value>>> =
+        LazyLock::new(|| make_schemas().into_iter().map(Arc::new).collect());
+    &SCHEMAS
+}
+
+fn make_schemas() -> Vec<Value> {
     let schema = |name: &str, level: &str, precedence: u64, by: &str, rules: Value| {
         let mut spec = json!({
             "priorityLevelConfiguration": { "name": level },

@@ -59,8 +59,7 @@ impl Fairness {
     /// With so many seats altogether, and the objects that every server has.
     pub(crate) fn new(total: usize) -> Self {
         let fairness = Self { total, all: Arc::default(), plan: RwLock::default(), changed: Notify::new() };
-        let shared = |objects: Vec<Value>| objects.into_iter().map(Arc::new).collect::<Vec<_>>();
-        fairness.plan(&shared(bootstrap::schemas()), &shared(bootstrap::levels()));
+        fairness.plan(bootstrap::schemas(), bootstrap::levels());
         fairness
     }
 
@@ -166,10 +165,10 @@ pub(crate) async fn consume(ctx: Ctx) -> Result<(), String> {
 fn follow(fairness: &Fairness, informers: &Informers) {
     let (schemas, levels) = (informers.flow_schemas.list(), informers.priority_levels.list());
     // While the objects are being made, those that are missing hold all the same.
-    let missing = |have: &[Arc<Value>], all: Vec<Value>| -> Vec<Arc<Value>> {
+    let missing = |have: &[Arc<Value>], all: &[Arc<Value>]| -> Vec<Arc<Value>> {
         let there = |object: &Value| have.iter().any(|o| o.name() == object.name());
         let mandatory = |name: &str| matches!(name, "exempt" | "catch-all");
-        all.into_iter().filter(|object| mandatory(object.name()) && !there(object)).map(Arc::new).collect()
+        all.iter().filter(|object| mandatory(object.name()) && !there(object)).cloned().collect()
     };
     let schemas = [missing(&schemas, bootstrap::schemas()), schemas].concat();
     let levels = [missing(&levels, bootstrap::levels()), levels].concat();
@@ -233,20 +232,24 @@ pub(crate) async fn produce(ctx: Ctx) -> Result<(), String> {
 /// Posts what is missing; whether all is there now.
 async fn ensure(ctx: &Ctx, wanted: impl Fn(&str) -> bool) -> bool {
     let informers = &ctx.informers;
-    let levels = bootstrap::levels().into_iter().map(|object| (LEVELS, object));
-    let schemas = bootstrap::schemas().into_iter().map(|object| (SCHEMAS, object));
-    let missing = levels.chain(schemas).filter(|(resource, object)| {
-        let informer = if *resource == LEVELS { &informers.priority_levels } else { &informers.flow_schemas };
-        wanted(object.name()) && informer.get(None, object.name()).is_none()
-    });
-    let posted =
-        join_all(missing.map(|(resource, object)| async move {
-            hooks::ensure(&ctx.rest, &resource, None, &object).await
-        }))
-        .await;
-    match posted.into_iter().find_map(Result::err) {
-        None => true,
-        Some(error) => {
+    let levels = bootstrap::levels().iter().map(|object| (LEVELS, object));
+    let schemas = bootstrap::schemas().iter().map(|object| (SCHEMAS, object));
+    let missing: Vec<_> = levels
+        .chain(schemas)
+        .filter(|(resource, object)| {
+            let levels = *resource == LEVELS;
+            let informer = if levels { &informers.priority_levels } else { &informers.flow_schemas };
+            wanted(object.name()) && !informer.has(None, object.name())
+        })
+        .collect();
+    let mut outcome = Ok(());
+    for few in missing.chunks(hooks::AT_ONCE) {
+        let posted = few.iter().map(|(resource, object)| hooks::ensure(&ctx.rest, resource, None, object));
+        outcome = join_all(posted).await.into_iter().fold(outcome, Result::and);
+    }
+    match outcome {
+        Ok(()) => true,
+        Err(error) => {
             tracing::warn!("unable to make flow schemas and priority levels, trying again: {error}");
             false
         }

@@ -191,6 +191,10 @@ fn run(ctx: &Ctx, name: &'static str, hook: BoxFuture<'static, Result<(), String
     });
 }
 
+/// So many writes of one hook at a time: all hooks and watches of the server share the streams of one connection, and what
+/// a connection has had under way at once it keeps room for.
+pub(crate) const AT_ONCE: usize = 8;
+
 /// Creates an object unless it is there.
 ///
 /// # Errors

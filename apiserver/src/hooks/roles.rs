@@ -1,12 +1,13 @@
 //! `rbac/bootstrap-roles`: the default roles and bindings, from the policy table.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::object::ObjectExt;
 use client::{ClientError, DeleteParams, Informer, Resource};
 use futures::future::join_all;
 use serde_json::Value;
 
+use super::AT_ONCE;
 use crate::{
     context::Ctx,
     policy::{
@@ -18,9 +19,6 @@ use crate::{
 /// How long it is tried, and how often.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
-
-/// So many writes at a time: well below the streams of one connection, for there is to be only one.
-const AT_ONCE: usize = 16;
 
 const GROUP: &str = policy::GROUP;
 
@@ -45,8 +43,6 @@ pub(super) async fn run(ctx: Ctx) -> Result<(), String> {
 
 async fn reconcile(ctx: &Ctx) -> Result<(), ClientError> {
     let informers = &ctx.informers;
-    let (bindings, roles) = (policy::cluster_role_bindings(ctx.options.profile), policy::roles());
-    let role_bindings = policy::role_bindings();
     let tables: [(&'static str, &Informer, &[Value], Compare); 4] = [
         (
             "clusterroles",
@@ -54,9 +50,14 @@ async fn reconcile(ctx: &Ctx) -> Result<(), ClientError> {
             policy::cluster_roles(ctx.options.profile),
             reconcile::role,
         ),
-        ("clusterrolebindings", &informers.cluster_role_bindings, &bindings, reconcile::binding),
-        ("roles", &informers.roles, &roles, reconcile::role),
-        ("rolebindings", &informers.role_bindings, &role_bindings, reconcile::binding),
+        (
+            "clusterrolebindings",
+            &informers.cluster_role_bindings,
+            policy::cluster_role_bindings(ctx.options.profile),
+            reconcile::binding,
+        ),
+        ("roles", &informers.roles, policy::roles(), reconcile::role),
+        ("rolebindings", &informers.role_bindings, policy::role_bindings(), reconcile::binding),
     ];
     for (plural, informer, expected, compare) in tables {
         informer.synced().await;
@@ -70,8 +71,8 @@ async fn reconcile(ctx: &Ctx) -> Result<(), ClientError> {
             }
         }
         let resource = Resource::new(GROUP, "v1", plural);
-        for some in expected.chunks(AT_ONCE) {
-            let writes = some.iter().map(|object| write(ctx, &resource, informer, object, compare));
+        for few in expected.chunks(AT_ONCE) {
+            let writes = few.iter().map(|object| write(ctx, &resource, informer, object, compare));
             for result in join_all(writes).await {
                 result?;
             }
@@ -88,8 +89,10 @@ async fn write(
     compare: Compare,
 ) -> Result<(), ClientError> {
     let namespace = Some(expected.namespace()).filter(|n| !n.is_empty());
-    let existing: Option<Arc<Value>> = informer.get(namespace, expected.name());
-    match compare(existing.as_deref(), expected) {
+    let Some(existing) = informer.get(namespace, expected.name()) else {
+        return super::ensure(&ctx.rest, resource, namespace, expected).await;
+    };
+    match compare(Some(&existing), expected) {
         Action::Nothing => Ok(()),
         Action::Create(object) => super::ensure(&ctx.rest, resource, namespace, &object).await,
         Action::Update(object) => {

@@ -28,6 +28,9 @@ pub use authorization::AuthorizationOptions;
 pub use help::{help, help_of};
 pub use parse::UsageError;
 
+/// Below this the server's own code knows all objects, wherever `--etcd-prefix` puts them.
+pub(crate) const REGISTRY: &str = "/registry";
+
 /// Where the objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -89,6 +92,7 @@ pub struct Options {
     pub disable_http2: bool,
 
     pub backend: Backend,
+    pub etcd_prefix: String,
     pub event_ttl: Duration,
     pub compaction_interval: Duration,
 
@@ -190,6 +194,7 @@ impl Default for Options {
             cert_dir: "/var/run/kubernetes".into(),
             disable_http2: false,
             backend: Backend::Memory,
+            etcd_prefix: REGISTRY.to_owned(),
             event_ttl: Duration::from_secs(3600),
             compaction_interval: Duration::from_secs(300),
             service_cluster_ip_ranges: texts(&["10.0.0.0/24"]),

@@ -334,10 +334,9 @@ fn endpoints(v: &Values, o: &mut Options) -> Result<(), UsageError> {
 fn storage(v: &Values, o: &mut Options) -> Result<(), UsageError> {
     let mut endpoints = Vec::new();
     v.list("etcd-servers", &mut endpoints);
-    if let Some(prefix) = v.last("etcd-prefix")
-        && prefix != "/registry"
-    {
-        return Err(invalid("etcd-prefix", prefix, "this server keeps its objects under /registry"));
+    if let Some(prefix) = v.last("etcd-prefix") {
+        let path = prefix.trim_matches('/');
+        o.etcd_prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
     }
     o.backend = match v.last("storage-backend") {
         Some("memory") => Backend::Memory,

@@ -11,7 +11,7 @@ use wire::body::{self, CollectError};
 
 use super::{
     Framed, Permitted, Query,
-    duplicates::duplicates,
+    duplicates::{duplicates, suspected},
     protobuf::{self, ProtobufError},
     yaml,
 };
@@ -121,6 +121,10 @@ pub async fn read_body(ctx: &Ctx, permitted: &Permitted) -> Result<Bytes, Status
     }
 }
 
+fn is_json(media: &str) -> bool {
+    matches!(media, "" | "application/json" | "*/*")
+}
+
 /// Reads an object from bytes of a content type.
 ///
 /// # Errors
@@ -129,9 +133,7 @@ pub fn parse_object(bytes: &[u8], media: &str) -> Result<Value, Status> {
     let unreadable =
         |why: String| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
     let value: Value = match media {
-        "" | "application/json" | "*/*" => {
-            serde_json::from_slice(bytes).map_err(|e| unreadable(e.to_string()))?
-        }
+        media if is_json(media) => serde_json::from_slice(bytes).map_err(|e| unreadable(e.to_string()))?,
         "application/yaml" | "text/yaml" => {
             let text = std::str::from_utf8(bytes).map_err(|e| unreadable(e.to_string()))?;
             yaml::read(text).map_err(unreadable)?
@@ -177,8 +179,8 @@ pub async fn read_checked_object(
     let media = content_type(permitted.request()).to_owned();
     let bytes = read_body(ctx, permitted).await?;
     let mut object = parse_object(&bytes, &media)?;
+    let asked = validation != FieldValidation::Ignore && (!is_json(&media) || suspected(&bytes, &object));
     expect_kind(&mut object, api_version, kind)?;
-    let asked = validation != FieldValidation::Ignore;
     Ok((object, if asked { repeated(&bytes, &media) } else { Vec::new() }))
 }
 

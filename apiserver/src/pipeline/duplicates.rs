@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// Nobody reads a longer list; and a body could be made of nothing else.
 const MOST: usize = 64;
@@ -17,6 +18,30 @@ pub fn duplicates(json: &[u8]) -> Vec<String> {
     // What is no JSON is refused by whoever parses it.
     let _ = Step(&mut walk).deserialize(&mut deserializer);
     walk.found
+}
+
+/// Whether a key may stand twice in a text, of which `read` is what was read: it has more pairs then. Much sooner known
+/// than which.
+pub fn suspected(json: &[u8], read: &Value) -> bool {
+    let (mut pairs, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b':' if !quoted => pairs += 1,
+            _ => {}
+        }
+    }
+    pairs != pairs_of(read)
+}
+
+fn pairs_of(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => map.len() + map.values().map(pairs_of).sum::<usize>(),
+        Value::Array(list) => list.iter().map(pairs_of).sum(),
+        _ => 0,
+    }
 }
 
 struct Walk {
@@ -117,9 +142,14 @@ mod tests {
                 &["spec.x[1].y", "spec"],
             ),
             (r#"{"a\u0062": 1, "ab": "x"}"#, &["ab"]),
+            (r#"{"a:\"b\\": ":\":{:", "c": ["d:e", {"f": {}}, ":"]}"#, &[]),
+            (r#"{"a:\"b\\": ":\":{:", "c": ["d:e", {"f": {}, "f": 1}, ":"]}"#, &["c[1].f"]),
             ("[{}, 1", &[]),
         ] {
             assert_eq!(duplicates(json.as_bytes()), expected, "{json}");
+            if let Ok(read) = serde_json::from_str(json) {
+                assert_eq!(suspected(json.as_bytes(), &read), !expected.is_empty(), "{json}");
+            }
         }
         let many = format!(
             "{{{}\"a\": 0}}",

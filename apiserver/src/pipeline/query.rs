@@ -22,7 +22,10 @@ impl Query {
                 .filter(|pair| !pair.is_empty())
                 .map(|pair| {
                     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    let decode = |text: &str| percent_decode(&text.replace('+', " "));
+                    let decode = |text: &str| match text.contains('+') {
+                        true => percent_decode(&text.replace('+', " ")),
+                        false => percent_decode(text),
+                    };
                     (decode(key), decode(value))
                 })
                 .collect(),

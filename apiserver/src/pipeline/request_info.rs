@@ -137,6 +137,10 @@ impl RequestInfo {
 /// `%2F` and its like, as Go's URL decoder reads a path; a bad escape stays as it is.
 pub(crate) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
+    // Nearly all of them; every part of every path and query comes here.
+    if !bytes.contains(&b'%') {
+        return text.to_owned();
+    }
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while let Some(&b) = bytes.get(i) {

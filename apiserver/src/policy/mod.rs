@@ -39,11 +39,14 @@ const MINORS: usize = 64;
 /// process: a test binary starts many servers.
 pub fn cluster_roles(profile: Profile) -> &'static [Value] {
     static NEWEST: LazyLock<Vec<Value>> = LazyLock::new(put_together);
-    static RELEASES: [OnceLock<Vec<Value>>; MINORS] = [const { OnceLock::new() }; MINORS];
+    static RELEASES: Releases = [const { OnceLock::new() }; MINORS];
     let minor = profile.minor();
     let of_release = || NEWEST.iter().filter_map(|role| releases::cluster_role(minor, role)).collect();
     RELEASES.get(usize::from(minor)).map_or(NEWEST.as_slice(), |held| held.get_or_init(of_release).as_slice())
 }
+
+/// Objects by the release that has them.
+type Releases = [OnceLock<Vec<Value>>; MINORS];
 
 fn put_together() -> Vec<Value> {
     let mut roles: Vec<Value> = general::CLUSTER_ROLES
@@ -67,8 +70,20 @@ fn put_together() -> Vec<Value> {
     }
 }
 
-/// All default cluster role bindings of a release: the general ones, and one per controller role.
-pub fn cluster_role_bindings(profile: Profile) -> Vec<Value> {
+/// All default cluster role bindings of a release: the general ones, and one per controller role. Made once in a process,
+/// too.
+pub fn cluster_role_bindings(profile: Profile) -> &'static [Value] {
+    static NEWEST: LazyLock<Vec<Value>> = LazyLock::new(all_bindings);
+    static RELEASES: Releases = [const { OnceLock::new() }; MINORS];
+    let minor = profile.minor();
+    let of_release = || {
+        let of = |binding: &Value| releases::cluster_role_binding(minor, binding.clone());
+        NEWEST.iter().filter_map(of).collect()
+    };
+    RELEASES.get(usize::from(minor)).map_or(NEWEST.as_slice(), |held| held.get_or_init(of_release).as_slice())
+}
+
+fn all_bindings() -> Vec<Value> {
     let controllers = controllers::CLUSTER_ROLES.iter().filter_map(|role| {
         let account = role.name.strip_prefix(controllers::PREFIX)?;
         let subject = spec::Subject::ServiceAccount("kube-system", account);
@@ -78,18 +93,22 @@ pub fn cluster_role_bindings(profile: Profile) -> Vec<Value> {
         .iter()
         .map(|binding| spec::cluster_role_binding(binding.role, binding.subjects))
         .chain(controllers)
-        .filter_map(|binding| releases::cluster_role_binding(profile.minor(), binding))
         .collect()
 }
 
 /// The default roles in namespaces; each carries its namespace.
-pub fn roles() -> Vec<Value> {
-    namespaced::ROLES.iter().map(|(namespace, role)| role.to_role(namespace)).collect()
+pub fn roles() -> &'static [Value] {
+    static ROLES: LazyLock<Vec<Value>> =
+        LazyLock::new(|| namespaced::ROLES.iter().map(|(namespace, role)| role.to_role(namespace)).collect());
+    &ROLES
 }
 
 /// The default role bindings in namespaces; each carries its namespace.
-pub fn role_bindings() -> Vec<Value> {
-    namespaced::ROLE_BINDINGS.iter().copied().map(namespaced::Binding::to_value).collect()
+pub fn role_bindings() -> &'static [Value] {
+    static BINDINGS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+        namespaced::ROLE_BINDINGS.iter().copied().map(namespaced::Binding::to_value).collect()
+    });
+    &BINDINGS
 }
 
 /// The rules of the node authorizer for whatever it does not subdivide: those of `system:node`.

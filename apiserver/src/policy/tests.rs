@@ -109,18 +109,14 @@ fn summary(objects: &[Value]) -> String {
 #[test]
 fn names_and_rule_counts() {
     assert_eq!(summary(cluster_roles(Profile::NEWEST)), CLUSTER_ROLES);
-    assert_eq!(summary(&roles()), NAMESPACED);
+    assert_eq!(summary(roles()), NAMESPACED);
 }
 
 #[test]
 fn every_object_says_where_it_comes_from() {
-    for object in [
-        cluster_roles(Profile::NEWEST).to_vec(),
-        cluster_role_bindings(Profile::NEWEST),
-        roles(),
-        role_bindings(),
-    ]
-    .concat()
+    for object in
+        [cluster_roles(Profile::NEWEST), cluster_role_bindings(Profile::NEWEST), roles(), role_bindings()]
+            .concat()
     {
         assert_eq!(object.label("kubernetes.io/bootstrapping"), Some("rbac-defaults"), "{}", object.name());
         assert_eq!(object.annotation(AUTOUPDATE), Some("true"), "{}", object.name());
@@ -242,29 +238,28 @@ fn labels_that_are_there_win() {
 #[test]
 fn a_binding_gets_its_subjects_back() {
     let expected = cluster_role_bindings(Profile::NEWEST)
-        .into_iter()
+        .iter()
         .find(|b| b.name() == "system:public-info-viewer")
         .unwrap();
-    assert_eq!(reconcile::binding(Some(&expected), &expected), Action::Nothing);
+    assert_eq!(reconcile::binding(Some(expected), expected), Action::Nothing);
 
     let jane = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"});
     let mut held = expected.clone();
     held["subjects"] = json!([jane, expected["subjects"][0]]);
-    let Action::Update(updated) = reconcile::binding(Some(&held), &expected) else { panic!("no update") };
+    let Action::Update(updated) = reconcile::binding(Some(&held), expected) else { panic!("no update") };
     assert_eq!(updated["subjects"], json!([jane, expected["subjects"][0], expected["subjects"][1]]));
 
     // A role reference cannot be changed, so the binding is made anew, with everybody in it.
     held["roleRef"]["name"] = "another".into();
-    let Action::Recreate(fresh) = reconcile::binding(Some(&held), &expected) else { panic!("no recreate") };
+    let Action::Recreate(fresh) = reconcile::binding(Some(&held), expected) else { panic!("no recreate") };
     assert_eq!(fresh["roleRef"], expected["roleRef"]);
     assert_eq!(fresh["subjects"].as_array().unwrap().len(), 3);
 
     // The binding without subjects is content with any.
-    let empty =
-        cluster_role_bindings(Profile::NEWEST).into_iter().find(|b| b.name() == "system:node").unwrap();
+    let empty = cluster_role_bindings(Profile::NEWEST).iter().find(|b| b.name() == "system:node").unwrap();
     let mut held = empty.clone();
     held["subjects"] = json!([jane]);
-    assert_eq!(reconcile::binding(Some(&held), &empty), Action::Nothing);
+    assert_eq!(reconcile::binding(Some(&held), empty), Action::Nothing);
 }
 
 fn any_rules() -> impl Strategy<Value = Value> {

@@ -181,8 +181,10 @@ impl Watcher {
             return Some(respond::bookmark_frame(&self.served, self.revision, self.encoding, true));
         }
         while let Some(change) = self.missed.pop_front() {
-            if let Some(frame) = self.show(&change).await {
-                return Some(frame);
+            let frame = self.show(&change).await;
+            change.shown();
+            if frame.is_some() {
+                return frame;
             }
         }
         loop {
@@ -206,7 +208,9 @@ impl Watcher {
             };
             match turn {
                 Turn::Change(Some(change)) => {
-                    if let Some(frame) = self.show(&change).await {
+                    let frame = self.show(&change).await;
+                    change.shown();
+                    if let Some(frame) = frame {
                         return Some(self.with_more(frame).await);
                     }
                 }
@@ -226,7 +230,9 @@ impl Watcher {
         while chunk.len() < CHUNK_BYTES
             && let Ok(change) = self.live.try_recv()
         {
-            let Some(frame) = self.show(&change).await else { continue };
+            let frame = self.show(&change).await;
+            change.shown();
+            let Some(frame) = frame else { continue };
             if chunk.is_empty() {
                 chunk.extend_from_slice(&first);
             }
@@ -288,6 +294,7 @@ impl Watcher {
         let mut out = Vec::new();
         while let Ok(change) = self.live.try_recv() {
             out.extend(self.show(&change).await.into_iter().flatten());
+            change.shown();
         }
         self.revision = self.revision.max(revision);
         let next = at + self.ctx.host.periods().of(BOOKMARK_PERIOD);

@@ -112,6 +112,18 @@ impl Change {
         Self { revision, seen, new, old, gone: OnceLock::new(), frames: Mutex::default() }
     }
 
+    /// A watcher has shown it. The last of them lets go of what was made for all: whoever comes later makes it anew.
+    pub fn shown(self: Arc<Self>) {
+        // Besides this one there is the history's.
+        if Arc::strong_count(&self) > 2 {
+            return;
+        }
+        *self.frames.lock() = Vec::new();
+        if let Some(old) = &self.old {
+            old.forget();
+        }
+    }
+
     /// Lets go of what can be made anew, once those who follow closely have passed.
     pub(super) fn settle(&self) {
         self.frames.lock().clear();

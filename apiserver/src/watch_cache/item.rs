@@ -1,4 +1,4 @@
-//! One stored object as readers see it: parsed once, encoded once, shared by all.
+//! One stored object as readers see it: parsed once, shared by all.
 
 use std::sync::Arc;
 
@@ -109,13 +109,14 @@ impl Item {
     /// # Errors
     /// As [`Item::object`].
     pub fn json(&self) -> Result<Bytes, Status> {
+        // As quickly made as found, and not to be kept beside the stored bytes.
+        if let Some(json) = self.spliced() {
+            return Ok(json);
+        }
         if let Some(json) = &self.made.lock().json {
             return Ok(json.clone());
         }
-        let json = match self.spliced() {
-            Some(json) => json,
-            None => encode(self.object()?.as_ref()),
-        };
+        let json = encode(self.object()?.as_ref());
         Ok(self.made.lock().json.insert(json).clone())
     }
 

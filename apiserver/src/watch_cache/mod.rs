@@ -24,17 +24,18 @@ pub use cache::Subscription;
 pub use change::{Change, EventType, Filter};
 pub use item::{Item, decode, encode, encode_stored};
 
-use crate::catalog::Served;
+use crate::catalog::{Served, Text};
 
 /// How long a read waits for the cache to catch up with the store.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two requests that ask the store how far it is, for one who waits (upstream's period).
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-type Slot = (String, String, String);
+/// Group, version, plural.
+type Slot = (Text, Text, Text);
 
 fn slot(served: &Served) -> Slot {
-    (served.group.to_string(), served.version.to_string(), served.plural.to_string())
+    served.key_in_catalog()
 }
 
 /// All caches. Clones share them.

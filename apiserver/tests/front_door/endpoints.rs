@@ -18,24 +18,29 @@ const TURN: Duration = Duration::from_secs(11);
 const SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
 
 /// A server that can be stopped, and killed.
-struct One {
+pub struct One {
     server: Server,
-    process: Process,
+    pub process: Process,
     address: String,
 }
 
-async fn start(sim: &Sim, name: &str, store: &Arc<dyn Store>, extra: &[&str]) -> One {
+pub async fn start(sim: &Sim, name: &str, store: &Arc<dyn Store>, extra: &[&str]) -> One {
+    start_on(sim, name, Some(store.clone()), extra).await
+}
+
+/// As [`start`]; without a store, on the one that the flags name.
+pub async fn start_on(sim: &Sim, name: &str, store: Option<Arc<dyn Store>>, extra: &[&str]) -> One {
     let host = sim.host(name);
     host.disk().create_dir_all("/etc").unwrap();
     host.disk().write("/etc/tokens.csv", "t,admin,1,\"system:masters\"\n", 0o600).unwrap();
     let process = host.process("kube-apiserver");
-    let server = Server::start(process.host(), options(extra), Some(store.clone())).await.unwrap();
+    let server = Server::start(process.host(), options(extra), store).await.unwrap();
     server.ready().await.unwrap();
     One { server, process, address: host.net().address().to_string() }
 }
 
 impl One {
-    fn rest(&self) -> Rest {
+    pub fn rest(&self) -> Rest {
         self.server.context().rest.clone()
     }
 }

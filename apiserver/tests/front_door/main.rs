@@ -28,6 +28,7 @@ mod policies;
 mod races;
 mod self_made;
 mod serving;
+mod several;
 mod streams;
 mod surface;
 mod upkeep;

@@ -352,7 +352,26 @@ fn tokens(pointer: &str) -> Option<impl Iterator<Item = Token<'_>>> {
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return None;
     }
-    Some(pointer.split('/').skip(1).map(unescape))
+    Some(Tokens(pointer))
+}
+
+/// Byte by byte: tokens are short, and every look into an object passes here.
+struct Tokens<'a>(&'a str);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let rest = self.0.strip_prefix('/')?;
+        let mut escaped = false;
+        let end = rest.bytes().position(|b| {
+            escaped |= b == b'~';
+            b == b'/'
+        });
+        let (token, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        self.0 = rest;
+        Some(if escaped { unescape(token) } else { token.into() })
+    }
 }
 
 fn unescape(token: &str) -> Token<'_> {

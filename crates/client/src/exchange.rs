@@ -42,7 +42,8 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn content(self, value: &Value, content_type: &'static str) -> Self {
-        self.document(value.to_string().into(), content_type)
+        // A value can always be written.
+        self.document(serde_json::to_vec(value).unwrap_or_default().into(), content_type)
     }
 
     pub(crate) fn document(mut self, document: Bytes, content_type: &'static str) -> Self {

@@ -28,6 +28,7 @@ mod list;
 mod rest;
 mod retry;
 mod tally;
+mod untracked;
 mod watch;
 
 mod backoff;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire::Body;
 
-use crate::{ClientError, error::is_probable_eof, retry::watch_decoding};
+use crate::{ClientError, error::is_probable_eof, retry::watch_decoding, untracked::Untracked};
 
 /// The longest event that is read (upstream's limit of a frame).
 const LARGEST_EVENT: usize = 16 << 20;
@@ -47,15 +47,22 @@ pub struct WatchEvent {
 pub struct WatchStream {
     body: Option<BodyDataStream<Body>>,
     frames: Frames,
+    /// Objects come without their managed fields.
+    untracked: bool,
 }
 
 impl WatchStream {
     pub(crate) fn new(body: Body) -> Self {
-        Self { body: Some(BodyDataStream::new(body)), frames: Frames::default() }
+        Self { body: Some(BodyDataStream::new(body)), frames: Frames::default(), untracked: false }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { body: None, frames: Frames::default() }
+        Self { body: None, frames: Frames::default(), untracked: false }
+    }
+
+    /// With or without the managed fields of the objects.
+    pub(crate) fn untracked(self, untracked: bool) -> Self {
+        Self { untracked, ..self }
     }
 
     /// The next event; `None` when the watch has ended.
@@ -69,7 +76,11 @@ impl WatchStream {
     }
 
     fn deliver(&mut self, frame: &[u8]) -> Poll<Option<Result<WatchEvent, ClientError>>> {
-        match decode(frame) {
+        let decoded = match self.untracked {
+            true => decode::<Untracked>(frame),
+            false => decode::<Value>(frame),
+        };
+        match decoded {
             Ok(event) => Poll::Ready(Some(Ok(event))),
             Err(status) => self.fail(status),
         }
@@ -117,16 +128,22 @@ impl std::fmt::Debug for WatchStream {
     }
 }
 
-fn decode(frame: &[u8]) -> Result<WatchEvent, Box<Status>> {
-    #[derive(Deserialize)]
-    struct Raw {
-        #[serde(rename = "type")]
-        kind: String,
-        #[serde(default)]
-        object: Value,
-    }
+/// An event as it is on the wire.
+#[derive(Deserialize)]
+struct Raw<T> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    object: T,
+}
+
+fn decode<'f, T>(frame: &'f [u8]) -> Result<WatchEvent, Box<Status>>
+where
+    T: Deserialize<'f> + Default + Into<Value>,
+{
     let unreadable = |why: String| watch_decoding(&format!("unable to decode watch event: {why}"));
-    let Raw { kind, object } = serde_json::from_slice(frame).map_err(|e| unreadable(e.to_string()))?;
+    let Raw::<T> { kind, object } = serde_json::from_slice(frame).map_err(|e| unreadable(e.to_string()))?;
+    let object: Value = object.into();
     let kind = match kind.as_str() {
         "ADDED" => EventKind::Added,
         "MODIFIED" => EventKind::Modified,

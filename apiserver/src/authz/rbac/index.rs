@@ -36,7 +36,7 @@ pub(super) struct Index {
 /// Where a role is, or would be.
 struct Place {
     key: Key,
-    rules: Option<Vec<Rule>>,
+    rules: Option<Arc<[Rule]>>,
     /// What is said of a grant of it when there is no such role.
     missing: String,
     grants: usize,
@@ -75,7 +75,7 @@ enum Holder {
 
 impl Index {
     /// Puts a role into its place, or takes it away.
-    pub(super) fn set_role(&mut self, namespace: &str, name: &str, rules: Option<Vec<Rule>>) {
+    pub(super) fn set_role(&mut self, namespace: &str, name: &str, rules: Option<Arc<[Rule]>>) {
         let kind = if namespace.is_empty() { "ClusterRole" } else { "Role" };
         let place = self.place(kind, namespace, name);
         if let Some(held) = self.places.get_mut(place) {

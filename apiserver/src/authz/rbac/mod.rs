@@ -3,6 +3,7 @@
 //! Four informers feed the `index`; a change touches what it is about and nothing else. Reading is a look-up by
 //! user name and one per group, without allocation. When the informers stand still, so does what everybody may do.
 
+mod defaults;
 mod index;
 
 use std::{fmt, sync::Arc};
@@ -37,8 +38,7 @@ impl Rbac {
         let this = Arc::new(Self::default());
         for informer in [&informers.roles, &informers.cluster_roles] {
             this.follow(informer, |index, namespace, name, object| {
-                let rules = |role: &Value| role.list_at("/rules").iter().map(Rule::from_value).collect();
-                index.set_role(namespace, name, object.map(rules));
+                index.set_role(namespace, name, object.map(defaults::rules));
             });
         }
         for informer in [&informers.role_bindings, &informers.cluster_role_bindings] {

@@ -30,6 +30,9 @@ pub struct InformerOptions {
     /// Hand every object to the handlers again after this time (upstream's resync). Passed through
     /// `Periods`.
     pub resync: Option<Duration>,
+    /// Leave out `metadata.managedFields`, as upstream's apiserver does in what it holds for itself: for who reads, or
+    /// writes without them (the server then keeps those that it has).
+    pub untracked: bool,
     /// Hold objects as text and read them at each look-up: for who holds little, looks seldom, and is one of
     /// thousands.
     pub packed: bool,
@@ -88,6 +91,11 @@ impl Informer {
     /// The object of that name; `None` as namespace for cluster-scoped kinds.
     pub fn get<'a>(&self, namespace: impl Into<Option<&'a str>>, name: &str) -> Option<Arc<Value>> {
         self.0.store.get(namespace.into().unwrap_or_default(), name)
+    }
+
+    /// Whether there is an object of that name: without reading it.
+    pub fn has<'a>(&self, namespace: impl Into<Option<&'a str>>, name: &str) -> bool {
+        self.0.store.has(namespace.into().unwrap_or_default(), name)
     }
 
     /// The object of that key (`namespace/name` or `name`), as [`key_of`] makes it.

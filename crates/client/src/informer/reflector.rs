@@ -1,6 +1,6 @@
 //! The loop behind an informer, with client-go's order of requests, waits and words.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::object::ObjectExt as _;
 use world::Host;
@@ -145,7 +145,12 @@ impl Reflector {
             self.version_is_gone = true;
             outcome = self.list_once().await;
         }
-        let list = outcome?;
+        let mut list = outcome?;
+        if self.options.untracked {
+            for object in list.items.iter_mut().filter_map(Arc::get_mut) {
+                object.remove_at("/metadata/managedFields");
+            }
+        }
         self.version_is_gone = false;
         self.last_version = list.resource_version;
         self.note("listed", format!("{} objects at {}", list.items.len(), self.last_version));
@@ -191,7 +196,8 @@ impl Reflector {
             timeout_seconds: Some(shortest + self.host.entropy().below(shortest)),
             ..WatchParams::default()
         };
-        self.rest.watch(&self.resource, self.options.namespace.as_deref(), &params).await
+        let watch = self.rest.watch(&self.resource, self.options.namespace.as_deref(), &params).await?;
+        Ok(watch.untracked(self.options.untracked))
     }
 
     async fn follow(&mut self, mut watch: WatchStream, started: world::Mono) -> Ended {

@@ -79,7 +79,11 @@ enum Held {
 
 impl Held {
     fn new(object: &Arc<Value>, packed: bool) -> Self {
-        if packed { Self::Packed(object.to_string().into()) } else { Self::Read(object.clone()) }
+        match packed {
+            // A value can always be written.
+            true => Self::Packed(serde_json::to_string(object).unwrap_or_default().into()),
+            false => Self::Read(object.clone()),
+        }
     }
 
     fn object(&self) -> Arc<Value> {
@@ -218,6 +222,10 @@ impl Store {
         self.0.lock().get(namespace, name)
     }
 
+    pub(super) fn has(&self, namespace: &str, name: &str) -> bool {
+        self.0.lock().objects.get(namespace).is_some_and(|all| all.contains_key(name))
+    }
+
     pub(super) fn list(&self) -> Vec<Arc<Value>> {
         self.0.lock().iter().collect()
     }
@@ -354,6 +362,10 @@ mod tests {
             store.put(object("x", "1"));
             store.put(object("x", "2"));
             assert_eq!(store.get("a", "x"), Some(object("x", "2")));
+            assert_eq!(
+                [("a", "x"), ("a", "y"), ("b", "x")].map(|(ns, name)| store.has(ns, name)),
+                [true, false, false]
+            );
             assert_eq!(store.by_index(index, "2"), [object("x", "2")]);
             assert_eq!(store.by_index(index, "1"), [] as [Arc<Value>; 0]);
             store.replace(vec![object("x", "2"), object("y", "3")]);
