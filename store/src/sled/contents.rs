@@ -60,11 +60,8 @@ impl Contents {
         dir: &Directory,
         up_to: u64,
     ) -> Result<(Self, Changes), StoreError> {
-        let mut entries = Vec::new();
-        for path in dir.journals() {
-            let found = Journal::read(&path).map_err(|e| io_error("read", &path, dir.path(), &e))?;
-            entries.extend(found);
-        }
+        let entries = Journal::read(&dir.journal());
+        let entries = entries.map_err(|e| io_error("read", &dir.journal(), dir.path(), &e))?;
         let missing = journal::missing(&items, entries, up_to);
         Ok((Self::of(journal::with(items, &missing)), missing))
     }

@@ -1,13 +1,12 @@
 //! The blocking half of the sled engine: open and prove sound, append, recover after a full disk.
 //!
 //! ```text
-//! append     journal: written and synced; mark: moved    before the writers are answered
-//! settle     sled: given the changes                     after it, while the next writes gather
-//!            sled: flushed on another thread             when a journal is full; the next writes take the other one
-//! finish     sled: flushed; mark: synced                 in the end
+//! append     journal: written and synced; mark: moved      before the writers are answered
+//! settle     sled: given the changes                       after it, while the next writes gather
+//!            sled flushed, mark synced, journal rewound    when the journal is full, and in the end
 //! ```
 
-use std::{path::Path, sync::mpsc::Receiver};
+use std::path::Path;
 
 use tokio::runtime::Handle;
 use world::Clock;
@@ -16,7 +15,7 @@ use super::{
     codec::{self, Head},
     contents::{Contents, NOTHING},
     directory::{Directory, io_error, sync},
-    files::{Failed, Files, guarded},
+    files::{Files, guarded},
     journal::{Changes, Journal},
     mark::{Found, Mark},
     staging::{Slots, Staged},
@@ -32,11 +31,7 @@ pub(super) struct Core {
     runtime: Handle,
     /// `None` after an error: sled does not go on after one, it must be opened again.
     files: Option<Files>,
-    journals: [Journal; 2],
-    /// Which of them is written.
-    current: usize,
-    /// On the way: a flush after which all that is in the other one is durable in sled.
-    flush: Option<Receiver<Result<(), Failed>>>,
+    journal: Journal,
     mark: Mark,
     /// Of the last append that succeeded.
     head: Head,
@@ -80,7 +75,7 @@ impl Core {
         }
         dir.preserve()?;
         let opened = guarded(&dir, || {
-            let files = Files::open(&dir, clock)?;
+            let mut files = Files::open(&dir, clock)?;
             let (contents, missing) = Contents::whole(&files, &dir, u64::MAX)?;
             match contents.complaint(mark.as_ref().map(Mark::head), &dir) {
                 None => {
@@ -108,19 +103,15 @@ impl Core {
             }
         };
         dir.upgrade()?;
-        let [one, other] = dir.journals();
-        let begin =
-            |path: &Path| Journal::begin(path, head.sum).map_err(|e| io_error("open", path, dir.path(), &e));
-        let journals = [begin(&one)?, begin(&other)?];
-        sync(dir.path()).map_err(|e| io_error("sync", dir.path(), dir.path(), &e))?;
+        let journal = Journal::begin(&dir.journal(), head.sum)
+            .and_then(|journal| sync(dir.path()).map(|()| journal))
+            .map_err(|e| io_error("open", &dir.journal(), dir.path(), &e))?;
         let core = Self {
             dir,
             clock: clock.clone(),
             runtime: Handle::current(),
             files: Some(files),
-            journals,
-            current: 0,
-            flush: None,
+            journal,
             mark,
             head,
             slots: contents.slots,
@@ -139,14 +130,14 @@ impl Core {
             self.reopen()?;
         }
         self.catch_up()?;
-        let Self { dir, journals, current, mark, slots, .. } = self;
-        let journal = &mut journals[*current];
-        let path = &dir.journals()[*current];
+        let Self { dir, journal, mark, slots, .. } = self;
         let mut staged = Staged::new(slots, self.head, records);
         let mut changes = std::mem::take(&mut staged.items);
         changes.extend([codec::head_item(&staged.head)]);
         let cloned = changes.iter().map(|(key, item)| (key.clone(), item.clone()));
-        journal.write(staged.head.appends, cloned).map_err(|e| io_error("write", path, dir.path(), &e))?;
+        journal
+            .write(staged.head.appends, cloned)
+            .map_err(|e| io_error("write", &dir.journal(), dir.path(), &e))?;
         mark.note(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
         journal.keep();
         self.head = staged.head;
@@ -161,16 +152,16 @@ impl Core {
         self.catch_up().map_err(|e| self.dir.blame(e))
     }
 
-    /// Gives sled what it has not got yet; and if the journal is full, has it flushed while the other one is written.
+    /// Gives sled what it has not got yet; and if the journal is full, has it flushed.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let Some(files) = &self.files else { return Ok(()) };
+        let Some(files) = &mut self.files else { return Ok(()) };
         let (dir, changes) = (&self.dir, std::mem::take(&mut self.pending));
         let mut done = guarded(dir, || files.write(changes, dir));
-        if done.is_ok() && self.journals[self.current].is_full() {
-            done = self.take_turns();
+        if done.is_ok() && self.journal.is_full() {
+            done = self.checkpoint().and_then(|()| self.journal_done(Journal::rewind));
         }
         if done.is_err() {
             self.close();
@@ -178,44 +169,27 @@ impl Core {
         done
     }
 
-    /// The other journal is written from now on.
-    fn take_turns(&mut self) -> Result<(), StoreError> {
-        self.flushed()?;
-        let Some(files) = &self.files else { return Ok(()) };
-        self.flush = Some(files.flush_apart(&self.runtime));
-        self.current = 1 - self.current;
-        let path = &self.dir.journals()[self.current];
-        let rewound = self.journals[self.current].rewind();
-        rewound.map_err(|e| io_error("write", path, self.dir.path(), &e))
-    }
-
-    /// Waits for the flush that is on the way, if one is.
-    fn flushed(&mut self) -> Result<(), StoreError> {
-        match self.flush.take().map(|flush| flush.recv()) {
-            None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(e))) => Err(e.of(&self.dir)),
-            // The runtime is going down.
-            Some(Err(_)) => Err(StoreError::Closed),
-        }
-    }
-
     /// Whoever opens the directory next finds all of it in sled.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         self.catch_up()?;
-        // What comes of it does not matter: the next one is for all.
-        let _ = self.flushed();
-        let Self { dir, files, journals, mark, .. } = self;
-        guarded(dir, || files.as_ref().map_or(Err(StoreError::Closed), |files| files.flush(dir)))?;
-        mark.settle().map_err(|e| io_error("sync", &dir.mark(), dir.path(), &e))?;
-        for (journal, path) in journals.iter_mut().zip(dir.journals()) {
-            journal.clear().map_err(|e| io_error("write", &path, dir.path(), &e))?;
-        }
-        Ok(())
+        self.checkpoint()?;
+        self.journal_done(Journal::clear)
+    }
+
+    /// All that was acknowledged is durable in sled when this returns.
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let Self { dir, files, mark, .. } = self;
+        guarded(dir, || files.as_mut().map_or(Err(StoreError::Closed), |files| files.flush(dir)))?;
+        mark.settle().map_err(|e| io_error("sync", &dir.mark(), dir.path(), &e))
+    }
+
+    fn journal_done(&mut self, how: fn(&mut Journal) -> std::io::Result<()>) -> Result<(), StoreError> {
+        let Self { dir, journal, .. } = self;
+        how(journal).map_err(|e| io_error("write", &dir.journal(), dir.path(), &e))
     }
 
     /// sled does not go on after an error.
     fn close(&mut self) {
-        let _ = self.flushed();
         if let Some(files) = self.files.take() {
             files.close(&self.dir);
         }
@@ -227,7 +201,7 @@ impl Core {
         let Self { dir, clock, runtime, head, slots, .. } = self;
         // What watches over sled must not be a task of the thread that waits for it.
         let _there = runtime.enter();
-        let files = guarded(dir, || Files::open_again(dir, clock))?;
+        let mut files = guarded(dir, || Files::open_again(dir, clock))?;
         let restored = guarded(dir, || {
             let (contents, missing) = Contents::whole(&files, dir, head.appends)?;
             if contents.slots.by_name != slots.by_name || contents.head.unwrap_or(NOTHING) != *head {
@@ -243,9 +217,7 @@ impl Core {
         tracing::info!(path = %dir.path().display(), "the store writes again");
         self.files = Some(files);
         self.pending.clear();
-        let path = &self.dir.journals()[self.current];
-        let rewound = self.journals[self.current].rewind();
-        rewound.map_err(|e| io_error("write", path, self.dir.path(), &e))
+        self.journal_done(Journal::rewind)
     }
 
     /// Whether an append need not open sled first.

@@ -4,7 +4,7 @@
 //! <path>/FORMAT       what this is
 //! <path>/LOCK         locked while a store works here; names the process
 //! <path>/high-water   see `mark`
-//! <path>/journal-*    see `journal`; empty after a store was closed
+//! <path>/journal      see `journal`; as good as empty after a store was closed
 //! <path>/sled/        sled's own files
 //! <path>/untouched/   sled's files as they were, while an open has not yet proved them sound
 //! <path>/repaired/    what a repair kept, until it is in its place
@@ -142,9 +142,8 @@ impl Directory {
         self.path.join("high-water")
     }
 
-    /// Two: while sled is flushed for the sake of one, the other is written.
-    pub(super) fn journals(&self) -> [PathBuf; 2] {
-        ["journal-0", "journal-1"].map(|name| self.path.join(name))
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
     }
 
     fn untouched(&self) -> PathBuf {

@@ -12,10 +12,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        mpsc::{self, Receiver},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,7 +36,7 @@ const LET_GO: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Files {
     db: sled::Db,
-    log: Arc<File>,
+    log: File,
     /// What the watch looks at; taken away from it before sled is closed, whose last handle closes it.
     watched: Arc<Mutex<Option<sled::Db>>>,
 }
@@ -48,29 +45,6 @@ impl Drop for Files {
     fn drop(&mut self) {
         self.watched.lock().take();
     }
-}
-
-/// Why a flush was none.
-#[derive(Debug)]
-pub(super) enum Failed {
-    Sled(sled::Error),
-    Sync(io::Error),
-    Panic,
-}
-
-impl Failed {
-    pub(super) fn of(self, dir: &Directory) -> StoreError {
-        match self {
-            Self::Sled(e) => sled_error("flush", dir, &e),
-            Self::Sync(e) => io_error("sync", &dir.sled(), dir.path(), &e),
-            Self::Panic => dir.corrupt(format!("sled gave up on {}", dir.sled().display())),
-        }
-    }
-}
-
-fn flush(db: &sled::Db, log: &File) -> Result<(), Failed> {
-    db.flush().map_err(Failed::Sled)?;
-    log.sync_data().map_err(Failed::Sync)
 }
 
 /// Wakes flushes that sleep after an error, until there is nothing to watch. No process's task: a flush goes on when its
@@ -147,7 +121,7 @@ impl Files {
         }
         let watched = Arc::new(Mutex::new(Some(db.clone())));
         Handle::current().spawn(keep_watch(watched.clone(), clock.clone()));
-        Ok(Self { db, log: Arc::new(log), watched })
+        Ok(Self { db, log, watched })
     }
 
     /// Makes a sled in the directory `path`, for the sake of its file `conf`.
@@ -198,7 +172,7 @@ impl Files {
     /// Writes in this order; durable after [`Files::flush`]. After a crash a part of it may be there, from the beginning:
     /// the journal has all of it. (sled's own batches are all or nothing, and each has its log written at once.)
     pub(super) fn write(
-        &self,
+        &mut self,
         changes: impl IntoIterator<Item = (IVec, Option<IVec>)>,
         dir: &Directory,
     ) -> Result<(), StoreError> {
@@ -213,21 +187,9 @@ impl Files {
     }
 
     /// All that was written is durable when this returns.
-    pub(super) fn flush(&self, dir: &Directory) -> Result<(), StoreError> {
-        flush(&self.db, &self.log).map_err(|e| e.of(dir))
-    }
-
-    /// [`Files::flush`] on another thread; what comes of it can be received.
-    pub(super) fn flush_apart(&self, runtime: &Handle) -> Receiver<Result<(), Failed>> {
-        let (done, outcome) = mpsc::sync_channel(1);
-        let (db, log) = (self.db.clone(), self.log.clone());
-        runtime.spawn_blocking(move || {
-            let flushed = catch_unwind(AssertUnwindSafe(|| flush(&db, &log)));
-            // Who receives it may close sled at once: then this must not be in its way.
-            drop(db);
-            let _ = done.send(flushed.unwrap_or(Err(Failed::Panic)));
-        });
-        outcome
+    pub(super) fn flush(&mut self, dir: &Directory) -> Result<(), StoreError> {
+        self.db.flush().map_err(|e| sled_error("flush", dir, &e))?;
+        self.log.sync_data().map_err(|e| io_error("sync", &dir.sled(), dir.path(), &e))
     }
 
     /// Closes sled after an error. Its own closing flushes too, with nobody watching: so it is done before.

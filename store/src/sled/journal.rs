@@ -1,8 +1,8 @@
 //! The journal: what was acknowledged and is not durable in sled yet.
 //!
-//! An append is one write and one sync of one file. sled, whose own flush takes two more syncs and wakes a pool of
-//! threads, gets it afterwards, and is flushed when the file is full, every fifty objects or so. Meanwhile another file is
-//! written; when that is full, the first begins again at its start, over what was there before.
+//! An append is one write and one sync of this file. sled, whose own flush takes two more syncs and wakes a pool of
+//! threads, gets it afterwards, and is flushed when the journal is full, every hundred objects or so; then the journal
+//! begins again at its start, over what was there before.
 //!
 //! ```text
 //! block   magic  length  number  sum of the one before  sum  (changes, length of them)  zeros up to the next block
@@ -27,14 +27,14 @@ use super::codec::{HEAD, checksum, decode_head};
 const MAGIC: &[u8; 8] = b"chpl-jrn";
 const HEADER: usize = 40;
 const BLOCK: usize = 4096;
-/// So many bytes of changes are given to sled until it is flushed, and as many again meanwhile. It takes about four times
-/// as many for them, and what is not flushed must stay below one of its segments: sled believes that what it has written is durable, and writes over
+/// So many bytes of changes are given to sled until it is flushed. It takes about four times as many for them, and what
+/// is not flushed must stay below one of its segments: sled believes that what it has written is durable, and writes over
 /// what that replaces; without a real sync between the two, a power failure might take both.
-const FULL: usize = 64 << 10;
+const FULL: usize = 128 << 10;
 /// And at this length of the file, where changes are small.
-const LONG: u64 = 512 << 10;
+const LONG: u64 = 1 << 20;
 /// By so much the file grows: to make a file longer costs a sync more than to write into it.
-const STEP: u64 = 128 << 10;
+const STEP: u64 = 512 << 10;
 /// In place of an item's length: the item is removed.
 const REMOVED: u32 = u32::MAX;
 
@@ -210,7 +210,7 @@ fn decode(bytes: &[u8], before: Option<u64>) -> Option<(Entry, u64, usize)> {
 /// they do not go on where sled ends.
 pub(super) fn missing<'a>(
     found: impl IntoIterator<Item = &'a (IVec, IVec)>,
-    mut entries: Vec<Entry>,
+    entries: Vec<Entry>,
     up_to: u64,
 ) -> Changes {
     let head = found.into_iter().find(|(key, _)| key == HEAD);
@@ -222,7 +222,6 @@ pub(super) fn missing<'a>(
     let Some(appends) = appends else { return Changes::new() };
     let mut next = appends + 1;
     let mut changes = Changes::new();
-    entries.sort_by_key(|entry| entry.number);
     for entry in entries.into_iter().filter(|entry| entry.number > appends && entry.number <= up_to) {
         if entry.number != next {
             return Changes::new();

@@ -4,8 +4,8 @@
 //! without a word. The mark is moved before a write is acknowledged, so that whoever has forgotten an acknowledged write
 //! is found out at open.
 //!
-//! It is synced when the store is closed. What was acknowledged is durable in a journal or in sled; the mark bears witness
-//! to it, and after a power failure it may be as old as the system's own writing back makes it.
+//! It is synced only when sled is. What was acknowledged is durable in the journal; the mark bears witness to it, and
+//! after a power failure it may be as old as the beginning of the journal.
 
 use std::{
     fs::{File, OpenOptions},

@@ -5,7 +5,7 @@
 //!   repaired/ASIDE       where the damaged files go             before this, nothing happened
 //! 2 damaged-1/high-water a copy of the mark
 //! 3 high-water           replaced by the new one                from here on no store opens the directory
-//! 4 damaged-1/journal-*  the old journals
+//! 4 damaged-1/journal    the old journal
 //! 5 damaged-1/sled       sled's old files
 //! 6 sled                 the new ones                           and it is sound
 //! ```
@@ -87,8 +87,8 @@ fn put_in_place(dir: &Directory) -> io::Result<PathBuf> {
     }
     let new_files = new.join("sled");
     if new_files.exists() {
-        for journal in dir.journals().iter().filter(|journal| journal.exists()) {
-            fs::rename(journal, old.join(journal.file_name().unwrap_or_default()))?;
+        if dir.journal().exists() {
+            fs::rename(dir.journal(), old.join("journal"))?;
             sync(dir.path())?;
         }
         if dir.sled().exists() {
