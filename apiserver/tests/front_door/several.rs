@@ -154,7 +154,7 @@ fn two_prefixes_are_two_clusters() {
             one.rest().create(&MAPS, SPACE, &object).await.expect("nobody else's");
         }
         for (one, data) in clusters.iter().zip(["a", "b"]) {
-            let all = one.rest().list(&MAPS, None, &ListParams::default()).await.unwrap().items;
+            let all = one.rest().list(&MAPS, SPACE, &ListParams::default()).await.unwrap().items;
             let found: Vec<&str> = all.iter().map(|item| item.str_at("/data/of")).collect();
             assert_eq!(found, [data]);
         }

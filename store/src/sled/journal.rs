@@ -220,13 +220,12 @@ pub(super) fn missing<'a>(
         None => Some(0),
     };
     let Some(appends) = appends else { return Changes::new() };
-    let mut next = appends + 1;
     let mut changes = Changes::new();
-    for entry in entries.into_iter().filter(|entry| entry.number > appends && entry.number <= up_to) {
+    let later = entries.into_iter().filter(|entry| entry.number > appends && entry.number <= up_to);
+    for (next, entry) in (appends + 1..).zip(later) {
         if entry.number != next {
             return Changes::new();
         }
-        next += 1;
         changes.extend(entry.changes);
     }
     changes
