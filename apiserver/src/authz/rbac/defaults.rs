@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{authz::rule::Rule, policy};
 
-/// The newest release's, by name; asked by name only.
+/// The newest release's, by name. Hashed: asked by name only, its order must not show.
 static RULES: LazyLock<HashMap<&'static str, (&'static [Value], Arc<[Rule]>)>> = LazyLock::new(|| {
     let of = |role: &'static Value| (role.name(), (role.list_at("/rules"), read(role)));
     policy::cluster_roles(Profile::NEWEST).iter().map(of).collect()
