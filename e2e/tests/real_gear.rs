@@ -20,6 +20,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_chronoplane");
 /// Told by every run of the tests: a wrong word, a host with a wrong clock, an edge that all clocks are set to, a host that
 /// boots in 1970 and a broken connection.
 const HANDFUL: [&str; 4] = ["wrong-pin", "node-clock-behind", "loopback-three-years", "loopback-boot-1970"];
+/// They mostly wait, however few cores there are.
+const TOGETHER: usize = 4;
 
 fn failed(what: &str, ran: &Output) -> Failed {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -107,5 +109,7 @@ fn main() -> ExitCode {
     assert!(all || trials.len() == HANDFUL.len(), "a story of the handful is not told in the real gear");
     trials.push(Trial::test("what_must_elapse_is_refused", what_must_elapse_is_refused));
     trials.push(Trial::test("a_story_that_is_ended_leaves_nothing", a_story_that_is_ended_leaves_nothing));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TOGETHER);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -321,7 +321,7 @@ async fn one_damaged_place_is_found_out_and_nothing_false_is_kept() {
 /// of which one in each sector stands for all.
 fn is_near_something(bytes: &[u8], at: usize) -> bool {
     let near = at.saturating_sub(REGION)..(at + REGION).min(bytes.len());
-    at % SECTOR == 0 || bytes[near].iter().any(|byte| *byte != 0)
+    at.is_multiple_of(SECTOR) || bytes[near].iter().any(|byte| *byte != 0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 //! them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
 };
 
@@ -11,8 +11,11 @@ use serde_json::Value;
 
 use crate::{authz::rule::Rule, policy};
 
-/// The newest release's, by name. Hashed: asked by name only, its order must not show.
-static RULES: LazyLock<HashMap<&'static str, (&'static [Value], Arc<[Rule]>)>> = LazyLock::new(|| {
+/// As they are written, and as they were read.
+type Rules = (&'static [Value], Arc<[Rule]>);
+
+/// The newest release's, by name.
+static RULES: LazyLock<BTreeMap<&'static str, Rules>> = LazyLock::new(|| {
     let of = |role: &'static Value| (role.name(), (role.list_at("/rules"), read(role)));
     policy::cluster_roles(Profile::NEWEST).iter().map(of).collect()
 });
