@@ -7,7 +7,7 @@ use client::{ListParams, Resource, Rest};
 use kubeadm_sim::ExternalEtcd;
 use pki::{Certificate, KeyAlgorithm, kubeconfig::Kubeconfig, token::BootstrapToken};
 use serde_json::{Value, json};
-use world::{Exit, Host, sim::Sim};
+use world::{Clock, Exit, Host, sim::Sim};
 
 use kube::api::DynamicObject;
 
@@ -39,6 +39,8 @@ impl std::error::Error for HarnessError {}
 pub const CONTROL_PLANE: &str = "cp1";
 /// Name of the host from which people look at the cluster.
 pub const WORKSTATION: &str = "workstation";
+/// How often those look who wait, unless they say so themselves.
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 /// How a cluster is made.
 #[derive(Clone, Debug)]
@@ -400,16 +402,30 @@ pub async fn nodes_ready(host: &Host, admin: &Rest, count: usize) -> Result<(), 
 pub async fn wait_for<T>(
     host: &Host,
     what: &str,
+    look: impl AsyncFnMut() -> Option<T>,
+) -> Result<T, HarnessError> {
+    wait_at_most(host.clock(), what, Duration::from_secs(300), LOOK, look).await
+}
+
+/// Looks after each `between` of the clock's time until `look` finds something, `at_most` that long.
+///
+/// # Errors
+/// Nothing found in that time; names what was waited for.
+pub async fn wait_at_most<T>(
+    clock: &Clock,
+    what: &str,
+    at_most: Duration,
+    between: Duration,
     mut look: impl AsyncFnMut() -> Option<T>,
 ) -> Result<T, HarnessError> {
-    let deadline = host.clock().monotonic() + Duration::from_secs(300);
+    let deadline = clock.monotonic() + at_most;
     loop {
         if let Some(found) = look().await {
             return Ok(found);
         }
-        if host.clock().monotonic() >= deadline {
-            return Err(HarnessError::new(format!("waited five minutes in vain until {what}")));
+        if clock.monotonic() >= deadline {
+            return Err(HarnessError::new(format!("waited {at_most:?} in vain until {what}")));
         }
-        host.clock().sleep(Duration::from_millis(200)).await;
+        clock.sleep(between).await;
     }
 }

@@ -8,13 +8,11 @@ use world::{Wall, rfc3339, sim::Sim};
 
 use crate::{
     Cluster, HarnessError,
-    cluster::{CONTROL_PLANE, WORKSTATION},
+    cluster::{CONTROL_PLANE, LOOK, WORKSTATION, wait_at_most},
 };
 
 /// How often [`Cluster::elapse_until`] looks, as a part of the longest wait.
 const LOOKS: u32 = 1_000;
-/// The least between two of its looks.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Whose clock an operation moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,19 +59,10 @@ impl Cluster {
         &self,
         what: &str,
         at_most: Duration,
-        mut look: impl AsyncFnMut() -> Option<T>,
+        look: impl AsyncFnMut() -> Option<T>,
     ) -> Result<T, HarnessError> {
         let clock = self.sim().host(WORKSTATION).clock().clone();
-        let deadline = clock.monotonic() + at_most;
-        loop {
-            if let Some(found) = look().await {
-                return Ok(found);
-            }
-            if clock.monotonic() >= deadline {
-                return Err(HarnessError::new(format!("waited {at_most:?} in vain until {what}")));
-            }
-            clock.sleep((at_most / LOOKS).max(LOOK)).await;
-        }
+        wait_at_most(&clock, what, at_most, (at_most / LOOKS).max(LOOK), look).await
     }
 
     /// Time passes until the control plane's wall clock reads `instant`.

@@ -15,7 +15,7 @@ use std::{rc::Rc, time::Duration};
 use api::profile::Profile;
 use chronoplane::{
     Cluster, ClusterOptions, HarnessError, Machinery, TaskLauncher, Who,
-    cluster::{CONTROL_PLANE, WORKSTATION},
+    cluster::{CONTROL_PLANE, WORKSTATION, wait_at_most},
 };
 use client::Rest;
 use jiff::SignedDuration;
@@ -219,22 +219,13 @@ impl Ground {
         &self,
         what: &str,
         at_most: Duration,
-        mut look: impl AsyncFnMut() -> Option<T>,
+        look: impl AsyncFnMut() -> Option<T>,
     ) -> Result<T, HarnessError> {
-        let cluster = match &self.world {
-            World::Simulated(cluster) => return cluster.elapse_until(what, at_most, look).await,
-            World::Real(cluster) => cluster,
-        };
-        let clock = cluster.workstation.clock();
-        let deadline = clock.monotonic() + at_most;
-        loop {
-            if let Some(found) = look().await {
-                return Ok(found);
+        match &self.world {
+            World::Simulated(cluster) => cluster.elapse_until(what, at_most, look).await,
+            World::Real(cluster) => {
+                wait_at_most(cluster.workstation.clock(), what, at_most, LOOK, look).await
             }
-            if clock.monotonic() >= deadline {
-                return Err(HarnessError::new(format!("waited {at_most:?} in vain until {what}")));
-            }
-            clock.sleep(LOOK).await;
         }
     }
 

@@ -102,8 +102,12 @@ proptest! {
     /// An update through the main endpoint cannot touch the status, where there is an endpoint for it.
     #[test]
     fn the_main_endpoint_keeps_the_status(old in any_json(), new in any_json()) {
-        // A definition's stored versions follow from its spec.
-        for kind in kinds::all().iter().filter(|kind| kind.has_status() && kind.kind != "CustomResourceDefinition") {
+        // A definition's stored versions follow from its spec. An autoscaler of v1 has no conditions of its own:
+        // what another version's status holds, `the_main_endpoint_keeps_the_annotated_status` knows.
+        let kept = |kind: &&Kind| {
+            kind.has_status() && kind.is_storage_version() && kind.kind != "CustomResourceDefinition"
+        };
+        for kind in kinds::all().iter().filter(kept) {
             let mut new = new.clone();
             default(kind, &mut new);
             prepare_for_update(kind, &mut new, &old, "", now());
