@@ -68,6 +68,11 @@ pub fn explain(text: &str) -> Vec<Found> {
     found
 }
 
+/// Whether `text` shows that symptom word for word.
+pub fn shows(symptom: &str, text: &str) -> bool {
+    matches!(fit(symptom, &plain(text)), Some((Fit::Words, _)))
+}
+
 /// Lower case, one blank between words, without quotes and what escapes them, as terminals, logs in JSON and issue
 /// trackers wrap and quote.
 fn plain(text: &str) -> String {

@@ -12,9 +12,9 @@ use chronoplane_cli::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// The last of one behaviour and the first of the next: words with a time (Go 1.15), words with `tls:` (Go 1.20), three
-/// years and addresses as objects (1.33), livez (1.36).
-const RELEASES: &[&str] = &["1.11", "1.26", "1.27", "1.32", "1.33", "1.35", "1.36"];
+/// The last of one behaviour and the first of the next: endpoints by leases (1.12), words with a time (Go 1.15: 1.19),
+/// words with `tls:` (Go 1.20: 1.27), three years and addresses as objects (1.33), livez (1.36).
+const RELEASES: &[&str] = &["1.11", "1.12", "1.18", "1.19", "1.26", "1.27", "1.32", "1.33", "1.35", "1.36"];
 
 /// Where in the story a row stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

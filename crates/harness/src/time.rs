@@ -78,30 +78,29 @@ impl Cluster {
     /// # Errors
     /// That clock is past it already, or stands still.
     pub async fn until_clock(&self, host: &str, instant: Wall) -> Result<(), HarnessError> {
-        let clock = self.sim().host(host).clock().clone();
+        let mut waited = false;
         loop {
-            let now = clock.wall();
-            let Ok(left) = Duration::try_from(instant.duration_since(now)) else {
-                return Err(HarnessError::new(format!(
-                    "it is {} on {host}, {} is past: only a step goes back",
-                    rfc3339(now),
-                    rfc3339(instant)
-                )));
+            let left = match self.sim().until_wall(host, instant) {
+                Ok(left) => left,
+                // True time has a grain of a millisecond; or somebody has set the clock meanwhile.
+                Err(_) if waited => return Ok(()),
+                Err(now) => {
+                    return Err(HarnessError::new(format!(
+                        "it is {} on {host}, {} is past: only a step goes back",
+                        rfc3339(now),
+                        rfc3339(instant)
+                    )));
+                }
             };
-            if left.is_zero() {
-                return Ok(());
+            match left {
+                Some(Duration::ZERO) => return Ok(()),
+                Some(left) => self.elapse(left).await,
+                None => {
+                    let now = rfc3339(self.sim().host(host).clock().wall());
+                    return Err(HarnessError::new(format!("the wall clock of {host} stands still at {now}")));
+                }
             }
-            self.elapse(left).await;
-            if clock.wall() == now {
-                return Err(HarnessError::new(format!(
-                    "the wall clock of {host} stands still at {}",
-                    rfc3339(now)
-                )));
-            }
-            // A clock that runs fast or slow is there a little early or late.
-            if clock.wall() > instant {
-                return Ok(());
-            }
+            waited = true;
         }
     }
 

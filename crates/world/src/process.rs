@@ -191,40 +191,45 @@ impl Drop for Member {
     }
 }
 
-/// While closed, no task of the host is polled: a suspended or paused machine.
+/// While closed, no task of the host is polled: a suspended or paused machine. Whoever closes it opens it: a machine that
+/// is suspended while it is paused goes on when both are over.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<Mutex<GateState>>);
 
 #[derive(Default)]
 struct GateState {
-    closed: bool,
+    closers: u32,
     waiting: Vec<Waker>,
 }
 
 impl Gate {
     pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
+        self.0.lock().closers += 1;
     }
 
     pub(crate) fn open(&self) {
         let waiting = {
             let mut state = self.0.lock();
-            state.closed = false;
+            state.closers = state.closers.saturating_sub(1);
+            if state.closers > 0 {
+                return;
+            }
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !self.0.lock().closed
+        self.0.lock().closers == 0
     }
 
     fn passes(&self, cx: &Context<'_>) -> bool {
         let mut state = self.0.lock();
-        if state.closed {
+        let passes = state.closers == 0;
+        if !passes {
             state.waiting.push(cx.waker().clone());
         }
-        !state.closed
+        passes
     }
 }
 

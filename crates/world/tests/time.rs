@@ -73,6 +73,49 @@ fn pause_stops_tasks_only() {
 }
 
 #[test]
+fn one_operation_within_another_ends_with_the_longer_of_them() {
+    // Suspended for an hour; within it paused, or suspended, for half an hour that ends first, or last.
+    let within = async |sim: &Sim, inner: bool, waits: u64| {
+        sim.elapse(Duration::from_secs(waits)).await;
+        match inner {
+            true => sim.suspend("a", HOUR / 2).await,
+            false => sim.pause("a", HOUR / 2).await,
+        }
+    };
+    for (inner, waits, lasts, monotonic) in
+        [(false, 600, 3600, 0), (true, 600, 3600, 0), (false, 3000, 4800, 1200), (true, 3000, 4800, 0)]
+    {
+        check(
+            async |sim| {
+                tokio::join!(sim.suspend("a", HOUR), within(&sim, inner, waits));
+            },
+            lasts,
+            monotonic,
+            0,
+        );
+    }
+}
+
+#[test]
+fn how_long_a_clock_needs_to_an_instant_is_known_whatever_its_rate() {
+    in_sim(async |sim| {
+        let (host, days) = (sim.host("a"), SignedDuration::from_hours(24 * 300));
+        for ppm in [0, 100, -100, 1_000_000] {
+            sim.drift("a", ppm);
+            let instant = host.clock().wall() + days;
+            let left = sim.until_wall("a", instant).expect("it is to come").expect("it runs");
+            sim.elapse(left).await;
+            let late = host.clock().wall().duration_since(instant);
+            assert!(late.abs() <= SignedDuration::from_millis(2), "{ppm} ppm: {late:?}");
+        }
+        let now = host.clock().wall();
+        assert_eq!(sim.until_wall("a", now - SignedDuration::from_secs(1)), Err(now));
+        sim.freeze("a");
+        assert_eq!(sim.until_wall("a", now + days), Ok(None));
+    });
+}
+
+#[test]
 fn after_a_pause_the_overdue_timer_fires_once_and_after_a_suspend_not_yet() {
     let after = async |sim: Sim, suspended: bool| {
         observe(&sim, async |sim: Sim| {

@@ -10,6 +10,8 @@ use crate::cli::{Output, Refusal};
 
 /// The stretch of [`Periods::sparse`].
 const SPARSE: u32 = 60_480;
+/// The greatest stretch at which a control plane comes back after its certificates have ended.
+const OUTLIVES_AT: u32 = 6;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -33,7 +35,7 @@ pub struct ChaosArgs {
     #[arg(long)]
     replay: Option<String>,
     /// How many times rarer recurring work is while nothing happens; 1: upstream's pace
-    #[arg(long, default_value_t = SPARSE)]
+    #[arg(long, default_value_t = SPARSE, value_parser = clap::value_parser!(u32).range(1..))]
     stretch: u32,
     /// How many worlds at a time; default: as many as there are cores
     #[arg(long)]
@@ -72,6 +74,14 @@ impl ChaosArgs {
         let mut shape = Shape { hours: self.hours, nodes: self.nodes, ..Shape::default() };
         if !self.faults.is_empty() {
             shape.kinds.clone_from(&self.faults);
+        }
+        let outlives = shape.kinds.iter().any(|kind| kind.name == "outlive");
+        if outlives && self.stretch > OUTLIVES_AT {
+            return Err(Refusal(format!(
+                "outlive needs --stretch {OUTLIVES_AT} or less: at a stretch of {} a Lease says for days that it holds, and \
+                 programs that start again heed it",
+                self.stretch
+            )));
         }
         let plans: Vec<Plan> = self.seeds.clone().map(|seed| Plan::seeded(seed, &shape)).collect();
         plans.first().map_or(Ok(()), Plan::check)?;

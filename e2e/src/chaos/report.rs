@@ -92,13 +92,17 @@ impl Report<'_> {
         let (t, failed) = (&self.played.tally, self.played.failures.len());
         let faults: Vec<String> = t.faults.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
         let all: u64 = t.faults.values().sum();
+        let hindered = match t.hindered {
+            0 => String::new(),
+            n => format!(" ({n} of them hindered by others)"),
+        };
         format!(
             "{} worlds, {failed} failed; {:.2} simulated years in {:.1} s\n\
-             faults        {all}: {}\n\
+             faults        {all}{hindered}: {}\n\
              requests      {}; writes acknowledged and compared {}, events of watches {}\n\
              handshakes    {}, of which failed {}\n\
              certificates  {} issued, {} expired\n\
-             credentials   {} accepted, {} refused\n\
+             credentials   {} accepted, {} refused; what a node may not do: {} times forbidden\n\
              leases        {} terms, two holders at once {}, writes of a former holder refused {}\n\
              healing       {} s at most after the last remedy",
             t.worlds,
@@ -114,6 +118,7 @@ impl Report<'_> {
             t.expired_certificates,
             t.accepted,
             t.refused,
+            t.forbidden,
             t.terms,
             t.two_holders,
             t.fenced,

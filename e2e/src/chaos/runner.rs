@@ -13,7 +13,7 @@ use chronoplane::{
 use parking_lot::Mutex;
 use world::{Event, Periods};
 
-use crate::{cli::Refusal, progress::Progress};
+use crate::progress::Progress;
 
 /// A plan that failed.
 pub struct Failure {
@@ -21,7 +21,7 @@ pub struct Failure {
     pub plan: Plan,
     /// What did not hold, in one line.
     pub why: String,
-    /// How it went; nothing when the world broke off in a panic.
+    /// How it went; nothing when no cluster came up, or the world broke off in a panic.
     pub outcome: Option<Outcome>,
 }
 
@@ -41,25 +41,16 @@ struct Kept {
     failures: Vec<Failure>,
     tally: Tally,
     last: (usize, Vec<Event>),
-    broken: Option<HarnessError>,
 }
 
 /// Plays them, `jobs` at a time; with `fail_fast` none begins after one has failed.
-///
-/// # Errors
-/// A plan cannot be played, or no cluster came up to play it on.
 #[allow(clippy::disallowed_methods, reason = "how long it takes in real time is told")]
-pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> Result<Played, Refusal> {
+pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> Played {
     let began = Instant::now();
     // One alone is no progress.
     let bar = (plans.len() > 1).then(|| Progress::through(plans.len(), "worlds"));
     let next = AtomicUsize::new(0);
-    let kept = Mutex::new(Kept {
-        failures: Vec::new(),
-        tally: Tally::default(),
-        last: (0, Vec::new()),
-        broken: None,
-    });
+    let kept = Mutex::new(Kept { failures: Vec::new(), tally: Tally::default(), last: (0, Vec::new()) });
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(plans.len()) {
             scope.spawn(|| {
@@ -68,9 +59,6 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> R
                     let outcome = catch_unwind(AssertUnwindSafe(|| chaos::run(plan, between)));
                     let mut kept = kept.lock();
                     kept.enter(at, plan, outcome);
-                    if kept.broken.is_some() {
-                        return;
-                    }
                     if fail_fast && !kept.failures.is_empty() {
                         next.store(plans.len(), Relaxed);
                     }
@@ -86,11 +74,8 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> R
     });
     drop(bar);
     let mut kept = kept.into_inner();
-    if let Some(broken) = kept.broken {
-        return Err(broken.into());
-    }
     kept.failures.sort_by_key(|failure| failure.plan.seed);
-    Ok(Played { failures: kept.failures, tally: kept.tally, real: began.elapsed(), last: kept.last.1 })
+    Played { failures: kept.failures, tally: kept.tally, real: began.elapsed(), last: kept.last.1 }
 }
 
 fn take<'a>(next: &AtomicUsize, plans: &'a [Plan]) -> Option<(usize, &'a Plan)> {
@@ -118,7 +103,7 @@ impl Kept {
                 self.failures.push(failed(why, Some(outcome)));
                 self.failures.sort_by_key(|failure| failure.plan.seed);
             }
-            Ok(Err(e)) => self.broken = Some(HarnessError::new(format!("seed {}: {e}", plan.seed))),
+            Ok(Err(e)) => self.failures.push(failed(format!("no cluster came up: {e}"), None)),
             Err(panic) => {
                 let words = panic.downcast_ref::<String>().cloned();
                 let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -16,6 +16,8 @@ pub(super) struct Figures {
     pub accepted: AtomicU64,
     /// Credentials that were refused.
     pub refused: AtomicU64,
+    /// What a node may not do and was forbidden.
+    pub forbidden: AtomicU64,
 }
 
 /// Counted in the end, and added up over runs.
@@ -28,6 +30,8 @@ pub struct Tally {
     pub simulated_seconds: u64,
     /// Faults that happened, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Those of them that another fault kept from happening, or from being remedied as planned.
+    pub hindered: u64,
     /// Requests that an apiserver answered.
     pub requests: u64,
     /// TLS handshakes that a client began.
@@ -46,6 +50,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Credentials that were shown and refused.
     pub refused: u64,
+    /// What a node tried that is not its business, and was forbidden.
+    pub forbidden: u64,
     /// How often somebody began to lead.
     pub terms: u64,
     /// How often two led at once.
@@ -66,6 +72,7 @@ impl Tally {
                 |name: &str| event.fields.iter().find(|(key, _)| *key == name).map(|(_, v)| v.as_str());
             match event.kind {
                 "request" => self.requests += 1,
+                "fault" if field("failed").is_some() => self.hindered += 1,
                 "handshake" if field("side") == Some("client") => {
                     self.handshakes += 1;
                     self.failed_handshakes += u64::from(field("result") != Some("ok"));
@@ -91,6 +98,7 @@ impl AddAssign<&Tally> for Tally {
         let sums = [
             (&mut self.worlds, other.worlds),
             (&mut self.simulated_seconds, other.simulated_seconds),
+            (&mut self.hindered, other.hindered),
             (&mut self.requests, other.requests),
             (&mut self.handshakes, other.handshakes),
             (&mut self.failed_handshakes, other.failed_handshakes),
@@ -100,6 +108,7 @@ impl AddAssign<&Tally> for Tally {
             (&mut self.watched, other.watched),
             (&mut self.accepted, other.accepted),
             (&mut self.refused, other.refused),
+            (&mut self.forbidden, other.forbidden),
             (&mut self.terms, other.terms),
             (&mut self.two_holders, other.two_holders),
             (&mut self.fenced, other.fenced),

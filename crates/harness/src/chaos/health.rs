@@ -6,7 +6,7 @@ use api::object::ObjectExt as _;
 use client::{ClientError, ListParams, Resource};
 use jiff::SignedDuration;
 use serde_json::json;
-use world::Wall;
+use world::{Mono, Wall};
 
 use super::{
     fault::Component,
@@ -21,10 +21,10 @@ const LED_WITHIN: Duration = Duration::from_secs(8 * 60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Looks until all is well; how long that took, or what is not well after [`HEALS_WITHIN`].
-pub(super) async fn healed(scene: &Scene) -> Result<Duration, String> {
+/// Looks until all is well; how long after `began` that is, or what is not well [`HEALS_WITHIN`] later.
+pub(super) async fn healed(scene: &Scene, began: Mono) -> Result<Duration, String> {
     let clock = scene.workstation().clock().clone();
-    let (began, since) = (clock.monotonic(), clock.wall());
+    let since = clock.wall();
     loop {
         let wrong = match look(scene, since).await {
             Ok(None) => return Ok(clock.monotonic().since(began)),

@@ -33,15 +33,16 @@ pub use fault::{Component, Fault, Kept, Replaced, Resolves, Weather};
 pub use figures::Tally;
 pub use invariants::{INVARIANTS, Invariant, Violation};
 pub use kinds::{KINDS, Kind, find};
-pub use plan::{Plan, Planned, Shape};
+pub use plan::{Plan, Planned, Shape, every_kind};
 pub use shrink::{Shrunk, shrink};
 
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use api::object::ObjectExt as _;
 use client::ListParams;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use serde_json::Value;
+use tokio::sync::oneshot;
 use world::{
     Event, Periods, Wall,
     sim::{self, Config, Sim},
@@ -109,6 +110,7 @@ async fn play(scene: &Arc<Scene>, plan: &Plan) -> Result<Tally, HarnessError> {
     tally.fenced = holders.refused.load(Relaxed);
     tally.accepted = scene.figures.accepted.load(Relaxed);
     tally.refused = scene.figures.refused.load(Relaxed);
+    tally.forbidden = scene.figures.forbidden.load(Relaxed);
     tally.acknowledged = scene.history.acks().len() as u64;
     tally.watched = watchers.iter().map(|watcher| watcher.told()).sum();
     Ok(tally)
@@ -119,23 +121,35 @@ async fn course(scene: &Arc<Scene>, plan: &Plan, load: &Load) -> Option<Duration
     let clock = scene.workstation().clock().clone();
     let began = clock.monotonic();
     let ends = Duration::from_secs(plan.ends()) + AFTERWARDS;
-    // What is not remedied never ends.
-    let faults = join_all(plan.faults.iter().map(|planned| act::play(scene, planned)));
-    let at_most = if plan.is_remedied() { Duration::from_secs(400 * 86_400) } else { ends };
-    let _ = clock.timeout(at_most, faults).await;
-    clock.sleep_until(began + ends).await;
-    let _slow = scene.tempo.slow().await;
-    let healing = match health::healed(scene).await {
-        Ok(healing) => healing,
-        Err(wrong) => {
-            scene.judge.violated(HEALTHY, wrong);
-            return None;
-        }
+    let (faults, remedies): (Vec<_>, Vec<_>) = plan
+        .faults
+        .iter()
+        .map(|planned| {
+            let (remedied, remedy) = oneshot::channel();
+            (act::play(scene, planned, remedied), remedy)
+        })
+        .unzip();
+    let healing = async {
+        join_all(remedies).await;
+        healed(scene).await
     };
+    // What is not remedied never ends.
+    let at_most = if plan.is_remedied() { Duration::from_secs(400 * 86_400) } else { ends };
+    let healing = clock.timeout(at_most, join(join_all(faults), healing)).await;
+    clock.sleep_until(began + ends).await;
+    // It has stayed well; or it heals, whatever is left, from here.
+    let in_the_end = healed(scene).await?;
     if let Err(why) = compare(scene, load).await {
         scene.judge.violated(HEALTHY, why);
     }
-    Some(healing)
+    Some(healing.map_or(in_the_end, |(_, healing)| healing.unwrap_or_default()))
+}
+
+/// How long it takes from now until all is well; nothing, if that is too long.
+async fn healed(scene: &Scene) -> Option<Duration> {
+    let began = scene.workstation().clock().monotonic();
+    let _slow = scene.tempo.slow().await;
+    health::healed(scene, began).await.map_err(|wrong| scene.judge.violated(HEALTHY, wrong)).ok()
 }
 
 /// One more write, which all watchers are told; then everything that was acknowledged and told is compared with what is

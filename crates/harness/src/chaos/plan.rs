@@ -91,6 +91,20 @@ impl Default for Shape {
     }
 }
 
+/// One fault of every kind that is planned without being asked for, as chance has it: the first after `first` seconds, the
+/// others `apart` seconds after each other.
+pub fn every_kind(seed: u64, first: u64, apart: u64) -> Vec<Planned> {
+    let shape = Shape::default();
+    let dice = Dice { entropy: Entropy::seeded(seed, "chaos/every"), nodes: shape.nodes };
+    (0..).zip(shape.kinds).map(|(n, kind)| dice.planned(kind, first + n * apart)).collect()
+}
+
+/// Whether the remedy of one is the other's too: two that overlap would not last as long as the plan says.
+fn share_remedy(one: &Fault, other: &Fault) -> bool {
+    let cuts = |fault: &Fault| matches!(fault, Fault::Partition { .. } | Fault::OneWay { .. });
+    one.kind().name == other.kind().name || (cuts(one) && cuts(other))
+}
+
 /// A person who puts files back on a disk that lies loses them again, and nobody tells: what a disk that lies has in
 /// company is no certificate.
 fn spare_restored_files(faults: &mut Vec<Planned>) {
@@ -115,8 +129,11 @@ impl Plan {
             // Now and then something else happens before it is over.
             let company = dice.below(3) == 0;
             for later in [Some(0), company.then(|| dice.below(60))].into_iter().flatten() {
-                if let Some(kind) = dice.kind(&shape.kinds) {
-                    faults.push(dice.planned(kind, at + later));
+                let Some(kind) = dice.kind(&shape.kinds) else { continue };
+                let planned = dice.planned(kind, at + later);
+                let before = faults.last().filter(|before: &&Planned| before.ends() >= planned.at);
+                if !before.is_some_and(|before| share_remedy(&before.fault, &planned.fault)) {
+                    faults.push(planned);
                 }
             }
         }

@@ -23,7 +23,8 @@ struct Segment {
     true_wall: Wall,
     /// Rate of both clocks, in millionths.
     rate: i128,
-    mono_runs: bool,
+    /// How many suspends are on: it stands still while there is one.
+    suspends: u32,
     wall_runs: bool,
 }
 
@@ -41,8 +42,13 @@ impl Segment {
     }
 
     fn mono(&self, now: Instant) -> u128 {
-        let run = if self.mono_runs { self.run(now) } else { 0 };
+        let run = if self.suspends == 0 { self.run(now) } else { 0 };
         self.mono + run.max(0) as u128
+    }
+
+    /// How long a clock that runs needs for `left` nanoseconds.
+    fn true_time(&self, left: u128) -> Duration {
+        nanos((left * MILLION as u128).div_ceil(self.rate as u128))
     }
 
     fn true_wall(&self, now: Instant) -> Wall {
@@ -84,7 +90,7 @@ impl SimClock {
             wall: start,
             true_wall: start,
             rate: MILLION,
-            mono_runs: true,
+            suspends: 0,
             wall_runs: true,
         };
         Self(Arc::new(Shared { segment: Mutex::new(segment), remapped: Notify::new() }))
@@ -118,8 +124,27 @@ impl SimClock {
         self.begin_segment(|s| s.rate = MILLION + i128::from(ppm).max(1 - MILLION));
     }
 
-    pub(super) fn set_monotonic_running(&self, runs: bool) {
-        self.begin_segment(|s| s.mono_runs = runs);
+    pub(super) fn suspend(&self) {
+        self.begin_segment(|s| s.suspends += 1);
+    }
+
+    pub(super) fn resume(&self) {
+        self.begin_segment(|s| s.suspends = s.suspends.saturating_sub(1));
+    }
+
+    /// True time until the wall clock reads `instant`, if nothing changes; `None` while it stands still.
+    ///
+    /// # Errors
+    /// It is past that already, and reads what is told.
+    pub(super) fn until_wall(&self, instant: Wall) -> Result<Option<Duration>, Wall> {
+        let segment = *self.0.segment.lock();
+        let wall = segment.wall(true_now());
+        let left = instant.as_nanosecond() - wall.as_nanosecond();
+        let Ok(left) = u128::try_from(left) else { return Err(wall) };
+        if left == 0 {
+            return Ok(Some(Duration::ZERO));
+        }
+        Ok(segment.wall_runs.then(|| segment.true_time(left)))
     }
 
     pub(super) fn set_wall_running(&self, runs: bool) {
@@ -133,11 +158,10 @@ fn until(segment: &Segment, now: Instant, deadline: Mono) -> Option<Duration> {
     if left == 0 {
         return Some(Duration::ZERO);
     }
-    if !segment.mono_runs {
+    if segment.suspends > 0 {
         return None;
     }
-    let rate = segment.rate as u128;
-    Some(nanos((left * MILLION as u128).div_ceil(rate)))
+    Some(segment.true_time(left))
 }
 
 /// The furthest that one wait of the runtime's timer wheel reaches (about two years); longer sleeps

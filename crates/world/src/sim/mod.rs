@@ -184,6 +184,15 @@ impl Sim {
         self.0.pace.set(periods);
     }
 
+    /// How long it takes, in true time, until the wall clock of the host reads `instant`, if nothing is done to it;
+    /// `None` while it stands still.
+    ///
+    /// # Errors
+    /// It is past that instant already; what it reads.
+    pub fn until_wall(&self, name: &str, instant: Wall) -> Result<Option<Duration>, Wall> {
+        self.machine(name).clock.until_wall(instant)
+    }
+
     /// Sets one host's wall clock by `by`, as NTP or `date -s` would. No sleeper wakes.
     pub fn step(&self, name: &str, by: SignedDuration) {
         let machine = self.machine(name);
@@ -197,9 +206,9 @@ impl Sim {
         let machine = self.machine(name);
         machine.host.record("clock", vec![("suspend", format!("{d:?}"))]);
         machine.gate.close();
-        machine.clock.set_monotonic_running(false);
+        machine.clock.suspend();
         self.elapse(d).await;
-        machine.clock.set_monotonic_running(true);
+        machine.clock.resume();
         machine.gate.open();
         machine.host.record("clock", vec![("resume", String::new())]);
     }

@@ -8,6 +8,9 @@
 //! the background). But kubeadm has deleted bootstrap-kubelet.conf, so a kubelet that is restarted in the dark
 //! never gets in. The balancer itself is not staged, only the darkness on the node's way to the API: no byte
 //! passes, connections hang. Up to 1.10 kubeadm did not wait at all.
+//!
+//! The edge is kubeadm's patience, and cannot be met to the second: a kubelet that has tried in the dark tries again at a
+//! moment of its own. Told are a darkness that leaves it time to be heard, and one of a minute more than the patience.
 
 use std::{
     sync::{

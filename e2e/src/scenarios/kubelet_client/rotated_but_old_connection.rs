@@ -31,8 +31,11 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
-    play(settings, teller, false)?;
-    briefly(teller, "Fixed, an agent that closes its connections", || play(settings, teller, true))?;
+    play(settings, teller, Agent::Keeps)?;
+    briefly(teller, "Control run, an agent that connects after the rotation", || {
+        play(settings, teller, Agent::ComesLater)
+    })?;
+    briefly(teller, "Fixed, an agent that closes its connections", || play(settings, teller, Agent::Closes))?;
     end(
         settings,
         teller,
@@ -44,7 +47,16 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
     Ok(())
 }
 
-fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryError> {
+/// What becomes of the agent's connection of before the rotation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    Keeps,
+    Closes,
+    /// It has none.
+    ComesLater,
+}
+
+fn play(settings: &Settings, teller: &Teller, how: Agent) -> Result<(), StoryError> {
     let options = ClusterOptions { nodes: 1, signing_duration: Some(DAY), ..ClusterOptions::default() };
     Ground::play(settings, teller, config(settings), options, async |stage| {
         if !stage.host(NODE)?.disk().exists(CURRENT) {
@@ -53,19 +65,25 @@ fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryE
         let old = current(stage, NODE)?;
         let agent = agent(stage, NODE)?;
         let asks = async |rest: &Rest| verdict(&rest.get(&NODES, None, NODE).await);
-        stage.check(
-            "an agent connects",
-            asks(&agent).await.0 == 200,
-            format!("with a certificate until {}", clock(old.not_after())),
-        );
+        let connects = async || {
+            let until = current(stage, NODE).map(|certificate| clock(certificate.not_after()))?;
+            let (code, _) = asks(&agent).await;
+            stage.check("an agent connects", code == 200, format!("with a certificate until {until}"));
+            Ok::<_, StoryError>(())
+        };
+        if how != Agent::ComesLater {
+            connects().await?;
+        }
         rotate(stage, NODE, DAY).await?;
         stage.say(format!(
             "{}: the kubelet has rotated, until {}.",
             clock(stage.now()),
             clock(current(stage, NODE)?.not_after())
         ));
-        if closes {
-            agent.http().close_connections();
+        match how {
+            Agent::Keeps => {}
+            Agent::Closes => agent.http().close_connections(),
+            Agent::ComesLater => connects().await?,
         }
         let look = async || (asks(&agent).await, known(stage, NODE).await.0);
         let (before, after) = stage.edge("cp1", old.not_after(), look).await?;
@@ -77,9 +95,9 @@ fn play(settings: &Settings, teller: &Teller, closes: bool) -> Result<(), StoryE
             before.0.0 == 200 && before.1 == 200,
             shown(&before),
         );
-        let expected = if closes { 200 } else { 401 };
+        let expected = if how == Agent::Keeps { 401 } else { 200 };
         stage.check("a second after", after.0.0 == expected && after.1 == 200, shown(&after));
-        if !closes {
+        if how == Agent::Keeps {
             stage.check_words("in the server's words", after.0.1, &["Unauthorized"]);
         }
         stage.pace(Periods::upstream());

@@ -9,13 +9,14 @@ use std::time::Duration;
 use chronoplane::cluster::CONTROL_PLANE;
 use jiff::SignedDuration;
 
-use super::scene::{Scene, Side, day, options};
+use super::scene::{Scene, Side, day, options, outcome};
 use crate::{
     catalogue::{Entry, InReal},
     scenarios::{Stage, config},
     story::{Settings, StoryError, Teller},
 };
 
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const TWO_HOURS: SignedDuration = SignedDuration::from_hours(2);
 /// Longer would be many handshakes: every informer tries again twice a minute.
 const LATER: Duration = Duration::from_secs(600);
@@ -48,6 +49,12 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         Stage::play(settings, teller, config(settings), options(0), async |stage| {
             let scene = Scene::of(stage).await?;
             stage.say(words);
+            pass(stage, &scene, how, -SECOND).await;
+            let before = scene.own_handshake().await;
+            stage.check("one second before the end", before.is_ok(), outcome(&before));
+            pass(stage, &scene, how, SECOND).await;
+            let after = scene.own_handshake().await;
+            stage.check("one second after", after.is_err(), outcome(&after));
             pass(stage, &scene, how, TWO_HOURS).await;
             scene.reset().await?;
             stage

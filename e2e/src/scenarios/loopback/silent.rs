@@ -42,7 +42,7 @@ fn tell(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         stage.say("Control, two minutes before the end: the connections are reset.");
         scene.check_works("create pod").await;
         scene.check_green("health").await;
-        scene.until(end + SignedDuration::from_secs(1)).await;
+        scene.check_edge(end, (true, false)).await?;
         stage.say(format!(
             "\n{}: the loopback certificate ends, and the connections that use it are reset.",
             day(end)

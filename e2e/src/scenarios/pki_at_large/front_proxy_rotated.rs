@@ -5,7 +5,8 @@
 //! take it from there into a file or read it themselves. Up to 1.18 the library of both servers read that authority
 //! once: 1.17 and 1.18 meant to follow the file and did not hand on what they had read (kubernetes/kubernetes#90360,
 //! fixed in 1.19 and later patches of the two). After a rotation the extension refuses its own apiserver until it is
-//! restarted; a minute later the aggregator notices by its discovery check and takes the whole group away.
+//! restarted; a minute later the aggregator notices by its discovery check and takes the whole group away. Nothing here
+//! ends at an instant, so there is no edge: what differs is whether it heals within a minute or never.
 //!
 //! The extension server is one of this project's own apiservers with a definition in it, of the cluster's release.
 

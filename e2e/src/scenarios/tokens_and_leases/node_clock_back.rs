@@ -8,6 +8,9 @@
 //! ten seconds, that its node is not called Ready, and says that it is; and with the mark the controller has taken over
 //! the lease as it is now, so that later renewals count again. A kubelet that happens to post its status within the
 //! grace period (it does so every five minutes) spares its node even that. A step forward does nothing.
+//!
+//! There is no second at which this happens: it depends on where in their periods lease, look and status were. Looked at
+//! is the last moment at which it cannot have happened yet, and the first at which it must have.
 
 use std::time::Duration;
 

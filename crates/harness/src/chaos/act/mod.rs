@@ -16,6 +16,8 @@ mod programs;
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::{fault::Fault, health, load::HOOK, plan::Planned, scene::Scene};
 use crate::{HarnessError, cluster::CONTROL_PLANE};
 
@@ -33,8 +35,9 @@ const SETTLING: Duration = Duration::from_secs(120);
 /// The same where files have to be noticed that are looked at every minute: six, at the slow pace.
 const SETTLING_FILES: Duration = Duration::from_secs(480);
 
-/// Waits until it is time, lets it happen, and remedies it.
-pub(super) async fn play(scene: &Scene, planned: &Planned) {
+/// Waits until it is time, lets it happen, and remedies it; `remedied` is told when that is done, and then what it has
+/// left behind settles.
+pub(super) async fn play(scene: &Scene, planned: &Planned, remedied: oneshot::Sender<()>) {
     let host = scene.workstation();
     let begins = host.clock().monotonic() + Duration::from_secs(planned.at);
     host.clock().sleep(Duration::from_secs(planned.at).saturating_sub(AHEAD)).await;
@@ -57,6 +60,7 @@ pub(super) async fn play(scene: &Scene, planned: &Planned) {
     }
     host.record("fault", vec![("ends", text)]);
     drop(disturbed);
+    let _ = remedied.send(());
     let _slow = match slow {
         Some(slow) => slow,
         None => scene.tempo.slow().await,

@@ -51,6 +51,8 @@ fn credential(scene: &Scene, host: &Host, name: &str, token: &str) -> Result<Cre
 /// Somebody whose credential is an object's.
 struct Guest {
     credential: Credential,
+    /// Another that has its name and nothing else of it.
+    forged: Option<Credential>,
     /// Resource, namespace and name of the object without which it is nothing.
     object: (client::Resource, Option<&'static str>, String),
 }
@@ -61,6 +63,7 @@ impl Guest {
         let token = tokens::request(&scene.operator, name, LONG, None).await?;
         Ok(Self {
             credential: credential(scene, host, name, &token)?,
+            forged: None,
             object: (ACCOUNTS, NS, name.to_owned()),
         })
     }
@@ -72,6 +75,7 @@ impl Guest {
         let token = tokens::request(&scene.operator, tokens::ACCOUNT, LONG, Some(bound)).await?;
         Ok(Self {
             credential: credential(scene, host, name, &token)?,
+            forged: None,
             object: (SECRETS, NS, name.to_owned()),
         })
     }
@@ -103,13 +107,28 @@ impl Guest {
             revoked: None,
             good_at: None,
         };
-        Ok(Self { credential, object: (SECRETS, Some(NAMESPACE), token.secret_name()) })
+        // The public half of one and the secret half of another.
+        let stranger = BootstrapToken::generate(host.entropy());
+        let forged = BootstrapToken::new(token.id(), stranger.secret()).ok().map(|forged| Credential {
+            kind: Kind::Forged,
+            what: format!("a forged bootstrap token {}", token.id()),
+            rest: scene.visitor.with_auth(Auth::bearer(forged.reveal())),
+            from: credential.from,
+            until,
+            made: credential.made,
+            revoked: None,
+            good_at: None,
+        });
+        Ok(Self { credential, forged, object: (SECRETS, Some(NAMESPACE), token.secret_name()) })
     }
 
     /// From its first use to after its revocation; `None` when the load ends.
     async fn live(&mut self, scene: &Scene, host: &Host) -> Option<()> {
         for _ in 0..SHOWN {
             self.credential.show(scene).await;
+            if let Some(mut forged) = self.forged.take() {
+                forged.show(scene).await;
+            }
             scene.tempo.turn(host).await.then_some(())?;
         }
         let (resource, ns, name) = &self.object;

@@ -32,6 +32,8 @@ const PORT: u16 = 9443;
 /// How long the apiserver waits for it, and how long it takes when it is slow, in seconds.
 const TIMEOUT: u64 = 5;
 const SLOW: Duration = Duration::from_secs(TIMEOUT + 2);
+/// How long the apiserver's informer may take to hear of the configuration.
+const HEARD: Duration = Duration::from_secs(60);
 const CONFIGURATIONS: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
 const LABEL: &str = "chaos-hooked";
@@ -134,15 +136,18 @@ pub(super) async fn run(scene: Arc<Scene>, hook: Arc<Hook>) {
     let host = scene.workstation();
     let mut tries = 0_u64;
     let mut known = false;
+    let began = host.clock().monotonic();
     while scene.tempo.turn(&host).await {
         tries += 1;
         let name = format!("hooked-{tries}");
         let object = json!({"metadata": {"name": name, "labels": {LABEL: "yes"}}, "data": {"by": name}});
+        let heard = host.clock().monotonic().since(began) >= HEARD;
         let sent = scene.history.sent();
         let created = scene.operator.create(&CONFIG_MAPS, NS, &object).await;
         let consented = hook.consented.lock().contains(&name);
-        // Until the server's informer has heard of the configuration nobody is asked: the first question shows it.
-        known |= consented || created.is_err();
+        // Until the server's informer has heard of the configuration nobody is asked: the first question shows it, and
+        // a minute is all that it may take.
+        known |= consented || created.is_err() || heard;
         let Ok(stored) = created else { continue };
         scene.history.acknowledged(sent, &stored);
         scene.judge.check(ADMITTED, consented || !known, || {

@@ -1,6 +1,6 @@
 //! Somebody with a node's credentials tries what is not the node's business.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use client::{ClientError, DeleteParams, Patch, Resource, Rest};
 use pki::kubeconfig::Kubeconfig;
@@ -40,8 +40,15 @@ impl NodeActor {
             self.steal();
             let Some((rest, _)) = &self.rest else { continue };
             let which = self.host.entropy().below(TRIALS);
+            // Who may not do what is its own business has no credentials that are good at this moment.
+            if rest.get(&ALL_NODES, None, NODE).await.is_err() {
+                continue;
+            }
             let (what, outcome) = self.intrude(rest, which).await;
             self.scene.judge.check(NODES, outcome.is_err(), || format!("{NODE} {what}"));
+            if outcome.is_err_and(|e| e.is_forbidden()) {
+                self.scene.figures.forbidden.fetch_add(1, Relaxed);
+            }
         }
     }
 
