@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use world::{
     Exit, Host,
@@ -255,12 +256,12 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
         };
         tokio::select! {
             biased;
-            () = told_to_end() => {
+            _ = told_to_end() => {
                 // The API server has clients to take leave of; a second signal is an order.
                 let exit = if component == Component::Apiserver && tell.send(()).is_ok() {
                     tokio::select! {
                         biased;
-                        () = signalled() => std::process::exit(1),
+                        _ = signalled() => std::process::exit(1),
                         exit = &mut main => exit,
                     }
                 } else {
@@ -306,8 +307,8 @@ fn rooted(args: Vec<String>, place: &mut Place) -> Result<Vec<String>, Refusal> 
     Ok(kept)
 }
 
-/// SIGINT, SIGTERM, or the end of the parent for a child of ours.
-pub async fn told_to_end() {
+/// SIGINT, SIGTERM, or the end of the parent for a child of ours, which counts as SIGTERM.
+pub async fn told_to_end() -> Signal {
     let (sender, parent) = tokio::sync::oneshot::channel::<()>();
     if std::env::var_os(ENDS_WITH_PARENT).is_some() {
         std::thread::spawn(move || {
@@ -321,13 +322,13 @@ pub async fn told_to_end() {
     }
     tokio::select! {
         biased;
-        () = signalled() => {}
-        _ = parent => {}
+        signal = signalled() => signal,
+        _ = parent => Signal::TERM,
     }
 }
 
 /// SIGINT or SIGTERM.
-async fn signalled() {
+async fn signalled() -> Signal {
     let signal = |kind| async move {
         match tokio::signal::unix::signal(kind) {
             Ok(mut stream) => {
@@ -338,7 +339,7 @@ async fn signalled() {
     };
     tokio::select! {
         biased;
-        () = signal(tokio::signal::unix::SignalKind::interrupt()) => {}
-        () = signal(tokio::signal::unix::SignalKind::terminate()) => {}
+        () = signal(tokio::signal::unix::SignalKind::interrupt()) => Signal::INT,
+        () = signal(tokio::signal::unix::SignalKind::terminate()) => Signal::TERM,
     }
 }
