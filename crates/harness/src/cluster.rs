@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Why a cluster could not be made, in the words of what failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HarnessError(String);
 
 impl HarnessError {
@@ -30,6 +30,13 @@ impl HarnessError {
 impl fmt::Display for HarnessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// As [`fmt::Display`]: this is what Rust shows of a test that returns it.
+impl fmt::Debug for HarnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

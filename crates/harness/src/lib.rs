@@ -40,8 +40,8 @@
 //!   working cluster, and finds the smallest plan that fails.
 //!
 //! Nothing is left behind: the simulated gear has no process, port or file; the real one takes them down, after a panic too.
-//! Tests run under `cargo test` and under nextest, as many at a time as there are cores; a panic says with which
-//! `CHRONOPLANE_SEED` it is seen again.
+//! Tests run under `cargo test` and under nextest, as many at a time as there are cores; one that fails says
+//! with which `CHRONOPLANE_SEED` that is seen again.
 //! [`Machinery`] is the seam to processes of one's own.
 
 #![deny(missing_docs)]
@@ -60,6 +60,7 @@ pub mod machinery;
 mod manifests;
 pub mod peek;
 pub mod real;
+mod stack;
 mod target;
 pub mod testing;
 mod time;
