@@ -205,7 +205,8 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// Runs `component` with its own flags until it exits or is told to end.
 ///
 /// # Errors
-/// What is wrong with flags, files or ports.
+/// What is wrong with flags, files or ports. What ends a component that had started is told on standard error, and is
+/// exit code 1.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
     if args.iter().any(|arg| arg == "-h" || arg == "--help")
         && let Some(text) = component.help(&args)
@@ -224,7 +225,7 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
     let serves = component == Component::Apiserver;
     let runtime = if serves { runtime_of(1)? } else { runtime()? };
     let host = if serves { place.serving_host()? } else { place.host() };
-    let exit = runtime.block_on(async {
+    let (exit, started) = runtime.block_on(async {
         let process = host.process(component.program());
         let inner = process.host().clone();
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -254,7 +255,7 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
                 Some(kubeadm_sim::run(inner, args, &mut out).await)
             }),
         };
-        tokio::select! {
+        let exit = tokio::select! {
             biased;
             _ = told_to_end() => {
                 // The API server has clients to take leave of; a second signal is an order.
@@ -272,12 +273,17 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
                 exit
             }
             exit = &mut main => exit,
-        }
+        };
+        (exit, process.has_started())
     });
     runtime.shutdown_background();
     match exit {
         None | Some(Exit::Success) => Ok(ExitCode::SUCCESS),
         Some(Exit::Failure(_)) if component == Component::Kubeadm => Ok(ExitCode::FAILURE),
+        Some(Exit::Failure(why)) if started => {
+            eprintln!("error: {why}");
+            Ok(ExitCode::FAILURE)
+        }
         Some(Exit::Failure(why)) => Err(Refusal(why)),
     }
 }
