@@ -406,6 +406,7 @@ pub async fn run_until(host: Host, args: Vec<String>, stop: impl Future<Output =
         Ok(server) => server,
         Err(error) => return Exit::Failure(error.to_string()),
     };
+    host.started();
     let failure = async {
         if server.ready().await.is_ok() {
             host.notify("READY=1");

@@ -32,7 +32,7 @@ Exit codes:
   0  done, and everything that was checked held
   1  something that was checked did not hold, or a component failed while it ran
   2  what was asked for cannot be done; one sentence says why and what to do next
-`up --exec COMMAND` ends with COMMAND's own code (128 and the signal's number if it was killed).
+`up --exec COMMAND` ends with COMMAND's own code, or 128 and the number of the signal that ended it.
 NO_COLOR=1 leaves colours away; they and progress are shown on terminals only.";
 
 #[derive(Parser)]
@@ -201,9 +201,9 @@ enum Form {
 
 #[derive(Args)]
 struct UpArgs {
-    /// How many workers join the control plane
-    #[arg(long, default_value_t = 1)]
-    nodes: usize,
+    /// How many workers join the control plane. Default: 1, or as many as the data directory has
+    #[arg(long)]
+    nodes: Option<usize>,
     /// Keep everything in this directory; a second run goes on from there. Default: a temporary one
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -225,6 +225,9 @@ struct UpArgs {
     exec: Option<String>,
     #[command(flatten)]
     etcd: up::EtcdArgs,
+    /// How to say that it is ready; as JSON: one document with where it is to be found
+    #[arg(long, value_enum, default_value_t = Output::Text, conflicts_with = "exec")]
+    output: Output,
 }
 
 #[derive(Args)]
@@ -269,11 +272,12 @@ pub fn main() -> ExitCode {
             nodes: args.nodes,
             data_dir: args.data_dir,
             processes: args.processes,
-            profile: args.kubernetes_version.unwrap_or_default(),
+            profile: args.kubernetes_version,
             algorithm: args.encryption_algorithm,
             exec: args.exec,
             etcd: args.etcd,
             page: args.page,
+            output: args.output,
         }),
         Command::Clock(args) => clock::run(&args),
         Command::Envtest(args) => envtest::run(&args),

@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use world::{
     Exit, Host,
@@ -204,7 +205,8 @@ pub fn log_to_file(path: &Path, default: &str) -> Result<(), Refusal> {
 /// Runs `component` with its own flags until it exits or is told to end.
 ///
 /// # Errors
-/// What is wrong with flags, files or ports.
+/// What is wrong with flags, files or ports. What ends a component that had started is told on standard error, and is
+/// exit code 1.
 pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal> {
     if args.iter().any(|arg| arg == "-h" || arg == "--help")
         && let Some(text) = component.help(&args)
@@ -223,7 +225,7 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
     let serves = component == Component::Apiserver;
     let runtime = if serves { runtime_of(1)? } else { runtime()? };
     let host = if serves { place.serving_host()? } else { place.host() };
-    let exit = runtime.block_on(async {
+    let (exit, started) = runtime.block_on(async {
         let process = host.process(component.program());
         let inner = process.host().clone();
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -253,14 +255,14 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
                 Some(kubeadm_sim::run(inner, args, &mut out).await)
             }),
         };
-        tokio::select! {
+        let exit = tokio::select! {
             biased;
-            () = told_to_end() => {
+            _ = told_to_end() => {
                 // The API server has clients to take leave of; a second signal is an order.
                 let exit = if component == Component::Apiserver && tell.send(()).is_ok() {
                     tokio::select! {
                         biased;
-                        () = signalled() => std::process::exit(1),
+                        _ = signalled() => std::process::exit(1),
                         exit = &mut main => exit,
                     }
                 } else {
@@ -271,12 +273,17 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
                 exit
             }
             exit = &mut main => exit,
-        }
+        };
+        (exit, process.has_started())
     });
     runtime.shutdown_background();
     match exit {
         None | Some(Exit::Success) => Ok(ExitCode::SUCCESS),
         Some(Exit::Failure(_)) if component == Component::Kubeadm => Ok(ExitCode::FAILURE),
+        Some(Exit::Failure(why)) if started => {
+            eprintln!("error: {why}");
+            Ok(ExitCode::FAILURE)
+        }
         Some(Exit::Failure(why)) => Err(Refusal(why)),
     }
 }
@@ -306,8 +313,8 @@ fn rooted(args: Vec<String>, place: &mut Place) -> Result<Vec<String>, Refusal> 
     Ok(kept)
 }
 
-/// SIGINT, SIGTERM, or the end of the parent for a child of ours.
-pub async fn told_to_end() {
+/// SIGINT, SIGTERM, or the end of the parent for a child of ours, which counts as SIGTERM.
+pub async fn told_to_end() -> Signal {
     let (sender, parent) = tokio::sync::oneshot::channel::<()>();
     if std::env::var_os(ENDS_WITH_PARENT).is_some() {
         std::thread::spawn(move || {
@@ -321,13 +328,13 @@ pub async fn told_to_end() {
     }
     tokio::select! {
         biased;
-        () = signalled() => {}
-        _ = parent => {}
+        signal = signalled() => signal,
+        _ = parent => Signal::TERM,
     }
 }
 
 /// SIGINT or SIGTERM.
-async fn signalled() {
+async fn signalled() -> Signal {
     let signal = |kind| async move {
         match tokio::signal::unix::signal(kind) {
             Ok(mut stream) => {
@@ -338,7 +345,7 @@ async fn signalled() {
     };
     tokio::select! {
         biased;
-        () = signal(tokio::signal::unix::SignalKind::interrupt()) => {}
-        () = signal(tokio::signal::unix::SignalKind::terminate()) => {}
+        () = signal(tokio::signal::unix::SignalKind::interrupt()) => Signal::INT,
+        () = signal(tokio::signal::unix::SignalKind::terminate()) => Signal::TERM,
     }
 }

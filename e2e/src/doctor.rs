@@ -278,7 +278,7 @@ const PROGRAMS: &[Program] = &[
         name: "docker",
         names: &["docker", "podman"],
         args: &["version", "--format", "{{.Server.Version}}"],
-        needed_for: "a container image of chronoplane, and for nothing else",
+        needed_for: "a container image of chronoplane, and `cargo test --test containers`",
         advice: "install it or leave it: clusters here need no containers",
     },
 ];

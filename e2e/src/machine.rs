@@ -52,7 +52,7 @@ pub fn run(args: MachineArgs) -> Result<ExitCode, Refusal> {
     let ended = runtime.block_on(async {
         let ended = tokio::select! {
             biased;
-            () = components::told_to_end() => Ok(()),
+            _ = components::told_to_end() => Ok(()),
             ended = live(&host, place.clone(), args) => ended,
         };
         host.halt().await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chronoplane_cli::teach::{
-    Chapter, Language, chapters, page,
+    Chapter, Language, chapters, markdown, page,
     text::{Question, Step, Text},
 };
 
@@ -72,6 +72,11 @@ fn every_chapter_shows_what_its_text_says_in_chinese() {
     all_chapters(Language::Zh);
 }
 
+/// A line that the program begins: a question, a choice, an answer.
+fn starts_as_ours(line: &str) -> bool {
+    line.starts_with("**") || line.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Nothing is found that is not shown, so nothing is shown in one language only.
 fn all_chapters(lang: Language) {
     for chapter in chapters::all() {
@@ -85,6 +90,11 @@ fn all_chapters(lang: Language) {
             // An artefact that turned out empty would be no artefact.
             assert!(!step.body.contains("```text\n\n```"), "{} {}: an empty artefact", chapter.id, step.id);
         }
+        let markdown = markdown::of(&told);
+        let ascii = ["猜.", "想.", "答案:", "`: "].into_iter().find(|signs| {
+            lang == Language::Zh && markdown.lines().any(|line| starts_as_ours(line) && line.contains(signs))
+        });
+        assert_eq!(ascii, None, "{}: signs of another language", chapter.id);
         let html = page::of(&told);
         assert!(
             !html.contains("http://") && !html.contains("<script") && !html.contains("src="),

@@ -40,6 +40,9 @@ fn check_fields(value: &Value, wanted: &[&str]) {
     assert!(missing.is_empty(), "{missing:?} are missing in {value}");
 }
 
+const CELL: &[&str] =
+    &["cell", "held", "checks", "certificates", "kubectl", "kubelets", "remedies", "wellAfterSeconds"];
+const CLOCK: &[&str] = &["host", "wall", "ahead_seconds", "drift_ppm", "frozen"];
 const STORY: &[&str] = &["story", "sentence", "reference", "symptoms", "from", "to"];
 
 #[test]
@@ -76,16 +79,57 @@ fn json_has_the_fields_that_its_page_promises() {
     let (code, chaos) = json(&["chaos", "--seeds", "0..1", "--output", "json"]);
     assert_eq!(code, Some(0));
     check_fields(&chaos, &["held", "tally", "realSeconds", "failures", "shrunk"]);
+    let (code, tables) = json(&["chaos", "--list", "--output", "json"]);
+    assert_eq!(code, Some(0));
+    check_fields(&tables["faults"][0], &["fault", "does", "heals"]);
+    check_fields(&tables["invariants"][0], &["invariant", "claim", "allowance"]);
+
+    let (code, matrix) = json(&["matrix", "single/suspend/30d/30d", "--output", "json"]);
+    assert_eq!(code, Some(0));
+    check_fields(&matrix, &["kubernetesVersion", "seed", "cells"]);
+    check_fields(&matrix["cells"][0], CELL);
+
+    let (code, planes) = json(&["bench", "planes", "--count", "1", "--output", "json"]);
+    assert_eq!((code, &planes["bench"]), (Some(0), &"planes".into()));
+
     let page = include_str!("../../docs/output.md");
-    for field in ["traceDigest", "neededFor", "symptom", "fit", "markdown"] {
-        assert!(page.contains(&format!("`{field}`")), "docs/output.md says nothing of {field}");
+    let others = ["traceDigest", "neededFor", "symptom", "fit", "markdown", "allowance", "exported"];
+    for field in others.iter().chain(CELL).chain(CLOCK) {
+        let named = [format!("`{field}`"), format!("`{field}[]`")].iter().any(|name| page.contains(name));
+        assert!(named, "docs/output.md says nothing of {field}");
     }
+}
+
+/// `chronoplane clock` in JSON, host by host; a directory with a cluster is all that it needs.
+#[test]
+fn clocks_have_the_fields_that_their_page_promises() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kept = r#"{"format": 1, "kubernetes_version": "v1.36.0", "base": "127.64.0.0", "nodes": 1}"#;
+    std::fs::write(dir.path().join("chronoplane.json"), kept).expect("written");
+    let path = dir.path().to_str().expect("UTF-8");
+    let (code, clocks) = json(&["clock", "step", "node1", "-1h", "--data-dir", path, "--output", "json"]);
+    assert_eq!((code, clocks.as_array().map(Vec::len)), (Some(0), Some(2)), "{clocks}");
+    check_fields(&clocks[1], CLOCK);
+    assert_eq!((&clocks[1]["host"], &clocks[1]["ahead_seconds"]), (&"node1".into(), &(-3600.0).into()));
 }
 
 #[test]
 fn the_commands_that_print_results_have_json() {
     let program = chronoplane_cli::cli::command();
-    for name in ["list", "explain", "run", "teach", "chaos", "bench", "store", "doctor", "conformance"] {
+    for name in [
+        "list",
+        "explain",
+        "run",
+        "up",
+        "clock",
+        "teach",
+        "chaos",
+        "matrix",
+        "bench",
+        "store",
+        "doctor",
+        "conformance",
+    ] {
         let command = program.find_subcommand(name).unwrap_or_else(|| panic!("no command {name}"));
         let output = command.get_arguments().find(|arg| arg.get_id() == "output");
         let values = output.unwrap_or_else(|| panic!("{name} has no --output")).get_possible_values();

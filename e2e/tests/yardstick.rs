@@ -125,7 +125,7 @@ impl Told {
     /// The lines of one phase. A line of the telling may have several of its own.
     fn phase(&self, phase: Phase) -> Result<Vec<&str>, Failed> {
         let of = |line: &str, now: Phase| {
-            if line.contains("connections to itself are reset") {
+            if line.contains("are reset, the server's own among them") {
                 Dead
             } else if line.contains("is restarted.") || line.contains("The blind hour") {
                 Later

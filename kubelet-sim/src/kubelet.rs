@@ -74,6 +74,7 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
         let pods = Pods::new(host, options.clone(), launcher);
         pods.run_static();
         server::healthz(host, &options, pods).await.map_err(|e| e.to_string())?;
+        host.started();
         return std::future::pending().await;
     }
     let begin = bootstrap::prepare(host, &options).await?;
@@ -92,6 +93,7 @@ async fn serve(host: &Host, options: Arc<Options>, launcher: Arc<dyn Launcher>) 
     pods.run_static();
     server::healthz(host, &options, pods.clone()).await.map_err(|e| e.to_string())?;
     server::secure(host, &options, pods.clone(), &serving).await.map_err(|e| e.to_string())?;
+    host.started();
     if let Credentials::Rotating { manager, first } = &link.credentials {
         tracing::info!("Starting client certificate rotation");
         host.spawn(manager.clone().run(link.rest.clone(), first.clone()));

@@ -31,6 +31,7 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
     let plain = anonymous(host, &config, profile.go(), &agent)?;
     let signing = csr::Signing::load(host, &options)?;
     health::serve(host, options.bind_address, options.secure_port).await?;
+    host.started();
     let context = Context::new(host, options.clone(), root.clone(), plain);
     if !options.leader_elect {
         return run_loops(context, signing).await;

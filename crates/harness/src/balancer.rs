@@ -24,7 +24,8 @@ use std::{
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Body as _;
 use parking_lot::Mutex;
-use pki::{CertifiedKey, ClientTls, Roots, ServerTls, StaticIdentity};
+pub use pki::{CertifiedKey, Roots};
+use pki::{ClientTls, ServerTls, StaticIdentity};
 use tokio::sync::Notify;
 use wire::{Body, Handler, HttpClient, Peer, ServeOptions, Server, body};
 use world::{Host, Listener, Process, Stream};

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use api::profile::Profile;
-use client::{ListParams, Resource, Rest};
+use client::{Resource, Rest};
 use kubeadm_sim::ExternalEtcd;
 use pki::{Certificate, KeyAlgorithm, kubeconfig::Kubeconfig, token::BootstrapToken};
 use serde_json::{Value, json};
@@ -16,8 +16,10 @@ use crate::{
     administrator::{Administrator, PATIENCE},
 };
 
+pub use crate::nodes::{is_ready, nodes_ready};
+
 /// Why a cluster could not be made, in the words of what failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HarnessError(String);
 
 impl HarnessError {
@@ -30,6 +32,13 @@ impl HarnessError {
 impl fmt::Display for HarnessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// As [`fmt::Display`]: this is what Rust shows of a test that returns it.
+impl fmt::Debug for HarnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -144,6 +153,14 @@ impl Cluster {
         self.administrator.client_from(self.administrator.workstation())
     }
 
+    /// The administrator's `kube::Client` on another host of the world, which judges certificates by that host's clock.
+    ///
+    /// # Errors
+    /// As [`Cluster::client`].
+    pub fn client_from(&self, host: &Host) -> Result<kube::Client, HarnessError> {
+        self.administrator.client_from(host)
+    }
+
     /// Somebody else's `kube::Client`, on the workstation.
     ///
     /// # Errors
@@ -213,7 +230,7 @@ impl Cluster {
     /// Waits until every node that should be there is Ready.
     ///
     /// # Errors
-    /// Not within five minutes; says which.
+    /// Not within five minutes; says which are not, and what their condition says.
     pub async fn nodes_ready(&self) -> Result<(), HarnessError> {
         nodes_ready(&self.sim.host(WORKSTATION), self.admin(), self.options.nodes + 1).await
     }
@@ -244,6 +261,7 @@ impl Cluster {
 ///
 /// # Errors
 /// kubeadm's own words.
+#[doc(hidden)]
 pub async fn init(
     host: &Host,
     machinery: &Machinery,
@@ -318,6 +336,7 @@ fn configuration(options: &ClusterOptions, token: &str) -> String {
 ///
 /// # Errors
 /// kubeadm's own words.
+#[doc(hidden)]
 pub async fn join(
     first: &Host,
     node: &Host,
@@ -367,30 +386,13 @@ pub fn admin_config(first: &Host) -> Result<Kubeconfig, HarnessError> {
 ///
 /// # Errors
 /// Not within five minutes.
+#[doc(hidden)]
 pub async fn discoverable(host: &Host, admin: &Rest, token: &BootstrapToken) -> Result<(), HarnessError> {
     let signature = format!("/data/jws-kubeconfig-{}", token.id());
     wait_for(host, "cluster-info is signed", async || {
         let info =
             admin.get(&Resource::core("configmaps"), Some("kube-public"), "cluster-info").await.ok()?;
         info.pointer(&signature).map(drop)
-    })
-    .await
-}
-
-/// Whether the node says so.
-pub fn is_ready(node: &Value) -> bool {
-    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
-}
-
-/// Waits until `count` nodes are there and Ready.
-///
-/// # Errors
-/// Not within five minutes.
-pub async fn nodes_ready(host: &Host, admin: &Rest, count: usize) -> Result<(), HarnessError> {
-    wait_for(host, &format!("{count} nodes are Ready"), async || {
-        let nodes = admin.list(&Resource::core("nodes"), None, &ListParams::default()).await.ok()?;
-        (nodes.items.len() == count && nodes.items.iter().all(|n| is_ready(n))).then_some(())
     })
     .await
 }
@@ -411,6 +413,7 @@ pub async fn wait_for<T>(
 ///
 /// # Errors
 /// Nothing found in that time; names what was waited for.
+#[doc(hidden)]
 pub async fn wait_at_most<T>(
     clock: &Clock,
     what: &str,

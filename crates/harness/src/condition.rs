@@ -184,7 +184,7 @@ fn not_there() -> String {
 }
 
 /// `Available=False (MinimumReplicasUnavailable: Deployment does not have minimum availability.)`
-fn told(condition: &Value) -> String {
+pub(crate) fn told(condition: &Value) -> String {
     let (kind, status) = (condition.str_at("/type"), condition.str_at("/status"));
     match (condition.str_at("/reason"), condition.str_at("/message")) {
         ("", "") => format!("{kind}={status}"),

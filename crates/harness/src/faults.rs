@@ -50,16 +50,25 @@ impl Link<'_> {
 
 impl Cluster {
     /// The network between `a` and `b`, both ways.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn link<'a, 'b>(&self, a: impl Into<Who<'a>>, b: impl Into<Who<'b>>) -> Link<'_> {
         Link { cluster: self, pairs: self.pairs(a.into(), b.into()), both: true }
     }
 
     /// What `from` sends to `to`, and not what it gets.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn one_way<'a, 'b>(&self, from: impl Into<Who<'a>>, to: impl Into<Who<'b>>) -> Link<'_> {
         Link { cluster: self, pairs: self.pairs(from.into(), to.into()), both: false }
     }
 
     /// Each host of the first with each of the second, but none with itself.
+    #[track_caller]
     fn pairs(&self, from: Who<'_>, to: Who<'_>) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         for a in from.names(self) {
@@ -74,22 +83,38 @@ impl Cluster {
 
     /// Everything between the hosts forgets their open connections to that port: half-open on both sides, nobody is
     /// told. New ones work. Returns how many there were.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn half_open<'a, 'b>(&self, from: impl Into<Who<'a>>, to: impl Into<Who<'b>>, port: u16) -> usize {
         let pairs = self.pairs(from.into(), to.into());
         pairs.iter().map(|(from, to)| self.sim().half_open(from, to, port)).sum()
     }
 
     /// On `who`, `name` resolves to that; see [`Cluster::resolve_rightly`].
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn resolve_wrongly<'a>(&self, who: impl Into<Who<'a>>, name: &str, resolution: &Resolution) {
         self.each(who.into(), |sim, host| sim.resolve(host, name, Some(resolution.clone())));
     }
 
     /// Ends [`Cluster::resolve_wrongly`].
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn resolve_rightly<'a>(&self, who: impl Into<Who<'a>>, name: &str) {
         self.each(who.into(), |sim, host| sim.resolve(host, name, None));
     }
 
     /// While set, no write finds room on the disk.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn full_disk<'a>(&self, who: impl Into<Who<'a>>, full: bool) {
         self.each(who.into(), |sim, host| {
             sim.disk(host).set_full(full);
@@ -98,6 +123,10 @@ impl Cluster {
     }
 
     /// From now on each fsync of a database takes that long.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn slow_fsync<'a>(&self, who: impl Into<Who<'a>>, takes: Duration) {
         self.each(who.into(), |sim, host| {
             sim.disk(host).set_fsync_takes(takes);
@@ -106,6 +135,10 @@ impl Cluster {
     }
 
     /// While set, fsync says that it is done and is not: the next power failure shows it.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
     pub fn lying_fsync<'a>(&self, who: impl Into<Who<'a>>, lies: bool) {
         self.each(who.into(), |sim, host| {
             sim.disk(host).set_fsync_lies(lies);
@@ -115,6 +148,9 @@ impl Cluster {
 
     /// No power for `d`: every process ends without a word to its peers, and what was not synced is gone. Enabled
     /// units start afterwards.
+    ///
+    /// # Panics
+    /// There is no host of that name.
     pub async fn power_failure<'a>(&self, who: impl Into<Who<'a>>, d: Duration) {
         let names = who.into().names(self);
         join_all(names.iter().map(|name| self.sim().power_failure(name, d))).await;

@@ -40,9 +40,10 @@
 //!   working cluster, and finds the smallest plan that fails.
 //!
 //! Nothing is left behind: the simulated gear has no process, port or file; the real one takes them down, after a panic too.
-//! Tests run under `cargo test` and under nextest, as many at a time as there are cores; a panic says with which
-//! `CHRONOPLANE_SEED` it is seen again.
-//! [`Machinery`] is the seam to processes of one's own.
+//! Tests run under `cargo test` and under nextest, as many at a time as there are cores; one that fails says
+//! with which `CHRONOPLANE_SEED` that is seen again.
+//! [`Machinery`] is the seam to processes of one's own; [`machinery`] and [`balancer`] have what is handed to them, [`rest`] what
+//! the JSON client takes.
 
 #![deny(missing_docs)]
 
@@ -58,8 +59,12 @@ mod identity;
 mod launcher;
 pub mod machinery;
 mod manifests;
+mod nodes;
+#[doc(hidden)]
 pub mod peek;
 pub mod real;
+pub mod rest;
+mod stack;
 mod target;
 pub mod testing;
 mod time;
@@ -79,10 +84,15 @@ pub use manifests::Manifests;
 pub use target::Target;
 pub use time::Who;
 pub use webhook::Webhook;
-pub use world::{Clock, Gear, Host, Periods, Wall, real::Real, sim::Sim};
+pub use world::{
+    Clock, Gear, Host, Periods, Wall,
+    real::Real,
+    sim::{Conditions, Resolution, Sim},
+};
 
 pub use api::profile::Profile;
 pub use jiff::{self, SignedDuration};
 pub use k8s_openapi;
 pub use kube;
-pub use pki::KeyAlgorithm;
+pub use kubeadm_sim::ExternalEtcd;
+pub use pki::{KeyAlgorithm, token::BootstrapToken};

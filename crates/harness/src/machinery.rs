@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use api::profile::Profile;
-use kubelet_sim::Launcher;
-use world::{Exit, Host, Unit};
+use world::Host;
+
+pub use kubelet_sim::{Behind, Container, Launcher, Running, interpret};
+pub use world::{Exit, Unit};
 
 use crate::TaskLauncher;
 

@@ -10,7 +10,7 @@ use std::{
 
 use world::real::{Block, Real};
 
-use crate::HarnessError;
+use crate::{HarnessError, stack};
 
 /// Blocking work that is on its way gets so long to end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -45,7 +45,8 @@ where
         .build()
         .map_err(HarnessError::new)?;
     let world = Real::new(files.path().to_owned(), Block::reserve().map_err(HarnessError::new)?);
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(world.clone()))));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| stack::with_room(|| runtime.block_on(body(world.clone())))));
     runtime.block_on(async {
         for host in world.addresses().into_keys().filter_map(|name| world.host(&name).ok()) {
             host.halt().await;

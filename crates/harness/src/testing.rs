@@ -8,6 +8,7 @@ use world::{Periods, sim};
 use crate::{
     Cluster, ClusterOptions, ControlPlane, ControlPlaneOptions, HarnessError, Sim,
     cluster::{CONTROL_PLANE, WORKSTATION},
+    stack,
 };
 
 /// Options of one test, as its attribute gives them.
@@ -22,7 +23,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for the test of that name; its seed can be set with `CHRONOPLANE_SEED`.
+    /// The defaults for the test of that name; its seed can be set with `CHRONOPLANE_SEED`, in decimal or as `0x…`.
     pub fn new(name: &'static str) -> Self {
         Self { name, seed: 1, nodes: 0, version: None, controllers: false, periods: Periods::upstream() }
     }
@@ -33,7 +34,7 @@ impl Options {
         self
     }
 
-    /// Workers of a [`Cluster`].
+    /// Workers of a [`Cluster`]; a [`ControlPlane`] has none, and is not made with some.
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
         self
@@ -76,6 +77,11 @@ impl Fixture for Sim {
 
 impl Fixture for ControlPlane {
     async fn make(sim: &Sim, options: &Options) -> Result<Self, HarnessError> {
+        if options.nodes > 0 {
+            return Err(HarnessError::new(
+                "a ControlPlane has no nodes; take a Cluster, or leave `nodes` away",
+            ));
+        }
         let settings = ControlPlaneOptions {
             profile: options.profile()?,
             controllers: options.controllers,
@@ -100,25 +106,29 @@ impl Fixture for Cluster {
     }
 }
 
-/// Runs `body` with its fixture.
+/// Runs `body` with its fixture. Before that it says on standard error which seed the world has and how to run the test
+/// again: test runners show it of tests that fail.
 ///
 /// # Panics
-/// The fixture could not be made, or the body panics: with the seed and how to run it again.
+/// The fixture could not be made, `CHRONOPLANE_SEED` is no number, or the body panics.
 pub fn run<F, Fut>(options: Options, body: impl FnOnce(F) -> Fut) -> Fut::Output
 where
     F: Fixture,
     Fut: Future,
 {
-    let given = std::env::var("CHRONOPLANE_SEED").ok().and_then(|s| s.parse().ok());
-    let seed = given.unwrap_or(options.seed);
-    let _announce = Announce { seed, name: options.name };
+    let given = std::env::var_os("CHRONOPLANE_SEED");
+    let seed = match given.map_or(Ok(options.seed), |given| seed_of(&given.to_string_lossy())) {
+        Ok(seed) => seed,
+        Err(e) => panic!("{e}"),
+    };
+    let test = options.name.rsplit("::").next().unwrap_or(options.name);
+    eprintln!("seed {seed}; run it again with: CHRONOPLANE_SEED={seed} cargo test {test}");
     let config = sim::Config { seed, periods: options.periods, ..sim::Config::default() };
-    let outcome = sim::run(config, async |sim| {
-        let fixture = F::make(&sim, &options).await;
-        match fixture {
+    let outcome = stack::with_room(|| {
+        sim::run(config, async |sim| match F::make(&sim, &options).await {
             Ok(fixture) => Ok(body(fixture).await),
             Err(e) => Err(e),
-        }
+        })
     });
     match outcome {
         Ok(Ok(output)) => output,
@@ -127,20 +137,30 @@ where
     }
 }
 
-/// Says on the way out of a panic how to see it again.
-struct Announce {
-    seed: u64,
-    name: &'static str,
+/// As decimal digits, or as hexadecimal ones after `0x`.
+fn seed_of(given: &str) -> Result<u64, HarnessError> {
+    let seed = match given.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => given.parse(),
+    };
+    seed.map_err(|e| {
+        HarnessError::new(format!("CHRONOPLANE_SEED={given}: {e}; a seed is a number such as 17 or 0x11"))
+    })
 }
 
-impl Drop for Announce {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let test = self.name.rsplit("::").next().unwrap_or(self.name);
-            eprintln!(
-                "seed {}; run it again with: CHRONOPLANE_SEED={} cargo test {test}",
-                self.seed, self.seed
-            );
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_number_or_is_refused_in_words() {
+        for (given, seed) in [("0", 0), ("17", 17), ("0x11", 17), ("0xffffffffffffffff", u64::MAX)] {
+            assert_eq!(seed_of(given), Ok(seed), "{given}");
+        }
+        for given in ["", "seventeen", "-1", "0x", "0xg", "1.5", "18446744073709551616"] {
+            let said = seed_of(given).unwrap_err().to_string();
+            let names = said.contains(&format!("CHRONOPLANE_SEED={given}:"));
+            assert!(names && said.contains("a seed is a number such as 17"), "{said}");
         }
     }
 }

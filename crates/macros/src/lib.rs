@@ -17,7 +17,7 @@ use syn::{FnArg, ItemFn, LitInt, LitStr, parse_macro_input, spanned::Spanned};
 
 /// Runs an `async fn` with one or two arguments as a test in a new simulated world.
 ///
-/// Options, all optional: `seed = 7` (environment `CHRONOPLANE_SEED` wins), `nodes = 3`,
+/// Options, all optional: `seed = 7` (environment `CHRONOPLANE_SEED` wins), `nodes = 3` (of a `Cluster`),
 /// `version = "1.32"`, `controllers` (a `ControlPlane` with kube-controller-manager and kube-scheduler),
 /// `sparse` (recurring work stretched; needed to cross months cheaply).
 #[proc_macro_attribute]

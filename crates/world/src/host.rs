@@ -177,6 +177,12 @@ impl Host {
         }
     }
 
+    /// This process has its files and ports and does its work from now on: what ends it later is no mistake in what it was
+    /// started with ([`Process::has_started`]).
+    pub fn started(&self) {
+        self.group.start();
+    }
+
     /// Waits for the next turn of work that upstream does every `upstream` (jitter included): one
     /// period at the pace of this world, which may change meanwhile.
     pub async fn recur(&self, upstream: Duration) {

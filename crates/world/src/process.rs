@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -40,6 +43,11 @@ impl Process {
     pub async fn ended(&self) {
         self.host.group().ended().await;
     }
+
+    /// Whether it said [`Host::started`].
+    pub fn has_started(&self) -> bool {
+        self.host.group().has_started()
+    }
 }
 
 /// A running task.
@@ -69,6 +77,7 @@ pub(crate) struct Group {
     _parent: Option<Arc<Group>>,
     /// When no task is left. A Notify wakes in the order of waiting; a watch channel would wake in a random one.
     emptied: Notify,
+    started: AtomicBool,
     state: Mutex<GroupState>,
 }
 
@@ -87,7 +96,21 @@ struct Member {
 
 impl Group {
     pub(crate) fn new(name: impl Into<String>, parent: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), _parent: parent, emptied: Notify::new(), state: Mutex::default() })
+        Arc::new(Self {
+            name: name.into(),
+            _parent: parent,
+            emptied: Notify::new(),
+            started: AtomicBool::new(false),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn start(&self) {
+        self.started.store(true, Ordering::SeqCst);
+    }
+
+    fn has_started(&self) -> bool {
+        self.started.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn ended(&self) {

@@ -55,6 +55,7 @@ pub fn run(plan: &Plan, output: Output) -> Result<ExitCode, Refusal> {
             outln!(
                 "{}",
                 json!({
+                    "bench": "planes",
                     "planes": plan.count,
                     "first_version_ms": {"least": least, "median": median, "most": most},
                     "together_ms": together,

@@ -27,7 +27,10 @@ const SHRINKING: usize = 80;
 pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     if args.list {
-        outln!("{}", report::tables());
+        match args.output {
+            Output::Text => outln!("{}", report::tables()),
+            Output::Json => outln!("{}", report::tables_json()),
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let (plans, between) = (args.plans()?, args.periods());

@@ -187,3 +187,11 @@ pub fn tables() -> String {
     }
     out.trim_end().to_owned()
 }
+
+/// The same for programs.
+pub fn tables_json() -> Value {
+    let faults = KINDS.iter().map(|k| json!({"fault": k.name, "does": k.does, "heals": k.heals}));
+    let invariants =
+        INVARIANTS.iter().map(|i| json!({"invariant": i.name, "claim": i.claim, "allowance": i.allowance}));
+    json!({"faults": faults.collect::<Vec<_>>(), "invariants": invariants.collect::<Vec<_>>()})
+}

@@ -31,6 +31,7 @@ pub use play::Row;
 use crate::{
     cli::{Output, Refusal},
     components,
+    progress::Progress,
     story::{Settings, StoryError, Teller, Telling},
 };
 
@@ -121,12 +122,14 @@ pub fn run(args: &MatrixArgs) -> Result<ExitCode, Refusal> {
 fn side_by_side(cells: &[Cell], settings: &Settings, jobs: usize) -> Result<Vec<Played>, Refusal> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
+    let progress = Progress::through(cells.len(), "cells");
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some((at, cell)) = taken(&next, cells) {
                     let outcome = play(cell, settings);
                     outcomes.lock().push((at, cell, outcome));
+                    progress.step();
                 }
             });
         }

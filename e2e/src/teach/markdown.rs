@@ -13,13 +13,14 @@ pub fn of(told: &Told) -> String {
             continue;
         };
         let what = if question.choices.is_empty() { words.think } else { words.predict };
-        page += &format!("**{what}.** {}\n\n", question.text);
+        // Without a space, Markdown would not see where bold type ends.
+        page += &format!("**{what}{}** {}\n\n", words.stop, question.text);
         for (n, choice) in question.choices.iter().enumerate() {
-            page += &format!("{}. `{}`: {}\n", n + 1, choice.value, choice.text);
+            page += &format!("{}. `{}`{}{}\n", n + 1, choice.value, words.colon, choice.text);
         }
         page += &format!("\n<details><summary>{}</summary>\n\n", words.show);
         if let Some((n, choice)) = answer.and_then(|n| Some((n + 1, question.choices.get(n)?))) {
-            page += &format!("**{}: {n}.** `{}`\n\n", words.answer, choice.value);
+            page += &format!("**{}{}{n}{}** `{}`\n\n", words.answer, words.colon, words.stop, choice.value);
         }
         page += &format!("{}\n\n</details>\n", step.body);
     }

@@ -27,7 +27,7 @@ pub(super) fn question(question: &Question, lang: Language) {
     outln!("{STRONG}{what}{STRONG:#}");
     outln!("{}", render(&question.text, "  "));
     for (n, choice) in question.choices.iter().enumerate() {
-        let text = format!("`{}`: {}", choice.value, choice.text);
+        let text = format!("`{}`{}{}", choice.value, words.colon, choice.text);
         let lines = render(&text, "     ");
         outln!("  {}{}", n + 1, lines.strip_prefix("   ").unwrap_or(&lines));
     }
@@ -47,7 +47,7 @@ pub(super) fn answer(question: &Question, answer: usize, guess: Option<usize>, l
         Some(_) => (BAD, words.wrong),
     };
     let value = question.choices.get(answer).map(|choice| choice.value.as_str()).unwrap_or_default();
-    outln!("{style}{verdict}{style:#}: {} {CODE}{value}{CODE:#}\n", answer + 1);
+    outln!("{style}{verdict}{style:#}{}{} {CODE}{value}{CODE:#}\n", words.colon, answer + 1);
 }
 
 pub(super) fn body(markdown: &str) {

@@ -31,6 +31,11 @@ const CERT: &str = "/etc/kubernetes/pki/apiserver-etcd-client.crt";
 const KEY: &str = "/etc/kubernetes/pki/apiserver-etcd-client.key";
 
 impl EtcdArgs {
+    /// Its members' URLs; none if no etcd was named.
+    pub(super) fn urls(&self) -> &[String] {
+        &self.etcd
+    }
+
     /// Copies the files to `host` and says where they are; `None` if no etcd was named.
     ///
     /// # Errors

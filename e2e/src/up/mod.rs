@@ -3,13 +3,14 @@
 mod beginning;
 mod command;
 mod etcd;
+mod kept;
 mod page;
 pub(crate) mod pause;
 pub mod process;
 
 use std::{
-    net::Ipv4Addr,
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
 };
 
@@ -20,26 +21,30 @@ use chronoplane::{
 };
 use client::{DeleteParams, Resource, Rest};
 use pki::{KeyAlgorithm, token::BootstrapToken};
-use serde::{Deserialize, Serialize};
-use world::{
-    Host,
-    real::{Block, Real},
-};
+use serde_json::json;
+use world::{Host, real::Real};
 
-use crate::{cli::Refusal, components, milestone::Milestone, progress::Progress};
+use crate::{
+    cli::{Output, Refusal},
+    components,
+    milestone::Milestone,
+    progress::Progress,
+};
 pub use etcd::EtcdArgs;
+pub(crate) use kept::Kept;
+use kept::{Memory, hosts};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Workers.
-    pub nodes: usize,
+    /// Workers; `None`: as many as the data directory has, or one.
+    pub nodes: Option<usize>,
     /// Where everything is kept; `None` for a temporary directory.
     pub data_dir: Option<PathBuf>,
     /// Each component a process of its own.
     pub processes: bool,
-    /// The release.
-    pub profile: Profile,
+    /// The release; `None`: the data directory's, or the newest.
+    pub profile: Option<Profile>,
     /// Of all keys.
     pub algorithm: KeyAlgorithm,
     /// What to run with the cluster, for a shell; the cluster ends with it.
@@ -48,21 +53,10 @@ pub struct Plan {
     pub etcd: EtcdArgs,
     /// Whether the timeline is served.
     pub page: bool,
+    /// How it says that it is ready.
+    pub output: Output,
 }
 
-/// What a data directory remembers of its cluster.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memory {
-    format: u32,
-    kubernetes_version: String,
-    base: Ipv4Addr,
-    nodes: usize,
-}
-
-const FORMAT: u32 = 1;
-const FILE: &str = "chronoplane.json";
-const PARTIAL: &str = "chronoplane.json.partial";
 /// What the components say, unless `RUST_LOG` sends it to standard error.
 const LOG: &str = "chronoplane.log";
 
@@ -92,7 +86,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
         (None, None) => return Err(Refusal("no directory".into())),
     };
     let outcome = runtime.block_on(async {
-        let (memory, block) = open(&dir, &plan)?;
+        let (memory, block) = kept::open(&dir, &plan)?;
         components::log_to_file(&dir.join(LOG), "warn")?;
         let world = Real::new(dir.clone(), block);
         world.share_clocks();
@@ -102,9 +96,8 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
         let pauses = pause::serve(&world, &dir, hosts(memory.nodes).collect(), plan.processes);
         let ended = tokio::select! {
             biased;
-            () = components::told_to_end() => Ok(ExitCode::SUCCESS),
             never = pauses => match never {},
-            ended = serve(&world, &dir, &plan, &memory) => ended,
+            ended = live(&world, &dir, &plan, &memory) => ended,
         };
         for name in hosts(memory.nodes) {
             world.host(&name)?.halt().await;
@@ -117,120 +110,30 @@ pub fn run(plan: Plan) -> Result<ExitCode, Refusal> {
     outcome
 }
 
-fn hosts(nodes: usize) -> impl Iterator<Item = String> {
-    std::iter::once(CONTROL_PLANE.to_owned()).chain((1..=nodes).map(|n| format!("node{n}")))
-}
-
-/// A new directory gets a block of addresses; a known one gets its own again.
-fn open(dir: &Path, plan: &Plan) -> Result<(Memory, Block), Refusal> {
-    let file = dir.join(FILE);
-    if !dir.exists() {
-        std::fs::create_dir_all(dir)
-            .map_err(|e| Refusal(format!("cannot make the data directory {}: {e}", dir.display())))?;
-    }
-    if file.exists() {
-        let memory = remembered(&file)?;
-        let block = Block::reopen(memory.base).map_err(|_| {
-            Refusal(format!(
-                "{} is in use by another chronoplane; stop it first, or name another --data-dir",
-                dir.display()
-            ))
-        })?;
-        return Ok((memory, block));
-    }
-    let stranger = std::fs::read_dir(dir)?.flatten().find(|entry| entry.file_name() != PARTIAL);
-    if let Some(entry) = stranger {
-        return Err(Refusal(format!(
-            "{} holds {:?} but no cluster of chronoplane; name an empty or a new directory",
-            dir.display(),
-            entry.file_name()
-        )));
-    }
-    let block = Block::reserve()?;
-    let memory = Memory {
-        format: FORMAT,
-        kubernetes_version: plan.profile.git_version(),
-        base: block.base(),
-        nodes: plan.nodes,
+/// From the first host's start until the plan's command has ended, or somebody tells it to end.
+async fn live(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<ExitCode, Refusal> {
+    // One listener from beginning to end: no signal falls between two.
+    let mut told = pin!(components::told_to_end());
+    let kubeconfig = tokio::select! {
+        biased;
+        // A command that never ran has not succeeded.
+        signal = &mut told => return Ok(match plan.exec {
+            Some(_) => command::ended_by(signal),
+            None => ExitCode::SUCCESS,
+        }),
+        kubeconfig = serve(world, dir, plan, memory) => kubeconfig?,
     };
-    // All of it or nothing: whoever comes after a kill must not find half.
-    std::fs::write(dir.join(PARTIAL), serde_json::to_string_pretty(&memory)?)?;
-    std::fs::rename(dir.join(PARTIAL), &file)?;
-    Ok((memory, block))
-}
-
-fn remembered(file: &Path) -> Result<Memory, Refusal> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Refusal(format!("cannot read {}: {e}; name another --data-dir", file.display())))?;
-    let memory: Memory = serde_json::from_str(&text).map_err(|e| {
-        Refusal(format!(
-            "{} was not written by this version of chronoplane ({e}); name another --data-dir",
-            file.display()
-        ))
-    })?;
-    if memory.format != FORMAT {
-        return Err(Refusal(format!(
-            "{} has format {}, this version writes {FORMAT}; name another --data-dir",
-            file.display(),
-            memory.format
-        )));
-    }
-    Ok(memory)
-}
-
-/// A data directory with a cluster, as other commands look at it.
-pub(crate) struct Kept {
-    /// The directory.
-    pub dir: PathBuf,
-    /// Its hosts' names.
-    pub hosts: Vec<String>,
-    base: Ipv4Addr,
-}
-
-impl Kept {
-    /// The cluster of `data_dir`; without one, the cluster whose kubeconfig `KUBECONFIG` names.
-    ///
-    /// # Errors
-    /// There is none.
-    pub(crate) fn find(data_dir: Option<&Path>) -> Result<Self, Refusal> {
-        let dir = match data_dir {
-            Some(dir) => std::path::absolute(dir)?,
-            None => named_by_kubeconfig()?,
-        };
-        let file = dir.join(FILE);
-        if !file.exists() {
-            return Err(Refusal(format!(
-                "{} holds no cluster; `chronoplane up --data-dir DIR` makes one, and --data-dir names it",
-                dir.display()
-            )));
+    match &plan.exec {
+        Some(line) => command::run(line, &kubeconfig, world.host(CONTROL_PLANE)?.clock(), told).await,
+        None => {
+            told.await;
+            Ok(ExitCode::SUCCESS)
         }
-        let memory = remembered(&file)?;
-        Ok(Self { dir, hosts: hosts(memory.nodes).collect(), base: memory.base })
-    }
-
-    /// Whether an `up` runs it now.
-    pub(crate) fn runs(&self) -> bool {
-        Block::reopen(self.base).is_err()
     }
 }
 
-/// `up` keeps the kubeconfig that it names below its data directory.
-fn named_by_kubeconfig() -> Result<PathBuf, Refusal> {
-    let refused = |why: &str| {
-        Refusal(format!(
-            "{why}; name the cluster with --data-dir, or take the KUBECONFIG that `chronoplane up` prints"
-        ))
-    };
-    let named = std::env::var_os("KUBECONFIG").ok_or_else(|| refused("which cluster?"))?;
-    let path = std::path::absolute(&named)?;
-    let dir = path.ancestors().find(|dir| dir.join(FILE).exists());
-    dir.map(Path::to_owned).ok_or_else(|| {
-        refused(&format!("KUBECONFIG={} is no kubeconfig of `chronoplane up`", path.display()))
-    })
-}
-
-/// Bootstraps or restarts all hosts, then runs the plan's command, or waits for ever.
-async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<ExitCode, Refusal> {
+/// Bootstraps or restarts all hosts, until every node is Ready and that is said; the administrator's kubeconfig.
+async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result<PathBuf, Refusal> {
     let profile = Profile::parse(&memory.kubernetes_version)?;
     let machinery = if plan.processes {
         process::machinery(dir.to_owned(), false)
@@ -242,9 +145,15 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     for name in hosts(memory.nodes) {
         all.push(world.host(&name)?);
     }
-    let Some((first, workers)) = all.split_first() else { return Ok(ExitCode::SUCCESS) };
-    if plan.page {
-        let url = page::serve(first, world, profile.git_version()).await?;
+    let Some((first, workers)) = all.split_first() else {
+        return Err(Refusal("a cluster without hosts".into()));
+    };
+    let text = plan.output == Output::Text;
+    let timeline = match plan.page {
+        true => Some(page::serve(first, world, profile.git_version()).await?),
+        false => None,
+    };
+    if let Some(url) = timeline.as_ref().filter(|_| text) {
         eprintln!("timeline: {url}");
     }
     let progress = Progress::of(format!("bringing up a control plane and {} nodes", memory.nodes));
@@ -277,7 +186,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     })
     .await?;
     // With a command, standard output is the command's.
-    if plan.exec.is_none() {
+    if plan.exec.is_none() && text {
         outln!("export KUBECONFIG={}", kubeconfig.display());
     }
     if !beginning.strangers.is_empty() {
@@ -297,8 +206,22 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
     }
     cluster::nodes_ready(first, &admin, memory.nodes + 1).await?;
     drop(progress);
-    if let Some(line) = &plan.exec {
-        return command::run(line, &kubeconfig).await;
+    if plan.exec.is_some() {
+        return Ok(kubeconfig);
+    }
+    if !text {
+        let hosts: Vec<_> = all.iter().map(Host::name).collect();
+        outln!(
+            "{}",
+            json!({
+                "kubeconfig": kubeconfig,
+                "server": config.server()?,
+                "timeline": timeline,
+                "hosts": hosts,
+                "kubernetesVersion": profile.git_version(),
+            })
+        );
+        return Ok(kubeconfig);
     }
     let nodes = memory.nodes + 1;
     eprintln!(
@@ -308,7 +231,7 @@ async fn serve(world: &Real, dir: &Path, plan: &Plan, memory: &Memory) -> Result
         profile.git_version(),
         if plan.data_dir.is_some() { " and keeps the data directory" } else { "" }
     );
-    std::future::pending().await
+    Ok(kubeconfig)
 }
 
 /// Lets nodes join a cluster that is there already, whose first token is forgotten. kubeadm refuses one whose name it

@@ -52,6 +52,7 @@ fn of(page: &str, text: &str) -> Vec<Block> {
 const RUN_WHOLE: &[(&str, &str, &str)] = &[
     ("README.md", "toml", "scripts/outside"),
     ("README.md", "rust", "scripts/outside"),
+    ("docs/how-to-test.md", "toml", "scripts/outside"),
     ("docs/python.md", "python", "scripts/python-story"),
 ];
 

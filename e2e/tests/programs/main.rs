@@ -11,9 +11,10 @@ mod waiting;
 
 mod clock;
 mod comeback;
+mod components;
 mod envtest;
 mod up;
 
 fn main() -> std::process::ExitCode {
-    waiting::run(&[clock::TESTS, comeback::TESTS, envtest::TESTS, up::TESTS].concat())
+    waiting::run(&[clock::TESTS, comeback::TESTS, components::TESTS, envtest::TESTS, up::TESTS].concat())
 }

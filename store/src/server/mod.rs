@@ -97,6 +97,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub async fn run(host: Host, args: Vec<String>) -> Exit {
     match start(&host, &args).await {
         Ok(running) => {
+            host.started();
             running.removed().await;
             // Whoever asked for it still gets an answer.
             host.clock().sleep(LAST_WORDS).await;

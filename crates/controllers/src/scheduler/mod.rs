@@ -69,6 +69,7 @@ async fn start(host: &Host, args: Vec<String>) -> Result<(), String> {
     let agent = format!("kube-scheduler/{} (linux/amd64) kubernetes", profile.git_version());
     let rest = Rest::from_kubeconfig(host, &config, profile.go(), &agent).map_err(|e| e.to_string())?;
     health::serve(host, options.bind_address, options.secure_port).await?;
+    host.started();
     let scheduling = rest.with_rate(options.kube_api_qps, options.kube_api_burst);
     if !options.leader_elect {
         schedule(host, &scheduling, profile).await;

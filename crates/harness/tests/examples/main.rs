@@ -1,5 +1,6 @@
 //! How authors of controllers test them with chronoplane, one file each. Read [`requeue`] first.
 //!
+//! * [`how_to`]: what docs/how-to-test.md shows, feature by feature
 //! * [`requeue`]: a kube-rs Controller that comes back after an hour
 //! * [`certificates`]: an operator that issues certificates for 90 days and must renew them
 //! * [`leader_election`]: two candidates whose clocks disagree
@@ -12,6 +13,7 @@
 mod certificates;
 mod chaos;
 mod conversion;
+mod how_to;
 mod leader_election;
 mod requeue;
 mod webhook;

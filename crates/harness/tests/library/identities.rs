@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chronoplane::{
-    ControlPlane, ControlPlaneOptions, Identity, Manifests,
+    Cluster, ControlPlane, ControlPlaneOptions, Identity, Manifests, SignedDuration,
     k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::ConfigMap},
     real,
 };
@@ -96,4 +96,15 @@ async fn the_token_of_an_account_is_renewed(plane: ControlPlane) {
         who_am_i(&account).await;
         plane.elapse(HOUR).await.unwrap();
     }
+}
+
+/// On a node whose clock is two years ahead the server's certificate has ended; on the workstation it has not.
+#[chronoplane::test(nodes = 1)]
+async fn a_client_judges_by_the_clock_of_its_host(cluster: Cluster) {
+    let node = cluster.sim().host("node1");
+    cluster.client_from(&node).unwrap().apiserver_version().await.expect("the control: the clock is right");
+    cluster.step("node1", SignedDuration::from_hours(2 * 366 * 24));
+    let refused = cluster.client_from(&node).unwrap().apiserver_version().await.unwrap_err();
+    assert!(format!("{refused:?}").to_lowercase().contains("expired"), "{refused:?}");
+    cluster.client().unwrap().apiserver_version().await.expect("the workstation's is right");
 }

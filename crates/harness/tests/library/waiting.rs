@@ -71,3 +71,16 @@ async fn what_cannot_be_waited_for_is_refused_at_once(plane: ControlPlane) {
     let name = plane.wait_for_within("configmap", "create", second).await.unwrap_err().to_string();
     assert!(name.contains("an object is named as kind/name"), "{name}");
 }
+
+#[chronoplane::test(nodes = 1)]
+async fn nodes_that_are_not_ready_are_named(cluster: Cluster) {
+    cluster.link("node1", "cp1").cut();
+    cluster.elapse(Duration::from_secs(120)).await;
+    let why = cluster.nodes_ready().await.unwrap_err().to_string();
+    assert!(
+        why.starts_with(
+            "waited 300s in vain until 2 nodes are Ready: 2 of 2 nodes are there; node1: Ready=Unknown ("
+        ),
+        "{why}"
+    );
+}

@@ -9,11 +9,12 @@ use std::{
 };
 
 use chronoplane::{
-    ControlPlane, ControlPlaneOptions, Manifests, SignedDuration, Sim,
+    Cluster, ControlPlane, ControlPlaneOptions, HarnessError, Manifests, SignedDuration, Sim,
     k8s_openapi::api::core::v1::ConfigMap,
     real,
     testing::{Options, run},
 };
+use futures::FutureExt as _;
 use kube::{Api, api::ListParams};
 
 fn map(name: &str, value: usize) -> Manifests {
@@ -67,10 +68,77 @@ async fn two_arguments_are_of_one_world(sim: Sim, plane: ControlPlane) {
     assert_eq!(ahead, SignedDuration::from_hours(1));
 }
 
+type Attempt<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// A fault of a host that is not there would do nothing, and the test would pass.
+#[chronoplane::test]
+async fn a_misspelt_host_is_no_new_one(cluster: Cluster) {
+    let (second, hour) = (Duration::from_secs(1), SignedDuration::from_hours(1));
+    let (hosts, now) = (cluster.sim().hosts().len(), cluster.sim().now());
+    let attempts: Vec<(&str, Attempt<'_>)> = vec![
+        ("step", Box::pin(async { cluster.step("cp0", hour) })),
+        ("drift", Box::pin(async { cluster.drift("cp0", 1) })),
+        ("freeze", Box::pin(async { cluster.freeze("cp0") })),
+        ("thaw", Box::pin(async { cluster.thaw("cp0") })),
+        ("suspend", Box::pin(cluster.suspend("cp0", second))),
+        ("pause", Box::pin(cluster.pause("cp0", second))),
+        ("reboot", Box::pin(cluster.reboot("cp0", second))),
+        ("power_failure", Box::pin(cluster.power_failure("cp0", second))),
+        ("until_clock", Box::pin(async { _ = cluster.until_clock("cp0", now).await })),
+        ("link", Box::pin(async { cluster.link("cp1", "cp0").cut() })),
+        ("one_way", Box::pin(async { cluster.one_way("cp0", "cp1").cut() })),
+        ("half_open", Box::pin(async { _ = cluster.half_open("cp0", "cp1", 6443) })),
+        ("resolve_rightly", Box::pin(async { cluster.resolve_rightly("cp0", "cp1") })),
+        ("full_disk", Box::pin(async { cluster.full_disk("cp0", true) })),
+        ("slow_fsync", Box::pin(async { cluster.slow_fsync("cp0", second) })),
+        ("lying_fsync", Box::pin(async { cluster.lying_fsync("cp0", true) })),
+    ];
+    for (what, attempt) in attempts {
+        let panicked = AssertUnwindSafe(attempt).catch_unwind().await.expect_err(what);
+        let said = panicked.downcast_ref::<String>().expect("a text");
+        assert_eq!(said, r#"there is no host "cp0" in this world; there are cp1, workstation"#, "{what}");
+    }
+    assert_eq!(cluster.sim().hosts().len(), hosts, "none was switched on");
+    // The control: one that a test has made itself is known.
+    cluster.sim().host("edge");
+    cluster.step("edge", hour);
+}
+
 #[chronoplane::test]
 async fn a_test_may_return_a_result(plane: ControlPlane) -> Result<(), Box<dyn std::error::Error>> {
     plane.client()?.apiserver_version().await?;
     Ok(())
+}
+
+/// Played by [`a_failure_is_shown_in_its_words_and_with_its_seed`].
+#[chronoplane::test]
+#[ignore = "it fails"]
+async fn a_test_that_fails_by_an_error(_sim: Sim) -> Result<(), HarnessError> {
+    Err(HarnessError::new("said \"no\""))
+}
+
+#[test]
+fn a_failure_is_shown_in_its_words_and_with_its_seed() {
+    let shown = |seed: &str| {
+        let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "worlds::a_test_that_fails_by_an_error", "--ignored"]);
+        let ran = test.env("CHRONOPLANE_SEED", seed).output().unwrap();
+        assert!(!ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let said = shown("0x11");
+    for words in ["\nError: said \"no\"\n", "CHRONOPLANE_SEED=17 cargo test a_test_that_fails_by_an_error"] {
+        assert!(said.contains(words), "{words:?} is missing in {said}");
+    }
+    assert!(shown("seventeen").contains("a seed is a number such as 17 or 0x11"), "and is not passed over");
+}
+
+#[test]
+fn a_control_plane_is_not_made_with_nodes() {
+    let attempt = || run(Options::new("planes").nodes(1), async |_: ControlPlane| ());
+    let why = catch_unwind(attempt).expect_err("there would be none");
+    let said = why.downcast_ref::<String>().expect("a text");
+    assert!(said.contains("a ControlPlane has no nodes; take a Cluster"), "{said}");
 }
 
 /// What a plane of the real gear uses: its directory, and its address with the server's port.

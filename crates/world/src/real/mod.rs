@@ -139,6 +139,7 @@ impl Real {
 
     /// A world seen from one of its hosts, whose own root is `root`: a component in a process of
     /// its own.
+    #[doc(hidden)]
     pub fn rooted(root: PathBuf, block: Block) -> Self {
         Self::made(root, true, block, SignedDuration::ZERO)
     }
@@ -169,6 +170,7 @@ impl Real {
     ///
     /// # Errors
     /// The operating system gives no thread.
+    #[doc(hidden)]
     pub fn open_lanes(&self, count: usize) -> std::io::Result<()> {
         let lanes = Lanes::start(count)?;
         let _ = self.0.lanes.set(Arc::new(lanes));

@@ -83,8 +83,10 @@ fn fault(settings: &Settings, teller: &Teller) -> Result<(), StoryError> {
         let n = scene.reset().await?;
         let later =
             if stage.is_real() { "then:".to_owned() } else { format!("{} s later:", NOTICE.as_secs()) };
-        teller
-            .say(format!("\n{at} UTC: the server's connections to itself are reset ({n} of them); {later}"));
+        teller.say(format!(
+            "\n{at} UTC: all connections on {CONTROL_PLANE} to port 6443 are reset, the server's own among them ({n}); \
+             {later}"
+        ));
         told_by_informers(&scene, teller);
         matrix::walk(scene.stage, &scene.words(), Expect::Dead, teller).await;
         // That hour is one of running time.

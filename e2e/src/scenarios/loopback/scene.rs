@@ -98,7 +98,8 @@ impl<'a> Scene<'a> {
             .await
     }
 
-    /// Kills the connection that the apiserver holds to itself, as a TCP reset would, and gives it time to notice.
+    /// Kills the connections on the control plane to its apiserver, its own among them, as a TCP reset would, and gives it
+    /// time to notice.
     ///
     /// # Errors
     /// In the real gear the machine does not let us.

@@ -36,7 +36,7 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let renewed: Vec<&Expiration> =
         later.iter().filter(|e| was.get(&(&e.host, &e.name)).is_some_and(|old| *old < e.not_after)).collect();
     let shown = decode::rows(
-        renewed.iter().map(|e| (e.name.as_str(), format!("on {}, now until {}", e.host, day(e.not_after)))),
+        renewed.iter().map(|e| (e.name.as_str(), format!("{}  → {}", e.host, day(e.not_after)))),
     );
     let answer = match renewed.iter().all(|e| e.name.ends_with("kubelet-client-current.pem")) {
         _ if renewed.is_empty() => "nothing",

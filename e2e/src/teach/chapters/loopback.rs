@@ -26,6 +26,7 @@ use crate::{
 /// Before 1.33 the certificate lives for a year: the chapter is told there.
 const MINOR: u16 = 32;
 const PORT: u16 = 6443;
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/";
 /// Until its informers have noticed that their connection broke, and forgotten what they had just asked.
 const NOTICE: Duration = Duration::from_secs(40);
 
@@ -46,12 +47,18 @@ async fn act(lesson: &Lesson, stage: &Stage) -> Result<(), StoryError> {
     let events = stage.sim().events();
     let requests = || events.iter().filter(|e| e.kind == "request");
     lesson.ask("client", Facts::new())?;
-    let makes_roles =
-        |e: &&world::Event| field(e, "verb") == "create" && field(e, "path").ends_with("/clusterroles");
+    // The first attempts meet a server that is not ready to answer.
+    let grants = |e: &&world::Event| {
+        field(e, "verb") == "create"
+            && field(e, "path").starts_with(RBAC)
+            && field(e, "code").starts_with('2')
+    };
+    let makes_roles = |e: &&world::Event| grants(e) && field(e, "path").ends_with("/clusterroles");
     let author = requests().find(makes_roles).map(|e| field(e, "user").to_owned()).unwrap_or_default();
     let own: Vec<_> = requests().filter(|e| field(e, "user") == "system:apiserver").collect();
-    let facts =
-        Facts::new().word("count", own.len()).show("requests", decode::requests(own.into_iter().take(10)));
+    let facts = Facts::new()
+        .word("count", own.len())
+        .show("requests", decode::requests(own.into_iter().filter(grants)));
     lesson.tell("client", facts.answer(author))?;
 
     lesson.ask("name", Facts::new())?;
