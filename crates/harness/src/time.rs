@@ -94,11 +94,8 @@ impl Cluster {
     /// # Panics
     /// There is no host of that name.
     pub async fn until_clock(&self, host: &str, instant: Wall) -> Result<(), HarnessError> {
-<<<<<<< HEAD
-        let mut waited = false;
-=======
         let clock = self.known(host).clock().clone();
->>>>>>> w8
+        let mut waited = false;
         loop {
             let left = match self.sim().until_wall(host, instant) {
                 Ok(left) => left,
@@ -116,7 +113,7 @@ impl Cluster {
                 Some(Duration::ZERO) => return Ok(()),
                 Some(left) => self.elapse(left).await,
                 None => {
-                    let now = rfc3339(self.sim().host(host).clock().wall());
+                    let now = rfc3339(clock.wall());
                     return Err(HarnessError::new(format!("the wall clock of {host} stands still at {now}")));
                 }
             }
