@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use store::{EtcdOptions, Medium, Range, Store, memory_on, server};
+use store::{EtcdOptions, Medium, Range, Store, StoreError, memory_on, server};
 use tokio::runtime::Runtime;
 use world::{
     Host, Process,
@@ -215,7 +215,7 @@ impl<'a> Bench<'a> {
         self.kill().await;
         if let (Some(left), Some(dir)) = (left, self.data()) {
             // Its end may still be under way.
-            while store::offline::load(&self.host, &dir).await.is_err() {
+            while let Err(StoreError::Locked { .. }) = store::offline::load(&self.host, &dir).await {
                 self.host.clock().sleep(Duration::from_millis(20)).await;
             }
             left.put_back(&dir);
