@@ -59,9 +59,12 @@ impl Feed {
         fits
     }
 
-    /// Appends a mark; two in a row are one.
+    /// Appends a mark; two in a row are one. None comes after the end: the reader has not been told all before it.
     pub(crate) fn mark(&self, revision: Revision) {
         let mut queue = self.queue.lock();
+        if queue.ended.is_some() {
+            return;
+        }
         match queue.batches.back_mut() {
             Some(last) if last.progress => last.revision = revision,
             _ => queue.batches.push_back(Batch::progress(revision)),

@@ -80,6 +80,95 @@ async fn the_former_format_is_brought_up_to_the_present_one() {
     assert_eq!(store.put("next".into(), "1".into()).await, Ok(302));
 }
 
+/// How many keys and which revision an open finds.
+async fn found(bench: &Bench) -> Result<(usize, i64), StoreError> {
+    let process = bench.host.process("reader");
+    let store = store::sled(process.host(), "/data").await?;
+    let found = store.list(Range::all(), Default::default()).await?;
+    drop(store);
+    process.kill().await;
+    Ok((found.count, found.revision))
+}
+
+/// A first open that was cut short, or for which there was no room, is begun again. Nothing was acknowledged before its
+/// end, and each file that it makes may be there by half.
+#[tokio::test]
+async fn a_first_open_that_was_cut_short_is_begun_again() {
+    let bench = Bench::new();
+    drop(bench.open().await.unwrap());
+    // An open that finds the directory free.
+    assert_eq!(found(&bench).await, Ok((0, 1)));
+    let whole = picture(&bench.path);
+    let bytes = |name: &str| whole[&bench.path.join(name)].clone();
+    let (format, mark, conf) = (bytes("FORMAT"), bytes("high-water"), bytes("sled/conf"));
+    type Files<'a> = Vec<(&'static str, &'a [u8])>;
+    let mut rows: Vec<Files<'_>> = (0..=format.len()).map(|at| vec![("FORMAT.new", &format[..at])]).collect();
+    rows.extend((0..=conf.len()).map(|at| vec![("FORMAT.new", &format[..]), ("sled/conf", &conf[..at])]));
+    rows.push(vec![("FORMAT.new", &format), ("sled/conf", &conf), ("sled/db", b"half a segment")]);
+    for at in (0..=48).chain(4090..=mark.len()) {
+        rows.push(vec![("FORMAT.new", &format), ("high-water.new", &mark[..at])]);
+        rows.push(vec![("FORMAT.new", &format), ("high-water", &mark[..at])]);
+    }
+    for files in rows {
+        let what: Vec<_> = files.iter().map(|(name, bytes)| (name, bytes.len())).collect();
+        empty(&bench.path);
+        for (name, bytes) in &files {
+            let path = bench.path.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(found(&bench).await, Ok((0, 1)), "{what:?}");
+        let mut names: Vec<_> =
+            fs::read_dir(&bench.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["FORMAT", "LOCK", "high-water", "journal", "sled"], "{what:?}");
+    }
+}
+
+/// A mark that says nothing is as good as one that is not there: it must not be where anything was acknowledged.
+#[tokio::test]
+async fn a_cut_mark_is_refused_only_where_something_was_acknowledged() {
+    let (empty, filled) = (Bench::new(), Bench::new());
+    assert_eq!(found(&empty).await, Ok((0, 1)));
+    filled.filled().await;
+    for (bench, expected) in [(&empty, (0, 1)), (&filled, (300, 301))] {
+        let mark = bench.path.join("high-water");
+        let whole = fs::read(&mark).unwrap();
+        for at in (0..=48).step_by(4).chain((4090..=whole.len()).step_by(7)) {
+            fs::write(&mark, &whole[..at]).unwrap();
+            let sound = store::offline::check(&bench.host, &bench.path).await.unwrap().is_sound();
+            let opened = found(bench).await;
+            assert_eq!(sound, opened.is_ok(), "cut at {at}: {opened:?}");
+            match opened {
+                Ok(found) => assert_eq!(found, expected, "cut at {at}"),
+                Err(e) => {
+                    assert!(at < 40 && expected.0 > 0, "cut at {at}: {e}");
+                    assert!(e.to_string().contains("is unreadable"), "cut at {at}: {e}");
+                }
+            }
+            fs::write(&mark, &whole).unwrap();
+        }
+        // What a crash leaves beside files that are whole.
+        for name in ["FORMAT.new", "high-water.new"] {
+            fs::write(bench.path.join(name), "half").unwrap();
+            assert_eq!(found(bench).await, Ok(expected), "beside {name}");
+        }
+    }
+}
+
+/// sled takes a snapshot that it has written by half for a whole one.
+#[tokio::test]
+async fn a_snapshot_by_half_is_forgotten() {
+    let bench = Bench::new();
+    bench.filled().await;
+    for half in ["", "half a snapshot, and then the disk was full"] {
+        let at = bench.path.join("sled/snap.00000000FFFFFFFF.generating");
+        fs::write(&at, half).unwrap();
+        assert_eq!(found(&bench).await, Ok((300, 301)), "{half:?}");
+        assert!(!at.exists());
+    }
+}
+
 fn flip(file: &Path, at: u64, n: usize) {
     let file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
     let mut bytes = vec![0; n];

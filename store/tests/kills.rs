@@ -26,8 +26,10 @@ const KEYS: u64 = 40;
 /// What the writer's `n`th transaction does to its keys; `None` deletes.
 fn changes(writer: usize, n: u64) -> Vec<(String, Option<Bytes>)> {
     let key = |at: u64| format!("/w/{writer}/{:02}", at % KEYS);
-    // Some take one item of sled's, some take several.
-    let value = Bytes::from(vec![(n % 251) as u8; (n * 37 % 7000) as usize + 1]);
+    // Some take one item of sled's, some take several; one writer has some that are more than sled may have without a flush.
+    let large = writer == WRITERS - 1 && matches!(n % 5, 1 | 3);
+    let size = if large { 1 << 20 } else { (n * 37 % 7000) as usize + 1 };
+    let value = Bytes::from(vec![(n % 251) as u8; size]);
     match n % 5 {
         4 => vec![(key(n * 7), None), (key(n * 7 + 20), Some(value))],
         0 | 2 => vec![(key(n * 7), Some(value.clone())), (key(n * 7 + 1), Some(value))],

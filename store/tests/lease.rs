@@ -120,3 +120,45 @@ fn an_expiry_that_fails_is_tried_again() {
         assert_eq!(store.get(b"a", None).await.unwrap(), (None, 3));
     });
 }
+
+/// While the engine takes a lease's end nobody is told that it lives, and no key is given to it; also where it has no
+/// keys, and nothing else is under way. If the engine refuses, it lives on.
+#[test]
+fn a_lease_that_ends_is_not_found() {
+    let gone = StoreError::LeaseNotFound { id: 7 };
+    for (with_a_key, revoked) in [(true, false), (false, false), (true, true), (false, true)] {
+        simulated(async |sim, host| {
+            let what = format!("with a key: {with_a_key}, revoked: {revoked}");
+            let medium = Medium::default();
+            let store = memory_on(&host, &medium);
+            store.lease_grant(7, MINUTE).await.unwrap();
+            if with_a_key {
+                store.put_if("a".into(), "1".into(), 0, 7).await.unwrap();
+            }
+            medium.hold(true);
+            let revoking = revoked.then(|| {
+                let store = store.clone();
+                host.spawn(async move { store.lease_revoke(7).await })
+            });
+            sim.elapse(if revoked { MINUTE / 2 } else { MINUTE + MINUTE / 60 }).await;
+            assert_eq!(store.lease_keepalive(7).await, Err(gone.clone()), "{what}");
+            // It is taken at once, while whoever ends the lease has yet to hear that its turn has come.
+            medium.hold(false);
+            assert_eq!(store.put_if("b".into(), "1".into(), 0, 7).await, Err(gone.clone()), "{what}");
+            sim.elapse(Duration::from_secs(1)).await;
+            assert_eq!(store.lease_status(7).await, Err(gone.clone()), "{what}");
+            assert_eq!(store.list(Range::all(), Default::default()).await.unwrap().count, 0, "{what}");
+            if let Some(revoking) = revoking {
+                assert!(revoking.join().await.unwrap().is_ok(), "{what}");
+            }
+        });
+    }
+    simulated(async |_, host| {
+        let medium = Medium::default();
+        let store = memory_on(&host, &medium);
+        store.lease_grant(7, MINUTE).await.unwrap();
+        medium.fail(Some(StoreError::Full { path: "/d".into() }));
+        assert!(store.lease_revoke(7).await.is_err());
+        assert_eq!(store.lease_keepalive(7).await, Ok(MINUTE), "its end was refused");
+    });
+}

@@ -154,3 +154,48 @@ async fn a_repair_that_is_cut_short_is_brought_to_its_end() {
     let _ = writeln!(std::io::stderr(), "{said}");
     assert!(early > 0 && in_the_middle > 0, "the control: {said}");
 }
+
+/// sled has lost what came before the journal, and the mark is away: what the journal has is kept, and the store goes on
+/// further than any journal could have come.
+#[tokio::test]
+async fn a_journal_without_its_sled_is_kept_and_no_revision_is_used_again() {
+    type Spoil = fn(&Path);
+    let rows: [(&str, Spoil); 3] = [
+        ("an empty log", |sled| fs::write(sled.join("db"), "").unwrap()),
+        ("a log of another program", |sled| fs::write(sled.join("db"), vec![7; 1 << 20]).unwrap()),
+        ("no sled", |sled| fs::remove_dir_all(sled).unwrap()),
+    ];
+    for (what, spoil) in rows {
+        let root = tempfile::tempdir().unwrap();
+        let host = real_host(root.path());
+        let dir = root.path().join("cp1/data");
+        let mut left = BTreeMap::new();
+        // In its second life it has a journal.
+        for life in 0..2_usize {
+            let process = host.process("store");
+            let store = store::sled(process.host(), "/data").await.unwrap();
+            for n in 0..[60, 3][life] {
+                store.put(format!("/k{n:02}").into(), vec![life as u8; 500].into()).await.unwrap();
+            }
+            left = picture(&dir);
+            drop(store);
+            process.kill().await;
+            image(&host, &dir).await.unwrap();
+        }
+        left.retain(|path, _| !path.ends_with("high-water"));
+        fs::remove_dir_all(&dir).unwrap();
+        write(&left, &dir);
+        spoil(&dir.join("sled"));
+        let before = picture(&dir);
+        let refused = image(&host, &dir).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{what}: {refused:?}");
+        assert!(before == picture(&dir), "{what}: refused, and changed");
+        let repair = offline::repair(&host, &dir).await.unwrap();
+        assert!(!repair.findings.complete, "{what}: {:?}", repair.findings);
+        let image = image(&host, &dir).await.unwrap();
+        let newest = |n: usize| image.keys[format!("/k{n:02}").as_bytes()].value == vec![1; 500];
+        assert!((0..3).all(newest), "{what}: {:?}", image.keys.keys());
+        // A journal is of 256 appends at most, each of 256 transactions at most.
+        assert_eq!(image.revision, 64 + 65_537, "{what}");
+    }
+}

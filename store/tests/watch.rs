@@ -155,6 +155,8 @@ fn a_slow_watcher_holds_up_nobody_and_learns_where_it_was() {
         for n in 0..11 {
             store.put("k".into(), n.to_string().into()).await.unwrap();
         }
+        // Behind what it has missed there is no progress.
+        slow.request_progress();
         assert_eq!(slow.next().await, Some(Err(StoreError::Lagged { delivered: 2 })));
         assert_eq!(slow.next().await, None);
         assert_eq!(up_to_mark(&mut quick).await.len(), 12, "the control: a buffer that suffices");

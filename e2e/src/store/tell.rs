@@ -24,7 +24,7 @@ pub(super) fn findings(findings: &Findings, output: Output) {
     outln!("  keys      {}", findings.keys);
     outln!("  leases    {}", findings.leases);
     let acknowledged = match findings.acknowledged {
-        Some(at) if at == findings.revision => "all that was acknowledged".to_owned(),
+        Some(at) if at <= findings.revision => "all that was acknowledged".to_owned(),
         Some(at) => format!("writes were acknowledged up to {at}"),
         None => "how far writes were acknowledged is not known".to_owned(),
     };

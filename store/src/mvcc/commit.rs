@@ -16,11 +16,14 @@ use std::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::Host;
 
-use super::{Shared, state::Applied};
+use super::{
+    Shared,
+    state::{Applied, State},
+};
 use crate::{Batch, Engine, Lease, Op, Range, Record, Revision, StoreError, Txn, TxnResult};
 
 /// Transactions that share one flush at most.
-const GROUP: usize = 256;
+pub(crate) const GROUP: usize = 256;
 /// How long a group is waited for at most, however slow the disk is; and in appends.
 const PATIENCE: Duration = Duration::from_millis(1);
 const APPENDS: u32 = 4;
@@ -208,19 +211,33 @@ impl<E: Engine> Committer<E> {
     }
 
     async fn revoke(&self, id: i64) -> Result<Revision, StoreError> {
-        let Applied { result, changes } = {
-            let mut state = self.shared.state.write();
-            let ops =
-                state.leases.keys(id)?.into_iter().map(|key| Op::Delete { range: Range::key(key) }).collect();
-            state.apply_unlimited(&Txn::unconditional(ops))?
-        };
-        self.keep(changes.into_iter().collect(), vec![Record::Revoke { id }]).await?;
-        self.shared.state.write().leases.remove(id);
-        Ok(result.revision)
+        let applied = begin_end(&mut self.shared.state.write(), id);
+        self.end(id, applied).await
+    }
+
+    /// Brings the end of a lease, which is under way from `applied` on, to its end.
+    async fn end(&self, id: i64, applied: Result<Applied, StoreError>) -> Result<Revision, StoreError> {
+        let Applied { result, changes } = applied?;
+        let kept = self.keep(changes.into_iter().collect(), vec![Record::Revoke { id }]).await;
+        let mut state = self.shared.state.write();
+        match &kept {
+            Ok(()) => state.leases.remove(id),
+            Err(_) => state.leases.live_on(id),
+        }
+        kept.map(|()| result.revision)
     }
 
     async fn expire(&self, id: i64) {
-        match self.revoke(id).await {
+        let now = self.host.clock().monotonic();
+        let applied = {
+            let mut state = self.shared.state.write();
+            // Kept alive since it was looked at: whoever did that was told that it lives.
+            if !state.leases.is_over(id, now) {
+                return;
+            }
+            begin_end(&mut state, id)
+        };
+        match self.end(id, applied).await {
             Ok(revision) => tracing::debug!(lease = id, revision, "lease expired"),
             Err(e) => {
                 // The keys live on until the engine takes their deletion: try again, not at once.
@@ -229,4 +246,15 @@ impl<E: Engine> Committer<E> {
             }
         }
     }
+}
+
+/// From now on nobody is told that the lease lives; its keys are deleted with the next append.
+fn begin_end(state: &mut State, id: i64) -> Result<Applied, StoreError> {
+    let keys = state.leases.begin_end(id)?;
+    let ops = keys.into_iter().map(|key| Op::Delete { range: Range::key(key) }).collect();
+    let applied = state.apply_unlimited(&Txn::unconditional(ops));
+    if applied.is_err() {
+        state.leases.live_on(id);
+    }
+    applied
 }

@@ -26,16 +26,37 @@ struct Entry {
     ttl: Duration,
     deadline: Mono,
     keys: BTreeSet<Bytes>,
+    /// Its end is on its way to the engine: nobody is told that it lives, and no key is given to it.
+    ending: bool,
 }
 
 impl Leases {
     pub(super) fn contains(&self, id: i64) -> bool {
-        self.leases.contains_key(&id)
+        self.leases.get(&id).is_some_and(|entry| !entry.ending)
+    }
+
+    /// Its end begins; gives the keys that end with it.
+    pub(super) fn begin_end(&mut self, id: i64) -> Result<Vec<Bytes>, StoreError> {
+        let entry = self.leases.get_mut(&id).ok_or(StoreError::LeaseNotFound { id })?;
+        entry.ending = true;
+        Ok(entry.keys.iter().cloned().collect())
+    }
+
+    /// The engine has not taken its end: it lives on.
+    pub(super) fn live_on(&mut self, id: i64) {
+        if let Some(entry) = self.leases.get_mut(&id) {
+            entry.ending = false;
+        }
+    }
+
+    /// Whether it has lived for its full time.
+    pub(super) fn is_over(&self, id: i64, now: Mono) -> bool {
+        self.leases.get(&id).is_some_and(|entry| entry.deadline <= now)
     }
 
     pub(super) fn insert(&mut self, id: i64, ttl: Duration, now: Mono) {
         let deadline = now + ttl;
-        self.leases.insert(id, Entry { ttl, deadline, keys: BTreeSet::new() });
+        self.leases.insert(id, Entry { ttl, deadline, keys: BTreeSet::new(), ending: false });
         self.by_deadline.insert((deadline, id));
     }
 
@@ -45,24 +66,21 @@ impl Leases {
         }
     }
 
-    pub(super) fn keys(&self, id: i64) -> Result<Vec<Bytes>, StoreError> {
-        let entry = self.leases.get(&id).ok_or(StoreError::LeaseNotFound { id })?;
-        Ok(entry.keys.iter().cloned().collect())
-    }
-
     pub(super) fn keep_alive(&mut self, id: i64, now: Mono) -> Result<Duration, StoreError> {
-        let entry = self.leases.get_mut(&id).ok_or(StoreError::LeaseNotFound { id })?;
+        let entry = self.leases.get_mut(&id).filter(|entry| !entry.ending);
+        let entry = entry.ok_or(StoreError::LeaseNotFound { id })?;
         self.by_deadline.remove(&(entry.deadline, id));
         entry.deadline = now + entry.ttl;
         self.by_deadline.insert((entry.deadline, id));
         Ok(entry.ttl)
     }
 
-    /// Every lease lives for its full time from `now` on.
+    /// Every lease lives for its full time from `now` on; also those whose end nobody brings to its end any more.
     pub(super) fn renew(&mut self, now: Mono) {
         self.by_deadline.clear();
         for (id, entry) in &mut self.leases {
             entry.deadline = now + entry.ttl;
+            entry.ending = false;
             self.by_deadline.insert((entry.deadline, *id));
         }
     }

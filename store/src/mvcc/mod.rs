@@ -28,6 +28,7 @@ use crate::{
     Engine, Image, Kv, Lease, LeaseStatus, ListOptions, Listing, Range, Record, Revision, Status, Store,
     StoreError, Txn, TxnResult, Watch, WatchOptions,
 };
+pub(crate) use commit::GROUP;
 use commit::{Command, Committer, Gathering};
 pub(crate) use history::History;
 use state::{Applied, State};

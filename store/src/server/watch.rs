@@ -77,6 +77,15 @@ impl Progress {
         (asked, (asked && self.waiting.is_empty()).then(|| self.answer()))
     }
 
+    /// Watch `id` is new; gives whether an answer waits for it too.
+    fn join(&mut self, id: i64) -> bool {
+        let asked = !self.waiting.is_empty();
+        if asked {
+            self.waiting.insert(id);
+        }
+        asked
+    }
+
     /// Watch `id` has ended, so nobody waits for it.
     fn forget(&mut self, id: i64) -> Option<i64> {
         (self.waiting.remove(&id) && self.waiting.is_empty()).then(|| self.answer())
@@ -148,9 +157,13 @@ impl Session {
             ..WatchOptions::default()
         };
         let watch = self.api.store.watch(range, request.start_revision, options).await?;
+        let progress = watch.progress_handle();
+        // Whoever is told how far all watches have come counts this one, from the next message on.
+        if self.progress.lock().join(id) {
+            progress.request();
+        }
         let created = WatchResponse { header, watch_id: id, created: true, ..Default::default() };
         self.send(created).await;
-        let progress = watch.progress_handle();
         let forwarder = Forwarder {
             id,
             request,
@@ -169,10 +182,10 @@ impl Session {
         }
         let header = self.api.header().await?;
         self.send(WatchResponse { header, watch_id: id, canceled: true, ..Default::default() }).await;
-        let answer = self.progress.lock().forget(id);
-        if let Some(revision) = answer {
-            self.send(all_reached(&self.api, revision)).await;
-        }
+        let _ = tell(&self.responses, &self.progress, |progress| {
+            progress.forget(id).map(|revision| all_reached(&self.api, revision))
+        })
+        .await;
         Ok(())
     }
 
@@ -188,6 +201,21 @@ impl Session {
         self.watches.values().for_each(|watch| watch.progress.request());
         Ok(())
     }
+}
+
+/// Sends what comes of a step in `progress`, if anything, before anybody takes the next one: an answer that a new watch
+/// has not been waited for must not come after the news of that watch. Gives whether anybody still listens.
+async fn tell(
+    responses: &Responses,
+    progress: &Mutex<Progress>,
+    step: impl FnOnce(&mut Progress) -> Option<WatchResponse>,
+) -> bool {
+    let Ok(room) = responses.reserve().await else { return false };
+    let mut progress = progress.lock();
+    if let Some(response) = step(&mut progress) {
+        room.send(Ok(response));
+    }
+    true
 }
 
 fn all_reached(api: &Api, revision: i64) -> WatchResponse {
@@ -206,22 +234,34 @@ struct Forwarder {
 impl Forwarder {
     async fn run(self, mut watch: Watch) {
         while let Some(item) = watch.next().await {
-            let (response, answer) = match item {
-                Ok(batch) if batch.progress => {
-                    let (asked, answer) = self.progress.lock().mark(self.id, batch.revision);
-                    let own = !asked && self.request.progress_notify;
-                    (own.then(|| self.response(batch.revision)), answer)
+            let told = match item {
+                Ok(batch) if batch.progress => self.mark(batch.revision).await,
+                Ok(batch) => match self.events(&batch) {
+                    Some(response) => self.responses.send(Ok(response)).await.is_ok(),
+                    None => true,
+                },
+                Err(e) => {
+                    let cancelled = self.cancelled(e).await;
+                    self.responses.send(Ok(cancelled)).await.is_ok()
+                        && tell(&self.responses, &self.progress, |progress| {
+                            progress.forget(self.id).map(|revision| all_reached(&self.api, revision))
+                        })
+                        .await
                 }
-                Ok(batch) => (self.events(&batch), None),
-                Err(e) => (Some(self.cancelled(e).await), self.progress.lock().forget(self.id)),
             };
-            let answer = answer.map(|revision| all_reached(&self.api, revision));
-            for response in response.into_iter().chain(answer) {
-                if self.responses.send(Ok(response)).await.is_err() {
-                    return;
-                }
+            if !told {
+                return;
             }
         }
+    }
+
+    async fn mark(&self, revision: i64) -> bool {
+        tell(&self.responses, &self.progress, |progress| {
+            let (asked, answer) = progress.mark(self.id, revision);
+            let own = !asked && self.request.progress_notify;
+            answer.map(|at| all_reached(&self.api, at)).or_else(|| own.then(|| self.response(revision)))
+        })
+        .await
     }
 
     fn response(&self, revision: i64) -> WatchResponse {
@@ -266,7 +306,49 @@ mod tests {
         assert_eq!(progress.mark(2, 41), (true, Some(41)));
         let mut alone = Progress { at: 39, waiting: [1].into(), reached: None };
         assert_eq!(alone.mark(1, 41), (true, Some(41)), "events up to 41 came before it");
+        let mut joined = Progress { at: 39, waiting: [1].into(), reached: None };
+        assert!(joined.join(2), "one that came meanwhile is waited for");
+        assert_eq!((joined.mark(1, 40), joined.mark(2, 39)), ((true, None), (true, Some(39))));
+        assert!(!joined.join(3), "nobody has asked");
         let mut ended = Progress { at: 39, waiting: [1, 2].into(), reached: None };
         assert_eq!((ended.mark(1, 40), ended.forget(2)), ((true, None), Some(40)));
+    }
+
+    /// Progress was asked for, and before the answer a watch is made that has the whole past before it: the answer speaks
+    /// of all watches, so that it must come after what this one has to tell.
+    #[test]
+    fn who_comes_between_the_question_and_the_answer_is_waited_for() {
+        world::sim::run(world::sim::Config::default(), |sim| async move {
+            let host = sim.host("etcd1");
+            let options = crate::server::flags::Options::parse(&[]).unwrap();
+            let api = Arc::new(Api::new(&host, options, crate::memory(&host), None));
+            for n in 0..20 {
+                api.store.put("/k".into(), n.to_string().into()).await.unwrap();
+            }
+            let (responses, mut told) = mpsc::channel(1000);
+            let progress = Arc::default();
+            let mut session = Session { api, responses, watches: BTreeMap::new(), next_id: 0, progress };
+            let all = |watch_id| WatchCreateRequest {
+                watch_id,
+                key: "/".into(),
+                range_end: "0".into(),
+                start_revision: 2,
+                ..Default::default()
+            };
+            session.create(all(1)).await.unwrap();
+            session.request_progress().await.unwrap();
+            session.create(all(2)).await.unwrap();
+            let mut events = BTreeMap::new();
+            loop {
+                let response = told.recv().await.unwrap().unwrap();
+                if response.watch_id == ALL_WATCHES {
+                    assert_eq!(response.header.unwrap().revision, 21);
+                    break;
+                }
+                *events.entry(response.watch_id).or_insert(0) += response.events.len();
+            }
+            assert_eq!(events, [(1, 20), (2, 20)].into(), "all of it, to both, before the answer");
+        })
+        .unwrap();
     }
 }

@@ -6,7 +6,7 @@ use super::{
     codec::{self, Entry, HEAD, Head, Name, Slot},
     directory::{Directory, io_error},
     files::Files,
-    journal::{self, Changes, Journal},
+    journal::{self, Changes, Journal, Rest},
     staging::Slots,
 };
 use crate::{Image, StoreError};
@@ -20,6 +20,10 @@ pub(super) struct Contents {
     pub(super) image: Image,
     pub(super) slots: Slots,
     pub(super) head: Option<Head>,
+    /// Of the journal's last append, also where it does not go on where sled ends.
+    pub(super) journal: Option<Head>,
+    /// Appends between the end of sled and the beginning of the journal are lost.
+    pub(super) torn: bool,
     /// What could not be used.
     pub(super) damage: Vec<Damage>,
     /// The record that is being put together: number, pieces so far, bytes so far. Pieces of one follow each other.
@@ -49,21 +53,27 @@ impl Contents {
         this
     }
 
-    /// All that `files` and the journal hold, up to that append; and what of it `files` lack.
+    /// All that `files` and the journal hold, up to that append; and what of it `files` may lack.
     pub(super) fn whole(files: &Files, dir: &Directory, up_to: u64) -> Result<(Self, Changes), StoreError> {
-        Self::complete(files.items(dir)?, dir, up_to)
+        let items = files.items(dir)?;
+        let Rest { changes, connects, head } = Self::rest(&items, dir, up_to)?;
+        let changes = if connects { changes } else { Changes::new() };
+        let whole = Self::of(journal::with(items, &changes));
+        Ok((Self { journal: head, torn: !connects, ..whole }, changes))
     }
 
-    /// As [`Contents::whole`], of a sled with these items.
-    pub(super) fn complete(
-        items: Vec<(IVec, IVec)>,
-        dir: &Directory,
-        up_to: u64,
-    ) -> Result<(Self, Changes), StoreError> {
+    /// All that can be had of a sled with these items, which may be a part of it, and the journal; where the journal does
+    /// not go on where sled ends, what it has counts all the same, for it is newer.
+    pub(super) fn salvaged(items: Vec<(IVec, IVec)>, dir: &Directory) -> Result<Self, StoreError> {
+        let Rest { changes, connects, head } = Self::rest(&items, dir, u64::MAX)?;
+        let found = Self::of(journal::with(items, &changes));
+        Ok(Self { journal: head, torn: !connects, ..found })
+    }
+
+    fn rest(items: &[(IVec, IVec)], dir: &Directory, up_to: u64) -> Result<Rest, StoreError> {
         let entries = Journal::read(&dir.journal());
         let entries = entries.map_err(|e| io_error("read", &dir.journal(), dir.path(), &e))?;
-        let missing = journal::missing(&items, entries, up_to);
-        Ok((Self::of(journal::with(items, &missing)), missing))
+        Ok(journal::rest(items, entries, up_to))
     }
 
     fn take(&mut self, key: &[u8], item: &[u8]) {
@@ -113,7 +123,11 @@ impl Contents {
         let name = match entry {
             Entry::Key(kv) => {
                 let name = Name::Key(kv.key.clone());
-                self.image.keys.insert(kv.key.clone(), kv);
+                // Two of one key: what deleted the older one is lost.
+                let there = self.image.keys.get(&kv.key);
+                if there.is_none_or(|there| there.mod_revision <= kv.mod_revision) {
+                    self.image.keys.insert(kv.key.clone(), kv);
+                }
                 name
             }
             Entry::Lease { id, ttl } => {
@@ -131,9 +145,15 @@ impl Contents {
             return Some(format!("at {} something is missing or does not match its checksum", damage.what));
         }
         let mark_path = dir.mark();
+        if self.torn {
+            return Some(format!(
+                "its journal {} does not go on where sled ends, at revision {}",
+                dir.journal().display(),
+                head.revision
+            ));
+        }
         let Some(promised) = mark else {
-            let empty = self.head.is_none() && self.slots.by_name.is_empty();
-            return (!empty).then(|| format!("its mark {} is missing", mark_path.display()));
+            return (!self.is_empty()).then(|| format!("its mark {} is missing", mark_path.display()));
         };
         if self.slots.sum() != head.sum {
             return Some(format!("records are missing or changed at revision {}", head.revision));
@@ -148,6 +168,14 @@ impl Contents {
         another.then(|| format!("it is not the one that its mark {} belongs to", mark_path.display()))
     }
 
+    /// Whether there is no trace of any append.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_none()
+            && self.slots.by_name.is_empty()
+            && self.damage.is_empty()
+            && self.journal.is_none()
+    }
+
     /// Whether nothing but what `damage` names can be missing or old: with the checksums that the damaged records
     /// say they have, the whole adds up, and it is as new as what was acknowledged.
     pub(super) fn is_all_but_damage(&self, mark: Option<Head>) -> bool {
@@ -157,6 +185,6 @@ impl Contents {
             .iter()
             .try_fold(self.slots.sum(), |sum, damage| Some(sum.wrapping_add(damage.claimed?)));
         let newest = head.appends > promised.appends || head == promised;
-        newest && whole == Some(head.sum)
+        newest && !self.torn && whole == Some(head.sum)
     }
 }

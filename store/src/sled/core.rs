@@ -3,6 +3,7 @@
 //! ```text
 //! append     journal: written and synced; mark: moved      before the writers are answered
 //! settle     sled: given the changes                       after it, while the next writes gather
+//!            sled flushed                                  each time that it has as much as a full journal
 //!            sled flushed, mark synced, journal rewound    when the journal is full, and in the end
 //! ```
 
@@ -14,7 +15,7 @@ use world::Clock;
 use super::{
     codec::{self, Head},
     contents::{Contents, NOTHING},
-    directory::{Directory, io_error, sync},
+    directory::{Directory, io_error, sync, sync_error},
     files::{Files, guarded},
     journal::{Changes, Journal},
     mark::{Found, Mark},
@@ -25,19 +26,24 @@ use crate::{Image, Record, StoreError};
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Core {
-    dir: Directory,
     clock: Clock,
     /// Where it was opened, and is opened again.
     runtime: Handle,
     /// `None` after an error: sled does not go on after one, it must be opened again.
-    files: Option<Files>,
-    journal: Journal,
-    mark: Mark,
+    pub(super) files: Option<Files>,
+    pub(super) journal: Journal,
+    pub(super) mark: Mark,
     /// Of the last append that succeeded.
     head: Head,
     slots: Slots,
     /// Of the last append, until sled has them.
     pending: Changes,
+    /// Why the disk did not take something, if that was not for want of room. What was written before may be on it or not,
+    /// and the system, asked again, says that it is: so nothing is written any more, and the journal stays as it is, for
+    /// the next open to begin with.
+    broken: Option<StoreError>,
+    /// The last to go: it is nobody else's before sled has let go of its files.
+    dir: Directory,
 }
 
 impl Drop for Core {
@@ -59,24 +65,28 @@ impl Core {
                 dir.corrupt("a repair of it was cut short; `chronoplane store repair` brings it to its end")
             );
         }
-        let mark = match Mark::find(&dir)? {
-            Found::Unreadable => {
-                return Err(dir.corrupt(format!("its mark {} is unreadable", dir.mark().display())));
-            }
-            Found::Missing => None,
+        let found = Mark::find(&dir)?;
+        let unreadable = matches!(found, Found::Unreadable);
+        let mark = match found {
+            // Nothing is lost with it if nothing was ever acknowledged.
+            Found::Unreadable | Found::Missing => None,
             Found::Mark(mark) => Some(mark),
         };
         let promised = mark.as_ref().map_or(NOTHING, Mark::head);
-        if promised != NOTHING && !dir.sled().exists() {
+        if (promised != NOTHING || unreadable) && !dir.sled().exists() {
             return Err(dir.corrupt(format!("{} is missing", dir.sled().display())));
         }
         if let Some(complaint) = dir.complaint_of_log()? {
             return Err(dir.corrupt(complaint));
         }
+        let is_new = !dir.sled().exists();
         dir.preserve()?;
         let opened = guarded(&dir, || {
             let mut files = Files::open(&dir, clock)?;
             let (contents, missing) = Contents::whole(&files, &dir, u64::MAX)?;
+            if unreadable && !contents.is_empty() {
+                return Err(dir.corrupt(format!("its mark {} is unreadable", dir.mark().display())));
+            }
             match contents.complaint(mark.as_ref().map(Mark::head), &dir) {
                 None => {
                     files.write(missing, &dir)?;
@@ -88,8 +98,17 @@ impl Core {
         });
         let (files, contents) = match opened {
             Ok(opened) => opened,
+            // sled has not touched them; who let go of the directory may still be writing its last, which the copy lacks.
+            Err(e @ StoreError::Locked { .. }) => {
+                dir.accept()?;
+                return Err(e);
+            }
             Err(e) => {
-                dir.put_back()?;
+                if is_new {
+                    dir.take_away()?
+                } else {
+                    dir.put_back()?
+                }
                 return Err(e);
             }
         };
@@ -98,8 +117,7 @@ impl Core {
         let mark = match mark {
             Some(mark) => mark,
             None => {
-                let made = Mark::create(&dir.mark(), head).and_then(|mark| sync(dir.path()).map(|()| mark));
-                made.map_err(|e| io_error("open", &dir.mark(), dir.path(), &e))?
+                Mark::create(&dir.mark(), head).map_err(|e| io_error("open", &dir.mark(), dir.path(), &e))?
             }
         };
         dir.upgrade()?;
@@ -107,7 +125,6 @@ impl Core {
             .and_then(|journal| sync(dir.path()).map(|()| journal))
             .map_err(|e| io_error("open", &dir.journal(), dir.path(), &e))?;
         let core = Self {
-            dir,
             clock: clock.clone(),
             runtime: Handle::current(),
             files: Some(files),
@@ -116,13 +133,34 @@ impl Core {
             head,
             slots: contents.slots,
             pending: Changes::new(),
+            broken: None,
+            dir,
         };
         Ok((core, contents.image))
     }
 
     /// See [`crate::Engine::append`].
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.try_append(records).map_err(|e| self.dir.blame(e))
+        self.unless_broken(|core| core.try_append(records)).map_err(|e| self.dir.blame(e))
+    }
+
+    /// Does that, unless the disk has failed before; and takes note if it does now.
+    fn unless_broken(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(e) = &self.broken {
+            return Err(e.clone());
+        }
+        work(self).map_err(|e| match e {
+            StoreError::Io { op: op @ ("write" | "flush" | "sync"), path, why } => {
+                let why = format!("{why}; the store takes no more writes until it is opened again");
+                let e = StoreError::Io { op, path, why };
+                self.broken = Some(e.clone());
+                e
+            }
+            other => other,
+        })
     }
 
     fn try_append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -138,6 +176,7 @@ impl Core {
         journal
             .write(staged.head.appends, cloned)
             .map_err(|e| io_error("write", &dir.journal(), dir.path(), &e))?;
+        journal.sync().map_err(|e| sync_error(&dir.journal(), &e))?;
         mark.note(staged.head).map_err(|e| io_error("write", &dir.mark(), dir.path(), &e))?;
         journal.keep();
         self.head = staged.head;
@@ -149,7 +188,7 @@ impl Core {
 
     /// See [`crate::Engine::settle`]. If it fails, the next append begins with opening sled again.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        self.catch_up().map_err(|e| self.dir.blame(e))
+        self.unless_broken(Self::catch_up).map_err(|e| self.dir.blame(e))
     }
 
     /// Gives sled what it has not got yet; and if the journal is full, has it flushed.
@@ -171,16 +210,18 @@ impl Core {
 
     /// Whoever opens the directory next finds all of it in sled.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
-        self.catch_up()?;
-        self.checkpoint()?;
-        self.journal_done(Journal::clear)
+        self.unless_broken(|core| {
+            core.catch_up()?;
+            core.checkpoint()?;
+            core.journal_done(Journal::clear)
+        })
     }
 
     /// All that was acknowledged is durable in sled when this returns.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         let Self { dir, files, mark, .. } = self;
         guarded(dir, || files.as_mut().map_or(Err(StoreError::Closed), |files| files.flush(dir)))?;
-        mark.settle().map_err(|e| io_error("sync", &dir.mark(), dir.path(), &e))
+        mark.settle().map_err(|e| sync_error(&dir.mark(), &e))
     }
 
     fn journal_done(&mut self, how: fn(&mut Journal) -> std::io::Result<()>) -> Result<(), StoreError> {
@@ -198,7 +239,7 @@ impl Core {
     /// After an error: opens sled again, gives it what the journal has, and proves that everything acknowledged is
     /// there.
     fn reopen(&mut self) -> Result<(), StoreError> {
-        let Self { dir, clock, runtime, head, slots, .. } = self;
+        let Self { dir, clock, runtime, head, slots, mark, .. } = self;
         // What watches over sled must not be a task of the thread that waits for it.
         let _there = runtime.enter();
         let mut files = guarded(dir, || Files::open_again(dir, clock))?;
@@ -208,7 +249,8 @@ impl Core {
                 return Err(dir.corrupt("after an error of the disk, acknowledged writes are gone"));
             }
             files.write(missing, dir)?;
-            files.flush(dir)
+            files.flush(dir)?;
+            mark.settle().map_err(|e| sync_error(&dir.mark(), &e))
         });
         if let Err(e) = restored {
             files.close(dir);

@@ -1,7 +1,8 @@
 //! The directory of a store on disk: whose it is, who works in it, and that opening it harms nothing.
 //!
 //! ```text
-//! <path>/FORMAT       what this is
+//! <path>/FORMAT       what this is; the last thing that a first open makes
+//! <path>/FORMAT.new   in its place while a first open is not done: nothing beside it was ever acknowledged
 //! <path>/LOCK         locked while a store works here; names the process
 //! <path>/high-water   see `mark`
 //! <path>/journal      see `journal`; as good as empty after a store was closed
@@ -34,6 +35,9 @@ pub(super) struct Directory {
     _lock: File,
 }
 
+/// What a first open makes before `FORMAT`.
+const FIRST: [&str; 4] = ["sled", "high-water", "high-water.new", "journal"];
+
 /// An error of the system on `path`, in our terms; `store` is the directory that it belongs to.
 pub(super) fn io_error(op: &'static str, path: &Path, store: &Path, e: &io::Error) -> StoreError {
     match e.kind() {
@@ -42,6 +46,11 @@ pub(super) fn io_error(op: &'static str, path: &Path, store: &Path, e: &io::Erro
         }
         _ => StoreError::Io { op, path: path.to_owned(), why: words(e) },
     }
+}
+
+/// A sync has failed: never a full disk, which goes on by itself.
+pub(super) fn sync_error(path: &Path, e: &io::Error) -> StoreError {
+    StoreError::Io { op: "sync", path: path.to_owned(), why: words(e) }
 }
 
 /// The system's words without Rust's `(os error N)`.
@@ -73,12 +82,11 @@ impl Directory {
             }
             Err(e) => return Err(fail("open", &format, &e)),
         }
-        let lock = Self::lock(path)?;
-        if !format.exists() {
-            write_synced(&format, FORMAT.as_bytes()).map_err(|e| fail("open", &format, &e))?;
-        }
-        let this = Self { path: path.to_owned(), _lock: lock };
+        let this = Self { path: path.to_owned(), _lock: Self::lock(path)? };
         this.put_back_interrupted()?;
+        if !format.exists() {
+            this.begin().map_err(|e| fail("open", &this.new_format(), &e))?;
+        }
         Ok(this)
     }
 
@@ -100,25 +108,35 @@ impl Directory {
         Ok(lock)
     }
 
+    /// Removes what a first open that was cut short has left, and begins with the next.
+    fn begin(&self) -> io::Result<()> {
+        for name in FIRST {
+            remove(&self.path.join(name))?;
+        }
+        sync(&self.path)?;
+        remove(&self.new_format())?;
+        write_synced(&self.new_format(), FORMAT.as_bytes())
+    }
+
+    fn new_format(&self) -> PathBuf {
+        self.path.join("FORMAT.new")
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// From now on it is of the present format, and programs that know the former one only refuse it.
+    /// From now on it is a store, of the present format, and programs that know the former one only refuse it.
     pub(super) fn upgrade(&self) -> Result<(), StoreError> {
-        let (format, new) = (self.path.join("FORMAT"), self.path.join("FORMAT.new"));
-        let upgraded = fs::read(&format).and_then(|found| {
-            if found == FORMAT.as_bytes() {
-                return Ok(());
+        let format = self.path.join("FORMAT");
+        let upgraded = match fs::read(&format) {
+            Ok(found) if found == FORMAT.as_bytes() => Ok(()),
+            Ok(_) => replace(&format, FORMAT.as_bytes()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                fs::rename(self.new_format(), &format).and_then(|()| sync(&self.path))
             }
-            match fs::remove_file(&new) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            write_synced(&new, FORMAT.as_bytes())?;
-            fs::rename(&new, &format)?;
-            sync(&self.path)
-        });
+            Err(e) => Err(e),
+        };
         upgraded.map_err(|e| io_error("write", &format, &self.path, &e))
     }
 
@@ -210,6 +228,11 @@ impl Directory {
             .map_err(|e| io_error("rename", &self.untouched(), &self.path, &e))
     }
 
+    /// sled's files were not there before, and there is nothing in them.
+    pub(super) fn take_away(&self) -> Result<(), StoreError> {
+        remove_dir(&self.sled()).map_err(|e| io_error("remove", &self.sled(), &self.path, &e))
+    }
+
     /// An open that was cut short: nothing was written since, so the copy is the truth.
     fn put_back_interrupted(&self) -> Result<(), StoreError> {
         let partial = self.scratch();
@@ -248,7 +271,8 @@ fn describe_format(found: &str) -> String {
     }
 }
 
-/// What a directory without our FORMAT file holds; `None`: nothing that anybody would miss.
+/// What a directory without our FORMAT file holds; `None`: nothing that anybody would miss, or a store that another
+/// process is making.
 fn stranger(path: &Path) -> io::Result<Option<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -256,17 +280,53 @@ fn stranger(path: &Path) -> io::Result<Option<String>> {
     }
     names.sort();
     let has = |name: &str| names.iter().any(|n| n == name);
-    Ok(match names.iter().find(|name| *name != "LOCK") {
+    let begun = if has("FORMAT.new") { fs::read(path.join("FORMAT.new")).ok() } else { None };
+    let is_ours = |name: &str| match &begun {
+        _ if name == "LOCK" => true,
+        // By half: nothing else was made yet.
+        Some(begun) if FORMAT.as_bytes().starts_with(begun) => {
+            name == "FORMAT.new" || (begun.len() == FORMAT.len() && FIRST.contains(&name))
+        }
+        _ => false,
+    };
+    Ok(match names.iter().find(|name| !is_ours(name)) {
         None => None,
+        // Another process has just made it: the lock decides.
+        Some(_) if has("FORMAT") => None,
         Some(_) if has("wal") || has("snap") => Some("data of etcd itself".into()),
         Some(_) if has("conf") && has("db") => Some("a sled database of another program".into()),
         Some(first) => Some(format!("other files ({first})")),
     })
 }
 
-/// 0700, as etcd has it: everybody's secrets are in there.
+/// 0700, as etcd has it: everybody's secrets are in there. The names of all that were not there are durable when this
+/// returns.
 fn make_private(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let new: Vec<&Path> = path.ancestors().take_while(|path| !is_there(path)).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    new.into_iter().try_for_each(|path| sync(parent(path)))
+}
+
+fn is_there(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.exists()
+}
+
+/// The directory that `path` is a name in.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+/// Removes a file or a directory, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn remove_dir(path: &Path) -> io::Result<()> {
@@ -291,6 +351,19 @@ pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     sync(to)
 }
 
+/// `step` was done to a file: the tests look at the order.
+pub(super) fn note(_step: &'static str) {
+    #[cfg(test)]
+    super::faults::note(_step);
+}
+
+/// What was written to the file is durable when this returns; `step` is what that is called.
+pub(super) fn sync_data(file: &File, step: &'static str) -> io::Result<()> {
+    file.sync_data()?;
+    note(step);
+    Ok(())
+}
+
 /// A file's contents, or a directory's names, are durable when this returns.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -300,8 +373,16 @@ pub(super) fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(contents)?;
     file.sync_all()?;
-    match path.parent() {
-        Some(dir) => sync(dir),
-        None => Ok(()),
-    }
+    sync(parent(path))
+}
+
+/// Makes the file, or puts it in the place of what was there: after a crash it is whole, or as it was.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    remove(&new)?;
+    write_synced(&new, contents)?;
+    fs::rename(&new, path)?;
+    sync(parent(path))
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -21,7 +21,10 @@ use sled::IVec;
 use tokio::runtime::Handle;
 use world::Clock;
 
-use super::directory::{Directory, io_error, sync};
+use super::{
+    directory::{Directory, io_error, note, sync, sync_data, sync_error},
+    journal::FULL,
+};
 use crate::StoreError;
 
 /// What Mvcc keeps in memory anyway needs no second cache.
@@ -37,6 +40,8 @@ const LET_GO: Duration = Duration::from_secs(2);
 pub(super) struct Files {
     db: sled::Db,
     log: File,
+    /// Bytes of changes that were written since the last flush.
+    unflushed: usize,
     /// What the watch looks at; taken away from it before sled is closed, whose last handle closes it.
     watched: Arc<Mutex<Option<sled::Db>>>,
 }
@@ -97,6 +102,24 @@ pub(super) fn sled_error(op: &'static str, dir: &Directory, e: &sled::Error) -> 
     }
 }
 
+/// Removes what a full disk or a crash has left of a snapshot that was being written: sled would take it for a whole one,
+/// find it damaged, and refuse its files.
+fn forget_half_snapshots(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b"snap.") && name.ends_with(b".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn is_damage(e: &io::Error) -> bool {
     matches!(
         e.kind(),
@@ -111,6 +134,7 @@ impl Files {
 
     /// [`Files::open`] for a copy of sled's files at `path`.
     pub(super) fn open_at(path: &Path, dir: &Directory, clock: &Clock) -> Result<Self, StoreError> {
+        forget_half_snapshots(path).map_err(|e| io_error("open", path, dir.path(), &e))?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let db = config.open().map_err(|e| sled_error("open", dir, &e))?;
         let fail = |at: &Path, e: &io::Error| io_error("open", at, dir.path(), e);
@@ -121,7 +145,7 @@ impl Files {
         }
         let watched = Arc::new(Mutex::new(Some(db.clone())));
         Handle::current().spawn(keep_watch(watched.clone(), clock.clone()));
-        Ok(Self { db, log, watched })
+        Ok(Self { db, log, unflushed: 0, watched })
     }
 
     /// Makes a sled in the directory `path`, for the sake of its file `conf`.
@@ -170,26 +194,36 @@ impl Files {
     }
 
     /// Writes in this order; durable after [`Files::flush`]. After a crash a part of it may be there, from the beginning:
-    /// the journal has all of it. (sled's own batches are all or nothing, and each has its log written at once.)
+    /// the journal has all of it. (sled's own batches are all or nothing, and each has its log written at once.) However
+    /// much it is, no more than a journal's fill is ever without a flush (see [`FULL`]).
     pub(super) fn write(
         &mut self,
         changes: impl IntoIterator<Item = (IVec, Option<IVec>)>,
         dir: &Directory,
     ) -> Result<(), StoreError> {
         for (key, item) in changes {
+            let bytes = key.len() + item.as_ref().map_or(0, |item| item.len());
+            if self.unflushed + bytes > FULL {
+                self.flush(dir)?;
+            }
+            self.unflushed += bytes;
             let done = match item {
                 Some(item) => self.db.insert(key, item),
                 None => self.db.remove(key),
             };
             done.map_err(|e| sled_error("write", dir, &e))?;
         }
+        note("sled written");
         Ok(())
     }
 
     /// All that was written is durable when this returns.
     pub(super) fn flush(&mut self, dir: &Directory) -> Result<(), StoreError> {
         self.db.flush().map_err(|e| sled_error("flush", dir, &e))?;
-        self.log.sync_data().map_err(|e| io_error("sync", &dir.sled(), dir.path(), &e))
+        note("sled flushed");
+        sync_data(&self.log, "sled synced").map_err(|e| sync_error(&dir.sled(), &e))?;
+        self.unflushed = 0;
+        Ok(())
     }
 
     /// Closes sled after an error. Its own closing flushes too, with nobody watching: so it is done before.
@@ -198,6 +232,11 @@ impl Files {
         if let Err(e) = flushed {
             tracing::debug!(error = %e, "closing sled after an error");
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_with(&mut self, log: File) {
+        self.log = log;
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -22,21 +22,28 @@ use std::{
 
 use sled::IVec;
 
-use super::codec::{HEAD, checksum, decode_head};
+use super::{
+    codec::{HEAD, Head, checksum, decode_head},
+    directory::{note, sync_data},
+};
 
 const MAGIC: &[u8; 8] = b"chpl-jrn";
 const HEADER: usize = 40;
 const BLOCK: usize = 4096;
-/// So many bytes of changes are given to sled until it is flushed. It takes about four times as many for them, and what
-/// is not flushed must stay below one of its segments: sled believes that what it has written is durable, and writes over
-/// what that replaces; without a real sync between the two, a power failure might take both.
-const FULL: usize = 128 << 10;
+/// So many bytes of changes are given to sled until it is flushed, also within one append (see
+/// [`super::files::Files::write`]). It takes about four times as many for them, and what is not flushed must stay below
+/// one of its segments: sled believes that what it has written is durable, and writes over what that replaces; without a
+/// real sync between the two, a power failure might take both.
+pub(super) const FULL: usize = 128 << 10;
 /// And at this length of the file, where changes are small.
 const LONG: u64 = 1 << 20;
 /// By so much the file grows: to make a file longer costs a sync more than to write into it.
 const STEP: u64 = 512 << 10;
 /// In place of an item's length: the item is removed.
 const REMOVED: u32 = u32::MAX;
+
+/// Appends that a journal holds at most.
+pub(super) const APPENDS: u64 = LONG / BLOCK as u64;
 
 /// Changes of sled's items: all of one append, or of several. The head comes last, so that in a sled that has the head of
 /// an append all of that append is there.
@@ -52,6 +59,8 @@ pub(super) struct Journal {
     at: u64,
     /// Bytes of changes in the records before that.
     held: usize,
+    /// And in the last one.
+    newest: usize,
     /// The sum of the last record.
     last: u64,
     /// The record that is being written, and how long it is.
@@ -77,11 +86,11 @@ impl Journal {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { file, len, at: 0, held: 0, last: seed, buffer: Vec::new() })
+        Ok(Self { file, len, at: 0, held: 0, newest: 0, last: seed, buffer: Vec::new() })
     }
 
-    /// Writes append `number`; durable when it returns. It counts from [`Journal::keep`] on: until then the next one
-    /// takes its place.
+    /// Writes append `number`; durable after [`Journal::sync`]. It counts from [`Journal::keep`] on: until then the next
+    /// one takes its place.
     pub(super) fn write(
         &mut self,
         number: u64,
@@ -112,13 +121,16 @@ impl Journal {
             let longer = end.next_multiple_of(STEP);
             let zeros = vec![0; usize::try_from(longer - end).unwrap_or_default()];
             self.file.write_all_at(&zeros, end)?;
-            self.file.write_all_at(record, self.at)?;
-            self.file.sync_data()?;
             self.len = longer;
-            return Ok(());
         }
         self.file.write_all_at(record, self.at)?;
-        self.file.sync_data()
+        note("journal written");
+        Ok(())
+    }
+
+    /// What was written is durable when this returns.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        sync_data(&self.file, "journal synced")
     }
 
     /// What was written last counts.
@@ -126,17 +138,21 @@ impl Journal {
         if let Some(sum) = self.buffer.get(32..HEADER).and_then(|sum| sum.try_into().ok()) {
             self.last = u64::from_be_bytes(sum);
             self.at += self.buffer.len() as u64;
-            self.held += number_at(&self.buffer, 8).and_then(|len| usize::try_from(len).ok()).unwrap_or(FULL);
+            self.newest =
+                number_at(&self.buffer, 8).and_then(|len| usize::try_from(len).ok()).unwrap_or(FULL);
+            self.held += self.newest;
         }
     }
 
+    /// Whether another append like the last one does not fit.
     pub(super) fn is_full(&self) -> bool {
-        self.held >= FULL || self.at >= LONG
+        self.held + self.newest > FULL || self.at >= LONG
     }
 
     /// All of it is durable elsewhere: it begins again.
     pub(super) fn rewind(&mut self) -> io::Result<()> {
         (self.at, self.held) = (0, 0);
+        note("journal rewound");
         // Somebody has written a great deal at once.
         if self.len > 4 * LONG { self.shorten(LONG) } else { Ok(()) }
     }
@@ -144,6 +160,7 @@ impl Journal {
     /// All of it is durable elsewhere, and nothing follows.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         (self.at, self.held) = (0, 0);
+        note("journal cleared");
         self.shorten(0)
     }
 
@@ -206,29 +223,38 @@ fn decode(bytes: &[u8], before: Option<u64>) -> Option<(Entry, u64, usize)> {
     Some((Entry { number, changes }, sum, HEADER + length))
 }
 
-/// What `entries` come to over a sled with the items `found`: what sled has of them already is left out. Nothing, if
-/// they do not go on where sled ends.
-pub(super) fn missing<'a>(
+/// What a journal adds to a sled.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    pub(super) changes: Changes,
+    /// Whether it goes on where sled ends. If not, appends between the two are lost, or nobody knows where sled ends.
+    pub(super) connects: bool,
+    /// Of its last append.
+    pub(super) head: Option<Head>,
+}
+
+/// What `entries` up to append `up_to` come to over a sled with the items `found`. What sled has of them already comes
+/// again: after a power failure it may have the newest of it and lack some of what came before. An entry says what its
+/// items are, not how they change, so that a second time does no harm.
+pub(super) fn rest<'a>(
     found: impl IntoIterator<Item = &'a (IVec, IVec)>,
-    entries: Vec<Entry>,
+    mut entries: Vec<Entry>,
     up_to: u64,
-) -> Changes {
-    let head = found.into_iter().find(|(key, _)| key == HEAD);
-    // Of a sled whose head is damaged nobody knows where it ends.
-    let appends = match head {
-        Some((_, item)) => decode_head(item).map(|head| head.appends),
-        None => Some(0),
+) -> Rest {
+    entries.retain(|entry| entry.number <= up_to);
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+        return Rest { connects: true, ..Rest::default() };
     };
-    let Some(appends) = appends else { return Changes::new() };
-    let mut changes = Changes::new();
-    let later = entries.into_iter().filter(|entry| entry.number > appends && entry.number <= up_to);
-    for (next, entry) in (appends + 1..).zip(later) {
-        if entry.number != next {
-            return Changes::new();
-        }
-        changes.extend(entry.changes);
+    let head = last.changes.iter().find(|(key, _)| key == HEAD);
+    let head = head.and_then(|(_, item)| decode_head(item.as_deref()?));
+    let known = found.into_iter().find(|(key, _)| key == HEAD);
+    // Of a sled whose head is damaged nobody knows where it ends.
+    let appends = known.map_or(Some(0), |(_, item)| Some(decode_head(item)?.appends));
+    if appends.is_some_and(|appends| last.number < appends) {
+        return Rest { connects: true, head, ..Rest::default() };
     }
-    changes
+    let connects = appends.is_some_and(|appends| first.number <= appends + 1);
+    Rest { changes: entries.into_iter().flat_map(|entry| entry.changes).collect(), connects, head }
 }
 
 /// `items` with `changes` made, in order.
@@ -244,12 +270,13 @@ pub(super) fn with(items: Vec<(IVec, IVec)>, changes: &Changes) -> Vec<(IVec, IV
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::codec::head_item, *};
 
     fn write(journal: &mut Journal, number: u64, item: &[u8]) {
         let changes =
             [(IVec::from(&number.to_be_bytes()), Some(IVec::from(item))), (IVec::from("gone"), None)];
         journal.write(number, changes.into_iter()).unwrap();
+        journal.sync().unwrap();
         journal.keep();
     }
 
@@ -326,5 +353,48 @@ mod tests {
         write(&mut journal, 1, b"one");
         write(&mut journal, 2, b"two");
         assert_eq!(numbers(&path), [1, 2]);
+    }
+
+    #[test]
+    fn a_journal_goes_on_where_sled_ends_and_says_so_if_not() {
+        let head = |appends: u64| Head { appends, revision: appends as i64 + 1, sum: 0 };
+        let entries = |numbers: std::ops::RangeInclusive<u64>| -> Vec<Entry> {
+            let changes = |number: u64| {
+                let own = (IVec::from(&number.to_be_bytes()), Some(IVec::from("x")));
+                vec![
+                    own,
+                    (IVec::from("both"), Some(IVec::from(&number.to_be_bytes()))),
+                    head_item(&head(number)),
+                ]
+            };
+            numbers.map(|number| Entry { number, changes: changes(number) }).collect()
+        };
+        // (sled's last append, the journal's, up to which, how many items it gives, whether it goes on, its last one)
+        let rows = [
+            (Some(0), 1..=3, u64::MAX, 5, true, 3),
+            (Some(4), 5..=7, u64::MAX, 5, true, 7),
+            // Sled has some of it: all of it comes again, for there may be holes.
+            (Some(6), 5..=7, u64::MAX, 5, true, 7),
+            (Some(7), 5..=7, u64::MAX, 5, true, 7),
+            (Some(6), 5..=7, 6, 4, true, 6),
+            // Old: the newest of it is older than what sled has.
+            (Some(8), 5..=7, u64::MAX, 0, true, 7),
+            // Between the two something lacks.
+            (Some(3), 5..=7, u64::MAX, 5, false, 7),
+            (None, 5..=7, u64::MAX, 5, false, 7),
+        ];
+        for (sled, journal, up_to, items, connects, last) in rows {
+            let what = format!("{journal:?} up to {up_to} over {sled:?}");
+            let head_of_sled =
+                sled.map_or(IVec::from("damaged"), |appends| head_item(&head(appends)).1.unwrap());
+            let found = [(IVec::from(HEAD), head_of_sled)];
+            let rest = rest(&found, entries(journal), up_to);
+            assert_eq!((rest.changes.len(), rest.connects), (items, connects), "{what}");
+            assert_eq!(rest.head, Some(head(last)), "{what}");
+            let newest = rest.changes.get(&IVec::from("both")).cloned().flatten();
+            assert_eq!(newest, (items > 0).then(|| IVec::from(&last.to_be_bytes())), "{what}");
+        }
+        assert!(rest(&[], Vec::new(), u64::MAX).connects, "no journal");
+        assert!(rest(&[], entries(1..=2), u64::MAX).connects, "of a sled in which nothing was ever");
     }
 }

@@ -10,13 +10,13 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::Path,
 };
 
 use super::{
     codec::{Head, checksum},
-    directory::{Directory, io_error},
+    directory::{Directory, io_error, note, replace, sync_data},
 };
 use crate::StoreError;
 
@@ -56,15 +56,15 @@ fn decode(slot: &[u8]) -> Option<Head> {
 }
 
 impl Mark {
-    /// Makes the file. It must not exist.
+    /// Makes the file, in place of one that says nothing: after a crash it is whole, or as it was.
     pub(super) fn create(path: &Path, head: Head) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        let mut this = Self { file, head, slot: 1, synced: false };
         // Both slots: their space is taken now, so that a full disk cannot stop a mark later.
-        this.write(Head { appends: head.appends.wrapping_sub(1), ..head })?;
-        this.write(head)?;
-        this.file.sync_all()?;
-        Ok(this)
+        let slot = encode(&head);
+        let mut content = slot.clone();
+        content.resize(DISTANCE as usize, 0);
+        content.extend(slot);
+        replace(path, &content)?;
+        Self::open(path)?.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// The mark of a store.
@@ -84,18 +84,23 @@ impl Mark {
             let mut slot = [0; SLOT];
             file.read_exact_at(&mut slot, at).ok().and_then(|()| decode(&slot))
         });
-        // One ahead of the very first counts as before it.
+        // One ahead of the very first counts as before it: so was the second slot of a mark that was never moved once.
         let slots = (0..).zip(slots).filter_map(|(slot, head)| Some((slot, head?)));
         let newest = slots.max_by_key(|(_, head)| head.appends.wrapping_add(1));
         Ok(newest.map(|(slot, head)| Self { file, head, slot: 1 - slot, synced: true }))
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_with(&mut self, file: File) {
+        self.file = file;
     }
 
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    /// Moves the mark; durable when it returns.
-    pub(super) fn write(&mut self, head: Head) -> io::Result<()> {
+    #[cfg(test)]
+    fn write(&mut self, head: Head) -> io::Result<()> {
         self.note(head)?;
         self.settle()
     }
@@ -105,13 +110,14 @@ impl Mark {
         self.synced = false;
         self.file.write_all_at(&encode(&head), self.slot * DISTANCE)?;
         self.head = head;
+        note("mark written");
         Ok(())
     }
 
     /// Makes it durable where it is.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         if !self.synced {
-            self.file.sync_data()?;
+            sync_data(&self.file, "mark synced")?;
             self.synced = true;
             self.slot = 1 - self.slot;
         }
@@ -135,9 +141,9 @@ mod tests {
             assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(appends));
         }
         let file = OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(b"torn", DISTANCE + 10).unwrap();
-        assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(4), "the other slot");
         file.write_all_at(b"torn", 10).unwrap();
+        assert_eq!(Mark::open(&path).unwrap().unwrap().head(), head(4), "the other slot");
+        file.write_all_at(b"torn", DISTANCE + 10).unwrap();
         assert!(Mark::open(&path).unwrap().is_none(), "both damaged: no mark, not a wrong one");
     }
 }

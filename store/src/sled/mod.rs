@@ -12,6 +12,8 @@ mod codec;
 mod contents;
 mod core;
 mod directory;
+#[cfg(test)]
+mod faults;
 mod files;
 mod journal;
 mod mark;

@@ -1,8 +1,15 @@
 //! The engines that the suite runs on: each gives a fresh store, restarts it, and says what is its own.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use store::{EtcdOptions, Medium, Range, Store, memory_on, server};
+use store::{EtcdOptions, Medium, Range, Store, StoreError, memory_on, server};
 use tokio::runtime::Runtime;
 use world::{
     Host, Process,
@@ -13,6 +20,7 @@ use world::{
 use crate::{
     common::{
         model::Leniency,
+        picture,
         tls::{EtcdCa, client, manifest},
     },
     etcd::Members,
@@ -199,9 +207,19 @@ impl<'a> Bench<'a> {
         Self { engine, host, store, first, behind, _world: world, _root: root }
     }
 
-    /// Kills the store in the middle of whatever it does, and starts it again on what it left.
+    /// Kills the store while nobody writes, and starts it again on what it left.
     pub async fn restart(&mut self) {
+        // A process of this one that is killed closes its sled in good order; what one of its own would leave, a journal
+        // that sled lacks, is what is there now.
+        let left = self.data().map(|dir| Left::of(&dir));
         self.kill().await;
+        if let (Some(left), Some(dir)) = (left, self.data()) {
+            // Its end may still be under way.
+            while let Err(StoreError::Locked { .. }) = store::offline::load(&self.host, &dir).await {
+                self.host.clock().sleep(Duration::from_millis(20)).await;
+            }
+            left.put_back(&dir);
+        }
         self.start().await;
     }
 
@@ -219,6 +237,14 @@ impl<'a> Bench<'a> {
             | Behind::Sled(process)
             | Behind::Server(_, process) => process.kill().await,
             Behind::Etcd(members) => members.kill(),
+        }
+    }
+
+    /// The directory of a sled.
+    fn data(&self) -> Option<PathBuf> {
+        match &self.behind {
+            Behind::Sled(_) => self.host.disk().real_path(Path::new("/data")),
+            _ => None,
         }
     }
 
@@ -260,6 +286,32 @@ impl<'a> Bench<'a> {
     pub async fn soon<F: Future>(&self, what: &str, coming: F) -> F::Output {
         let waited = self.host.clock().timeout(Duration::from_secs(30), coming).await;
         waited.unwrap_or_else(|_| panic!("{what} came within half a minute"))
+    }
+}
+
+/// The files of a directory as they were at one moment.
+struct Left(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Left {
+    /// Taken until nothing has changed while it was: a killed process stops all at once.
+    fn of(dir: &Path) -> Self {
+        let mut last = picture(dir);
+        loop {
+            let now = picture(dir);
+            if now == last {
+                return Self(now);
+            }
+            last = now;
+        }
+    }
+
+    fn put_back(self, dir: &Path) {
+        fs::remove_dir_all(dir).unwrap();
+        for (file, bytes) in self.0 {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, bytes).unwrap();
+        }
+        fs::create_dir_all(dir.join("sled/blobs")).unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sled::IVec;
 use world::Clock;
 
 use super::newest;
@@ -68,23 +69,25 @@ pub(super) fn examine(dir: &Directory, clock: &Clock) -> Result<Examination, Sto
     if dir.repaired().exists() {
         complaints.push("a repair was cut short; repair it again".into());
     }
-    let mark = match Mark::find(dir)? {
+    let found = Mark::find(dir)?;
+    let unreadable = matches!(found, Found::Unreadable);
+    let mark = match found {
         Found::Mark(mark) => Some(mark.head()),
-        Found::Unreadable => {
-            complaints.push(format!(
-                "{} is unreadable: how far writes were acknowledged is not known",
-                dir.mark().display()
-            ));
-            None
-        }
-        Found::Missing => None,
+        Found::Unreadable | Found::Missing => None,
     };
-    let mut contents = Contents::default();
     complaints.extend(dir.complaint_of_log()?);
-    if dir.sled().is_dir() {
-        contents = read(dir, clock, &mut complaints)?;
-    } else if mark.is_some_and(|head| head != NOTHING) {
-        complaints.push(format!("{} is missing", dir.sled().display()));
+    let items = if dir.sled().is_dir() {
+        read(dir, clock, &mut complaints)?
+    } else {
+        if unreadable || mark.is_some_and(|head| head != NOTHING) {
+            complaints.push(format!("{} is missing", dir.sled().display()));
+        }
+        Vec::new()
+    };
+    let contents = Contents::salvaged(items, dir)?;
+    if unreadable && !contents.is_empty() {
+        let what = "is unreadable: how far writes were acknowledged is not known";
+        complaints.push(format!("{} {what}", dir.mark().display()));
     }
     complaints.extend(contents.damage.iter().map(|damage| {
         format!("{} lacks something, or does not match its checksum, and cannot be used", damage.what)
@@ -111,11 +114,16 @@ pub(super) fn examine(dir: &Directory, clock: &Clock) -> Result<Examination, Sto
     Ok(Examination { findings, contents, mark })
 }
 
-/// Reads what sled makes of a copy of its files. The attempt that needs the least is taken.
-fn read(dir: &Directory, clock: &Clock, complaints: &mut Vec<String>) -> Result<Contents, StoreError> {
+/// Reads what sled makes of a copy of its files: nothing, if it makes nothing of it. The attempt that needs the least is
+/// taken.
+fn read(
+    dir: &Directory,
+    clock: &Clock,
+    complaints: &mut Vec<String>,
+) -> Result<Vec<(IVec, IVec)>, StoreError> {
     let fail = |op, e: &io::Error| io_error(op, &dir.sled(), dir.path(), e);
     let scratch = dir.scratch();
-    let mut found = Contents::default();
+    let mut found = Vec::new();
     for (how, forget_snapshot, new_conf) in ATTEMPTS {
         remove_dir(&scratch).map_err(|e| fail("remove", &e))?;
         copy_dir(&dir.sled(), &scratch).map_err(|e| fail("copy", &e))?;
@@ -130,7 +138,7 @@ fn read(dir: &Directory, clock: &Clock, complaints: &mut Vec<String>) -> Result<
                     complaints.push(format!("{how} sled opens its files"));
                 }
                 complaints.extend(in_the_way.map(|e| words(&e)));
-                (found, _) = Contents::complete(items.into_iter().collect(), dir, u64::MAX)?;
+                found = items.into_iter().collect();
                 break;
             }
             Err(e @ StoreError::Corrupt { .. }) if how == ATTEMPTS[0].0 => complaints.push(words(&e)),

@@ -22,8 +22,13 @@ use super::{
     fill,
 };
 use crate::{
-    Image, Revision, StoreError,
-    sled::directory::{Directory, io_error, remove_dir, sync, write_synced},
+    Revision, StoreError,
+    mvcc::GROUP,
+    sled::{
+        contents::NOTHING,
+        directory::{Directory, io_error, remove_dir, sync, write_synced},
+        journal::APPENDS,
+    },
 };
 
 /// What [`super::repair()`] did.
@@ -39,6 +44,9 @@ pub struct Repair {
 
 const ASIDE: &str = "ASIDE";
 
+/// Revisions that were perhaps given out and of which nothing is left: more than a journal holds.
+const UNSEEN: Revision = APPENDS as Revision * GROUP as Revision + 1;
+
 pub(super) fn repair(dir: Directory, clock: &Clock) -> Result<Repair, StoreError> {
     let fail = |op, e: &io::Error| io_error(op, dir.path(), dir.path(), e);
     let Examination { findings, contents, mark } = examine(&dir, clock)?;
@@ -51,10 +59,15 @@ pub(super) fn repair(dir: Directory, clock: &Clock) -> Result<Repair, StoreError
         return Ok(Repair { findings, set_aside: Some(set_aside), revision });
     }
     let mut image = contents.image;
-    let head = contents.head.map_or(Image::EMPTY, |head| head.revision);
-    let known = findings.revision.max(head).max(mark.map_or(Image::EMPTY, |mark| mark.revision));
+    let head = contents.head.unwrap_or(NOTHING);
+    let known = [Some(head), mark, contents.journal].into_iter().flatten().map(|head| head.revision);
+    let known = known.fold(findings.revision, Revision::max);
     // Whoever has seen what is lost must be told to look again: a revision that nobody has seen makes sure of it.
-    image.revision = if findings.complete && contents.damage.is_empty() { known } else { known + 1 };
+    image.revision = match (findings.complete, contents.damage.is_empty()) {
+        (true, true) => known,
+        (true, false) => known + 1,
+        (false, _) => known + UNSEEN,
+    };
     let partial = dir.path().join("repaired.partial");
     remove_dir(&partial).map_err(|e| fail("remove", &e))?;
     fill(&partial, clock, &image)?;
