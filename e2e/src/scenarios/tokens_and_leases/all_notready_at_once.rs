@@ -25,7 +25,7 @@ use client::{ListParams, Resource};
 use jiff::SignedDuration;
 use world::{Event, Periods};
 
-use super::shown;
+use super::{MISSED, is_missed, shown};
 use crate::{
     catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, config, instead},
@@ -36,7 +36,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "all-notready-at-once",
     sentence: "All nodes are NotReady at once for about ten seconds: the clocks went back, or the control plane slept.",
     reference: "kubernetes/kubernetes#108844 (its cause is not the one reported)",
-    symptoms: &["Kubelet stopped posting node status."],
+    symptoms: &[MISSED],
     range: (14, 36),
     tell,
     real: InReal::Not(
@@ -125,6 +125,8 @@ async fn looks(stage: &Stage, happens: Happens) -> Result<(), StoryError> {
         seen.is_ok() == fault,
         if fault { format!("NotReady: {reason}") } else { "Ready".into() },
     );
+    let said = is_missed(stage, "node1").await?;
+    stage.check("their conditions say", said == fault, if said { MISSED } else { "" });
     let up = async || Some(down().await).filter(|down| *down == 0);
     let began = stage.host("workstation").clock().monotonic();
     let healed = stage.cluster.elapse_until("all are Ready", Duration::from_secs(15), up).await;

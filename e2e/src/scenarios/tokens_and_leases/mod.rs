@@ -61,6 +61,16 @@ fn claim(token: &str, name: &str) -> Result<Wall, StoryError> {
     Wall::from_second(seconds).map_err(StoryError::new)
 }
 
+/// What the node lifecycle controller writes into every condition of a node that it misses.
+const MISSED: &str = "Kubelet stopped posting node status.";
+
+/// Whether a node's conditions say that.
+async fn is_missed(stage: &Stage, node: &str) -> Result<bool, StoryError> {
+    let node =
+        stage.cluster.admin().get(&Resource::core("nodes"), None, node).await.map_err(StoryError::new)?;
+    Ok(node.list_at("/status/conditions").iter().any(|c| c.str_at("/message") == MISSED))
+}
+
 /// Reason and message of the events about the object of that name, as people see them.
 async fn events(stage: &Stage, about: &str) -> Vec<(String, String)> {
     let Ok(all) = stage.cluster.admin().list(&EVENTS, None, &ListParams::default()).await else {

@@ -20,7 +20,7 @@ use client::Resource;
 use jiff::SignedDuration;
 use world::{Mono, sim::Config};
 
-use super::{events, shown};
+use super::{MISSED, events, is_missed, shown};
 use crate::{
     catalogue::{Entry, InReal},
     scenarios::{Stage, briefly, instead},
@@ -31,7 +31,7 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "node-clock-back",
     sentence: "A node's clock is set back: its lease does not count, and for seconds the node is Unknown.",
     reference: "kubernetes/kubernetes#113081 (no fix)",
-    symptoms: &["Kubelet stopped posting node status."],
+    symptoms: &[MISSED],
     range: (14, 36),
     tell,
     real: InReal::Not(
@@ -106,11 +106,8 @@ async fn looks(stage: &Stage, began: Mono, fault: bool) -> Result<(), StoryError
         Err(_) => "Ready all the time".to_owned(),
     };
     stage.check(format!("{} s after the step", after.as_secs()), lost.is_ok() == fault, seen);
-    let node =
-        stage.cluster.admin().get(&Resource::core("nodes"), None, NODE).await.map_err(StoryError::new)?;
-    let words = "Kubelet stopped posting node status.";
-    let said = node.list_at("/status/conditions").iter().any(|c| c.str_at("/message") == words);
-    stage.check("its conditions say", said == fault, if said { words } else { "" });
+    let said = is_missed(stage, NODE).await?;
+    stage.check("its conditions say", said == fault, if said { MISSED } else { "" });
     let back = async || Some(ready().await).filter(|(status, _)| status == "True");
     let healed = stage.cluster.elapse_until("it is Ready again", STATUS + SLACK, back).await;
     let took = clock.monotonic().since(began) - after;
