@@ -27,11 +27,15 @@ use small::{
     Life, trace,
 };
 
-/// How many seeds the promise is tested with, unless `CHRONOPLANE_DETERMINISM_SEEDS` says so: each costs a cluster in either process.
-const SEEDS: u64 = 40;
+/// How many seeds the promise is tested with.
+const SEEDS: u64 = 200;
+/// With how many of them a cluster is built, unless `CHRONOPLANE_DETERMINISM_CLUSTERS` says so: it costs twenty times what an
+/// apiserver and its controllers cost, which the others have.
+const CLUSTERS: u64 = 20;
 
-fn seeds() -> u64 {
-    std::env::var("CHRONOPLANE_DETERMINISM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS)
+fn clusters() -> u64 {
+    let given = std::env::var("CHRONOPLANE_DETERMINISM_CLUSTERS").ok().and_then(|n| n.parse().ok());
+    given.unwrap_or(CLUSTERS).min(SEEDS)
 }
 
 /// What the other process is asked for: digests, or the events themselves.
@@ -120,12 +124,15 @@ fn same(life: Life, here: &Digests, there: &Digests) -> Result<(), Failed> {
 
 /// Here they are run upwards, there downwards: what one world left behind in its process would show too.
 fn every_seed() -> Result<(), Failed> {
-    let down: Vec<u64> = (0..seeds()).rev().collect();
-    let there = thread::spawn(move || digests(&down, Life::Young, |_| {}));
-    let digest = |seed| (seed, story::digest(&trace(seed, Life::Young, AsSeeded)));
-    let here: Digests = (0..seeds()).map(digest).collect();
-    let there = there.join().map_err(|_| "the thread that waits for the other process panicked")??;
-    same(Life::Young, &here, &there)
+    for (life, seeds) in [(Life::Young, 0..clusters()), (Life::Alone, clusters()..SEEDS)] {
+        let down: Vec<u64> = seeds.clone().rev().collect();
+        let there = thread::spawn(move || digests(&down, life, |_| {}));
+        let digest = |seed| (seed, story::digest(&trace(seed, life, AsSeeded)));
+        let here: Digests = seeds.map(digest).collect();
+        let there = there.join().map_err(|_| "the thread that waits for the other process panicked")??;
+        same(life, &here, &there)?;
+    }
+    Ok(())
 }
 
 fn once_more() -> Result<(), Failed> {
@@ -143,9 +150,15 @@ fn once_more() -> Result<(), Failed> {
 
 /// The control of all others: a trace tells seeds apart.
 fn other_seeds() -> Result<(), Failed> {
-    let digests: Vec<String> = [4, 5].map(|seed| story::digest(&trace(seed, Life::Young, AsSeeded))).into();
-    if digests[0] == digests[1] {
-        return Err("two seeds, one trace: it holds nothing that chance decides".into());
+    for life in [Life::Young, Life::Alone] {
+        let [one, other] = [4, 5].map(|seed| story::digest(&trace(seed, life, AsSeeded)));
+        if one == other {
+            return Err(format!(
+                "two seeds, one trace, {}: it holds nothing that chance decides",
+                life.name()
+            )
+            .into());
+        }
     }
     Ok(())
 }

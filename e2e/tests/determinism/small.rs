@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chronoplane::{Cluster, ClusterOptions, cluster::CONTROL_PLANE};
+use chronoplane::{Cluster, ClusterOptions, ControlPlane, ControlPlaneOptions, cluster::CONTROL_PLANE};
 use client::Resource;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use world::{
 
 const NODE: &str = "node1";
 const DAY: Duration = Duration::from_secs(86_400);
+const HALF: Duration = Duration::from_secs(30);
 const FEW_HEARTBEATS: Duration = Duration::from_secs(25);
 const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 const SERVICES: Resource = Resource::core("services");
@@ -35,6 +36,8 @@ pub(crate) enum Chance {
 /// How much of it is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
+    /// An apiserver and its controllers, a Deployment whose pods no node runs, connections that are reset, a minute.
+    Alone,
     /// Its bootstrap, with everything that is drawn there (names, serials, tokens), and a few heartbeats with their jitter.
     Young,
     /// That, work and faults, and the renewal of certificates of a day.
@@ -45,6 +48,7 @@ impl Life {
     /// As the other process is told.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Alone => "alone",
             Self::Young => "young",
             Self::Whole => "whole",
         }
@@ -52,7 +56,7 @@ impl Life {
 
     /// Reads [`Life::name`].
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Young, Self::Whole].into_iter().find(|life| life.name() == name)
+        [Self::Alone, Self::Young, Self::Whole].into_iter().find(|life| life.name() == name)
     }
 }
 
@@ -66,6 +70,10 @@ pub(crate) fn trace(seed: u64, life: Life, chance: Chance) -> Vec<Event> {
         }
         if let Chance::Anew { host, seed } = chance {
             sim.reseed(host, seed);
+        }
+        if life == Life::Alone {
+            alone(&sim).await;
+            return sim.events();
         }
         let signed = (life == Life::Whole).then_some(DAY);
         let options = ClusterOptions { nodes: 1, signing_duration: signed, ..ClusterOptions::default() };
@@ -84,23 +92,42 @@ pub(crate) fn trace(seed: u64, life: Life, chance: Chance) -> Vec<Event> {
     .expect("a runtime")
 }
 
-/// Something is wanted of every component.
-async fn works(cluster: &Cluster) {
+/// See [`Life::Alone`].
+async fn alone(sim: &Sim) {
+    let host = sim.host(CONTROL_PLANE);
+    let options = ControlPlaneOptions { controllers: true, ..ControlPlaneOptions::default() };
+    let plane = ControlPlane::start(&host, options).await.expect("a control plane");
+    sim.set_periods(Periods::upstream());
+    let admin = plane.admin(&host).expect("a kubeconfig");
+    admin.create(&DEPLOYMENTS, Some("default"), &deployment()).await.expect("a deployment");
+    sim.elapse(HALF).await;
+    let made = admin.get(&DEPLOYMENTS, Some("default"), "web").await.expect("the deployment");
+    assert_eq!(made.pointer("/status/replicas"), Some(&Value::from(2)), "{made}");
+    sim.reset_connections(CONTROL_PLANE, CONTROL_PLANE, 6443);
+    sim.elapse(HALF).await;
+}
+
+/// Two pods.
+fn deployment() -> Value {
     let labels = json!({"app": "web"});
     let template = json!({
         "metadata": {"labels": labels},
         "spec": {"containers": [{"name": "c", "image": "nginx"}]},
     });
-    let deployment = json!({
+    json!({
         "metadata": {"name": "web"},
         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
-    });
+    })
+}
+
+/// Something is wanted of every component.
+async fn works(cluster: &Cluster) {
     let service = json!({
         "metadata": {"name": "web"},
-        "spec": {"selector": labels, "ports": [{"port": 80}]},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
     });
     let admin = cluster.admin();
-    admin.create(&DEPLOYMENTS, Some("default"), &deployment).await.expect("a deployment");
+    admin.create(&DEPLOYMENTS, Some("default"), &deployment()).await.expect("a deployment");
     admin.create(&SERVICES, Some("default"), &service).await.expect("a service");
     let runs = async || {
         let deployment = admin.get(&DEPLOYMENTS, Some("default"), "web").await.ok()?;
