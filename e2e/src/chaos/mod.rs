@@ -46,12 +46,10 @@ pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
     }
     // The lowest seed is made small; of the others their plans are told.
     let shrunk = match played.failures.first() {
-        Some(first) if !args.no_shrink => match &first.outcome {
-            Some(outcome) => {
-                Some(chronoplane::chaos::shrink(&first.plan, outcome.clone(), between, SHRINKING))
-            }
-            None => None,
-        },
+        Some(first) if !args.no_shrink => {
+            let outcome = first.outcome.clone();
+            outcome.map(|outcome| chronoplane::chaos::shrink(&first.plan, outcome, between, SHRINKING))
+        }
         _ => None,
     };
     let report = report::Report { played: &played, shrunk: shrunk.as_ref(), stretch: args.stretch() };
