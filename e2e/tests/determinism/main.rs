@@ -29,7 +29,7 @@ use small::{
 
 /// How many seeds the promise is tested with.
 const SEEDS: u64 = 200;
-/// With how many of them a cluster is built, unless `CHRONOPLANE_DETERMINISM_CLUSTERS` says so: it costs twenty times what an
+/// With how many of them a cluster is built, unless `CHRONOPLANE_DETERMINISM_CLUSTERS` says so: it costs several times what an
 /// apiserver and its controllers cost, which the others have.
 const CLUSTERS: u64 = 20;
 
