@@ -112,7 +112,7 @@ async fn a_test_may_return_a_result(plane: ControlPlane) -> Result<(), Box<dyn s
 
 /// Played by [`a_failure_is_shown_in_its_words_and_with_its_seed`].
 #[chronoplane::test]
-#[ignore = "it fails"]
+#[ignore = "it fails on purpose: a_failure_is_shown_in_its_words_and_with_its_seed runs it"]
 async fn a_test_that_fails_by_an_error(_sim: Sim) -> Result<(), HarnessError> {
     Err(HarnessError::new("said \"no\""))
 }
