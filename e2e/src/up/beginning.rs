@@ -2,16 +2,12 @@
 //! earlier `up` was making when it was killed is emptied and made anew: kubeadm does not go on where it was cut short,
 //! and nobody had been told of the cluster yet, or of that node.
 
-use std::{
-    fs, io,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use chronoplane::cluster;
 use world::Host;
 
-use super::etcd;
+use super::{etcd, process};
 use crate::{cli::Refusal, milestone::Milestone};
 
 /// See the module.
@@ -26,14 +22,15 @@ pub(super) struct Beginning {
 
 /// What lies in a host's root and is not of its nodehood: how its clock is set.
 const KEPT: &str = "run";
-/// Where the components of a host listen.
-const PORTS: [u16; 7] = [2379, 2380, 6443, 10248, 10250, 10257, 10259];
 
 /// Looks at the hosts in `dir`, of which the first is the control plane.
 ///
 /// # Errors
 /// What was left cannot be read or removed, or somebody else holds a part of it.
 pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beginning, Refusal> {
+    for host in std::iter::once(first).chain(workers) {
+        until_deserted(host, dir).await?;
+    }
     let before = Milestone::of(first)?;
     if before == Milestone::CutShort {
         if etcd::is_elsewhere(first) {
@@ -43,7 +40,7 @@ pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beg
                 dir.display()
             )));
         }
-        empty(first, dir).await?;
+        empty(first, dir)?;
     }
     let is_new = before != Milestone::Done;
     let mut beginning = Beginning { is_new, nodes: Vec::new(), strangers: Vec::new() };
@@ -55,7 +52,7 @@ pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beg
             Milestone::Done if !is_new => beginning.nodes.push(worker.clone()),
             Milestone::New => beginning.strangers.push(worker.clone()),
             Milestone::Done | Milestone::CutShort => {
-                empty(worker, dir).await?;
+                empty(worker, dir)?;
                 beginning.strangers.push(worker.clone());
             }
         }
@@ -63,17 +60,29 @@ pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beg
     Ok(beginning)
 }
 
-/// Makes a host new, as far as kubeadm can tell.
-async fn empty(host: &Host, dir: &Path) -> Result<(), Refusal> {
-    eprintln!("an earlier `up` was ended while it made {}: it is made anew", host.name());
-    // Programs of an `up --processes` that was killed end by themselves, and write until then.
-    cluster::wait_for(host, "what was left running there has ended", async || {
-        PORTS
-            .iter()
-            .all(|port| TcpListener::bind(SocketAddr::new(host.net().address(), *port)).is_ok())
-            .then_some(())
+/// Programs of an `up --processes` that was killed end by themselves, and write until then.
+async fn until_deserted(host: &Host, dir: &Path) -> Result<(), Refusal> {
+    let root = dir.join(host.name());
+    let mut failed = None;
+    cluster::wait_for(host, "what an earlier `up` left running there has ended", async || {
+        match process::is_deserted(&root) {
+            Ok(is) => is.then_some(()),
+            Err(e) => {
+                failed = Some(e);
+                Some(())
+            }
+        }
     })
     .await?;
+    match failed {
+        None => Ok(()),
+        Some(e) => Err(Refusal(format!("cannot lock the logs in {}: {e}", root.join("var/log").display()))),
+    }
+}
+
+/// Makes a host new, as far as kubeadm can tell.
+fn empty(host: &Host, dir: &Path) -> Result<(), Refusal> {
+    eprintln!("an earlier `up` was ended while it made {}: it is made anew", host.name());
     let root = dir.join(host.name());
     clear(&root).map_err(|e| Refusal(format!("cannot empty {}: {e}; remove it by hand", root.display())))
 }

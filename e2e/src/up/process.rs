@@ -5,6 +5,8 @@
 
 use std::{
     collections::BTreeSet,
+    fs::{File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::LazyLock,
@@ -64,6 +66,14 @@ pub fn machinery(dir: PathBuf, records: bool) -> Machinery {
 
 const KUBELET: &str = "kubelet";
 
+/// What a kubelet runs as processes, by the names of their programs.
+const STARTED_BY_KUBELET: [(&str, Component); 4] = [
+    ("etcd", Component::Etcd),
+    ("kube-apiserver", Component::Apiserver),
+    ("kube-controller-manager", Component::Controllers),
+    ("kube-scheduler", Component::Scheduler),
+];
+
 /// What a program said last, without the program's own `error: `.
 fn last_words(log: &Path) -> String {
     let said = std::fs::read_to_string(log).unwrap_or_default();
@@ -74,6 +84,30 @@ fn last_words(log: &Path) -> String {
 /// Where a component writes what it says, below the root of its host.
 pub(crate) fn log_of(root: &Path, name: &str) -> PathBuf {
     root.join("var/log").join(format!("{name}.log"))
+}
+
+/// Whether no program of an earlier `up` runs on the host whose root that is. Each holds a lock on its log from before it
+/// begins until it is gone: its output goes there.
+///
+/// # Errors
+/// A log cannot be opened or locked.
+pub(crate) fn is_deserted(root: &Path) -> io::Result<bool> {
+    // A kubelet starts the others: after it there are no new ones.
+    let mut logs = vec![log_of(root, KUBELET)];
+    logs.extend(STARTED_BY_KUBELET.map(|(name, _)| log_of(root, name)));
+    for log in logs {
+        let file = match File::open(&log) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Ok(true)
 }
 
 /// The children that there are, by their logs, and that they shall end: [`end_all`] must see each of them gone.
@@ -124,11 +158,14 @@ fn spawn(
     more: Option<(&str, &str)>,
 ) -> Result<Program, String> {
     let log = log_of(&place.root, name);
-    let open = || -> std::io::Result<std::fs::File> {
+    let open = || -> io::Result<File> {
         if let Some(dir) = log.parent() {
             std::fs::create_dir_all(dir)?;
         }
-        std::fs::OpenOptions::new().create(true).append(true).open(&log)
+        let file = OpenOptions::new().create(true).append(true).open(&log)?;
+        // The child gets the lock together with the file: see `is_deserted`.
+        file.lock_shared()?;
+        Ok(file)
     };
     let out = open().map_err(|e| format!("cannot write {}: {e}", log.display()))?;
     let err = out.try_clone().map_err(|e| format!("cannot write {}: {e}", log.display()))?;
@@ -185,7 +222,7 @@ fn spawn(
 }
 
 #[allow(clippy::disallowed_methods, reason = "the child lives in real time")]
-async fn say_goodbye(child: &mut Child, input: Option<ChildStdin>) -> std::io::Result<ExitStatus> {
+async fn say_goodbye(child: &mut Child, input: Option<ChildStdin>) -> io::Result<ExitStatus> {
     drop(input);
     match tokio::time::timeout(FAREWELL, child.wait()).await {
         Ok(status) => status,
@@ -212,12 +249,8 @@ impl ProcessLauncher {
 impl Launcher for ProcessLauncher {
     async fn launch(&self, host: &Host, container: &Container) -> Result<Box<dyn Running>, String> {
         let (name, tag) = container.program();
-        let component = match name {
-            "etcd" => Component::Etcd,
-            "kube-apiserver" => Component::Apiserver,
-            "kube-controller-manager" => Component::Controllers,
-            "kube-scheduler" => Component::Scheduler,
-            _ => return Ok(interpret(host, container)),
+        let Some((_, component)) = STARTED_BY_KUBELET.into_iter().find(|(known, _)| *known == name) else {
+            return Ok(interpret(host, container));
         };
         let mut args = container.arguments();
         if component != Component::Etcd && !tag.is_empty() {
@@ -247,5 +280,36 @@ impl Running for Program {
 
     fn behind(&self) -> Behind {
         Behind::Program
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process;
+
+    use super::*;
+
+    /// A program with its output in `log`, as [`spawn`] starts one.
+    fn started(log: &Path) -> process::Child {
+        std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+        let out = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        out.lock_shared().unwrap();
+        process::Command::new("sleep").arg("600").stdout(out).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_host_is_deserted_when_the_last_program_is_gone() {
+        for name in ["kubelet", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+            let root = tempfile::tempdir().unwrap();
+            assert!(is_deserted(root.path()).unwrap(), "nothing ever ran there");
+            let mut first = started(&log_of(root.path(), name));
+            let mut second = started(&log_of(root.path(), name));
+            assert!(!is_deserted(root.path()).unwrap(), "{name} twice");
+            for (child, left) in [(&mut first, 1), (&mut second, 0)] {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                assert_eq!(is_deserted(root.path()).unwrap(), left == 0, "{name}, {left} left");
+            }
+        }
     }
 }
