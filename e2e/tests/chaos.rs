@@ -6,9 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
-use chronoplane::chaos::{
-    self, Component, Fault, INVARIANTS, KINDS, Outcome, Plan, Planned, Resolves, Shape, Weather,
-};
+use chronoplane::Component;
+use chronoplane::chaos::{self, Fault, INVARIANTS, KINDS, Outcome, Plan, Planned, Resolves, Shape, Weather};
 use world::{Periods, mutants::MUTANTS};
 
 fn play(plan: &Plan) -> Outcome {

@@ -235,18 +235,8 @@ impl Cluster {
         nodes_ready(&self.sim.host(WORKSTATION), self.admin(), self.options.nodes + 1).await
     }
 
-    /// Restarts the kube-apiserver's static pod as an operator does: the manifest leaves the
-    /// directory, the kubelet ends the pod, the manifest comes back. Waits until it is ready again.
-    ///
-    /// # Errors
-    /// The manifest cannot be moved, or the server does not come back within five minutes.
-    pub async fn restart_apiserver(&self) -> Result<(), HarnessError> {
-        let host = self.sim.host(CONTROL_PLANE);
-        let (there, away) =
-            ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/kube-apiserver.yaml");
-        host.disk().rename(there, away).map_err(HarnessError::new)?;
-        self.sim.elapse(Duration::from_secs(20)).await;
-        host.disk().rename(away, there).map_err(HarnessError::new)?;
+    /// Waits until the apiserver says that it is ready.
+    pub(crate) async fn apiserver_ready(&self) -> Result<(), HarnessError> {
         let workstation = self.sim.host(WORKSTATION);
         let ready = self.options.profile.ready_path();
         wait_for(&workstation, "kube-apiserver is ready", async || {

@@ -81,6 +81,17 @@ impl Cluster {
         pairs
     }
 
+    /// Resets (TCP RST) every open connection that `from` has dialled to that port of `to`: both ends are told at once.
+    /// Returns how many there were.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
+    pub fn reset<'a, 'b>(&self, from: impl Into<Who<'a>>, to: impl Into<Who<'b>>, port: u16) -> usize {
+        let pairs = self.pairs(from.into(), to.into());
+        pairs.iter().map(|(from, to)| self.sim().reset_connections(from, to, port)).sum()
+    }
+
     /// Everything between the hosts forgets their open connections to that port: half-open on both sides, nobody is
     /// told. New ones work. Returns how many there were.
     ///
@@ -119,6 +130,17 @@ impl Cluster {
         self.each(who.into(), |sim, host| {
             sim.disk(host).set_full(full);
             sim.host(host).record("disk", vec![("full", full.to_string())]);
+        });
+    }
+
+    /// While set, the disk can be read and not written.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
+    pub fn read_only_disk<'a>(&self, who: impl Into<Who<'a>>, read_only: bool) {
+        self.each(who.into(), |sim, host| {
+            sim.disk(host).set_read_only(read_only);
         });
     }
 

@@ -35,7 +35,8 @@
 //!   does in that time. What reads the system's clock (`SystemTime::now`) sees the system's time: hand such code the time of
 //!   a [`Clock`]. [`Sim`] and [`Cluster`] set, stop and bend the clocks of single hosts ([`Cluster::step`],
 //!   [`Cluster::suspend`]); [`Cluster::expirations`] tells what ends next.
-//! * What goes wrong: [`Cluster::link`] for the network, [`Cluster::power_failure`], [`Cluster::slow_fsync`],
+//! * What goes wrong: [`Cluster::link`] for the network, [`Cluster::crash`] and [`Cluster::stop`] for its programs,
+//!   [`Cluster::power_failure`], [`Cluster::slow_fsync`], [`Cluster::compact`],
 //!   [`Cluster::resolve_wrongly`]; [`balancer`] stands in front of several apiservers; [`chaos`] plays seeded faults over a
 //!   working cluster, and finds the smallest plan that fails.
 //!
@@ -62,6 +63,7 @@ mod manifests;
 mod nodes;
 #[doc(hidden)]
 pub mod peek;
+mod programs;
 pub mod real;
 pub mod rest;
 mod stack;
@@ -81,6 +83,7 @@ pub use launcher::TaskLauncher;
 pub use machinery::Machinery;
 pub use macros::test;
 pub use manifests::Manifests;
+pub use programs::Component;
 pub use target::Target;
 pub use time::Who;
 pub use webhook::Webhook;

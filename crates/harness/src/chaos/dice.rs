@@ -5,11 +5,14 @@ use std::num::NonZeroU32;
 use world::Entropy;
 
 use super::{
-    fault::{Component, Fault, Kept, Replaced, Resolves, Weather},
+    fault::{Fault, Kept, Replaced, Resolves, Weather},
     kinds::Kind,
     plan::{CANDIDATES, HOUR, LEAF_HOURS, Planned},
 };
-use crate::cluster::{CONTROL_PLANE, WORKSTATION};
+use crate::{
+    Component,
+    cluster::{CONTROL_PLANE, WORKSTATION},
+};
 
 /// Chance, and what there is to choose from.
 pub(super) struct Dice {

@@ -5,39 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::{KINDS, Kind};
-
-/// A program of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Component {
-    /// A static pod of the control plane.
-    KubeApiserver,
-    /// A static pod of the control plane: the store.
-    Etcd,
-    /// A static pod of the control plane.
-    KubeControllerManager,
-    /// A static pod of the control plane.
-    KubeScheduler,
-    /// A unit of every host.
-    Kubelet,
-}
-
-impl Component {
-    /// Those that run as static pods.
-    pub const STATIC: [Self; 4] =
-        [Self::KubeApiserver, Self::Etcd, Self::KubeControllerManager, Self::KubeScheduler];
-
-    /// The name of its process, manifest or unit.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KubeApiserver => "kube-apiserver",
-            Self::Etcd => "etcd",
-            Self::KubeControllerManager => "kube-controller-manager",
-            Self::KubeScheduler => "kube-scheduler",
-            Self::Kubelet => "kubelet",
-        }
-    }
-}
+use crate::Component;
 
 /// An object that the cluster itself keeps alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,11 +8,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 use world::{Mono, Wall};
 
-use super::{
-    fault::Component,
-    scene::{ACCOUNTS, CONFIG_MAPS, LEASES, NS, Scene, is_ready},
-};
-use crate::cluster::CONTROL_PLANE;
+use super::scene::{ACCOUNTS, CONFIG_MAPS, LEASES, NS, Scene, is_ready};
+use crate::{Component, cluster::CONTROL_PLANE};
 
 /// How long healing may take: [`super::invariants::HEALTHY`] says it in words.
 pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(15 * 60);

@@ -29,7 +29,7 @@ mod scene;
 mod shrink;
 mod tempo;
 
-pub use fault::{Component, Fault, Kept, Replaced, Resolves, Weather};
+pub use fault::{Fault, Kept, Replaced, Resolves, Weather};
 pub use figures::Tally;
 pub use invariants::{INVARIANTS, Invariant, Violation};
 pub use kinds::{KINDS, Kind, find};

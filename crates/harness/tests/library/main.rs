@@ -4,5 +4,6 @@
 mod faults;
 mod identities;
 mod manifests;
+mod programs;
 mod waiting;
 mod worlds;

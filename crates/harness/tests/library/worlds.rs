@@ -9,7 +9,7 @@ use std::{
 };
 
 use chronoplane::{
-    Cluster, ControlPlane, ControlPlaneOptions, HarnessError, Manifests, SignedDuration, Sim,
+    Cluster, Component, ControlPlane, ControlPlaneOptions, HarnessError, Manifests, SignedDuration, Sim,
     k8s_openapi::api::core::v1::ConfigMap,
     real,
     testing::{Options, run},
@@ -87,9 +87,14 @@ async fn a_misspelt_host_is_no_new_one(cluster: Cluster) {
         ("until_clock", Box::pin(async { _ = cluster.until_clock("cp0", now).await })),
         ("link", Box::pin(async { cluster.link("cp1", "cp0").cut() })),
         ("one_way", Box::pin(async { cluster.one_way("cp0", "cp1").cut() })),
+        ("reset", Box::pin(async { _ = cluster.reset("cp0", "cp1", 6443) })),
+        ("crash", Box::pin(async { _ = cluster.crash("cp0", Component::Kubelet).await })),
+        ("stop", Box::pin(async { _ = cluster.stop("cp0", Component::Etcd).await })),
+        ("start_again", Box::pin(async { _ = cluster.start_again("cp0", Component::Etcd) })),
         ("half_open", Box::pin(async { _ = cluster.half_open("cp0", "cp1", 6443) })),
         ("resolve_rightly", Box::pin(async { cluster.resolve_rightly("cp0", "cp1") })),
         ("full_disk", Box::pin(async { cluster.full_disk("cp0", true) })),
+        ("read_only_disk", Box::pin(async { cluster.read_only_disk("cp0", true) })),
         ("slow_fsync", Box::pin(async { cluster.slow_fsync("cp0", second) })),
         ("lying_fsync", Box::pin(async { cluster.lying_fsync("cp0", true) })),
     ];

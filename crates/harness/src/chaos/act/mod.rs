@@ -110,7 +110,7 @@ async fn happen(scene: &Scene, fault: &Fault, lasts: Duration) -> Result<(), Har
             scene.hook.set_slow(false);
         }
         Fault::Overload { requests } => objects::overload(scene, *requests).await?,
-        Fault::Compaction => objects::compact(scene).await?,
+        Fault::Compaction => drop(scene.cluster.compact().await?),
         Fault::Outlive => {
             sim.elapse(lasts).await;
             programs::renew(scene).await?;

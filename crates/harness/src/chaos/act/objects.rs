@@ -1,24 +1,20 @@
 //! What is done through the API, or to the store's history.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use client::{DeleteParams, ListParams, Resource};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use pki::kubeconfig::User;
-use store::{EtcdOptions, Store};
 
 use super::{
     super::{
         fault::Kept,
         scene::{ACCOUNTS, CONFIG, LEASES, NS, SECRETS, Scene, identity},
     },
-    PKI, tried,
+    tried,
 };
-use crate::{HarnessError, cluster::CONTROL_PLANE};
-
-/// How long `etcdctl` is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::HarnessError;
 
 pub(super) async fn delete(scene: &Scene, which: Kept) -> Result<(), HarnessError> {
     let (resource, ns, name) = match which {
@@ -55,29 +51,4 @@ pub(super) async fn overload(scene: &Scene, requests: u32) -> Result<(), Harness
     // Refused or not: what matters is what becomes of the others meanwhile.
     join_all((0..requests).map(|_| rest.list(&pods, None, &all))).await;
     Ok(())
-}
-
-/// Compacts the store at its present revision, as `etcdctl compact` does.
-pub(super) async fn compact(scene: &Scene) -> Result<(), HarnessError> {
-    let host = scene.host(CONTROL_PLANE);
-    let options = EtcdOptions {
-        endpoints: vec!["https://127.0.0.1:2379".to_owned()],
-        ca: Some(format!("{PKI}/etcd/ca.crt").into()),
-        cert: Some(format!("{PKI}/apiserver-etcd-client.crt").into()),
-        key: Some(format!("{PKI}/apiserver-etcd-client.key").into()),
-        go: scene.cluster.options().profile.go(),
-    };
-    let process = host.process("etcdctl");
-    let etcd: Arc<dyn Store> = store::etcd(process.host(), &options).map_err(HarnessError::new)?;
-    let workstation = scene.workstation();
-    let compacted = workstation.clock().timeout(PATIENCE, async {
-        let now = etcd.revision().await?;
-        etcd.compact(now).await
-    });
-    let outcome = match compacted.await {
-        Ok(outcome) => outcome.map_err(HarnessError::new),
-        Err(e) => Err(HarnessError::new(e)),
-    };
-    process.kill().await;
-    outcome
 }

@@ -2,26 +2,12 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{fault::Component, scene::Scene},
-    tried,
-};
-use crate::{HarnessError, cluster::CONTROL_PLANE, launcher};
+use super::{super::scene::Scene, tried};
+use crate::{Component, HarnessError, cluster::CONTROL_PLANE, programs::MANIFEST_SEEN};
 
-/// How long the kubelet takes to see that a manifest is gone.
-const GONE: Duration = Duration::from_secs(20);
-
+/// What does not run cannot be killed: another fault has stopped it.
 pub(super) async fn crash(scene: &Scene, host: &str, component: Component) {
-    let host = scene.host(host);
-    match component {
-        // systemd starts it again after ten seconds.
-        Component::Kubelet => {
-            host.services().stop("kubelet").await;
-            scene.sim().elapse(Duration::from_secs(10)).await;
-            host.services().start(&host, "kubelet");
-        }
-        other => drop(launcher::kill(&host, other.name()).await),
-    }
+    let _ = scene.cluster.crash(host, component).await;
 }
 
 pub(super) async fn stop(
@@ -30,34 +16,23 @@ pub(super) async fn stop(
     component: Component,
     lasts: Duration,
 ) -> Result<(), HarnessError> {
-    let host = scene.host(host);
-    if component == Component::Kubelet {
-        host.services().stop("kubelet").await;
-        scene.sim().elapse(lasts).await;
-        host.services().start(&host, "kubelet");
-        return Ok(());
-    }
-    let (there, away) = manifest(component);
-    host.disk().rename(&there, &away).map_err(HarnessError::new)?;
-    scene.sim().elapse(lasts.max(GONE)).await;
-    tried(scene, async || host.disk().rename(&away, &there).map_err(HarnessError::new)).await
-}
-
-fn manifest(component: Component) -> (String, String) {
-    let name = component.name();
-    (format!("/etc/kubernetes/manifests/{name}.yaml"), format!("/etc/kubernetes/{name}.yaml"))
+    let began = scene.workstation().clock().monotonic();
+    scene.cluster.stop(host, component).await?;
+    scene.workstation().clock().sleep_until(began + lasts).await;
+    tried(scene, async || scene.cluster.start_again(host, component)).await
 }
 
 /// What an operator does when it is noticed: everything renewed, every static pod restarted.
 pub(super) async fn renew(scene: &Scene) -> Result<(), HarnessError> {
     let host = scene.host(CONTROL_PLANE);
     tried(scene, async || scene.cluster.kubeadm(&host, &["certs", "renew", "all"]).await.map(drop)).await?;
-    for from_to in [false, true] {
-        for (there, away) in Component::STATIC.map(manifest) {
-            let (from, to) = if from_to { (&away, &there) } else { (&there, &away) };
-            tried(scene, async || host.disk().rename(from, to).map_err(HarnessError::new)).await?;
-        }
-        scene.sim().elapse(GONE).await;
+    for component in Component::STATIC {
+        tried(scene, async || scene.cluster.withdraw(CONTROL_PLANE, component)).await?;
     }
+    scene.sim().elapse(MANIFEST_SEEN).await;
+    for component in Component::STATIC {
+        tried(scene, async || scene.cluster.start_again(CONTROL_PLANE, component)).await?;
+    }
+    scene.sim().elapse(MANIFEST_SEEN).await;
     Ok(())
 }
