@@ -272,7 +272,8 @@ pub fn run(component: Component, args: Vec<String>) -> Result<ExitCode, Refusal>
                 crate::up::process::end_all().await;
                 exit
             }
-            exit = &mut main => exit,
+            // Nobody has killed it: a panic, whose words stand on standard error.
+            exit = &mut main => exit.or_else(|| Some(Exit::Failure("its main task panicked".into()))),
         };
         (exit, process.has_started())
     });
