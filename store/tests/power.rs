@@ -134,6 +134,7 @@ fn a_member_whose_sync_fails_ends() {
         let host = sim.host("cp1");
         assert!(host.services().is_active("etcd"), "the control: it runs until something is written");
         store.put("lost".into(), "1".into()).await.unwrap_err();
+        sim.elapse(Duration::from_secs(1)).await;
         let said = format!("{:?}", host.services().last_exit("etcd"));
         assert!(said.contains("failed to save Raft hard state and entries"), "{said}");
         sim.disk("cp1").set_fsync_fails(false);
