@@ -3,7 +3,8 @@
 //!
 //! Its [`Medium`] is the disk that it stands for. It outlives the engine, so that a restart on the
 //! same medium finds what was acknowledged, and a crash loses what was not. It takes the faults of the disks of those
-//! who keep it: full, read-only, slow, and one whose fsync lies, so that a power failure loses what was acknowledged.
+//! who keep it: full, read-only, slow, one whose fsync fails, so that who keeps it has to end, and one whose fsync lies,
+//! so that a power failure loses what was acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -48,15 +49,24 @@ struct State {
     durable: Image,
     /// What disks that lie say is durable, and hold in a cache.
     believed: Option<Image>,
-    /// Disks that hold a copy, by member, with the power failures that each had seen when `believed` was last known
-    /// to be in its cache.
-    copies: BTreeMap<u64, (Durability, u64)>,
+    /// By member.
+    copies: BTreeMap<u64, Replica>,
     /// Written, not yet synced.
     cached: Vec<Record>,
     held: bool,
     failing: Option<StoreError>,
     /// Counts crashes: an append of before a crash must not reach the medium after it.
     life: u64,
+}
+
+/// A disk that holds a copy.
+#[derive(Debug)]
+struct Replica {
+    disk: Durability,
+    /// The power failures that it had seen when `believed` was last known to be in its cache.
+    power_failures: u64,
+    /// Told when a sync on it has failed.
+    failed: Arc<Notify>,
 }
 
 impl Medium {
@@ -66,11 +76,12 @@ impl Medium {
     }
 
     /// From now on that member holds a copy on the disk of `host`. What disks lied about is gone when all of them have
-    /// lost their power, the last before the first was told again.
-    pub(crate) fn add_copy(&self, member: u64, host: &Host) {
+    /// lost their power, the last before the first was told again. `failed` is told when a sync of the copy fails: the
+    /// member must end then.
+    pub(crate) fn add_copy(&self, member: u64, host: &Host, failed: Arc<Notify>) {
         let disk = host.disk().durability();
-        let failures = disk.power_failures();
-        self.shared.state.lock().copies.insert(member, (disk, failures));
+        let power_failures = disk.power_failures();
+        self.shared.state.lock().copies.insert(member, Replica { disk, power_failures, failed });
     }
 
     /// That member's copy does not count any more.
@@ -82,8 +93,8 @@ impl Medium {
     pub(crate) fn recover(&self) -> bool {
         let mut state = self.shared.state.lock();
         let lost = !state.copies.is_empty()
-            && state.copies.values().all(|(disk, failures)| disk.power_failures() > *failures);
-        state.copies.values_mut().for_each(|(disk, failures)| *failures = disk.power_failures());
+            && state.copies.values().all(|copy| copy.disk.power_failures() > copy.power_failures);
+        state.copies.values_mut().for_each(|copy| copy.power_failures = copy.disk.power_failures());
         lost && state.believed.take().is_some()
     }
 
@@ -149,7 +160,8 @@ impl Medium {
         self.home.as_ref().map(|(host, _)| host.disk().durability().fsync()).unwrap_or_default()
     }
 
-    /// `None`: what is written now has to wait for its sync, longer than it has `waited`.
+    /// `None`: what is written now has to wait for its sync, longer than it has `waited`; one that fails never comes, and
+    /// who waits for it ends.
     fn write_at_once(
         &self,
         state: &mut State,
@@ -172,8 +184,14 @@ impl Medium {
         if state.held || waited < fsync.takes {
             return None;
         }
+        let failing = || state.copies.values().filter(|copy| copy.disk.fsync().fails);
+        failing().for_each(|copy| copy.failed.notify_one());
+        // What is on one disk only is not committed.
+        if fsync.fails || 2 * failing().count() > state.copies.len() {
+            return None;
+        }
         state.cached.clear();
-        let lies = fsync.lies && state.copies.values().all(|(disk, _)| disk.fsync().lies);
+        let lies = fsync.lies && state.copies.values().all(|copy| copy.disk.fsync().lies);
         if lies || mutant("acknowledge-before-sync") {
             let durable = &state.durable;
             let believed = state.believed.get_or_insert_with(|| durable.clone());

@@ -121,3 +121,50 @@ fn writes_wait_for_a_slow_sync_and_share_it() {
     })
     .unwrap();
 }
+
+/// A member whose sync fails ends, as etcd does: nobody knows what is on its disk. Nothing of that write is there
+/// afterwards; the others, if there are any, go on without it.
+#[test]
+fn a_member_whose_sync_fails_ends() {
+    sim::run(sim::Config::default(), |sim| async move {
+        let store = cluster(&sim, &["cp1"]);
+        ready(&sim, &store).await;
+        assert_eq!(store.put("before".into(), "1".into()).await, Ok(2));
+        sim.disk("cp1").set_fsync_fails(true);
+        let host = sim.host("cp1");
+        assert!(host.services().is_active("etcd"), "the control: it runs until something is written");
+        store.put("lost".into(), "1".into()).await.unwrap_err();
+        sim.elapse(Duration::from_secs(1)).await;
+        let said = format!("{:?}", host.services().last_exit("etcd"));
+        assert!(said.contains("failed to save Raft hard state and entries"), "{said}");
+        sim.disk("cp1").set_fsync_fails(false);
+        host.services().restart(&host, "etcd").await;
+        ready(&sim, &store).await;
+        assert!(store.get(b"before", None).await.unwrap().0.is_some());
+        assert!(store.get(b"lost", None).await.unwrap().0.is_none());
+        assert_eq!(store.put("later".into(), "1".into()).await, Ok(3));
+    })
+    .unwrap();
+    for failing in ["cp1", "cp2", "cp3"] {
+        sim::run(sim::Config::default(), move |sim| async move {
+            let store = cluster(&sim, &["cp1", "cp2", "cp3"]);
+            ready(&sim, &store).await;
+            assert_eq!(store.put("before".into(), "1".into()).await, Ok(2));
+            sim.disk(failing).set_fsync_fails(true);
+            let mut tries = 0;
+            while store.put("after".into(), "1".into()).await.is_err() {
+                tries += 1;
+                assert!(tries < 20, "two of three commit");
+                sim.elapse(Duration::from_secs(1)).await;
+            }
+            sim.elapse(Duration::from_secs(1)).await;
+            for name in ["cp1", "cp2", "cp3"] {
+                let ended = sim.host(name).services().last_exit("etcd").is_some();
+                assert_eq!(ended, name == failing, "{name}, {failing} fails");
+            }
+            assert!(store.get(b"before", None).await.unwrap().0.is_some());
+            assert!(store.get(b"after", None).await.unwrap().0.is_some());
+        })
+        .unwrap();
+    }
+}

@@ -156,6 +156,17 @@ impl Cluster {
         });
     }
 
+    /// While set, fsync fails: etcd ends at its next write, as the real one does, and its kubelet starts it again.
+    ///
+    /// # Panics
+    /// There is no host of that name.
+    #[track_caller]
+    pub fn failing_fsync<'a>(&self, who: impl Into<Who<'a>>, fails: bool) {
+        self.each(who.into(), |sim, host| {
+            sim.disk(host).set_fsync_fails(fails);
+        });
+    }
+
     /// While set, fsync says that it is done and is not: the next power failure shows it.
     ///
     /// # Panics

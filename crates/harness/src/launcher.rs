@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use kubelet_sim::{Behind, Container, Launcher, Running, interpret};
 use parking_lot::Mutex;
 use world::{Exit, Host, Process, Task};
@@ -53,12 +54,13 @@ pub(crate) async fn kill(host: &Host, name: &str) -> bool {
     let programs: Arc<Programs> = host.local().get();
     let process = programs.0.lock().remove(name);
     match process {
-        Some(process) => {
+        // One that has ended by itself is not there any more.
+        Some(process) if process.ended().now_or_never().is_none() => {
             host.record("power", vec![("killed", name.to_owned())]);
             process.kill().await;
             true
         }
-        None => false,
+        _ => false,
     }
 }
 

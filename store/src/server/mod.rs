@@ -88,6 +88,9 @@ impl Running {
 /// How long a removed member serves on (`stopWithDelay` of ten heartbeats).
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Upstream's words (server/etcdserver/raft.go), and the system's.
+const SYNC_FAILED: &str = "failed to save Raft hard state and entries: sync: input/output error";
+
 /// The program: reads the flags, opens the data directory, serves until its process is killed or its member is
 /// removed from the cluster.
 ///
@@ -98,7 +101,11 @@ pub async fn run(host: Host, args: Vec<String>) -> Exit {
     match start(&host, &args).await {
         Ok(running) => {
             host.started();
-            running.removed().await;
+            tokio::select! {
+                biased;
+                () = running.sync_failed() => return Exit::Failure(SYNC_FAILED.to_owned()),
+                () = running.removed() => {}
+            }
             // Whoever asked for it still gets an answer.
             host.clock().sleep(LAST_WORDS).await;
             tracing::error!("{}", cluster::REMOVED);
@@ -113,6 +120,15 @@ impl Running {
     async fn removed(&self) {
         match self.member.upgrade() {
             Some(member) => member.removed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until a sync of the member's disk has failed; for ever where members are alone, whose store refuses to write
+    /// from then on.
+    async fn sync_failed(&self) {
+        match self.member.upgrade() {
+            Some(member) => member.sync_failed().await,
             None => std::future::pending().await,
         }
     }

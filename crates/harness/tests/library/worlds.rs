@@ -96,6 +96,7 @@ async fn a_misspelt_host_is_no_new_one(cluster: Cluster) {
         ("full_disk", Box::pin(async { cluster.full_disk("cp0", true) })),
         ("read_only_disk", Box::pin(async { cluster.read_only_disk("cp0", true) })),
         ("slow_fsync", Box::pin(async { cluster.slow_fsync("cp0", second) })),
+        ("failing_fsync", Box::pin(async { cluster.failing_fsync("cp0", true) })),
         ("lying_fsync", Box::pin(async { cluster.lying_fsync("cp0", true) })),
     ];
     for (what, attempt) in attempts {

@@ -81,6 +81,8 @@ pub struct Fsync {
     /// How long it takes, on the host's monotonic clock. Only who can wait does: a database's append, not a program
     /// that writes a small file and syncs it.
     pub takes: Duration,
+    /// It ends with an I/O error: nobody knows what of the bytes is on the disk.
+    pub fails: bool,
     /// It says that it is done while the bytes are in a cache that the next power failure empties.
     pub lies: bool,
 }
@@ -141,6 +143,12 @@ impl MemoryDisk {
     /// From now on an fsync takes that long.
     pub fn set_fsync_takes(&self, takes: Duration) {
         self.faults.0.lock().fsync.takes = takes;
+    }
+
+    /// While set, an fsync fails with "input/output error".
+    pub fn set_fsync_fails(&self, fails: bool) {
+        self.faults.0.lock().fsync.fails = fails;
+        self.record("fsync_fails", if fails { "begins" } else { "ends" });
     }
 
     /// While set, an fsync says that it is done and is not.
@@ -238,6 +246,10 @@ impl MemoryDisk {
 
     pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32, synced: bool) -> Result<()> {
         self.writable("open", path)?;
+        if synced && self.faults.fsync().fails {
+            let kind = DiskErrorKind::Other("input/output error".into());
+            return Err(DiskError { op: "fsync", path: path.to_owned(), kind });
+        }
         let written = match synced {
             true if self.faults.fsync().lies => Written::LiedAbout,
             true => Written::Down,

@@ -30,6 +30,7 @@ pub(in crate::server) struct Member {
     /// While this member leads.
     commits: Mutex<Option<Arc<Mvcc<Memory>>>>,
     removed: Arc<Notify>,
+    sync_failed: Arc<Notify>,
 }
 
 impl Member {
@@ -43,6 +44,7 @@ impl Member {
             cluster,
             commits: Mutex::default(),
             removed: Arc::default(),
+            sync_failed: Arc::default(),
         }
     }
 
@@ -64,7 +66,7 @@ impl Member {
 
     /// From now on the others may count on this member; it tells them where clients find it.
     pub(in crate::server) fn serve(&self, client_urls: &[String]) {
-        self.medium.add_copy(self.id, &self.host);
+        self.medium.add_copy(self.id, &self.host, self.sync_failed.clone());
         let mut state = self.cluster.state.lock();
         if let Some(own) = state.members.get_mut(&self.id) {
             own.client_urls = client_urls.to_vec();
@@ -80,6 +82,11 @@ impl Member {
         if self.cluster.state.lock().members.contains_key(&self.id) {
             removed.await;
         }
+    }
+
+    /// Waits until a sync of this member's disk has failed: nobody knows what is on it then.
+    pub(in crate::server) async fn sync_failed(&self) {
+        self.sync_failed.notified().await;
     }
 
     /// All members, ascending by id.
