@@ -10,8 +10,9 @@ use chronoplane_cli::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// The longest first.
 const CORNERS: &[&str] =
-    &["single/suspend/30d/30d", "single/shutdown/2y/90d", "ha/shutdown/180d/90d", "ha/suspend/2y/90d"];
+    &["ha/suspend/2y/90d", "ha/shutdown/180d/90d", "single/shutdown/2y/90d", "single/suspend/30d/30d"];
 
 fn play(cell: Cell) -> Result<(), Failed> {
     let settings = Settings {

@@ -6,15 +6,16 @@ mod requirement;
 #[path = "../../../store/tests/common/tls.rs"]
 #[allow(dead_code, reason = "not every client of these files is here")]
 mod tls;
-#[path = "../common/waiting.rs"]
-mod waiting;
 
 mod clock;
 mod comeback;
 mod components;
 mod envtest;
+mod stories;
 mod up;
+mod waiting;
 
 fn main() -> std::process::ExitCode {
-    waiting::run(&[clock::TESTS, comeback::TESTS, components::TESTS, envtest::TESTS, up::TESTS].concat())
+    let tests = [clock::TESTS, comeback::TESTS, components::TESTS, envtest::TESTS, up::TESTS].concat();
+    waiting::run(&tests, stories::trials())
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 /// How many wait together.
-const TOGETHER: usize = 6;
+const TOGETHER: usize = 8;
 
 /// Runs tests as cargo's own harness would, but for their number at a time.
-pub fn run(tests: &[(&'static str, fn())]) -> ExitCode {
+pub fn run(tests: &[(&'static str, fn())], more: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TOGETHER);
     let trial = |(name, test): &(&'static str, fn())| {
@@ -18,5 +18,5 @@ pub fn run(tests: &[(&'static str, fn())]) -> ExitCode {
             Ok(())
         })
     };
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+    libtest_mimic::run(&arguments, tests.iter().map(trial).chain(more).collect()).exit_code()
 }

@@ -3,25 +3,22 @@
 //!
 //! Here a handful that takes seconds. `CHRONOPLANE_REAL_GEAR=all` tells every story that is told in that gear at all,
 //! which takes minutes (`scripts/nightly real` does it with a release build). A name given on the command line picks
-//! those that contain it: `cargo test --test real_gear -- wrong-pin`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may stop anywhere")]
+//! those that contain it: `cargo test --test programs -- wrong-pin`.
 
 use std::{
     io::{BufRead as _, BufReader},
     path::Path,
-    process::{Command, ExitCode, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use chronoplane_cli::{catalogue::Entry, scenarios};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chronoplane");
 /// Told by every run of the tests: a wrong word, a host with a wrong clock, an edge that all clocks are set to, a host that
 /// boots in 1970 and a broken connection.
 const HANDFUL: [&str; 4] = ["wrong-pin", "node-clock-behind", "loopback-three-years", "loopback-boot-1970"];
-/// They mostly wait, however few cores there are.
-const TOGETHER: usize = 4;
 
 fn failed(what: &str, ran: &Output) -> Failed {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -101,15 +98,19 @@ fn a_story_that_is_ended_leaves_nothing() -> Result<(), Failed> {
     check_nothing_left(temporary.path())
 }
 
-fn main() -> ExitCode {
+/// The stories, and what else is to be seen of them.
+pub fn trials() -> Vec<Trial> {
     let all = std::env::var("CHRONOPLANE_REAL_GEAR").is_ok_and(|value| value == "all");
     let wanted = |entry: &&Entry| entry.is_real() && (all || HANDFUL.contains(&entry.id));
-    let stories = scenarios::all().filter(wanted).map(|entry| Trial::test(entry.id, move || tell(entry)));
+    let stories = scenarios::all()
+        .filter(wanted)
+        .map(|entry| Trial::test(format!("stories::{}", entry.id), move || tell(entry)));
     let mut trials: Vec<Trial> = stories.collect();
     assert!(all || trials.len() == HANDFUL.len(), "a story of the handful is not told in the real gear");
-    trials.push(Trial::test("what_must_elapse_is_refused", what_must_elapse_is_refused));
-    trials.push(Trial::test("a_story_that_is_ended_leaves_nothing", a_story_that_is_ended_leaves_nothing));
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(TOGETHER);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    trials.push(Trial::test("stories::what_must_elapse_is_refused", what_must_elapse_is_refused));
+    trials.push(Trial::test(
+        "stories::a_story_that_is_ended_leaves_nothing",
+        a_story_that_is_ended_leaves_nothing,
+    ));
+    trials
 }
