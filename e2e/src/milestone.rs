@@ -3,7 +3,8 @@
 
 use world::{DiskError, Host};
 
-const FILE: &str = "/var/lib/chronoplane/kubeadm";
+/// Where it is written, on the host.
+pub(crate) const FILE: &str = "/var/lib/chronoplane/kubeadm";
 const BEGUN: &str = "begun\n";
 const DONE: &str = "done\n";
 

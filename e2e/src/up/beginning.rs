@@ -2,13 +2,18 @@
 //! earlier `up` was making when it was killed is emptied and made anew: kubeadm does not go on where it was cut short,
 //! and nobody had been told of the cluster yet, or of that node.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use chronoplane::cluster;
 use world::Host;
 
 use super::{etcd, process};
-use crate::{cli::Refusal, milestone::Milestone};
+use crate::{
+    cli::Refusal,
+    milestone::{self, Milestone},
+};
 
 /// See the module.
 pub(super) struct Beginning {
@@ -29,7 +34,8 @@ const KEPT: &str = "run";
 /// What was left cannot be read or removed, or somebody else holds a part of it.
 pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beginning, Refusal> {
     for host in std::iter::once(first).chain(workers) {
-        until_deserted(host, dir).await?;
+        // Programs of an `up --processes` that was killed end by themselves, and write until then.
+        process::until_deserted(host.clock(), &dir.join(host.name())).await?;
     }
     let before = Milestone::of(first)?;
     if before == Milestone::CutShort {
@@ -60,26 +66,6 @@ pub(super) async fn of(first: &Host, workers: &[Host], dir: &Path) -> Result<Beg
     Ok(beginning)
 }
 
-/// Programs of an `up --processes` that was killed end by themselves, and write until then.
-async fn until_deserted(host: &Host, dir: &Path) -> Result<(), Refusal> {
-    let root = dir.join(host.name());
-    let mut failed = None;
-    cluster::wait_for(host, "what an earlier `up` left running there has ended", async || {
-        match process::is_deserted(&root) {
-            Ok(is) => is.then_some(()),
-            Err(e) => {
-                failed = Some(e);
-                Some(())
-            }
-        }
-    })
-    .await?;
-    match failed {
-        None => Ok(()),
-        Some(e) => Err(Refusal(format!("cannot lock the logs in {}: {e}", root.join("var/log").display()))),
-    }
-}
-
 /// Makes a host new, as far as kubeadm can tell.
 fn empty(host: &Host, dir: &Path) -> Result<(), Refusal> {
     eprintln!("an earlier `up` was ended while it made {}: it is made anew", host.name());
@@ -87,17 +73,54 @@ fn empty(host: &Host, dir: &Path) -> Result<(), Refusal> {
     clear(&root).map_err(|e| Refusal(format!("cannot empty {}: {e}; remove it by hand", root.display())))
 }
 
+/// The milestone goes last: whoever is killed before that leaves a host of which the next one knows.
 fn clear(root: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(root)? {
+    let (kept, milestone) = (root.join(KEPT), root.join(milestone::FILE.trim_start_matches('/')));
+    remove_all_but(root, &[kept.clone(), milestone])?;
+    remove_all_but(root, &[kept])
+}
+
+/// Removes what is below `dir`, but not these paths.
+fn remove_all_but(dir: &Path, kept: &[PathBuf]) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name() == KEPT {
+        let path = entry.path();
+        if kept.contains(&path) {
             continue;
         }
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+        let is_dir = entry.file_type()?.is_dir();
+        if is_dir && kept.iter().any(|kept| kept.starts_with(&path)) {
+            remove_all_but(&path, kept)?;
+        } else if is_dir {
+            fs::remove_dir_all(path)?;
         } else {
-            fs::remove_file(entry.path())?;
+            fs::remove_file(path)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_milestone_is_the_last_to_go() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let milestone = root.join("var/lib/chronoplane/kubeadm");
+        let kept = root.join("run/chronoplane/clock");
+        let others = ["etc/kubernetes/kubelet.conf", "var/lib/chronoplane/more", "var/lib/etcd/a/b", "file"];
+        let others = others.map(|name| root.join(name));
+        for file in others.iter().chain([&milestone, &kept]) {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        remove_all_but(root, &[kept.clone(), milestone.clone()]).unwrap();
+        assert!(milestone.exists() && kept.exists() && !others.iter().any(|file| file.exists()));
+        clear(root).unwrap();
+        let left = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), [KEPT]);
+        assert!(kept.exists(), "how its clock is set");
+    }
 }

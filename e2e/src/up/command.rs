@@ -14,7 +14,7 @@ use world::Clock;
 
 use crate::cli::Refusal;
 
-/// After a signal the command and what it started have so long to end before they are killed.
+/// After a signal the command and what it started have so long to end before they are killed, and after that to be gone.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How often one looks whether they have.
 const LOOK: Duration = Duration::from_millis(20);
@@ -65,7 +65,12 @@ pub(super) async fn run(
         Err(_) => {
             let _ = child.start_kill();
             // It may have ended by itself, and only what it started be left.
-            child.wait().await.map(code).map_err(refused)
+            let status = child.wait().await.map_err(refused)?;
+            if grouped {
+                // And no longer: one whose end nobody asks for stays in its group.
+                let _ = clock.timeout(FAREWELL, nobody_left(pid, clock)).await;
+            }
+            Ok(code(status))
         }
     }
 }
@@ -73,10 +78,15 @@ pub(super) async fn run(
 /// Until the command has ended, and everybody of its group.
 async fn all_gone(child: &mut Child, group: Pid, clock: &Clock) -> std::io::Result<ExitStatus> {
     let status = child.wait().await?;
+    nobody_left(group, clock).await;
+    Ok(status)
+}
+
+/// Until everybody of a group has ended.
+async fn nobody_left(group: Pid, clock: &Clock) {
     while test_kill_process_group(group).is_ok() {
         clock.sleep(LOOK).await;
     }
-    Ok(status)
 }
 
 /// The exit code of one that `signal` ended, as a shell has it.

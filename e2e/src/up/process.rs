@@ -21,7 +21,7 @@ use tokio::{
     process::{Child, ChildStdin, Command},
     sync::{oneshot, watch},
 };
-use world::{Exit, Host, Unit};
+use world::{Clock, Exit, Host, Unit};
 
 use crate::components::{Component, ENDS_WITH_PARENT, PLACE, Place, RECORDS, SHARED_CLOCKS};
 
@@ -44,8 +44,11 @@ pub fn machinery(dir: PathBuf, records: bool) -> Machinery {
                     }
                 };
                 let place = Place { name: host.name().to_owned(), address, root: dir.join(host.name()) };
-                // One that was stopped has its ports for a moment longer.
+                // One that was stopped has its ports for a moment longer, and so has what it started.
                 gone(&log_of(&place.root, KUBELET)).await;
+                if let Err(why) = until_deserted(host.clock(), &place.root).await {
+                    return Exit::Failure(why);
+                }
                 let records = records.then_some((RECORDS, "1"));
                 match spawn(&place, Component::Kubelet, KUBELET, args, records) {
                     Ok(kubelet) => match kubelet.ended().await {
@@ -91,18 +94,20 @@ pub(crate) fn log_of(root: &Path, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// A log cannot be opened or locked.
-pub(crate) fn is_deserted(root: &Path) -> io::Result<bool> {
+fn is_deserted(root: &Path) -> io::Result<bool> {
     // A kubelet starts the others: after it there are no new ones.
     let mut logs = vec![log_of(root, KUBELET)];
     logs.extend(STARTED_BY_KUBELET.map(|(name, _)| log_of(root, name)));
     for log in logs {
-        let file = match File::open(&log) {
+        // To write as well: over NFS there is no exclusive lock on what is only read.
+        let file = match OpenOptions::new().read(true).write(true).open(&log) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
         match file.try_lock() {
-            Ok(()) => {}
+            // By hand: a child that another thread starts at this moment has the file too, until it has begun.
+            Ok(()) => file.unlock()?,
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(e)) => return Err(e),
         }
@@ -110,11 +115,39 @@ pub(crate) fn is_deserted(root: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// So long a program may take that an earlier kubelet has left; and how often one looks whether it is gone.
+const LEAVES: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Returns when no program runs any more on the host whose root that is: what a kubelet leaves that was killed ends by
+/// itself, and writes and has its ports until then.
+///
+/// # Errors
+/// One does not end within five minutes, or a log cannot be locked.
+pub(crate) async fn until_deserted(clock: &Clock, root: &Path) -> Result<(), String> {
+    let logs = root.join("var/log");
+    let deadline = clock.monotonic() + LEAVES;
+    loop {
+        match is_deserted(root) {
+            Ok(true) => return Ok(()),
+            Ok(false) if clock.monotonic() < deadline => clock.sleep(LOOK).await,
+            Ok(false) => {
+                return Err(format!(
+                    "what was left running there still writes to the logs in {}; end it",
+                    logs.display()
+                ));
+            }
+            Err(e) => return Err(format!("cannot lock the logs in {}: {e}", logs.display())),
+        }
+    }
+}
+
 /// The children that there are, by their logs, and that they shall end: [`end_all`] must see each of them gone.
 static LIVE: LazyLock<watch::Sender<BTreeSet<(PathBuf, u64)>>> = LazyLock::new(<_>::default);
 static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
-/// After its standard input closed, a child has so long to end before it is killed.
+/// After its standard input closed, a child has so long to end before it is killed; a kubelet, which has to see its own
+/// children gone, three times as long.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Tells every child of this process to end, and returns when the last is gone.
@@ -189,6 +222,7 @@ fn spawn(
         .map_err(|e| format!("cannot start {name}: {e}"))?;
     // tokio's `Child::wait` would close this end at once, and the child would end.
     let mut input = child.stdin.take();
+    let farewell = if component == Component::Kubelet { 3 * FAREWELL } else { FAREWELL };
     let (kill, mut killed) = oneshot::channel::<()>();
     let (tell, ended) = oneshot::channel();
     let mut entry = (log.clone(), 0);
@@ -211,7 +245,7 @@ fn spawn(
         };
         let status = match ended {
             Some(status) => status,
-            None => say_goodbye(&mut child, input.take()).await,
+            None => say_goodbye(&mut child, input.take(), farewell).await,
         };
         let _ = tell.send(status.map_err(|e| e.to_string()));
         LIVE.send_modify(|live| {
@@ -222,9 +256,13 @@ fn spawn(
 }
 
 #[allow(clippy::disallowed_methods, reason = "the child lives in real time")]
-async fn say_goodbye(child: &mut Child, input: Option<ChildStdin>) -> io::Result<ExitStatus> {
+async fn say_goodbye(
+    child: &mut Child,
+    input: Option<ChildStdin>,
+    farewell: Duration,
+) -> io::Result<ExitStatus> {
     drop(input);
-    match tokio::time::timeout(FAREWELL, child.wait()).await {
+    match tokio::time::timeout(farewell, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
             child.kill().await?;

@@ -28,7 +28,7 @@ use serde_json::json;
 use crate::plane::{Plane, Setup, in_real_gear};
 
 /// Nothing here takes as long when it works.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
 #[kube(

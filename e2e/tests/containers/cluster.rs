@@ -271,10 +271,15 @@ impl Make<'_> {
                 format!("--peer-key-file={dir}/etcd/peer.key"),
                 format!("--peer-trusted-ca-file={dir}/etcd/ca.crt"),
                 "--peer-client-cert-auth".to_owned(),
+                // Containers are killed, power is not: what was written is there without waiting for a busy disk. And a
+                // leader on a busy machine must not pass for one that is gone.
+                "--unsafe-no-fsync".to_owned(),
+                "--heartbeat-interval=500".to_owned(),
+                "--election-timeout=5000".to_owned(),
             ];
             let seen = self.seen(&name, number);
             ca.kubeadm(&seen, LIVES);
-            // Its data on a volume: what it syncs is on the disk, whatever images are made of.
+            // Its data on a volume: what it writes is on the disk, whatever images are made of.
             let options = ["--volume=/var/lib/etcd".to_owned()];
             let container = self.network.container(&name, number, &self.images[1], &options, &args)?;
             container.put(&self.files.join(&name))?;

@@ -17,8 +17,11 @@ use world::{Host, Mono};
 const NAMESPACE: &str = "ledger";
 const MAPS: Resource = Resource::core("configmaps");
 const WRITERS: usize = 4;
-/// How long a writer waits for an answer, and between two writes.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long a writer waits for an answer where some never come.
+pub const ANSWER: Duration = Duration::from_secs(5);
+/// And where each must come, however busy this machine is.
+pub const UNHURRIED: Duration = Duration::from_secs(30);
+/// How long a writer waits between two writes.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// See the module.
@@ -91,10 +94,11 @@ impl Ledger {
         admin.create(&Resource::core("namespaces"), None, &namespace).await.expect("a namespace");
     }
 
-    /// Writes while `story` goes on, with a client of its own for each writer.
+    /// Writes while `story` goes on, with a client of its own for each writer, which waits so long for an `answer`.
     pub async fn during(
         &mut self,
         host: &Host,
+        answer: Duration,
         client: impl Fn() -> Rest,
         story: impl AsyncFnOnce(&Writing<'_>),
     ) -> Tally {
@@ -108,7 +112,7 @@ impl Ledger {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let name = format!("{}-{writer}", self.written);
-                host.spawn(write(host.clone(), client(), name, desk.clone()))
+                host.spawn(write(host.clone(), client(), name, answer, desk.clone()))
             })
             .collect();
         self.written += 1;
@@ -157,7 +161,7 @@ fn line(object: &Value) -> (String, String, i64) {
     (text("/metadata/name"), text("/metadata/uid"), revision)
 }
 
-async fn write(host: Host, rest: Rest, name: String, desk: Arc<Desk>) {
+async fn write(host: Host, rest: Rest, name: String, answer: Duration, desk: Arc<Desk>) {
     let clock = host.clock();
     let mut newest = 0;
     for n in 0_u32.. {
@@ -168,7 +172,7 @@ async fn write(host: Host, rest: Rest, name: String, desk: Arc<Desk>) {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": format!("{name}-{n}"), "namespace": NAMESPACE}, "data": {"n": n.to_string()},
         });
-        match clock.timeout(ANSWER, rest.create(&MAPS, Some(NAMESPACE), &map)).await {
+        match clock.timeout(answer, rest.create(&MAPS, Some(NAMESPACE), &map)).await {
             Ok(Ok(made)) => {
                 let made = line(&made);
                 assert!(

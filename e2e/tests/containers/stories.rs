@@ -10,7 +10,7 @@ use world::{Host, real::ClockFile};
 use crate::{
     cluster::Cluster,
     docker::{self, Container},
-    ledger::{Ledger, Tally, Writing},
+    ledger::{ANSWER, Ledger, Tally, UNHURRIED, Writing},
 };
 
 /// A story, told on the stage of all.
@@ -64,10 +64,20 @@ impl Stage {
 
     /// Tells a story while others write.
     async fn tell(&mut self, name: &str, story: impl AsyncFnOnce(&Cluster, &Writing<'_>)) -> Tally {
+        self.tell_with(ANSWER, name, story).await
+    }
+
+    /// As [`Stage::tell`], to writers that wait so long for an `answer`.
+    async fn tell_with(
+        &mut self,
+        answer: Duration,
+        name: &str,
+        story: impl AsyncFnOnce(&Cluster, &Writing<'_>),
+    ) -> Tally {
         let Self { cluster, ledger } = self;
         let workstation = cluster.workstation();
         let tally = ledger
-            .during(&workstation, || cluster.admin(), async |writing| story(cluster, writing).await)
+            .during(&workstation, answer, || cluster.admin(), async |writing| story(cluster, writing).await)
             .await;
         let Tally { acknowledged, failed, silence } = &tally;
         eprintln!(
@@ -144,7 +154,9 @@ async fn nothing_happens(stage: &mut Stage) {
 
     let before = done(leader(&admin).await.ok_or("nobody leads"));
     let tally = stage
-        .tell("nothing happens", async |cluster, _| cluster.workstation().clock().sleep(QUIET).await)
+        .tell_with(UNHURRIED, "nothing happens", async |cluster, _| {
+            cluster.workstation().clock().sleep(QUIET).await
+        })
         .await;
     assert_eq!(tally.failed, [] as [String; 0], "the control: nothing fails by itself");
     assert!(tally.acknowledged > WRITES, "{tally:?}");
@@ -187,8 +199,8 @@ async fn two_members_of_etcd_are_killed(stage: &mut Stage) {
         .tell("two members of etcd are killed", async |cluster, writing| {
             writing.goes_on(WRITES, GOES_ON).await;
             cluster.etcd[..2].iter().for_each(|member| done(member.kill()));
-            // What was under way may still be answered.
-            cluster.workstation().clock().sleep(Duration::from_secs(1)).await;
+            // What was under way may still be answered, for as long as a writer waits for it.
+            cluster.workstation().clock().sleep(ANSWER + Duration::from_secs(1)).await;
             let before = writing.count();
             cluster.workstation().clock().sleep(Duration::from_secs(10)).await;
             assert_eq!(writing.count(), before, "without a majority nothing is acknowledged");
@@ -251,6 +263,8 @@ async fn a_node_is_paused(stage: &mut Stage) {
             let (workstation, admin) = (cluster.workstation(), cluster.admin());
             let began = workstation.clock().wall();
             done(node.pause());
+            // A heartbeat that had left it before may still arrive.
+            workstation.clock().sleep(ANSWER).await;
             let before = until(&workstation, "a lease", async || renewed(&admin, &node.name).await).await;
             is_missed(cluster, node, other).await;
             assert_eq!(renewed(&admin, &node.name).await, Some(before), "no heartbeat left it");
@@ -299,7 +313,7 @@ fn step(cluster: &Cluster, container: &Container, by: SignedDuration) {
 async fn a_nodes_clock_is_an_hour_ahead(stage: &mut Stage) {
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
     let tally = stage
-        .tell("a node's clock is an hour ahead", async |cluster, _| {
+        .tell_with(UNHURRIED, "a node's clock is an hour ahead", async |cluster, _| {
             let [node, other] = [&cluster.workers[0], &cluster.workers[1]];
             let (workstation, admin) = (cluster.workstation(), cluster.admin());
             let soon = || workstation.clock().wall().saturating_add(HOUR / 2).expect("in range");

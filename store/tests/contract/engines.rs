@@ -48,7 +48,8 @@ pub enum Engine {
 }
 
 impl Engine {
-    fn is_simulated(self) -> bool {
+    /// Whether it is in the simulated gear, where time passes as the story wants it.
+    pub fn is_simulated(self) -> bool {
         matches!(self, Self::Memory | Self::Moved | Self::Server)
     }
 

@@ -29,7 +29,7 @@ use real::RealCluster;
 /// How often is looked for what is waited for in the real gear.
 const LOOK: Duration = Duration::from_millis(100);
 /// What takes no time in the simulated gear may take this long in the real one, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// What is not there after so long in the real gear, after all that could bring it is over, does not come.
 const STAYS_AWAY: Duration = Duration::from_secs(3);
 /// The kubelet of the simulated gear sees at its next look that a manifest is gone.
@@ -314,14 +314,14 @@ impl Ground {
     /// Switches a host off, for `off` where time is to be had, and on again after `before`.
     ///
     /// # Errors
-    /// There is no such host.
+    /// There is no such host, or something of it does not end.
     pub async fn reboot(&self, host: &str, off: Duration, before: impl FnOnce()) -> Result<(), StoryError> {
         match &self.world {
             World::Simulated(cluster) => {
                 cluster.reboot(host, off).await;
                 before();
             }
-            World::Real(cluster) => cluster.reboot(&self.host(host)?, before).await,
+            World::Real(cluster) => cluster.reboot(&self.host(host)?, before).await?,
         }
         Ok(())
     }

@@ -76,10 +76,18 @@ pub(super) fn play(
             told = told => Ending::Told(told),
         };
         teller.record(events(&world));
-        for host in world.addresses().keys().filter_map(|name| world.host(name).ok()) {
+        let hosts: Vec<Host> = world.addresses().keys().filter_map(|name| world.host(name).ok()).collect();
+        for host in &hosts {
             host.halt().await;
         }
         process::end_all().await;
+        for host in &hosts {
+            // A component whose kubelet was killed ends by itself.
+            let root = world.root().join(host.name());
+            if let Err(why) = process::until_deserted(host.clock(), &root).await {
+                tracing::error!("{}: {why}", host.name());
+            }
+        }
         ending
     })?;
     match ending {
@@ -171,11 +179,18 @@ impl RealCluster {
         events(&self.world)
     }
 
-    pub(super) async fn reboot(&self, host: &Host, before: impl FnOnce()) {
+    /// Switches a host off, and on again after `before`.
+    ///
+    /// # Errors
+    /// Something of it does not end.
+    pub(super) async fn reboot(&self, host: &Host, before: impl FnOnce()) -> Result<(), StoryError> {
         host.halt().await;
-        process::gone(&process::log_of(&self.world.root().join(host.name()), "kubelet")).await;
+        let root = self.world.root().join(host.name());
+        process::gone(&process::log_of(&root, "kubelet")).await;
+        process::until_deserted(host.clock(), &root).await.map_err(StoryError)?;
         before();
         host.boot();
+        Ok(())
     }
 
     /// Waits until none of these components listens any more.

@@ -18,8 +18,9 @@ struct Line {
 
 /// The events in a host's record; none where there is no file.
 pub(super) fn read(file: &Path) -> Vec<Event> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    // The last line may be half written.
+    let bytes = std::fs::read(file).unwrap_or_default();
+    // The last line may be half written, and so may its last character.
+    let text = String::from_utf8_lossy(&bytes);
     text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()).map(event).collect()
 }
 
@@ -56,13 +57,18 @@ mod tests {
             host: "cp1".into(),
             actor: "kube-apiserver".into(),
             kind: "authentication",
-            fields: vec![("error", "x509: a \"quoted\"\nline".into()), ("n", String::new())],
+            fields: vec![("error", "x509: a \"quoted\"\nline…".into()), ("n", String::new())],
         };
         let line = serde_json::to_string(&one).unwrap_or_default();
         let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         let file = dir.path().join("record");
-        std::fs::write(&file, format!("{line}\n{line}\n{}", &line[..20])).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(read(&file), [one.clone(), one]);
+        let within_a_character = line.find('…').unwrap_or_default() + 1;
+        for end in [20, within_a_character] {
+            let whole = format!("{line}\n{line}\n");
+            let bytes = [whole.as_bytes(), &line.as_bytes()[..end]].concat();
+            std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(read(&file), [one.clone(), one.clone()]);
+        }
         assert_eq!(read(&dir.path().join("none")), []);
     }
 }

@@ -78,7 +78,11 @@ fn copies_of(process: &Path, pid: Pid, sockets: &BTreeSet<u64>) -> io::Result<Ve
         if let (Some(inode), Some(number)) = (inode, number)
             && sockets.contains(&inode)
         {
-            let process = pidfd_open(pid, PidfdFlags::empty())?;
+            let process = match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(process) => process,
+                Err(Errno::SRCH) => continue,
+                Err(e) => return Err(e.into()),
+            };
             match pidfd_getfd(process, number, PidfdGetfdFlags::empty()) {
                 Ok(copy) => copies.push(TcpStream::from(copy)),
                 Err(Errno::BADF | Errno::SRCH) => {}

@@ -204,8 +204,8 @@ fn asked(stage: &Stage, host: &str, since: usize) -> usize {
 /// How often the kubelet of a host has ended since a mark, and its last words.
 fn exits(stage: &Ground, host: &str, since: usize) -> (usize, String) {
     let events = stage.events();
-    let ends =
-        events[since..].iter().filter(|e| e.host == host && e.actor == "kubelet" && e.kind == "service");
+    let after = events.iter().skip(since);
+    let ends = after.filter(|e| e.host == host && e.actor == "kubelet" && e.kind == "service");
     let words: Vec<&String> =
         ends.flat_map(|e| e.fields.iter().filter(|(key, _)| *key == "exit").map(|(_, why)| why)).collect();
     (words.len(), words.last().map(|why| (*why).clone()).unwrap_or_default())
