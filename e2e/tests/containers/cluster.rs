@@ -274,8 +274,8 @@ impl Make<'_> {
                 // Containers are killed, power is not: what was written is there without waiting for a busy disk. And a
                 // leader on a busy machine must not pass for one that is gone.
                 "--unsafe-no-fsync".to_owned(),
-                "--heartbeat-interval=500".to_owned(),
-                "--election-timeout=5000".to_owned(),
+                "--heartbeat-interval=300".to_owned(),
+                "--election-timeout=3000".to_owned(),
             ];
             let seen = self.seen(&name, number);
             ca.kubeadm(&seen, LIVES);

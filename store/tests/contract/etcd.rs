@@ -112,7 +112,7 @@ impl Members {
         // longer without itself after each restart.
         let patience: &[&str] = match self.hosts.len() {
             1 => &[],
-            _ => &["--heartbeat-interval=500", "--election-timeout=5000"],
+            _ => &["--heartbeat-interval=200", "--election-timeout=2000"],
         };
         for host in &self.hosts {
             let files = self.root.path().join(host.name());
