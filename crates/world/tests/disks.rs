@@ -59,7 +59,10 @@ fn a_disk_says_what_it_makes_of_fsync() {
         assert_eq!(host.disk().durability().fsync(), Fsync::default());
         faults.set_fsync_takes(Duration::from_millis(300));
         faults.set_fsync_lies(true);
-        assert_eq!(host.disk().durability().fsync(), Fsync { takes: Duration::from_millis(300), lies: true });
+        assert_eq!(
+            host.disk().durability().fsync(),
+            Fsync { takes: Duration::from_millis(300), fails: false, lies: true }
+        );
         assert_eq!(
             sim.host("b").disk().durability().fsync(),
             Fsync::default(),
