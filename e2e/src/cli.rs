@@ -3,7 +3,10 @@
 //! 0: done, and every assertion held. 1: an assertion did not hold, or a component failed while it
 //! ran. 2: what was asked for cannot be done, with one sentence that says why and what to do.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use api::profile::Profile;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -188,9 +191,9 @@ impl From<InGear> for Gear {
     }
 }
 
-/// How a story is told.
+/// How a run is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
+pub enum Form {
     /// As text, while it happens.
     Text,
     /// For programs.
@@ -378,9 +381,7 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
         ))
     })?;
     if args.out.is_some() && args.output != Form::Html {
-        return Err(Refusal(
-            "--out is where --output html writes its page; add that, or leave --out away".into(),
-        ));
+        return Err(out_without_html());
     }
     let gear = args.gear.into();
     if gear == Gear::Real && args.output == Form::Html {
@@ -415,12 +416,12 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
         Form::Json => {
             outln!("{}", telling.to_json(entry, &settings));
         }
-        Form::Html => write_page(entry, &settings, &telling, args.out)?,
+        Form::Html => write_story(entry, &settings, &telling, args.out)?,
     }
     Ok(if telling.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn write_page(
+fn write_story(
     entry: &catalogue::Entry,
     settings: &story::Settings,
     telling: &story::Telling,
@@ -428,17 +429,32 @@ fn write_page(
 ) -> Result<(), Refusal> {
     let html = timeline::html(&timeline::of_story(entry, settings, telling))?;
     let path = out.unwrap_or_else(|| PathBuf::from(format!("{}.html", entry.id)));
+    if write_page(&path, &html)? {
+        let (made, held) = (telling.checks.len(), telling.checks.iter().filter(|c| c.held).count());
+        outln!("{}: {held} of {made} checks held, {} events", path.display(), telling.events.len());
+    }
+    Ok(())
+}
+
+/// `--out` where there is no page.
+pub(crate) fn out_without_html() -> Refusal {
+    Refusal("--out is where --output html writes its page; add that, or leave --out away".into())
+}
+
+/// Writes a page to a file; `-`: to standard output, on which nothing else may stand then. Whether it was a file.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn write_page(path: &Path, html: &str) -> Result<bool, Refusal> {
     if path.as_os_str() == "-" {
         out::write(format_args!("{html}"));
-        return Ok(());
+        return Ok(false);
     }
-    std::fs::write(&path, html).map_err(|e| {
+    std::fs::write(path, html).map_err(|e| {
         Refusal(format!(
             "cannot write the page to {}: {e}; name a file in a directory that exists",
             path.display()
         ))
     })?;
-    let (made, held) = (telling.checks.len(), telling.checks.iter().filter(|c| c.held).count());
-    outln!("{}: {held} of {made} checks held, {} events", path.display(), telling.events.len());
-    Ok(())
+    Ok(true)
 }

@@ -214,6 +214,21 @@ fn the_summary_says_what_was_played() {
     }
 }
 
+/// Where nothing failed, the page shows the last world; what did fail is shown made small.
+#[test]
+fn a_world_is_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("page.html");
+    let html = ["--output", "html", "--out", path.to_str().unwrap()];
+    let output = chronoplane(&[&html[..], &["--replay", &plan().to_line()]].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("page.html: seed 5, "), "{said}");
+    let page = std::fs::read_to_string(&path).unwrap();
+    for words in ["<title>chaos, seed 5", "a fault begins: ", "kube-apiserver", "3 faults over a working cluster"] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
 #[track_caller]
 fn refused(args: &[&str], words: &[&str]) {
     let output = chronoplane(args);
@@ -230,6 +245,7 @@ fn what_cannot_be_played_is_refused() {
     refused(&["--nodes", "0"], &["needs a worker"]);
     refused(&["--hours", "0"], &["1 to 200 hours"]);
     refused(&["--faults", "outlive"], &["outlive needs --stretch 6 or less"]);
+    refused(&["--seeds", "1", "--out", "page.html"], &["--output html", "leave --out away"]);
     refused(&["--replay", "{}"], &["this is no plan: missing field"]);
     refused(&["--plan", "/no/such/plan.json"], &["cannot read the plan /no/such/plan.json"]);
     refused(&["--replay", "{}", "--seeds", "1"], &["cannot be used with"]);

@@ -6,7 +6,7 @@ use chronoplane::chaos::{self, KINDS, Kind, Plan, Shape};
 use clap::Args;
 use world::Periods;
 
-use crate::cli::{Output, Refusal};
+use crate::cli::{Form, Refusal};
 
 /// The stretch of [`Periods::sparse`].
 const SPARSE: u32 = 60_480;
@@ -52,9 +52,12 @@ pub struct ChaosArgs {
     /// Tell which faults and which invariants there are
     #[arg(long)]
     pub list: bool,
-    /// How to print the outcome
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    /// How to print the outcome; html: and write a page of the first world that failed, or of the last
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub output: Form,
+    /// With --output html: write the page to this file; `-`: to standard output. Default: chaos-SEED.html
+    #[arg(long)]
+    pub out: Option<PathBuf>,
 }
 
 impl ChaosArgs {

@@ -8,13 +8,13 @@ pub mod args;
 pub mod report;
 pub mod runner;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 pub use args::ChaosArgs;
 
 use crate::{
-    cli::{Output, Refusal},
-    components,
+    cli::{self, Form, Refusal},
+    components, timeline,
 };
 
 /// Plans that are tried at most to make a failing one smaller.
@@ -28,15 +28,19 @@ pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
     components::log_to_stderr("off");
     if args.list {
         match args.output {
-            Output::Text => outln!("{}", report::tables()),
-            Output::Json => outln!("{}", report::tables_json()),
+            Form::Json => outln!("{}", report::tables_json()),
+            Form::Text | Form::Html => outln!("{}", report::tables()),
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.out.is_some() && args.output != Form::Html {
+        return Err(cli::out_without_html());
     }
     let (plans, between) = (args.plans()?, args.periods());
     let played = runner::play(&plans, between, args.jobs(), args.fail_fast);
     if let Some(path) = &args.trace {
-        let lines: String = played.last.iter().map(|event| format!("{event}\n")).collect();
+        let events = played.last.iter().flat_map(|(_, outcome)| &outcome.events);
+        let lines: String = events.map(|event| format!("{event}\n")).collect();
         std::fs::write(path, lines).map_err(|e| {
             Refusal(format!(
                 "cannot write the trace to {}: {e}; name a file in a directory that exists",
@@ -54,8 +58,24 @@ pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
     };
     let report = report::Report { played: &played, shrunk: shrunk.as_ref(), stretch: args.stretch() };
     match args.output {
-        Output::Text => outln!("{}", report.text()),
-        Output::Json => outln!("{}", report.json()),
+        Form::Text => outln!("{}", report.text()),
+        Form::Json => outln!("{}", report.json()),
+        Form::Html => {
+            let Some((plan, outcome)) = report.shown() else {
+                return Err(Refusal(format!("there is no world to show:\n{}", report.text())));
+            };
+            let html = timeline::html(&timeline::of_plan(plan, outcome))?;
+            let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("chaos-{}.html", plan.seed)));
+            if cli::write_page(&path, &html)? {
+                outln!(
+                    "{}\n{}: seed {}, {} events",
+                    report.text(),
+                    path.display(),
+                    plan.seed,
+                    outcome.events.len()
+                );
+            }
+        }
     }
     Ok(if played.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -30,6 +30,14 @@ impl Report<'_> {
         format!("chronoplane chaos{stretch} --replay '{}'", plan.to_line())
     }
 
+    /// The world to look at: the first that failed, made small if it was, or the last.
+    pub fn shown(&self) -> Option<(&Plan, &Outcome)> {
+        let failed = self.played.failures.first();
+        let failed = failed.and_then(|first| Some((&first.plan, first.outcome.as_ref()?)));
+        let last = self.played.last.as_ref().map(|(plan, outcome)| (plan, outcome));
+        self.shrunk.map(|shrunk| (&shrunk.plan, &shrunk.outcome)).or(failed).or(last)
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut out = String::new();

@@ -11,7 +11,7 @@ use chronoplane::{
     chaos::{self, Outcome, Plan, Tally},
 };
 use parking_lot::Mutex;
-use world::{Event, Periods};
+use world::Periods;
 
 use crate::progress::Progress;
 
@@ -33,14 +33,15 @@ pub struct Played {
     pub tally: Tally,
     /// How long it took.
     pub real: Duration,
-    /// Everything that happened in the last world.
-    pub last: Vec<Event>,
+    /// The plan of the last world that was played to its end, and how it went.
+    pub last: Option<(Plan, Outcome)>,
 }
 
 struct Kept {
     failures: Vec<Failure>,
     tally: Tally,
-    last: (usize, Vec<Event>),
+    /// And which of the plans that was.
+    last: Option<(usize, Plan, Outcome)>,
 }
 
 /// Plays them, `jobs` at a time; with `fail_fast` none begins after one has failed.
@@ -50,7 +51,7 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> P
     // One alone is no progress.
     let bar = (plans.len() > 1).then(|| Progress::through(plans.len(), "worlds"));
     let next = AtomicUsize::new(0);
-    let kept = Mutex::new(Kept { failures: Vec::new(), tally: Tally::default(), last: (0, Vec::new()) });
+    let kept = Mutex::new(Kept { failures: Vec::new(), tally: Tally::default(), last: None });
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(plans.len()) {
             scope.spawn(|| {
@@ -75,7 +76,8 @@ pub fn play(plans: &[Plan], between: Periods, jobs: usize, fail_fast: bool) -> P
     drop(bar);
     let mut kept = kept.into_inner();
     kept.failures.sort_by_key(|failure| failure.plan.seed);
-    Played { failures: kept.failures, tally: kept.tally, real: began.elapsed(), last: kept.last.1 }
+    let last = kept.last.map(|(_, plan, outcome)| (plan, outcome));
+    Played { failures: kept.failures, tally: kept.tally, real: began.elapsed(), last }
 }
 
 fn take<'a>(next: &AtomicUsize, plans: &'a [Plan]) -> Option<(usize, &'a Plan)> {
@@ -91,8 +93,8 @@ impl Kept {
         match ended {
             Ok(Ok(mut outcome)) => {
                 self.tally += &outcome.tally;
-                if at >= self.last.0 {
-                    self.last = (at, outcome.events.clone());
+                if self.last.as_ref().is_none_or(|(last, ..)| at >= *last) {
+                    self.last = Some((at, plan.clone(), outcome.clone()));
                 }
                 let Some(first) = outcome.violations.first() else { return };
                 let why = format!("{}: {}", first.invariant.name, first.seen);

@@ -18,6 +18,8 @@ mod weave;
 
 use std::net::IpAddr;
 
+use api::profile::Profile;
+use chronoplane::chaos::{Outcome, Plan};
 use schema::{FORMAT, Line, Page};
 use world::Event;
 
@@ -80,6 +82,46 @@ pub fn of_story(entry: &Entry, settings: &Settings, telling: &Telling) -> Page {
         lines,
         strings: texts.all(),
         worlds,
+    }
+}
+
+/// What the page of a world of chaos shows: when each fault began and ended, and what did not hold.
+pub fn of_plan(plan: &Plan, outcome: &Outcome) -> Page {
+    let mut texts = texts::Texts::default();
+    let title = format!("chaos, seed {}", plan.seed);
+    let start = weave::start(&outcome.events);
+    let line = |text: String, at: usize, held| Line {
+        text,
+        world: Some(0),
+        t: outcome.events.get(at).map(|event| weave::micros(start, event.true_at)),
+        event: Some(at),
+        held,
+    };
+    let faults = outcome.events.iter().enumerate().filter(|(_, event)| event.kind == "fault");
+    let mut lines: Vec<Line> = faults
+        .flat_map(|(at, event)| {
+            let told = event.fields.iter().map(move |(what, text)| (format!("a fault {what}: {text}"), at));
+            told.map(|(text, at)| line(text, at, None))
+        })
+        .collect();
+    // A run ends at the first.
+    let last = outcome.events.len().saturating_sub(1);
+    lines.extend(outcome.violations.iter().map(|violation| {
+        let text = format!("{}: {}", violation.invariant.name, violation.seen);
+        line(text, last, Some(false))
+    }));
+    let world = weave::world(&mut texts, title.clone(), &outcome.hosts, &outcome.events);
+    Page {
+        format: FORMAT,
+        title,
+        sentence: format!("{} faults over a working cluster.", plan.faults.len()),
+        reference: String::new(),
+        kubernetes_version: Profile::default().git_version(),
+        seed: Some(plan.seed),
+        held: outcome.held(),
+        lines,
+        strings: texts.all(),
+        worlds: vec![world],
     }
 }
 

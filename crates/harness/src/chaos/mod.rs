@@ -36,7 +36,7 @@ pub use kinds::{KINDS, Kind, find};
 pub use plan::{Plan, Planned, Shape, every_kind};
 pub use shrink::{Shrunk, shrink};
 
-use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use api::object::ObjectExt as _;
 use client::ListParams;
@@ -65,6 +65,8 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// The figures of this run.
     pub tally: Tally,
+    /// Its hosts and their addresses.
+    pub hosts: Vec<(String, IpAddr)>,
     /// Everything that happened.
     pub events: Vec<Event>,
 }
@@ -197,5 +199,6 @@ fn conclude(sim: &Sim, scene: &Scene, mut tally: Tally, began: Wall) -> Outcome 
             *tally.faults.entry(fault.kind().name).or_default() += 1;
         }
     }
-    Outcome { violations: scene.judge.found(), tally, events }
+    let hosts = sim.hosts().iter().map(|host| (host.name().to_owned(), host.net().address())).collect();
+    Outcome { violations: scene.judge.found(), tally, hosts, events }
 }
