@@ -224,7 +224,9 @@ fn a_world_is_a_page() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("page.html: seed 5, "), "{said}");
     let page = std::fs::read_to_string(&path).unwrap();
-    for words in ["<title>chaos, seed 5", "a fault begins: ", "kube-apiserver", "3 faults over a working cluster"] {
+    for words in
+        ["<title>chaos, seed 5", "a fault begins: ", "kube-apiserver", "3 faults over a working cluster"]
+    {
         assert!(page.contains(words), "{words}");
     }
 }
