@@ -7,15 +7,19 @@ mod requirement;
 #[allow(dead_code, reason = "not every client of these files is here")]
 mod tls;
 
+mod anew;
+mod beside;
 mod clock;
 mod comeback;
 mod components;
 mod envtest;
+mod lives;
 mod stories;
 mod up;
 mod waiting;
 
 fn main() -> std::process::ExitCode {
-    let tests = [clock::TESTS, comeback::TESTS, components::TESTS, envtest::TESTS, up::TESTS].concat();
+    let tests =
+        [anew::TESTS, clock::TESTS, comeback::TESTS, components::TESTS, envtest::TESTS, up::TESTS].concat();
     waiting::run(&tests, stories::trials())
 }
