@@ -21,7 +21,7 @@ const fn of(line: &'static str, file: &'static str, words: &'static str, why: &'
 }
 
 const CI: &str = ".ci/run";
-const REAL: &str = "e2e/tests/real_gear.rs";
+const REAL: &str = "e2e/tests/programs/stories.rs";
 const BY_HAND: &str = "for a machine that does nothing else; compiled in CI, and run by hand for the figures";
 const RELEASE: &str = "it publishes, or compares with what was published; done by hand at a release";
 
