@@ -162,7 +162,7 @@ impl Server {
         let control = Arc::<Control>::default();
         let (token, alive) = mpsc::channel(1);
         let shared = Arc::new(connection::Shared::new(host, options, handler, control.clone()));
-        host.spawn(accept(shared, listener, token));
+        host.spawn(accept(shared, token, listener));
         Self { local, control, alive }
     }
 
@@ -190,7 +190,8 @@ impl Server {
 /// Go's server waits this long after a failed accept, doubling up to a second.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(5);
 
-async fn accept(shared: Arc<connection::Shared>, mut listener: Listener, token: mpsc::Sender<Infallible>) {
+/// What it is given is dropped from the last to the first: who has waited for the token finds the port free.
+async fn accept(shared: Arc<connection::Shared>, token: mpsc::Sender<Infallible>, mut listener: Listener) {
     let mut backoff = ACCEPT_BACKOFF;
     loop {
         let accepted = tokio::select! {
