@@ -60,10 +60,11 @@ const ETCDCTL: Duration = Duration::from_secs(20);
 
 impl Cluster {
     /// SIGKILL: the program tells nobody, and its peers see their connections end. Who runs it starts it again: the
-    /// kubelet a static pod, after its back-off; systemd a kubelet, after ten seconds, and then this returns.
+    /// kubelet a static pod, after its back-off; systemd a kubelet, after ten seconds, and then this returns (one that was
+    /// stopped runs then, too).
     ///
     /// # Errors
-    /// It does not run there.
+    /// A static pod's program does not run there.
     ///
     /// # Panics
     /// There is no host of that name.
