@@ -3,10 +3,7 @@
 //! 0: done, and every assertion held. 1: an assertion did not hold, or a component failed while it
 //! ran. 2: what was asked for cannot be done, with one sentence that says why and what to do.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use api::profile::Profile;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -381,7 +378,7 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
         ))
     })?;
     if args.out.is_some() && args.output != Form::Html {
-        return Err(out_without_html());
+        return Err(out::without_page());
     }
     let gear = args.gear.into();
     if gear == Gear::Real && args.output == Form::Html {
@@ -404,12 +401,7 @@ fn run(args: RunArgs) -> Result<ExitCode, Refusal> {
     drop(progress);
     if let Some(path) = &args.trace {
         let lines: String = telling.events.iter().map(|e| format!("{e}\n")).collect();
-        std::fs::write(path, lines).map_err(|e| {
-            Refusal(format!(
-                "cannot write the trace to {}: {e}; name a file in a directory that exists",
-                path.display()
-            ))
-        })?;
+        out::to_file("trace", path, &lines)?;
     }
     match args.output {
         Form::Text => {}
@@ -429,32 +421,9 @@ fn write_story(
 ) -> Result<(), Refusal> {
     let html = timeline::html(&timeline::of_story(entry, settings, telling))?;
     let path = out.unwrap_or_else(|| PathBuf::from(format!("{}.html", entry.id)));
-    if write_page(&path, &html)? {
+    if out::page(&path, &html)? {
         let (made, held) = (telling.checks.len(), telling.checks.iter().filter(|c| c.held).count());
         outln!("{}: {held} of {made} checks held, {} events", path.display(), telling.events.len());
     }
     Ok(())
-}
-
-/// `--out` where there is no page.
-pub(crate) fn out_without_html() -> Refusal {
-    Refusal("--out is where --output html writes its page; add that, or leave --out away".into())
-}
-
-/// Writes a page to a file; `-`: to standard output, on which nothing else may stand then. Whether it was a file.
-///
-/// # Errors
-/// The file cannot be written.
-pub(crate) fn write_page(path: &Path, html: &str) -> Result<bool, Refusal> {
-    if path.as_os_str() == "-" {
-        out::write(format_args!("{html}"));
-        return Ok(false);
-    }
-    std::fs::write(path, html).map_err(|e| {
-        Refusal(format!(
-            "cannot write the page to {}: {e}; name a file in a directory that exists",
-            path.display()
-        ))
-    })?;
-    Ok(true)
 }

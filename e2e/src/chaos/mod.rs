@@ -13,8 +13,8 @@ use std::{path::PathBuf, process::ExitCode};
 pub use args::ChaosArgs;
 
 use crate::{
-    cli::{self, Form, Refusal},
-    components, timeline,
+    cli::{Form, Refusal},
+    components, out, timeline,
 };
 
 /// Plans that are tried at most to make a failing one smaller.
@@ -34,19 +34,14 @@ pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.out.is_some() && args.output != Form::Html {
-        return Err(cli::out_without_html());
+        return Err(out::without_page());
     }
     let (plans, between) = (args.plans()?, args.periods());
     let played = runner::play(&plans, between, args.jobs(), args.fail_fast);
     if let Some(path) = &args.trace {
         let events = played.last.iter().flat_map(|(_, outcome)| &outcome.events);
         let lines: String = events.map(|event| format!("{event}\n")).collect();
-        std::fs::write(path, lines).map_err(|e| {
-            Refusal(format!(
-                "cannot write the trace to {}: {e}; name a file in a directory that exists",
-                path.display()
-            ))
-        })?;
+        out::to_file("trace", path, &lines)?;
     }
     // The lowest seed is made small; of the others their plans are told.
     let shrunk = match played.failures.first() {
@@ -66,7 +61,7 @@ pub fn run(args: &ChaosArgs) -> Result<ExitCode, Refusal> {
             };
             let html = timeline::html(&timeline::of_plan(plan, outcome))?;
             let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("chaos-{}.html", plan.seed)));
-            if cli::write_page(&path, &html)? {
+            if out::page(&path, &html)? {
                 outln!(
                     "{}\n{}: seed {}, {} events",
                     report.text(),

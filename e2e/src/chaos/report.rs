@@ -30,7 +30,8 @@ impl Report<'_> {
         format!("chronoplane chaos{stretch} --replay '{}'", plan.to_line())
     }
 
-    /// The world to look at: the first that failed, made small if it was, or the last.
+    /// The world to look at: the first that failed, made small if it was; the last where none failed, or where the first
+    /// broke off and has nothing to show.
     pub fn shown(&self) -> Option<(&Plan, &Outcome)> {
         let failed = self.played.failures.first();
         let failed = failed.and_then(|first| Some((&first.plan, first.outcome.as_ref()?)));

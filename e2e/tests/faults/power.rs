@@ -84,19 +84,26 @@ async fn a_slow_disk_slows_writes_and_no_reads(sim: chronoplane::Sim) {
     assert!(took >= fsync && took < 10 * fsync, "{took:?}");
 }
 
-/// A disk whose fsync fails: etcd ends, and the apiserver says so for as long as it is away; when the disk is sound again,
-/// the kubelet's next try of etcd stays, and nothing that was acknowledged is missing.
+/// A disk whose fsync fails: etcd ends at each write; when the disk is sound again, the kubelet's next try of etcd stays, and
+/// nothing that was acknowledged is missing.
 #[chronoplane::test]
 async fn a_failing_disk_ends_etcd_and_loses_nothing(sim: chronoplane::Sim) {
     let cluster = Cluster::start(&sim, Default::default()).await.expect("a cluster");
     let (admin, namespace) = (cluster.admin(), Some("default"));
+    let restarts = async || {
+        let pod =
+            admin.get(&Resource::core("pods"), Some("kube-system"), "etcd-cp1").await.expect("answered");
+        pod["status"]["containerStatuses"][0]["restartCount"].as_u64().expect("a number")
+    };
     admin.create(&CONFIG_MAPS, namespace, &config_map("before", "1")).await.expect("acknowledged");
+    assert_eq!(restarts().await, 0, "the control: a sound disk");
     cluster.failing_fsync("cp1", true);
     admin.create(&CONFIG_MAPS, namespace, &config_map("during", "1")).await.expect_err("not acknowledged");
     cluster.elapse(600 * SECOND).await;
     cluster.failing_fsync("cp1", false);
     answers(&cluster).await;
     cluster.nodes_ready().await.expect("well again");
+    assert!(restarts().await > 1, "it ended, and at the next write again");
     let kept = async |name: &str| admin.get_opt(&CONFIG_MAPS, namespace, name).await.expect("answered");
     assert!(kept("before").await.is_some());
     assert!(kept("during").await.is_none(), "etcd never had it");

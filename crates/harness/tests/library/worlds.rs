@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -123,8 +123,16 @@ async fn a_test_that_fails_by_an_error(_sim: Sim) -> Result<(), HarnessError> {
     Err(HarnessError::new("said \"no\""))
 }
 
+/// A program that is started has, until it has begun, every listener of this process: tests that start one and tests that
+/// look whether a port is free take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_failure_is_shown_in_its_words_and_with_its_seed() {
+    let _turn = turn();
     let shown = |seed: &str| {
         let mut test = std::process::Command::new(std::env::current_exe().unwrap());
         test.args(["--exact", "worlds::a_test_that_fails_by_an_error", "--ignored"]);
@@ -164,23 +172,12 @@ fn nothing_is_left(used: &Mutex<Option<(PathBuf, IpAddr)>>) {
     let (file, address) = used.lock().unwrap().take().expect("it was used");
     let world = file.ancestors().nth(5).unwrap();
     assert!(!world.exists(), "{} is left", world.display());
-    assert!(becomes_free(address), "the port is free again");
-}
-
-/// Within a second: who has the listener may still be about to drop it.
-#[allow(clippy::disallowed_methods, reason = "waits for the system, in its time")]
-fn becomes_free(address: IpAddr) -> bool {
-    (0..100).any(|_| {
-        let free = TcpListener::bind((address, 6443)).is_ok();
-        if !free {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        free
-    })
+    assert!(TcpListener::bind((address, 6443)).is_ok(), "the port is free again");
 }
 
 #[test]
 fn nothing_is_left_of_a_real_plane() {
+    let _turn = turn();
     let used = Mutex::new(None);
     real::run(async |world| drop(use_the_machine(world, &used).await)).unwrap();
     nothing_is_left(&used);
@@ -188,6 +185,7 @@ fn nothing_is_left_of_a_real_plane() {
 
 #[test]
 fn nothing_is_left_after_a_panic() {
+    let _turn = turn();
     let used = Mutex::new(None);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         real::run(async |world| {

@@ -15,9 +15,9 @@ pub(super) async fn full(scene: &Scene, host: &str, lasts: Duration) {
 }
 
 pub(super) async fn read_only(scene: &Scene, host: &str, lasts: Duration) {
-    scene.sim().disk(host).set_read_only(true);
+    scene.cluster.read_only_disk(host, true);
     scene.sim().elapse(lasts).await;
-    scene.sim().disk(host).set_read_only(false);
+    scene.cluster.read_only_disk(host, false);
 }
 
 pub(super) async fn slow(scene: &Scene, host: &str, milliseconds: u64, lasts: Duration) {

@@ -88,7 +88,7 @@ async fn happen(scene: &Scene, fault: &Fault, lasts: Duration) -> Result<(), Har
         Fault::Partition { a, b } => network::partition(scene, a, b, lasts).await,
         Fault::OneWay { from, to } => network::one_way(scene, from, to, lasts).await,
         Fault::BadNetwork { a, b, weather } => network::bad(scene, a, b, *weather, lasts).await,
-        Fault::Reset { from, to, port } => drop(sim.reset_connections(from, to, *port)),
+        Fault::Reset { from, to, port } => _ = scene.cluster.reset(from.as_str(), to.as_str(), *port),
         Fault::HalfOpen { from, to, port } => network::half_open(scene, from, to, *port).await,
         Fault::NameWrong { host, resolves } => network::name_wrong(scene, host, *resolves, lasts).await,
         Fault::Step { host, seconds } => clocks::step(scene, host, *seconds, lasts).await,
